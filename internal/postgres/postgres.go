@@ -1,0 +1,167 @@
+// Package postgres opens the pool and the transactions of every room.
+//
+// A use case opens exactly one transaction with InTx or ReadTx and hands it
+// down; the transaction is bound to one authority, and row-level security
+// shows it nothing else. Nothing here knows a table.
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgerrcode"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/doisoat/doisoat/internal/fault"
+)
+
+// AppRole is the restricted role that the program works as.
+const AppRole = "doisoat_app"
+
+// Config says how to open the one pool of a process.
+type Config struct {
+	URL             string
+	Role            string // switch to this role at connect; empty stays the login role
+	MaxConns        int32  // 0 leaves pgx's default
+	ApplicationName string
+}
+
+// Limits of one statement, lock wait and idle transaction: a stuck query must not hold the book.
+const (
+	statementTimeout = 60 * time.Second
+	lockTimeout      = 10 * time.Second
+	idleTimeout      = 60 * time.Second
+)
+
+// maxTries bounds how often InTx runs a body that lost a race.
+const maxTries = 4
+
+// Faults that the database reports through this package.
+var (
+	ErrUnavailable = fault.New(fault.Unavailable, "postgres.unavailable", "the database cannot be reached now")
+	ErrBusy        = fault.New(fault.Unavailable, "postgres.busy", "too many changes of the same thing at once, try again")
+)
+
+// Open opens the pool and pings the server.
+func Open(ctx context.Context, c Config) (*pgxpool.Pool, error) {
+	config, err := pgxpool.ParseConfig(c.URL)
+	if err != nil {
+		return nil, fmt.Errorf("read database address: %w", withoutSecrets(err))
+	}
+	params := config.ConnConfig.RuntimeParams
+	if c.Role != "" && config.ConnConfig.User != c.Role {
+		params["role"] = c.Role
+	}
+	if c.ApplicationName != "" {
+		params["application_name"] = c.ApplicationName
+	}
+	params["timezone"] = "UTC"
+	params["statement_timeout"] = milliseconds(statementTimeout)
+	params["lock_timeout"] = milliseconds(lockTimeout)
+	params["idle_in_transaction_session_timeout"] = milliseconds(idleTimeout)
+	if c.MaxConns > 0 {
+		config.MaxConns = c.MaxConns
+	}
+	config.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {
+		conn.TypeMap().RegisterType(&pgtype.Type{
+			Name: "timestamptz", OID: pgtype.TimestamptzOID, Codec: &pgtype.TimestamptzCodec{ScanLocation: time.UTC},
+		})
+		return nil
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, ErrUnavailable.Because(err)
+	}
+	if err := pool.Ping(ctx); err != nil {
+		pool.Close()
+		return nil, ErrUnavailable.Because(err)
+	}
+	return pool, nil
+}
+
+// withoutSecrets drops the text of a configuration error, which may quote the password.
+func withoutSecrets(err error) error {
+	var parse *pgconn.ParseConfigError
+	if errors.As(err, &parse) {
+		return errors.New("the address is malformed")
+	}
+	return err
+}
+
+func milliseconds(d time.Duration) string { return fmt.Sprint(d.Milliseconds()) }
+
+// InTx runs body in one READ COMMITTED transaction bound to authority and
+// commits when body returns nil. After a serialization failure or a deadlock
+// body runs again, at most three more times: it must have no outside effects.
+// An empty authority sees no authority-bound row.
+func InTx(ctx context.Context, pool *pgxpool.Pool, authority string, body func(tx pgx.Tx) error) error {
+	return retry(ctx, pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, authority, body)
+}
+
+// ReadTx runs body in one REPEATABLE READ READ ONLY transaction bound to
+// authority: a report sees one moment.
+func ReadTx(ctx context.Context, pool *pgxpool.Pool, authority string, body func(tx pgx.Tx) error) error {
+	return retry(ctx, pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, authority, body)
+}
+
+func retry(ctx context.Context, pool *pgxpool.Pool, options pgx.TxOptions, authority string, body func(tx pgx.Tx) error) error {
+	for try := 1; ; try++ {
+		err := pgx.BeginTxFunc(ctx, pool, options, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(ctx, `select set_config('app.authority', $1, true)`, authority); err != nil {
+				return err
+			}
+			return body(tx)
+		})
+		if err == nil || !lostRace(err) {
+			return translate(err)
+		}
+		if try == maxTries || ctx.Err() != nil {
+			return ErrBusy.Because(err)
+		}
+	}
+}
+
+func lostRace(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) &&
+		(pg.Code == pgerrcode.SerializationFailure || pg.Code == pgerrcode.DeadlockDetected)
+}
+
+// translate turns a lost connection and a lock time-out into a fault; everything else passes.
+func translate(err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, ok := fault.Of(err); ok {
+		return err
+	}
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		switch {
+		case pg.Code == pgerrcode.LockNotAvailable:
+			return ErrBusy.Because(err)
+		case pgerrcode.IsConnectionException(pg.Code), pgerrcode.IsOperatorIntervention(pg.Code), pg.Code == pgerrcode.TooManyConnections:
+			return ErrUnavailable.Because(err)
+		}
+		return err
+	}
+	var connect *pgconn.ConnectError
+	if errors.As(err, &connect) || pgconn.SafeToRetry(err) || errors.Is(err, context.DeadlineExceeded) {
+		return ErrUnavailable.Because(err)
+	}
+	return err
+}
+
+// Constraint returns the name of the constraint that err violated, or nothing.
+func Constraint(err error) string {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && (pgerrcode.IsIntegrityConstraintViolation(pg.Code)) {
+		return pg.ConstraintName
+	}
+	return ""
+}

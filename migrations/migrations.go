@@ -1,0 +1,119 @@
+// Package migrations holds the schema as forward-only files and applies them,
+// ours and then River's. A file that has landed never changes.
+//
+// dev and migrate apply; serve and work only compare (Pending) and refuse to
+// start on a schema older than themselves.
+package migrations
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"embed"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/database"
+	"github.com/pressly/goose/v3/lock"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/rivermigrate"
+)
+
+//go:embed *.sql
+var files embed.FS
+
+// RiverSchema is the PostgreSQL schema of River's tables.
+const RiverSchema = "river"
+
+const versionTable = "schema_version"
+
+// Apply brings the database at dsn up to date. The login must own the schema
+// and be able to create the application role. Several starters may run it at
+// once: one works, the others wait up to two minutes. A second run changes nothing.
+func Apply(ctx context.Context, dsn string) error {
+	pool, err := pgxpool.New(ctx, dsn)
+	if err != nil {
+		return fmt.Errorf("open for migration: %w", err)
+	}
+	defer pool.Close()
+	db := stdlib.OpenDBFromPool(pool)
+	defer db.Close() //nolint:errcheck // the pool below it is closed anyway
+	provider, err := newProvider(db)
+	if err != nil {
+		return err
+	}
+	if _, err := provider.Up(ctx); err != nil {
+		return fmt.Errorf("apply migrations: %w", err)
+	}
+	return applyRiver(ctx, pool)
+}
+
+// Pending counts our migrations that dsn's database still lacks.
+func Pending(ctx context.Context, pool *pgxpool.Pool) (int, error) {
+	names, err := fs.Glob(files, "*.sql")
+	if err != nil {
+		return 0, err
+	}
+	var applied int
+	err = pool.QueryRow(ctx, `select count(*) from public.`+versionTable+` where version_id > 0 and is_applied`).Scan(&applied)
+	if err != nil {
+		return 0, fmt.Errorf("read schema version: %w", err)
+	}
+	return len(names) - applied, nil
+}
+
+// Hash identifies the whole set of files, for templates of test databases.
+func Hash() (string, error) {
+	names, err := fs.Glob(files, "*.sql")
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.New()
+	for _, name := range names {
+		text, err := files.ReadFile(name)
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(sum, "%s %d\n%s", name, len(text), text)
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
+}
+
+func newProvider(db *sql.DB) (*goose.Provider, error) {
+	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 120))
+	if err != nil {
+		return nil, err
+	}
+	store, err := database.NewStore(database.DialectPostgres, versionTable)
+	if err != nil {
+		return nil, err
+	}
+	return goose.NewProvider(goose.DialectCustom, db, files, goose.WithSessionLocker(locker), goose.WithStore(store))
+}
+
+// applyRiver runs River's migrations, each in a transaction of its own, under a
+// session lock: River's migrator does not lock out a second starter.
+func applyRiver(ctx context.Context, pool *pgxpool.Pool) error {
+	conn, err := pool.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Release()
+	if _, err := conn.Exec(ctx, `select pg_advisory_lock(hashtext('doisoat river migration'))`); err != nil {
+		return err
+	}
+	defer conn.Exec(ctx, `select pg_advisory_unlock(hashtext('doisoat river migration'))`) //nolint:errcheck // ends with the session at the latest
+	migrator, err := rivermigrate.New(riverpgxv5.New(pool), &rivermigrate.Config{Schema: RiverSchema})
+	if err != nil {
+		return err
+	}
+	if _, err := migrator.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
+		return fmt.Errorf("apply River's migrations: %w", err)
+	}
+	_, err = conn.Exec(ctx, `grant select on public.`+versionTable+` to doisoat_app`)
+	return err
+}
