@@ -1,0 +1,185 @@
+// Package audit keeps the trail of who did what to what, why, before and after.
+//
+// It owns the Postgres schema audit. Every room records its acts in the
+// transaction that does them: an act and its event exist together or not at
+// all. Rows are append-only, by rights and by a trigger, and each authority
+// sees its own.
+//
+// Before and After hold states, amounts, codes and ids: never personal data,
+// never secrets. The trail outlives what it describes and is read by auditors.
+package audit
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/internal/fault"
+	"github.com/doisoat/doisoat/internal/ident"
+	"github.com/doisoat/doisoat/internal/postgres"
+)
+
+type kind struct{}
+
+func (kind) Prefix() string { return "aud" }
+
+// ID names one recorded event.
+type ID = ident.ID[kind]
+
+// Event is one act. Before and After are written as JSON; nil is NULL. They and
+// Reason must hold no personal data and no secrets.
+type Event struct {
+	Actor      auth.Actor // who, and whose trail it goes to
+	At         time.Time  // the one instant of the transaction
+	Act        string     // verb of the room, for example "refund.approve"
+	ObjectKind string     // noun, for example "refund"
+	ObjectID   string     // outside form of its id
+	Before     any
+	After      any
+	Reason     string // why, when a person gave a reason
+}
+
+// ErrIncomplete says that an event lacks its actor, time, act or object: a mistake of ours.
+var ErrIncomplete = fault.New(fault.Internal, "audit.incomplete", "an act was not recorded completely")
+
+// Record writes e in the transaction of the act.
+func Record(ctx context.Context, tx pgx.Tx, e Event) error {
+	return RecordAll(ctx, tx, []Event{e})
+}
+
+// RecordAll writes events with one statement; none is fine.
+func RecordAll(ctx context.Context, tx pgx.Tx, events []Event) error {
+	if len(events) == 0 {
+		return nil
+	}
+	var r rows
+	for _, e := range events {
+		if err := r.add(e); err != nil {
+			return err
+		}
+	}
+	_, err := tx.Exec(ctx, `
+		insert into audit.event (id, at, authority, actor_role, actor_id, act, object_kind, object_id, before, after, reason)
+		select * from unnest(@id::uuid[], @at::timestamptz[], @authority::text[], @role::text[], @actor::text[], @act::text[],
+			@kind::text[], @object::text[], @before::jsonb[], @after::jsonb[], @reason::text[])`,
+		pgx.StrictNamedArgs{
+			"id": r.id, "at": r.at, "authority": r.authority, "role": r.role, "actor": r.actor, "act": r.act,
+			"kind": r.kind, "object": r.object, "before": r.before, "after": r.after, "reason": r.reason,
+		})
+	if err != nil {
+		return fmt.Errorf("record audit events: %w", err)
+	}
+	return nil
+}
+
+// rows are events as columns, the form that unnest takes.
+type rows struct {
+	id                                                []uuid.UUID
+	at                                                []time.Time
+	authority, role, actor, act, kind, object, reason []string
+	before, after                                     [][]byte
+}
+
+func (r *rows) add(e Event) error {
+	if e.Actor.Authority == "" || e.Actor.Role == "" || e.Actor.ID == "" || e.At.IsZero() ||
+		e.Act == "" || e.ObjectKind == "" || e.ObjectID == "" {
+		return ErrIncomplete.Because(fmt.Errorf("act %q on %q", e.Act, e.ObjectKind))
+	}
+	before, err := document(e.Before)
+	if err != nil {
+		return fmt.Errorf("write before of %s: %w", e.Act, err)
+	}
+	after, err := document(e.After)
+	if err != nil {
+		return fmt.Errorf("write after of %s: %w", e.Act, err)
+	}
+	r.id = append(r.id, ident.New[kind]().UUID())
+	r.at = append(r.at, e.At)
+	r.authority = append(r.authority, e.Actor.Authority)
+	r.role = append(r.role, string(e.Actor.Role))
+	r.actor = append(r.actor, e.Actor.ID)
+	r.act = append(r.act, e.Act)
+	r.kind = append(r.kind, e.ObjectKind)
+	r.object = append(r.object, e.ObjectID)
+	r.before = append(r.before, before)
+	r.after = append(r.after, after)
+	r.reason = append(r.reason, e.Reason)
+	return nil
+}
+
+// document returns v as JSON, nil (NULL) for nil and for what JSON writes as null.
+func document(v any) ([]byte, error) {
+	if v == nil {
+		return nil, nil
+	}
+	b, err := json.Marshal(v)
+	if err != nil || bytes.Equal(b, []byte("null")) {
+		return nil, err
+	}
+	return b, nil
+}
+
+// Recorded is one event of the trail as it was kept.
+type Recorded struct {
+	ID         ID
+	At         time.Time
+	Authority  string
+	ActorRole  auth.Role
+	ActorID    string
+	Act        string
+	ObjectKind string
+	ObjectID   string
+	Before     json.RawMessage // nil when there was none
+	After      json.RawMessage // nil when there was none
+	Reason     string
+}
+
+// Service reads the trail for staff.
+type Service struct {
+	DB *pgxpool.Pool
+}
+
+// MaxPage is the most events that one call of List returns.
+const MaxPage = 200
+
+// List returns the events of one object of the actor's authority, oldest first,
+// after the event with id after (zero: from the start), at most limit (1 to
+// MaxPage). Needs auth.PermAuditRead.
+func (s Service) List(ctx context.Context, actor auth.Actor, objectKind, objectID string, after ID, limit int) ([]Recorded, error) {
+	if err := auth.Require(actor, auth.PermAuditRead); err != nil {
+		return nil, err
+	}
+	var list []Recorded
+	err := postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) (err error) {
+		list, err = List(ctx, tx, objectKind, objectID, after, limit)
+		return err
+	})
+	return list, err
+}
+
+// List is Service.List inside a transaction of the caller, who has checked the rights.
+func List(ctx context.Context, tx pgx.Tx, objectKind, objectID string, after ID, limit int) ([]Recorded, error) {
+	found, err := tx.Query(ctx, `
+		select e.id, e.at, e.authority, e.actor_role, e.actor_id, e.act, e.object_kind, e.object_id, e.before, e.after, e.reason
+		from audit.event e
+		where e.authority = app.authority() and e.object_kind = @kind and e.object_id = @object
+			and (@after::uuid is null or (e.at, e.id) > (select a.at, a.id from audit.event a where a.id = @after))
+		order by e.at, e.id
+		limit @limit`,
+		pgx.StrictNamedArgs{"kind": objectKind, "object": objectID, "after": after, "limit": min(max(limit, 1), MaxPage)})
+	if err != nil {
+		return nil, fmt.Errorf("list audit events: %w", err)
+	}
+	list, err := pgx.CollectRows(found, pgx.RowToStructByPos[Recorded])
+	if err != nil {
+		return nil, fmt.Errorf("list audit events: %w", err)
+	}
+	return list, nil
+}
