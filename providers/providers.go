@@ -122,6 +122,8 @@ type Event struct {
 	// ID is unique per message content at this provider and merchant: the key of de-duplication.
 	ID string
 	// Reference is ours; empty when the message names none (a bank notice without a code).
+	// With Outcome Declined and no Reference the message is about no payment (money
+	// that left the account): keep it and do nothing.
 	Reference string
 	// TransactionID is the provider's id of the money movement; never empty when Outcome is Succeeded.
 	TransactionID string
@@ -164,6 +166,17 @@ type CallbackReceiver interface {
 	Translate(m Merchant, c RawCallback) (Event, error)
 	// Reply words our answer.
 	Reply(kind ReplyKind) Reply
+	// CallbackHeaders names the request headers that Verify reads; no others need to be kept.
+	// Authorization among them is a credential: it is for Verify only and is not stored.
+	CallbackHeaders() []string
+}
+
+// ReturnReader reads the query with which a payer's browser comes back. The
+// event is for display only: a payer can replay it, so it changes no state.
+type ReturnReader interface {
+	Provider
+	// VerifyReturn checks the signature and translates: ErrSignature or ErrMessage otherwise.
+	VerifyReturn(m Merchant, rawQuery string) (Event, error)
 }
 
 // InquiryRequest asks about one payment, or about one refund when RefundReference is set.
@@ -172,8 +185,14 @@ type InquiryRequest struct {
 	TransactionID   string    // provider's id, where known
 	CreatedAt       time.Time // of the payment, as sent at checkout
 	RefundReference string    // reference fixed when the refund was reserved
-	RequestID       string    // unique per call
+	RequestID       string    // unique per call: letters and digits, at most 32; a UUID may keep its dashes
 	Now             time.Time
+
+	// Where a provider knows refunds by their payment only, these tell the
+	// refunds of one payment apart. An answer that fits another refund is Unknown.
+	RefundAmount        money.Amount // what was asked back; the zero value is not compared
+	RefundTransactionID string       // provider's id of this refund, where known
+	OtherRefunds        []string     // provider's ids known to belong to other refunds of the payment
 }
 
 // Inquirer asks a provider for the state of one item. A time-out or an answer
@@ -206,7 +225,9 @@ type RefundResult struct {
 }
 
 // Refunder sends a refund. It is called at most once per reference: an unclear
-// answer is Unknown, and only an inquiry or a statement ends that.
+// answer is Unknown, and only an inquiry or a statement ends that. An error is
+// a fault of ours (settings, a request that cannot be built) and always comes
+// with NotSent.
 type Refunder interface {
 	Provider
 	Refund(ctx context.Context, m Merchant, r RefundRequest) (RefundResult, error)

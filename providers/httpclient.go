@@ -1,0 +1,63 @@
+package providers
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+
+	"github.com/doisoat/doisoat/internal/fault"
+)
+
+// MaxAnswer is the most we read of a provider's answer.
+const MaxAnswer = 256 << 10
+
+// Faults of a call. The difference decides about money: after ErrNotSent a
+// request may be sent again, after ErrNoAnswer it may only be asked about.
+var (
+	ErrNotSent  = fault.New(fault.Unavailable, "providers.not_sent", "the provider could not be reached; nothing was sent")
+	ErrNoAnswer = fault.New(fault.OutcomeUnknown, "providers.no_answer", "the provider gave no clear answer")
+)
+
+// Client returns a copy of c that follows no redirect: a signed request goes
+// to the address that the merchant account names, and nowhere else.
+func Client(c *http.Client) *http.Client {
+	own := *c
+	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &own
+}
+
+// Call sends req once and returns the body of a 200 answer. ErrNotSent means
+// that a connection provably never came about; every other failure, another
+// status or an answer longer than MaxAnswer is ErrNoAnswer.
+func Call(client *http.Client, req *http.Request) ([]byte, error) {
+	connected := false
+	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected = true }}
+	answer, err := client.Do(req.WithContext(httptrace.WithClientTrace(req.Context(), trace)))
+	if err != nil {
+		if !connected && failedBeforeSending(err) {
+			return nil, ErrNotSent.Because(err)
+		}
+		return nil, ErrNoAnswer.Because(err)
+	}
+	defer answer.Body.Close() //nolint:errcheck // nothing is lost when closing a read body fails
+	body, err := io.ReadAll(io.LimitReader(answer.Body, MaxAnswer+1))
+	if err != nil {
+		return nil, ErrNoAnswer.Because(err)
+	}
+	if answer.StatusCode != http.StatusOK || len(body) > MaxAnswer {
+		return nil, ErrNoAnswer.With("the provider answered with status %d and %d bytes", answer.StatusCode, len(body))
+	}
+	return body, nil
+}
+
+// failedBeforeSending accepts only errors that come from making a connection.
+// A plain time-out proves nothing.
+func failedBeforeSending(err error) bool {
+	var network *net.OpError
+	var name *net.DNSError
+	var certificate *tls.CertificateVerificationError
+	return errors.As(err, &network) && network.Op == "dial" || errors.As(err, &name) || errors.As(err, &certificate)
+}
