@@ -1,0 +1,121 @@
+package tidy
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// rows is the table of docs/adr/0002: a package imports only packages of
+// smaller rows, never of its own. A new package needs a line here.
+// Tests may import what they like: a room's test may start a database.
+var rows = map[string]int{
+	"internal/calendar": 0,
+	"internal/deps":     0, // pins modules while rooms are being built
+	"internal/fault":    0,
+	"internal/ident":    0,
+	"internal/money":    0,
+	"internal/tidy":     0,
+
+	"internal/config":           1,
+	"internal/postgres/pglocal": 1,
+	"internal/secret":           1,
+	"migrations":                1,
+	"providers":                 1,
+
+	"internal/postgres":    2,
+	"providers/sepay":      2,
+	"providers/statements": 2,
+	"providers/vietqr":     2,
+	"providers/vnpay":      2,
+
+	"internal/auth":               3,
+	"internal/postgres/pgtest":    3,
+	"providers/providertest":      3,
+	"providers/sandbox/simulator": 3,
+
+	"internal/audit": 4,
+
+	"fees":   5,
+	"ledger": 5,
+
+	"dossiers":  6,
+	"payments":  7,
+	"refunds":   8,
+	"reconcile": 9,
+
+	"jobs": 10,
+	"web":  10,
+
+	"web/api":     11,
+	"web/console": 11,
+
+	"cmd/doisoat":                         12,
+	"internal/postgres/pgtest/withserver": 12,
+}
+
+// withinRow lists the one order inside a row: every room speaks of errors in
+// fault's words, the other rooms of row 0 too.
+var withinRow = map[string][]string{
+	"internal/calendar": {"internal/fault"},
+	"internal/ident":    {"internal/fault"},
+	"internal/money":    {"internal/fault"},
+}
+
+func TestImportsGoDownwards(t *testing.T) {
+	t.Parallel()
+	for _, p := range packages(t) {
+		if len(p.GoFiles) == 0 {
+			continue // tests only
+		}
+		row, ok := rows[p.room()]
+		if !ok {
+			t.Errorf("package %s has no row: add it to the table in internal/tidy and docs/adr/0002", p.room())
+			continue
+		}
+		for _, imported := range p.Imports {
+			to, ours := strings.CutPrefix(imported, module+"/")
+			if !ours || slices.Contains(withinRow[p.room()], to) {
+				continue
+			}
+			below, ok := rows[to]
+			if !ok {
+				t.Errorf("%s imports %s, which has no row", p.room(), to)
+				continue
+			}
+			if below >= row {
+				t.Errorf("%s (row %d) imports %s (row %d): a package imports only smaller rows; queue a job or move the shared part down",
+					p.room(), row, to, below)
+			}
+		}
+	}
+}
+
+func TestOnlyCommandsNameAConcreteProvider(t *testing.T) {
+	t.Parallel()
+	for _, p := range packages(t) {
+		room := p.room()
+		if strings.HasPrefix(room, "cmd/") || strings.HasPrefix(room, "providers/") {
+			continue
+		}
+		for _, imported := range p.Imports {
+			name, ok := strings.CutPrefix(imported, module+"/providers/")
+			// Statement formats are no provider: banks share them, and reconcile reads them.
+			if ok && name != "statements" {
+				t.Errorf("%s imports providers/%s: only cmd names a concrete provider", room, name)
+			}
+		}
+	}
+}
+
+func TestPackagesSayWhatTheyAre(t *testing.T) {
+	t.Parallel()
+	for _, p := range packages(t) {
+		if p.Name == "main" || len(p.GoFiles) == 0 {
+			continue
+		}
+		if want := "Package " + p.Name + " "; !strings.HasPrefix(p.Doc, want) {
+			t.Errorf("%s: package comment starts %.40q, want %q: what it owns, who calls it, its invariants, its states", p.room(), p.Doc, want)
+		}
+	}
+}
