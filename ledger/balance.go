@@ -1,0 +1,192 @@
+package ledger
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/internal/fault"
+	"github.com/doisoat/doisoat/internal/ident"
+	"github.com/doisoat/doisoat/internal/postgres"
+)
+
+// ErrCursor: a page cursor was not made by this API.
+var ErrCursor = fault.New(fault.Invalid, "ledger.cursor", "cursor is not valid")
+
+// MaxPage is the largest page of a list.
+const MaxPage = 200
+
+// AccountBalance is one account of a trial balance, in minor units of its currency.
+type AccountBalance struct {
+	Code     string
+	Currency string
+	Class    Class
+	Normal   Side
+	Debits   int64
+	Credits  int64
+}
+
+// Balance is the sum on the normal side; it may be negative.
+func (b AccountBalance) Balance() int64 {
+	if b.Normal == Debit {
+		return b.Debits - b.Credits
+	}
+	return b.Credits - b.Debits
+}
+
+// StatementLine is a posting with the running balance of its account within the statement.
+type StatementLine struct {
+	Posting
+	Normal  Side
+	Running int64 // minor units on the account's normal side, after this posting
+}
+
+// StatementEntry is an entry as a statement shows it.
+type StatementEntry struct {
+	Entry
+	Lines []StatementLine
+}
+
+// FindEntry returns an entry with its postings in order, or ErrEntryNotFound.
+func FindEntry(ctx context.Context, tx pgx.Tx, id EntryID) (Entry, error) {
+	lines, err := selectEntryLines(ctx, tx, id)
+	if err != nil {
+		return Entry{}, err
+	}
+	if len(lines) == 0 {
+		return Entry{}, ErrEntryNotFound
+	}
+	e := lines[0].entry()
+	for _, l := range lines {
+		e.Postings = append(e.Postings, l.posting())
+	}
+	return e, nil
+}
+
+// DossierStatement returns every entry that touches the dossier, oldest first,
+// with running balances per account. Postings about other dossiers in the same
+// entry (a settlement lump) are left out.
+func DossierStatement(ctx context.Context, tx pgx.Tx, dossier uuid.UUID) ([]StatementEntry, error) {
+	lines, err := selectDossierLines(ctx, tx, dossier)
+	if err != nil {
+		return nil, err
+	}
+	var (
+		list    []StatementEntry
+		running = map[string]int64{}
+	)
+	for _, l := range lines {
+		if len(list) == 0 || list[len(list)-1].ID != l.EntryID {
+			list = append(list, StatementEntry{Entry: l.entry()})
+		}
+		if other := orZero(l.DossierID); other != uuid.Nil && other != dossier {
+			continue
+		}
+		last := &list[len(list)-1]
+		last.Lines = append(last.Lines, runningLine(running, l))
+	}
+	return list, nil
+}
+
+func runningLine(running map[string]int64, l line) StatementLine {
+	signed := l.Amount
+	if l.Side != l.Normal {
+		signed = -signed
+	}
+	running[l.Account+l.Currency] += signed
+	return StatementLine{Posting: l.posting(), Normal: l.Normal, Running: running[l.Account+l.Currency]}
+}
+
+// Service answers questions about the book; each call is one read-only transaction.
+type Service struct {
+	DB *pgxpool.Pool
+}
+
+// AccountLine is one posting of an account ledger.
+type AccountLine struct {
+	Entry
+	Posting
+	Line int16
+}
+
+// TrialBalance returns every account of the actor's authority with its debits
+// and credits up to and including asOf.
+func (s *Service) TrialBalance(ctx context.Context, actor auth.Actor, asOf calendar.Date) ([]AccountBalance, error) {
+	return read(ctx, s.DB, actor, func(tx pgx.Tx) ([]AccountBalance, error) { return selectTrialBalance(ctx, tx, asOf) })
+}
+
+// FindEntry returns one entry of the actor's authority, or ErrEntryNotFound.
+func (s *Service) FindEntry(ctx context.Context, actor auth.Actor, id EntryID) (Entry, error) {
+	return read(ctx, s.DB, actor, func(tx pgx.Tx) (Entry, error) { return FindEntry(ctx, tx, id) })
+}
+
+// ListPostings returns up to limit postings of an account in order of business
+// date, and the cursor of the next page ("" at the end).
+func (s *Service) ListPostings(ctx context.Context, actor auth.Actor, code, cursor string, limit int) ([]AccountLine, string, error) {
+	after, err := parseCursor(cursor)
+	if err != nil {
+		return nil, "", err
+	}
+	if limit < 1 || limit > MaxPage {
+		limit = MaxPage
+	}
+	lines, err := read(ctx, s.DB, actor, func(tx pgx.Tx) ([]line, error) { return selectAccountLines(ctx, tx, code, after, limit+1) })
+	if err != nil {
+		return nil, "", err
+	}
+	next := ""
+	if len(lines) > limit {
+		lines = lines[:limit]
+		last := lines[limit-1]
+		next = formatCursor(cursorPosition{last.BusinessDate, last.EntryID, last.Line})
+	}
+	list := make([]AccountLine, len(lines))
+	for i, l := range lines {
+		list[i] = AccountLine{Entry: l.entry(), Posting: l.posting(), Line: l.Line}
+	}
+	return list, next, nil
+}
+
+func read[T any](ctx context.Context, db *pgxpool.Pool, actor auth.Actor, query func(tx pgx.Tx) (T, error)) (T, error) {
+	var found T
+	if err := auth.Require(actor, auth.PermLedgerRead); err != nil {
+		return found, err
+	}
+	err := postgres.ReadTx(ctx, db, actor.Authority, func(tx pgx.Tx) (err error) {
+		found, err = query(tx)
+		return err
+	})
+	return found, err
+}
+
+func formatCursor(p cursorPosition) string {
+	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%s %s %d", p.Date, p.Entry, p.Line))
+}
+
+func parseCursor(s string) (cursorPosition, error) {
+	var p cursorPosition
+	if s == "" {
+		return p, nil
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(s)
+	if err != nil {
+		return p, ErrCursor
+	}
+	var date, entry string
+	if _, err := fmt.Sscanf(string(raw), "%s %s %d", &date, &entry, &p.Line); err != nil {
+		return p, ErrCursor
+	}
+	if p.Date, err = calendar.Parse(date); err != nil {
+		return p, ErrCursor
+	}
+	if p.Entry, err = ident.Parse[entryKind](entry); err != nil {
+		return p, ErrCursor
+	}
+	return p, nil
+}

@@ -1,0 +1,138 @@
+package ledger
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/internal/fault"
+	"github.com/doisoat/doisoat/internal/ident"
+	"github.com/doisoat/doisoat/internal/money"
+)
+
+type entryKind struct{}
+
+// Prefix implements ident.Kind.
+func (entryKind) Prefix() string { return "ent" }
+
+// EntryID names an entry.
+type EntryID = ident.ID[entryKind]
+
+// Faults of the book.
+var (
+	ErrUnbalanced    = fault.New(fault.Internal, "ledger.unbalanced", "debits and credits of the entry differ")
+	ErrMalformed     = fault.New(fault.Internal, "ledger.malformed", "entry is incomplete")
+	ErrCauseReused   = fault.New(fault.Conflict, "ledger.cause_reused", "another entry with other content has this cause")
+	ErrDayClosed     = fault.New(fault.Precondition, "ledger.day_closed", "the business date is closed")
+	ErrEntryNotFound = fault.New(fault.NotFound, "ledger.entry_not_found", "no such entry")
+	ErrReversed      = fault.New(fault.Conflict, "ledger.already_reversed", "the entry is reversed already")
+)
+
+// Cause is the business event behind an entry. There is one entry per cause
+// and authority, which makes posting safe to repeat.
+type Cause struct {
+	Kind  string // noun: "capture"
+	ID    string // its id
+	Event string // what happened to it: "captured"
+}
+
+// Entry is a balanced set of postings for one business event.
+type Entry struct {
+	ID           EntryID // made by Post when zero
+	Authority    string
+	BusinessDate calendar.Date
+	RecordedAt   time.Time
+	Cause        Cause
+	Description  string // shown to staff: no personal data
+	Actor        string
+	Postings     []Posting
+	Reverses     EntryID // set by Reverse only
+	Reason       string  // why it reverses
+}
+
+// Posting is one debit or credit of an entry. Zero dimensions are "none".
+type Posting struct {
+	Account string
+	Side    Side
+	Amount  money.Amount // above zero
+	Dimensions
+}
+
+// Dimensions say what a posting is about. Rooms above the ledger own these ids.
+type Dimensions struct {
+	Dossier uuid.UUID
+	Payment uuid.UUID
+	Refund  uuid.UUID
+	Charge  uuid.UUID
+	FeeType string
+	Policy  string
+}
+
+// Dr makes a debit posting.
+func Dr(account string, amount money.Amount, about Dimensions) Posting {
+	return Posting{Account: account, Side: Debit, Amount: amount, Dimensions: about}
+}
+
+// Cr makes a credit posting.
+func Cr(account string, amount money.Amount, about Dimensions) Posting {
+	return Posting{Account: account, Side: Credit, Amount: amount, Dimensions: about}
+}
+
+// Validate tells which rule an entry breaks before the database would.
+func (e Entry) Validate() error {
+	if e.Authority == "" || e.BusinessDate.IsZero() || e.RecordedAt.IsZero() || e.Actor == "" ||
+		e.Cause.Kind == "" || e.Cause.ID == "" || e.Cause.Event == "" || len(e.Postings) < 2 {
+		return ErrMalformed.With("entry for %s %s lacks a member", e.Cause.Kind, e.Cause.ID)
+	}
+	type group struct {
+		currency money.Currency
+		memo     bool
+	}
+	sums := map[group]money.Amount{}
+	for _, p := range e.Postings {
+		n, err := natureOf(p.Account)
+		if err != nil {
+			return err
+		}
+		if !p.Amount.IsPositive() || (p.Side != Debit && p.Side != Credit) {
+			return ErrMalformed.With("posting to %s needs a side and an amount above zero", p.Account)
+		}
+		g := group{p.Amount.Currency, n.class == Memo}
+		sum, known := sums[g]
+		if !known {
+			sum = money.Zero(g.currency)
+		}
+		if p.Side == Debit {
+			sum, err = sum.Add(p.Amount)
+		} else {
+			sum, err = sum.Sub(p.Amount)
+		}
+		if err != nil {
+			return err
+		}
+		sums[g] = sum
+	}
+	for g, sum := range sums {
+		if !sum.IsZero() {
+			return ErrUnbalanced.With("entry for %s %s is off by %s (memo: %t)", e.Cause.Kind, e.Cause.ID, sum, g.memo)
+		}
+	}
+	return nil
+}
+
+// digest is the SHA-256 of cause and postings: what must be equal when a
+// cause is posted again. Dates and texts may differ between two tries.
+func (e Entry) digest() []byte {
+	var b strings.Builder
+	fmt.Fprintf(&b, "doisoat entry 1\n%q %q %q %q %q\n", e.Authority, e.Cause.Kind, e.Cause.ID, e.Cause.Event, e.Reverses)
+	for i, p := range e.Postings {
+		fmt.Fprintf(&b, "%d %s %s %d %s %s %s %s %s %q %q\n", i+1, p.Account, p.Side, p.Amount.Minor, p.Amount.Currency,
+			p.Dossier, p.Payment, p.Refund, p.Charge, p.FeeType, p.Policy)
+	}
+	sum := sha256.Sum256([]byte(b.String()))
+	return sum[:]
+}

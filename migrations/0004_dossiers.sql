@@ -1,0 +1,104 @@
+-- Dossiers: the case, what it owes per fee item, and whether it was delivered.
+
+-- +goose Up
+create schema dossiers;
+grant usage on schema dossiers to doisoat_app;
+
+create table dossiers.dossier (
+	id              uuid primary key,
+	authority       text not null references auth.authority (code),
+	code            text not null check (code ~ '^(\d{3}\.\d{2}\.\d{2}\.)?[HG]\d{2}(\.\d{1,3}){0,3}-\d{6}-\d{4,}$'),
+	agency          text not null check (agency <> ''),
+	procedure       text not null default '',
+	channel         text not null constraint dossier_channel check (channel in ('online', 'direct', 'postal')),
+	service_level   text not null default '' constraint dossier_service_level check (service_level in ('', 'toan_trinh', 'mot_phan')),
+	submitted_at    timestamptz not null,
+	pricing_date    date not null,
+	currency        text not null check (currency ~ '^[A-Z]{3}$'),
+	applicant       bytea not null,          -- sealed: name, identifier, groups
+	applicant_key   bytea,                   -- keyed hash of the identifier, for look-ups
+	status          smallint not null constraint dossier_status check (status between 1 and 10),
+	status_at       timestamptz not null,
+	undeliverable   text not null default '', -- the refund reason that ended the service, or nothing
+	request_hash    bytea not null check (length(request_hash) = 32),
+	idempotency_key text,
+	created_at      timestamptz not null,
+	created_by      text not null,
+	constraint dossier_code unique (authority, code),
+	constraint dossier_idempotency_key unique (authority, idempotency_key),
+	constraint dossier_identity unique (id, authority)
+);
+create index dossier_applicant on dossiers.dossier (authority, applicant_key) where applicant_key is not null;
+create index dossier_created on dossiers.dossier (authority, created_at, id);
+call app.protect('dossiers.dossier');
+grant select, insert on dossiers.dossier to doisoat_app;
+grant update (status, status_at, undeliverable) on dossiers.dossier to doisoat_app;
+
+-- What a dossier owes for one fee item. Amounts are minor units:
+-- base = due + discount + subsidy; outstanding = due - waived - (paid - refunded).
+create table dossiers.charge (
+	id               uuid primary key,
+	authority        text not null,
+	dossier_id       uuid not null,
+	line             smallint not null check (line >= 1),
+	fee_type         text not null check (fee_type <> ''),
+	kind             text not null constraint charge_kind check (kind in ('phi', 'le_phi')),
+	quantity         integer not null check (quantity >= 1),
+	base             bigint not null check (base >= 0),
+	discount         bigint not null check (discount >= 0),
+	subsidy          bigint not null check (subsidy >= 0),
+	due              bigint not null check (due >= 0),
+	paid             bigint not null default 0 check (paid >= 0),
+	refunded         bigint not null default 0 check (refunded >= 0),
+	waived           bigint not null default 0 check (waived >= 0),
+	currency         text not null,
+	policy           text not null default '', -- the policy that gave the discount or the subsidy
+	explanation      jsonb not null,           -- applied and not applied policies, as quoted
+	created_at       timestamptz not null,
+	constraint charge_dossier foreign key (dossier_id, authority) references dossiers.dossier (id, authority),
+	constraint charge_line unique (dossier_id, line),
+	constraint charge_identity unique (id, authority),
+	constraint charge_adds_up check (base = due + discount + subsidy),
+	constraint charge_refund_cap check (refunded <= paid),
+	constraint charge_outstanding check (due - waived - paid + refunded >= 0)
+);
+call app.protect('dossiers.charge');
+grant select, insert on dossiers.charge to doisoat_app;
+grant update (paid, refunded, waived) on dossiers.charge to doisoat_app;
+
+-- National status codes as portals report them: late, repeated, out of order.
+create table dossiers.status_event (
+	id          uuid primary key,
+	authority   text not null,
+	dossier_id  uuid not null,
+	status      smallint not null check (status between 1 and 10),
+	reason      text not null default '',
+	note        text not null default '',
+	at          timestamptz not null,
+	recorded_at timestamptz not null,
+	recorded_by text not null,
+	constraint status_event_dossier foreign key (dossier_id, authority) references dossiers.dossier (id, authority),
+	constraint status_event_once unique (dossier_id, status, at, reason)
+);
+call app.protect('dossiers.status_event');
+call app.append_only('dossiers.status_event');
+grant select, insert on dossiers.status_event to doisoat_app;
+
+-- One receipt per kind of fee; a zero receipt for a fee of 0; a negative one
+-- adjusts after a refund. Never overwritten.
+create table dossiers.receipt (
+	id         uuid primary key,
+	authority  text not null,
+	dossier_id uuid not null,
+	kind       text not null check (kind in ('phi', 'le_phi')),
+	amount     bigint not null,
+	currency   text not null,
+	cause_kind text not null, -- assessment, capture, refund
+	cause_id   uuid not null,
+	issued_at  timestamptz not null,
+	constraint receipt_dossier foreign key (dossier_id, authority) references dossiers.dossier (id, authority),
+	constraint receipt_once unique (dossier_id, cause_kind, cause_id, kind)
+);
+call app.protect('dossiers.receipt');
+call app.append_only('dossiers.receipt');
+grant select, insert on dossiers.receipt to doisoat_app;

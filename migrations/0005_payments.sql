@@ -1,0 +1,199 @@
+-- Payments: money coming in. Our reference and the attempt are stored before
+-- a provider is called; every message of a provider is kept.
+
+-- +goose Up
+create schema payments;
+grant usage on schema payments to doisoat_app;
+
+create table payments.merchant_account (
+	id          uuid primary key,
+	authority   text not null references auth.authority (code),
+	provider    text not null check (provider ~ '^[a-z0-9]{2,20}$'),
+	settings    jsonb not null,
+	secrets     bytea not null, -- sealed: name to one or two live values
+	created_at  timestamptz not null,
+	created_by  text not null,
+	disabled_at timestamptz,
+	constraint merchant_account_identity unique (id, authority)
+);
+create unique index merchant_account_one_live on payments.merchant_account (authority, provider) where disabled_at is null;
+call app.protect('payments.merchant_account');
+grant select, insert on payments.merchant_account to doisoat_app;
+grant update (secrets, disabled_at) on payments.merchant_account to doisoat_app;
+
+-- A callback names a merchant account before anything is known of its authority.
+-- +goose StatementBegin
+create function payments.authority_of_merchant(merchant uuid) returns text
+	language sql stable security definer set search_path = pg_catalog
+	begin atomic
+		select m.authority from payments.merchant_account m where m.id = merchant and m.disabled_at is null;
+	end;
+-- +goose StatementEnd
+revoke all on function payments.authority_of_merchant(uuid) from public;
+grant execute on function payments.authority_of_merchant(uuid) to doisoat_app;
+
+create table payments.payment (
+	id                  uuid primary key,
+	authority           text not null references auth.authority (code),
+	dossier_id          uuid not null,
+	merchant_account_id uuid not null,
+	provider            text not null,
+	reference           text not null check (reference ~ '^[A-Z0-9]{12}$'),
+	amount              bigint not null constraint payment_amount check (amount > 0),
+	currency            text not null,
+	status              text not null constraint payment_status check (status in
+		('pending', 'unknown', 'captured', 'settled', 'failed', 'expired', 'cancelled')),
+	captured            bigint not null default 0 check (captured >= 0),
+	refund_reserved     bigint not null default 0,
+	checkout            jsonb,
+	return_url          text not null default '',
+	locale              text not null default 'vi',
+	created_at          timestamptz not null,
+	created_by          text not null,
+	expires_at          timestamptz not null,
+	status_at           timestamptz not null,
+	reason              text not null default '', -- the provider's code behind the status
+	next_inquiry_at     timestamptz,
+	inquiries           integer not null default 0,
+	idempotency_key     text,
+	request_hash        bytea not null check (length(request_hash) = 32),
+	constraint payment_dossier foreign key (dossier_id, authority) references dossiers.dossier (id, authority),
+	constraint payment_merchant foreign key (merchant_account_id, authority) references payments.merchant_account (id, authority),
+	constraint payment_reference unique (reference),
+	constraint payment_idempotency_key unique (authority, idempotency_key),
+	constraint payment_identity unique (id, authority),
+	-- money given back never exceeds money taken
+	constraint payment_refund_cap check (refund_reserved between 0 and captured)
+);
+create unique index payment_one_live_per_dossier on payments.payment (dossier_id) where status in ('pending', 'unknown');
+create index payment_by_dossier on payments.payment (dossier_id, created_at);
+create index payment_by_merchant on payments.payment (merchant_account_id);
+create index payment_listed on payments.payment (authority, id desc);
+create index payment_due on payments.payment (next_inquiry_at) where next_inquiry_at is not null;
+call app.protect('payments.payment');
+grant select, insert on payments.payment to doisoat_app;
+grant update (status, status_at, captured, refund_reserved, checkout, reason, next_inquiry_at, inquiries)
+	on payments.payment to doisoat_app;
+
+-- The charges a payment was asked for.
+create table payments.payment_charge (
+	payment_id uuid not null,
+	charge_id  uuid not null,
+	authority  text not null,
+	amount     bigint not null check (amount > 0),
+	primary key (payment_id, charge_id),
+	constraint payment_charge_payment foreign key (payment_id, authority) references payments.payment (id, authority),
+	constraint payment_charge_charge foreign key (charge_id, authority) references dossiers.charge (id, authority)
+);
+create index payment_charge_by_charge on payments.payment_charge (charge_id);
+call app.protect('payments.payment_charge');
+call app.append_only('payments.payment_charge');
+grant select, insert on payments.payment_charge to doisoat_app;
+
+create table payments.attempt (
+	id         uuid primary key,
+	authority  text not null,
+	payment_id uuid not null,
+	number     smallint not null check (number >= 1),
+	status     text not null constraint attempt_status check (status in
+		('created', 'sent', 'captured', 'declined', 'expired', 'unknown')),
+	created_at timestamptz not null,
+	status_at  timestamptz not null,
+	constraint attempt_payment foreign key (payment_id, authority) references payments.payment (id, authority),
+	constraint attempt_number unique (payment_id, number)
+);
+call app.protect('payments.attempt');
+grant select, insert on payments.attempt to doisoat_app;
+grant update (status, status_at) on payments.attempt to doisoat_app;
+
+-- A capture: the provider confirms that the payer's money is taken. Several may
+-- hit one payment; what no charge needs is excess and owed back.
+create table payments.capture (
+	id                  uuid primary key,
+	authority           text not null,
+	payment_id          uuid not null,
+	dossier_id          uuid not null,
+	merchant_account_id uuid not null,
+	provider            text not null,
+	transaction_id      text not null check (transaction_id <> ''),
+	bank_reference      text not null default '',
+	amount              bigint not null check (amount > 0),
+	currency            text not null,
+	excess              bigint not null check (excess between 0 and amount),
+	refund_reserved     bigint not null default 0,
+	excess_reserved     bigint not null default 0,
+	occurred_at         timestamptz not null,
+	business_date       date not null, -- the provider's day
+	evidence            text not null constraint capture_evidence check (evidence in ('callback', 'inquiry', 'statement')),
+	recorded_at         timestamptz not null,
+	settled_at          timestamptz,
+	constraint capture_payment foreign key (payment_id, authority) references payments.payment (id, authority),
+	constraint capture_dossier foreign key (dossier_id, authority) references dossiers.dossier (id, authority),
+	constraint capture_merchant foreign key (merchant_account_id, authority) references payments.merchant_account (id, authority),
+	constraint capture_once unique (merchant_account_id, transaction_id),
+	constraint capture_identity unique (id, authority),
+	constraint capture_refund_cap check (refund_reserved between 0 and amount),
+	constraint capture_excess_cap check (excess_reserved between 0 and excess)
+);
+create index capture_by_payment on payments.capture (payment_id);
+create index capture_by_dossier on payments.capture (dossier_id);
+create index capture_open on payments.capture (authority, provider, business_date) where settled_at is null;
+create index capture_by_bank_reference on payments.capture (authority, bank_reference) where bank_reference <> '';
+call app.protect('payments.capture');
+grant select, insert on payments.capture to doisoat_app;
+grant update (refund_reserved, excess_reserved, settled_at) on payments.capture to doisoat_app;
+
+-- Which charge a capture paid, and how much of that is promised back.
+create table payments.allocation (
+	capture_id      uuid not null,
+	charge_id       uuid not null,
+	authority       text not null,
+	amount          bigint not null check (amount > 0),
+	refund_reserved bigint not null default 0,
+	primary key (capture_id, charge_id),
+	constraint allocation_capture foreign key (capture_id, authority) references payments.capture (id, authority),
+	constraint allocation_charge foreign key (charge_id, authority) references dossiers.charge (id, authority),
+	constraint allocation_refund_cap check (refund_reserved between 0 and amount)
+);
+create index allocation_by_charge on payments.allocation (charge_id);
+call app.protect('payments.allocation');
+grant select, insert on payments.allocation to doisoat_app;
+grant update (refund_reserved) on payments.allocation to doisoat_app;
+
+-- Every message of a provider, sealed (headers and bank texts hold secrets and
+-- names), with our answer. A message that we could not apply is kept with the
+-- answer our_error and applied later by a job, which adds a row of its own.
+create table payments.callback (
+	id                  uuid primary key,
+	authority           text not null,
+	merchant_account_id uuid not null,
+	provider            text not null,
+	received_at         timestamptz not null,
+	message             bytea not null,
+	verified            boolean not null,
+	event_id            text,
+	payment_id          uuid,
+	reply               text not null constraint callback_reply check (reply in
+		('stored', 'already_stored', 'bad_signature', 'unknown_order', 'wrong_amount', 'bad_message', 'our_error')),
+	constraint callback_merchant foreign key (merchant_account_id, authority) references payments.merchant_account (id, authority),
+	constraint callback_payment foreign key (payment_id, authority) references payments.payment (id, authority)
+);
+create unique index callback_event on payments.callback (merchant_account_id, event_id) where reply = 'stored';
+create index callback_by_payment on payments.callback (payment_id, received_at) where payment_id is not null;
+create index callback_received on payments.callback (authority, received_at);
+call app.protect('payments.callback');
+call app.append_only('payments.callback');
+grant select, insert on payments.callback to doisoat_app;
+
+-- The sweep looks for due work across authorities; it learns ids and nothing else.
+-- +goose StatementBegin
+create function payments.due_for_inquiry(at timestamptz, most integer) returns table (authority text, payment_id uuid)
+	language sql stable security definer set search_path = pg_catalog
+	begin atomic
+		select p.authority, p.id from payments.payment p
+		where p.next_inquiry_at <= at
+		order by p.next_inquiry_at limit most;
+	end;
+-- +goose StatementEnd
+revoke all on function payments.due_for_inquiry(timestamptz, integer) from public;
+grant execute on function payments.due_for_inquiry(timestamptz, integer) to doisoat_app;
