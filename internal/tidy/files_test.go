@@ -130,7 +130,7 @@ func TestSilencedLintersGiveAReason(t *testing.T) {
 }
 
 // target is a line of the Makefile that declares something to run.
-var target = regexp.MustCompile(`(?m)^([a-z][a-z0-9-]*):([^=\n]*)$`)
+var target = regexp.MustCompile(`(?m)^([a-z][a-z0-9-]*):([^=\n].*)$`)
 
 func TestMakeTargetsHaveHelp(t *testing.T) {
 	t.Parallel()
