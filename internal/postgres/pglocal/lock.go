@@ -1,0 +1,72 @@
+package pglocal
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// lock keeps two programs from using one folder. The kernel gives it up when
+// the program ends, however it ends. The file stays; its two lines (process
+// id, socket folder) are for people and for tidying up after a killed program.
+type lock struct{ file *os.File }
+
+// takeLock never waits: ErrInUse when another program, or another Server of
+// this one, holds the folder.
+func takeLock(dir string) (*lock, error) {
+	name := filepath.Join(dir, "postgres.lock")
+	file, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, ErrFolder.With("the data folder %s cannot be used by this user", dir).Because(err)
+	}
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		defer file.Close()
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, fmt.Errorf("lock %s: %w", name, err)
+		}
+		holder := "another program"
+		if pid, _ := (&lock{file}).read(); pid != "" {
+			holder = "the program with process id " + pid
+		}
+		return nil, ErrInUse.With("the data folder %s is in use by %s: stop it, or choose another data folder", dir, holder)
+	}
+	return &lock{file}, nil
+}
+
+// read returns what the last holder wrote, empty when it came not so far.
+func (l *lock) read() (pid, socket string) {
+	content := make([]byte, 4096)
+	n, err := l.file.ReadAt(content, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return "", ""
+	}
+	pid, rest, _ := strings.Cut(string(content[:n]), "\n")
+	socket, _, _ = strings.Cut(rest, "\n")
+	return pid, socket
+}
+
+func (l *lock) write(socket string) error {
+	if err := l.file.Truncate(0); err != nil {
+		return fmt.Errorf("write lock: %w", err)
+	}
+	if _, err := l.file.WriteAt(fmt.Appendf(nil, "%d\n%s\n", os.Getpid(), socket), 0); err != nil {
+		return fmt.Errorf("write lock: %w", err)
+	}
+	return nil
+}
+
+// removeOldSocket tidies up after a program that was killed.
+func (l *lock) removeOldSocket() {
+	if _, socket := l.read(); socket != "" {
+		removeSocketFolder(socket)
+	}
+}
+
+func (l *lock) release() {
+	_ = l.file.Truncate(0) // only a courtesy to readers
+	_ = l.file.Close()     // gives up the lock
+}

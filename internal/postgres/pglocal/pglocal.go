@@ -1,0 +1,305 @@
+// Package pglocal runs a PostgreSQL server of our own beside the program, for
+// "doisoat dev" and for tests. It owns no schema.
+//
+// A server lives in a data folder: the cluster is <DataDir>/postgres-<major>,
+// its log <DataDir>/postgres-<major>.log, and <DataDir>/postgres.lock is held
+// by the one program that uses the folder. It listens on a unix socket only,
+// in a folder that nobody else can enter, and trusts whoever can enter it.
+//
+// Promises:
+//   - No data is ever deleted. A cluster of another major version, or a folder
+//     that is not a cluster, is refused with instructions.
+//   - The server ends when the program ends, however it ends; what a killed
+//     program left behind is stopped and recovered by the next Start.
+//   - A server that is killed is started again on the same socket.
+//   - Under root, which PostgreSQL refuses, every PostgreSQL program runs as
+//     the user postgres, else nobody. Folders that this user cannot reach
+//     are left as they are: the cluster then lives under /var/lib/doisoat and
+//     <DataDir>/postgres-<major> is a link to it.
+//
+// Linux only: it needs /proc, flock and the parent-death signal.
+package pglocal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/doisoat/doisoat/internal/fault"
+)
+
+const (
+	// Superuser owns every database of the cluster and applies migrations.
+	Superuser = "postgres"
+	// Database is created by Start when it is missing.
+	Database = "doisoat"
+
+	startTimeout = 2 * time.Minute  // crash recovery of a large cluster included
+	stopTimeout  = 20 * time.Second // for a fast shutdown; then the immediate one
+	quitTimeout  = 10 * time.Second // for an immediate shutdown; then SIGKILL
+)
+
+// What Start refuses. Each comes with a message that says what to do.
+var (
+	ErrNoBinaries = fault.New(fault.Precondition, "pglocal.no_binaries", "PostgreSQL is not installed")
+	ErrInUse      = fault.New(fault.Precondition, "pglocal.in_use", "the data folder is in use by another program")
+	ErrVersion    = fault.New(fault.Precondition, "pglocal.version", "the data folder belongs to another PostgreSQL version")
+	ErrFolder     = fault.New(fault.Precondition, "pglocal.folder", "the data folder cannot be used")
+	ErrFailed     = fault.New(fault.Unavailable, "pglocal.failed", "the local PostgreSQL server does not run")
+)
+
+// Options say where and how a server runs.
+type Options struct {
+	// DataDir is the data folder; it is made when missing. Required.
+	DataDir string
+	// Log hears about recoveries, restarts and unusual places. Nil is silent.
+	Log *slog.Logger
+	// Durable keeps commits safe against loss of power. Tests leave it off.
+	Durable bool
+	// Args are further arguments of postgres, such as "-c", "max_connections=200".
+	Args []string
+	// BinDir holds initdb, pg_ctl and postgres. Empty: FindBinaries decides.
+	BinDir string
+}
+
+// Server is a running local server. Its methods may be called from any goroutine.
+type Server struct {
+	log     *slog.Logger
+	cluster cluster
+	socket  string // folder of the unix socket
+	args    []string
+	locks   []*lock
+
+	quit chan struct{} // closed by Stop: do not start again
+	done chan struct{} // closed when no server runs any more
+
+	mu      sync.Mutex
+	process *os.Process
+	err     error // why the server was given up, set before done closes
+
+	stopOnce sync.Once
+	stopErr  error
+}
+
+// Start starts the server of a data folder, making the cluster and the
+// database doisoat when they are missing, and returns when the server answers.
+// ctx bounds the start only; Stop ends the server.
+func Start(ctx context.Context, opt Options) (*Server, error) {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	s := &Server{
+		log:  opt.Log,
+		quit: make(chan struct{}),
+		done: make(chan struct{}),
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if err := s.start(ctx, opt); err != nil {
+		s.release()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Server) start(ctx context.Context, opt Options) error {
+	dir, err := dataFolder(opt.DataDir)
+	if err != nil {
+		return err
+	}
+	if err := s.lock(dir); err != nil {
+		return err
+	}
+	if s.cluster, err = openCluster(ctx, dir, opt, s.log); err != nil {
+		return err
+	}
+	// The data folder may have been copied: then two folders link to one
+	// cluster, and only a lock beside the cluster itself keeps them apart.
+	if home := filepath.Dir(s.cluster.dir); home != dir {
+		if err := s.lock(home); err != nil {
+			return err
+		}
+	}
+	if err := s.cluster.stopLeftOver(ctx, s.log); err != nil {
+		return err
+	}
+	s.locks[0].removeOldSocket()
+	if s.socket, err = s.cluster.account.socketFolder(s.cluster.bin); err != nil {
+		return err
+	}
+	if err := s.locks[0].write(s.socket); err != nil {
+		return err
+	}
+	s.args = s.cluster.arguments(s.socket, opt)
+	go s.keep()
+	if err := s.ready(ctx); err != nil {
+		return errors.Join(err, s.Stop(ctx))
+	}
+	return nil
+}
+
+// dataFolder makes the folder and resolves it, so that one folder has one name.
+func dataFolder(dir string) (string, error) {
+	if dir == "" {
+		return "", ErrFolder.With("no data folder was given")
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return "", ErrFolder.Because(err)
+	}
+	// Others may pass through, because under root the server is another user;
+	// they may not list, and every file inside has rights of its own.
+	if err := os.MkdirAll(dir, 0o711); err != nil {
+		return "", ErrFolder.With("the data folder %s cannot be made", dir).Because(err)
+	}
+	if dir, err = filepath.EvalSymlinks(dir); err != nil {
+		return "", ErrFolder.Because(err)
+	}
+	return dir, nil
+}
+
+func (s *Server) lock(dir string) error {
+	l, err := takeLock(dir)
+	if err != nil {
+		return err
+	}
+	s.locks = append(s.locks, l)
+	return nil
+}
+
+// ready returns when the server answers and the database is there.
+func (s *Server) ready(ctx context.Context) error {
+	var last error
+	for {
+		conn, err := s.connect(ctx)
+		if err == nil {
+			defer conn.Close(ctx)
+			return createDatabase(ctx, conn)
+		}
+		last = err
+		select {
+		case <-s.done:
+			return s.Err()
+		case <-ctx.Done():
+			return ErrFailed.With("the local PostgreSQL server did not answer in time; its log is %s", s.cluster.logFile()).
+				Because(errors.Join(ctx.Err(), last))
+		case <-time.After(25 * time.Millisecond):
+		}
+	}
+}
+
+func (s *Server) connect(ctx context.Context) (*pgx.Conn, error) {
+	config, err := pgx.ParseConfig(s.DSN(Superuser, "postgres"))
+	if err != nil {
+		return nil, err
+	}
+	config.ConnectTimeout = 5 * time.Second
+	return pgx.ConnectConfig(ctx, config)
+}
+
+func createDatabase(ctx context.Context, conn *pgx.Conn) error {
+	var exists bool
+	const query = `select exists (select from pg_catalog.pg_database where datname = $1)`
+	if err := conn.QueryRow(ctx, query, Database).Scan(&exists); err != nil {
+		return fmt.Errorf("look for the database: %w", err)
+	}
+	if exists {
+		return nil
+	}
+	if _, err := conn.Exec(ctx, "create database "+pgx.Identifier{Database}.Sanitize()); err != nil {
+		return fmt.Errorf("create the database: %w", err)
+	}
+	return nil
+}
+
+// DSN returns the address of a database for a user, good for psql and for pgx.
+// Both names must be plain (letters, digits, underscore).
+func (s *Server) DSN(user, database string) string {
+	return "postgres://" + user + "@/" + database + "?host=" + s.socket
+}
+
+// AdminDSN returns the superuser's address of the database doisoat.
+func (s *Server) AdminDSN() string { return s.DSN(Superuser, Database) }
+
+// Folder returns the folder that holds the cluster, links resolved.
+func (s *Server) Folder() string { return s.cluster.dir }
+
+// PID returns the process id of the server, 0 while none runs. It changes
+// when a killed server is started again.
+func (s *Server) PID() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.process == nil {
+		return 0
+	}
+	return s.process.Pid
+}
+
+// Done is closed when no server runs any more: after Stop, or because it was
+// given up; then Err says why.
+func (s *Server) Done() <-chan struct{} { return s.done }
+
+// Err returns why the server was given up; nil while it runs and after Stop.
+func (s *Server) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
+// Stop ends the server: a fast shutdown, which breaks off what still runs,
+// then after 20 seconds or when ctx ends an immediate one, from which the next
+// start recovers. Close the pools first. Later calls return the first answer.
+func (s *Server) Stop(ctx context.Context) error {
+	s.stopOnce.Do(func() {
+		s.stopErr = s.stop(ctx)
+		s.release()
+	})
+	return s.stopErr
+}
+
+func (s *Server) stop(ctx context.Context) error {
+	close(s.quit)
+	s.signal(syscall.SIGINT)
+	ctx, cancel := context.WithTimeout(ctx, stopTimeout)
+	defer cancel()
+	select {
+	case <-s.done:
+		return nil
+	case <-ctx.Done():
+	}
+	s.log.Warn("local PostgreSQL does not stop, ending it at once")
+	s.signal(syscall.SIGQUIT)
+	select {
+	case <-s.done:
+	case <-time.After(quitTimeout):
+		s.signal(syscall.SIGKILL)
+		<-s.done
+	}
+	return nil
+}
+
+// signal is safe at any time: a process that was waited for is not signalled.
+func (s *Server) signal(sig os.Signal) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.process != nil {
+		_ = s.process.Signal(sig) // it has ended already: that is what we want
+	}
+}
+
+// release gives back what Start took; the server must have ended.
+func (s *Server) release() {
+	removeSocketFolder(s.socket)
+	for _, l := range s.locks {
+		l.release()
+	}
+	s.locks = nil
+}
