@@ -177,7 +177,7 @@ func List(ctx context.Context, tx pgx.Tx, objectKind, objectID string, after ID,
 	if err != nil {
 		return nil, fmt.Errorf("list audit events: %w", err)
 	}
-	list, err := pgx.CollectRows(found, pgx.RowToStructByPos[Recorded])
+	list, err := pgx.CollectRows(found, pgx.RowToStructByName[Recorded])
 	if err != nil {
 		return nil, fmt.Errorf("list audit events: %w", err)
 	}

@@ -1,0 +1,92 @@
+package auth
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/internal/postgres"
+)
+
+// Authority adopts policies or collects fees. Authorities are public knowledge.
+type Authority struct {
+	Code      string        `json:"code"`      // H41 and the like; QH and BTC for those above the provinces
+	Name      string        `json:"name"`      // as people write it
+	Level     string        `json:"level"`     // province, central or law
+	Successor string        `json:"successor"` // code of the one it was merged into; empty when none is known
+	ValidFrom calendar.Date `json:"valid_from"`
+	ValidTo   calendar.Date `json:"valid_to"` // last day; zero is open. Old codes stay on old dossiers.
+}
+
+// The provinces merged on 2025-07-01 end on the day before. A successor is
+// named only where its code is confirmed.
+//
+//go:embed authorities.json
+var knownAuthorities []byte
+
+// KnownAuthorities returns the authorities that the program knows by itself:
+// those of the collected policies and the confirmed province codes.
+func KnownAuthorities() ([]Authority, error) {
+	decoder := json.NewDecoder(bytes.NewReader(knownAuthorities))
+	decoder.DisallowUnknownFields()
+	var list []Authority
+	if err := decoder.Decode(&list); err != nil {
+		return nil, fmt.Errorf("read known authorities: %w", err)
+	}
+	return list, nil
+}
+
+// EnsureAuthorities makes auth.authority hold list as given; others stay. It
+// needs the pool of the owner, for the application may only read authorities.
+// Running it again changes nothing.
+func EnsureAuthorities(ctx context.Context, owner *pgxpool.Pool, list []Authority) error {
+	document, err := json.Marshal(list)
+	if err != nil {
+		return fmt.Errorf("write authorities: %w", err)
+	}
+	return postgres.InTx(ctx, owner, "", func(tx pgx.Tx) error {
+		if err := ensureAuthorities(ctx, tx, document); err != nil {
+			return fmt.Errorf("ensure authorities: %w", err)
+		}
+		return nil
+	})
+}
+
+// ListAuthorities returns all authorities by code.
+func (s Service) ListAuthorities(ctx context.Context) ([]Authority, error) {
+	var list []Authority
+	err := postgres.ReadTx(ctx, s.DB, "", func(tx pgx.Tx) (err error) {
+		list, err = listAuthorities(ctx, tx)
+		return err
+	})
+	return list, err
+}
+
+// FindAuthority returns the authority with code, or ErrAuthorityUnknown.
+func (s Service) FindAuthority(ctx context.Context, code string) (Authority, error) {
+	var found Authority
+	err := postgres.ReadTx(ctx, s.DB, "", func(tx pgx.Tx) (err error) {
+		found, err = FindAuthority(ctx, tx, code)
+		return err
+	})
+	return found, err
+}
+
+// FindAuthority is Service.FindAuthority inside a transaction of the caller.
+func FindAuthority(ctx context.Context, tx pgx.Tx, code string) (Authority, error) {
+	found, err := findAuthority(ctx, tx, code)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return Authority{}, ErrAuthorityUnknown
+	}
+	if err != nil {
+		return Authority{}, fmt.Errorf("find authority: %w", err)
+	}
+	return found, nil
+}

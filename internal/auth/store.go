@@ -1,0 +1,71 @@
+package auth
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// ensureAuthorities takes the list as JSON, whose empty texts become NULL. A
+// successor may come later in the list than the one that names it: the foreign
+// key is checked at the end of the statement.
+func ensureAuthorities(ctx context.Context, tx pgx.Tx, list []byte) error {
+	_, err := tx.Exec(ctx, `
+		insert into auth.authority as a (code, name, level, successor, valid_from, valid_to)
+		select r.code, r.name, r.level, nullif(r.successor, ''), nullif(r.valid_from, '')::date, nullif(r.valid_to, '')::date
+		from jsonb_to_recordset(@list::jsonb)
+			as r (code text, name text, level text, successor text, valid_from text, valid_to text)
+		on conflict (code) do update set
+			name = excluded.name, level = excluded.level, successor = excluded.successor,
+			valid_from = excluded.valid_from, valid_to = excluded.valid_to
+		where (a.name, a.level, a.successor, a.valid_from, a.valid_to)
+			is distinct from (excluded.name, excluded.level, excluded.successor, excluded.valid_from, excluded.valid_to)`,
+		pgx.StrictNamedArgs{"list": list})
+	return err
+}
+
+func listAuthorities(ctx context.Context, tx pgx.Tx) ([]Authority, error) {
+	rows, err := tx.Query(ctx, `
+		select a.code, a.name, a.level, coalesce(a.successor, '') as successor, a.valid_from, a.valid_to
+		from auth.authority a
+		order by a.code`)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByName[Authority])
+}
+
+func findAuthority(ctx context.Context, tx pgx.Tx, code string) (Authority, error) {
+	rows, err := tx.Query(ctx, `
+		select a.code, a.name, a.level, coalesce(a.successor, '') as successor, a.valid_from, a.valid_to
+		from auth.authority a
+		where a.code = @code`,
+		pgx.StrictNamedArgs{"code": code})
+	if err != nil {
+		return Authority{}, err
+	}
+	return pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[Authority])
+}
+
+// storedKey is what signing in needs to know of a key.
+type storedKey struct {
+	ID         string
+	Authority  string
+	Role       Role
+	SecretHash []byte
+	ExpiresAt  *time.Time
+	RevokedAt  *time.Time
+}
+
+// findKey looks across authorities, through the definer function made for it.
+func findKey(ctx context.Context, tx pgx.Tx, id string) (storedKey, error) {
+	rows, err := tx.Query(ctx, `
+		select k.id, k.authority, k.role, k.secret_hash, k.expires_at, k.revoked_at
+		from auth.find_api_key(@id) k`,
+		pgx.StrictNamedArgs{"id": id})
+	if err != nil {
+		return storedKey{}, err
+	}
+	return pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[storedKey])
+}
