@@ -35,8 +35,9 @@ var rows = map[string]int{
 
 	"internal/audit": 4,
 
-	"fees":   5,
-	"ledger": 5,
+	"fees":               5,
+	"internal/auth/keys": 5,
+	"ledger":             5,
 
 	"dossiers":  6,
 	"payments":  7,
