@@ -1,0 +1,18 @@
+// Package fees holds fee types, discount policies and the quote: what an item
+// costs on a date, which policy made it so, and why every other policy did not.
+//
+// It owns the Postgres schema fees. Dossiers call Quote when they assess,
+// refunds ask a fee type for its refund rule, web and cmd load and check
+// policies. The quote is pure: same input, same answer, whatever the order of
+// the policies and whatever the clock says.
+//
+// Invariants: 0 ≤ due ≤ base and base = due + discount + subsidy for every
+// item; at most one exemption or rate rule and at most one subsidy per item; a
+// draft never applies; a policy without legal basis cannot be in force. Fee
+// types and policies are documents in versions: a version once recorded never
+// changes, other content becomes the next version.
+//
+// States of a policy: draft → submitted → approved → in force (by date) →
+// expired, repealed, superseded; submitted → rejected. Files of provinces say
+// in_force_or_past and leave the rest to the window.
+package fees

@@ -1,0 +1,59 @@
+package fees
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/doisoat/doisoat/internal/fault"
+)
+
+// Faults of this room.
+var (
+	// ErrDocument: a document is no JSON of the expected shape; the message says where.
+	ErrDocument = fault.New(fault.Invalid, "fees.document", "document is malformed")
+	// ErrPolicy: a policy says something that cannot be applied.
+	ErrPolicy = fault.New(fault.Invalid, "fees.policy", "policy is not valid")
+	// ErrFeeType: a fee type contradicts itself.
+	ErrFeeType = fault.New(fault.Invalid, "fees.fee_type", "fee type is not valid")
+	// ErrRequest: a quote is asked for with missing or impossible values.
+	ErrRequest = fault.New(fault.Invalid, "fees.request", "quote request is not valid")
+	// ErrNoFeeType: the schedule of the authority has no such fee on that date.
+	ErrNoFeeType = fault.New(fault.Invalid, "fees.unknown_fee_type", "fee type is not in the schedule")
+	// ErrNotFound: no such policy or fee type is recorded.
+	ErrNotFound = fault.New(fault.NotFound, "fees.not_found", "no such policy or fee type")
+	// ErrOwner: documents are recorded by the authority that adopted them.
+	ErrOwner = fault.New(fault.Forbidden, "fees.owner", "only the authority that adopted it may record this")
+	// ErrRaced: somebody else recorded the next version at the same moment.
+	ErrRaced = fault.New(fault.Conflict, "fees.version_race", "another version was recorded at the same time, read it and try again")
+)
+
+// problems collects the faults of a document, each with its JSON pointer.
+type problems []fault.Field
+
+func (p *problems) add(at, format string, args ...any) {
+	*p = append(*p, fault.Field{Pointer: at, Detail: fmt.Sprintf(format, args...)})
+}
+
+func (p *problems) require(ok bool, at, format string, args ...any) {
+	if !ok {
+		p.add(at, format, args...)
+	}
+}
+
+func (p *problems) oneOf(value, at string, allowed ...string) {
+	p.require(slices.Contains(allowed, value), at, "must be one of %s, not %q", strings.Join(allowed, ", "), value)
+}
+
+// fault returns sentinel with every problem, the first one in its message too; nil when there is none.
+func (p problems) fault(sentinel *fault.Error) error {
+	if len(p) == 0 {
+		return nil
+	}
+	e := sentinel.With("%s: %s %s", sentinel.Message, p[0].Pointer, p[0].Detail)
+	e.Fields = p
+	return e
+}
+
+// pointer appends an array index to a JSON pointer.
+func pointer(at string, index int) string { return fmt.Sprintf("%s/%d", at, index) }

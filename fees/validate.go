@@ -1,0 +1,190 @@
+package fees
+
+import (
+	"regexp"
+	"slices"
+)
+
+// Limits. An item of a billion billion đồng does not exist; the sums of a full quote stay far from int64.
+const (
+	MaxBase     = 1_000_000_000_000_000 // minor units of one item, quantity included
+	MaxQuantity = 1_000_000
+	MaxItems    = 100
+	maxGroups   = 50
+	maxCode     = 60
+	maxPolicies = 5_000
+	maxShare    = 1_000_000_000 // numerators and denominators
+)
+
+var (
+	policyID      = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,59}$`)
+	authorityCode = regexp.MustCompile(`^[A-Z][A-Z0-9._-]{0,19}$`)
+	territoryCode = regexp.MustCompile(`^[A-Z][A-Z0-9._-]{0,19}$`)
+	groupCode     = regexp.MustCompile(`^[a-z0-9_]{1,60}$`)
+)
+
+// Validate returns ErrPolicy with one field for each fault found.
+func (p *Policy) Validate() error {
+	var found problems
+	p.validate(&found, "")
+	return found.fault(ErrPolicy)
+}
+
+// locate adds line and column to the details of problems found in a text.
+func (p problems) locate(where positions) problems {
+	for i := range p {
+		p[i].Detail += " (" + where.describe(p[i].Pointer) + ")"
+	}
+	return p
+}
+
+func (p *Policy) validate(f *problems, at string) {
+	f.require(policyID.MatchString(p.ID), at+"/id", "must be 1 to 60 letters, digits, dots or hyphens")
+	f.oneOf(string(p.Status), at+"/status", "draft", "submitted", "rejected", "approved", "in_force", "in_force_or_past", "expired", "repealed", "superseded")
+	f.require(authorityCode.MatchString(p.Authority.Code), at+"/authority/code", "must be a code in capitals")
+	f.oneOf(string(p.Authority.Level), at+"/authority/level", "law", "central", "province")
+	p.validateTerritory(f, at)
+	p.validateWindow(f, at)
+	p.validateScope(f, at+"/scope")
+	p.validateCondition(f, at)
+	p.validateEffect(f, at+"/effect")
+	f.require(p.Rounding.Unit >= 1 && p.Rounding.Unit <= MaxBase, at+"/rounding/unit", "must be at least 1")
+	f.oneOf(string(p.Rounding.Mode), at+"/rounding/mode", "half_up", "down", "up")
+	f.oneOf(p.Combination, at+"/combination", "exclusive_best", "exemption_first")
+	f.require(p.Combination != "exemption_first" || p.Effect.Kind == Exempt, at+"/combination", "exemption_first needs the effect exempt")
+	p.validateGroups(f, at+"/exempt_groups")
+	for i, c := range p.Cases {
+		c.validate(f, pointer(at+"/cases", i))
+	}
+}
+
+func (p *Policy) validateTerritory(f *problems, at string) {
+	f.require(len(p.Territory) > 0, at+"/territory", "must name at least one authority, or *")
+	for i, code := range p.Territory {
+		here := pointer(at+"/territory", i)
+		f.require(code == Everywhere || territoryCode.MatchString(code), here, "must be * or an authority code")
+		f.require(!slices.Contains(p.Territory[:i], code), here, "appears twice")
+		f.require(code != Everywhere || p.Authority.Level != LevelProvince, here, "a council cannot rule the whole country")
+	}
+}
+
+func (p *Policy) validateWindow(f *problems, at string) {
+	f.require(p.ValidTo.IsZero() || !p.ValidTo.Before(p.ValidFrom), at+"/valid_to", "must not come before valid_from")
+	f.require(p.DeclaredValidTo.IsZero() || !p.ValidTo.IsZero() && !p.DeclaredValidTo.Before(p.ValidTo), at+"/declared_valid_to", "needs a valid_to that is not later")
+	f.require(p.PricingDateBasis == "submission", at+"/pricing_date_basis", "only submission is supported so far, not %q", p.PricingDateBasis)
+	if !p.Status.adopted() {
+		return
+	}
+	f.require(!p.ValidFrom.IsZero(), at+"/valid_from", "an adopted policy needs a first day")
+	f.require(p.LegalBasis.Number != "", at+"/legal_basis/number", "an adopted policy needs a legal basis")
+	ended := p.Status == Expired || p.Status == Repealed || p.Status == Superseded
+	f.require(!ended || !p.ValidTo.IsZero(), at+"/valid_to", "a policy with status %s needs a last day", p.Status)
+}
+
+func (p *Policy) validateScope(f *problems, at string) {
+	f.oneOf(string(p.Scope.Mode), at+"/mode", "fee_type_list", "procedure_list", "all_under_authority", "fees_set_by_central_government")
+	f.require(p.Scope.Mode != FeeTypeList || len(p.Scope.FeeTypes) > 0, at+"/fee_types", "a fee_type_list needs at least one fee type")
+	byRule := p.Scope.Mode == AllUnder || p.Scope.Mode == CentralFeesAll
+	f.require(!byRule || len(p.Scope.FeeTypes) == 0, at+"/fee_types", "must be empty when mode is %s", p.Scope.Mode)
+	f.require(p.Scope.Mode == ProcedureList || len(p.Scope.Procedures) == 0, at+"/procedures", "belongs to mode procedure_list only")
+	validateFees(f, at+"/fee_types", p.Scope.FeeTypes)
+	for i, code := range p.Scope.Procedures {
+		f.require(code != "" && len(code) <= maxCode, pointer(at+"/procedures", i), "must be a procedure code")
+	}
+}
+
+func validateFees(f *problems, at string, codes []string) {
+	for i, code := range codes {
+		_, ok := kindOf(code)
+		f.require(ok, pointer(at, i), "must look like P_NAME or LP_NAME in capitals, not %q", code)
+		f.require(!slices.Contains(codes[:i], code), pointer(at, i), "appears twice")
+	}
+}
+
+func (p *Policy) validateCondition(f *problems, at string) {
+	for i, c := range p.Condition.SubmissionChannel {
+		f.oneOf(string(c), pointer(at+"/condition/submission_channel", i), "online", "direct", "postal")
+	}
+	for i, l := range p.Condition.ServiceLevel {
+		f.oneOf(string(l), pointer(at+"/condition/service_level", i), "toan_trinh", "mot_phan")
+	}
+	// The price is fixed before the payer chooses how to pay.
+	f.require(p.Condition.PaymentChannel == "any", at+"/condition/payment_channel", "only any is supported so far, not %q", p.Condition.PaymentChannel)
+}
+
+func (p *Policy) validateEffect(f *problems, at string) {
+	e := p.Effect
+	f.oneOf(string(e.Kind), at+"/kind", "share_of_base", "share_by_fee", "fixed_amount", "exempt", "subsidy")
+	belongs := func(present bool, member string, kinds ...EffectKind) {
+		f.require(!present || slices.Contains(kinds, e.Kind), at+"/"+member, "does not belong to the effect %s", e.Kind)
+	}
+	belongs(e.Numerator != nil, "numerator", ShareOfBase)
+	belongs(e.Denominator != nil, "denominator", ShareOfBase)
+	belongs(e.Shares != nil, "shares", ShareByFee)
+	belongs(e.Amount != nil, "amount", FixedAmount)
+	belongs(e.PayerShare != nil, "payer_share", Subsidy)
+	belongs(e.Ceiling != nil, "ceiling", Subsidy)
+	belongs(e.Funder != "", "funder", Subsidy)
+	switch e.Kind {
+	case ShareOfBase:
+		f.require(e.Numerator != nil, at+"/numerator", "is needed")
+		f.require(e.Denominator != nil, at+"/denominator", "is needed")
+		if s, ok := e.share(""); ok {
+			s.validate(f, at)
+		}
+	case ShareByFee:
+		f.require(len(e.Shares) > 0, at+"/shares", "needs at least one fee type")
+		for code, s := range e.Shares {
+			_, ok := kindOf(code)
+			f.require(ok, at+"/shares/"+code, "must be a fee type")
+			s.validate(f, at+"/shares/"+code)
+		}
+		slices.SortFunc(*f, comparePointers) // a map has no order, an answer has
+	case FixedAmount:
+		f.require(e.Amount != nil && *e.Amount >= 0 && *e.Amount <= MaxBase, at+"/amount", "must lie between 0 and %d", int64(MaxBase))
+	case Subsidy:
+		f.require(e.PayerShare != nil, at+"/payer_share", "is needed")
+		if e.PayerShare != nil {
+			e.PayerShare.validate(f, at+"/payer_share")
+		}
+		f.require(e.Funder != "", at+"/funder", "must say which budget pays")
+		f.require(e.Ceiling == nil || *e.Ceiling >= 0 && *e.Ceiling <= MaxBase, at+"/ceiling", "must lie between 0 and %d", int64(MaxBase))
+		f.require(e.FeeAmountUnchanged == nil || *e.FeeAmountUnchanged, at+"/fee_amount_unchanged", "a subsidy leaves the fee unchanged")
+	case Exempt:
+	}
+	validateFees(f, at+"/companions_still_due", e.CompanionsStillDue)
+}
+
+func (s Share) validate(f *problems, at string) {
+	f.require(s.Denominator >= 1 && s.Denominator <= maxShare, at+"/denominator", "must be at least 1")
+	f.require(s.Numerator >= 0 && s.Numerator <= s.Denominator, at+"/numerator", "must lie between 0 and the denominator")
+}
+
+func (p *Policy) validateGroups(f *problems, at string) {
+	g := p.ExemptGroups
+	f.oneOf(g.Rule, at+"/rule", OnlyThese, ExemptionFirst)
+	f.require(g.Rule != OnlyThese || len(g.Groups)+len(g.Cases) > 0, at+"/groups", "applies_only_to_these needs at least one group or case")
+	for i, code := range g.Groups {
+		f.require(groupCode.MatchString(code), pointer(at+"/groups", i), "must be a code in small letters")
+	}
+	for i, code := range g.Cases {
+		f.require(groupCode.MatchString(code), pointer(at+"/cases", i), "must be a code in small letters")
+	}
+}
+
+func (c Case) validate(f *problems, at string) {
+	f.require(!c.SubmittedOn.IsZero(), at+"/submitted_on", "is needed")
+	f.oneOf(string(c.Channel), at+"/channel", "online", "direct", "postal")
+	f.oneOf(string(c.ServiceLevel), at+"/service_level", "", "toan_trinh", "mot_phan")
+	f.require(c.Territory == "" || territoryCode.MatchString(c.Territory), at+"/territory", "must be an authority code")
+	_, ok := kindOf(c.FeeType)
+	f.require(ok, at+"/fee_type", "must look like P_NAME or LP_NAME in capitals")
+	f.require(c.Base == nil || *c.Base >= 0 && *c.Base <= MaxBase, at+"/base", "must lie between 0 and %d", int64(MaxBase))
+	f.require(c.Quantity == nil || *c.Quantity >= 1 && *c.Quantity <= MaxQuantity, at+"/quantity", "must lie between 1 and %d", MaxQuantity)
+	f.require(c.ExpectedDue != nil && *c.ExpectedDue >= 0, at+"/expected_due", "is needed and must not be negative")
+	f.require(c.ExpectedSubsidy == nil || *c.ExpectedSubsidy >= 0, at+"/expected_subsidy", "must not be negative")
+	f.oneOf(string(c.ExpectedReason), at+"/expected_reason", "", string(ReasonExempt), string(ReasonDiscounted), string(ReasonSubsidised), string(ReasonNone))
+	for i, code := range c.Groups {
+		f.require(groupCode.MatchString(code), pointer(at+"/groups", i), "must be a code in small letters")
+	}
+}
