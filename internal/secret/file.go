@@ -1,0 +1,223 @@
+package secret
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/tink-crypto/tink-go/v2/aead"
+	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
+	"github.com/tink-crypto/tink-go/v2/keyset"
+	"github.com/tink-crypto/tink-go/v2/prf"
+
+	"github.com/doisoat/doisoat/internal/fault"
+)
+
+// Faults of the key file.
+var (
+	ErrExposed = fault.New(fault.Precondition, "secret.exposed", "the key file can be read by other users: chmod 600 it")
+	ErrFile    = fault.New(fault.Precondition, "secret.file", "the key file is no key file of this program")
+)
+
+const (
+	fileVersion = 1
+	maxFileSize = 1 << 20
+	// systemd guards this folder itself and shows the files in it as readable by the group.
+	systemdCredentials = "/run/credentials/"
+)
+
+// file is the key file: two Tink keysets in clear, guarded by the file's mode.
+// They are apart because sealing keys change and the fingerprint key must not.
+type file struct {
+	Version      int             `json:"version"`
+	Sealing      json.RawMessage `json:"sealing"`
+	Fingerprints json.RawMessage `json:"fingerprints"`
+}
+
+// Open reads the keyring at path. Fails with fs.ErrNotExist when there is no
+// file, with ErrExposed when others than its user have any right on it, and
+// with ErrFile when it holds something else.
+func Open(path string) (*Keyring, error) {
+	sealing, fingerprints, err := read(path)
+	if err != nil {
+		return nil, err
+	}
+	return newKeyring(sealing, fingerprints)
+}
+
+// Create writes a new keyring at path, readable by its user alone, and returns
+// it. It never replaces a file: when one exists it fails with fs.ErrExist. A
+// lost key file makes everything sealed with it unreadable, so keep a copy.
+func Create(path string) (*Keyring, error) {
+	sealing, err := keyset.NewHandle(aead.XChaCha20Poly1305KeyTemplate())
+	if err != nil {
+		return nil, fmt.Errorf("make sealing key: %w", err)
+	}
+	fingerprints, err := keyset.NewHandle(prf.HMACSHA256PRFKeyTemplate())
+	if err != nil {
+		return nil, fmt.Errorf("make fingerprint key: %w", err)
+	}
+	if err := write(path, sealing, fingerprints, os.Link); err != nil {
+		return nil, err
+	}
+	return newKeyring(sealing, fingerprints)
+}
+
+// Rotate adds a sealing key to the file at path, which from then on seals, and
+// returns the new ring. Older keys still open. Running processes use the new
+// key after their next start and cannot open what it sealed until then: restart
+// them all before sealing anew. Two calls at once wait for each other.
+func Rotate(path string) (*Keyring, error) {
+	unlock, err := lockFolder(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	sealing, fingerprints, err := read(path)
+	if err != nil {
+		return nil, err
+	}
+	manager := keyset.NewManagerFromHandle(sealing)
+	id, err := manager.Add(aead.XChaCha20Poly1305KeyTemplate())
+	if err != nil {
+		return nil, fmt.Errorf("make sealing key: %w", err)
+	}
+	if err := manager.SetPrimary(id); err != nil {
+		return nil, fmt.Errorf("make sealing key the first: %w", err)
+	}
+	if sealing, err = manager.Handle(); err != nil {
+		return nil, fmt.Errorf("make sealing key: %w", err)
+	}
+	if err := write(path, sealing, fingerprints, os.Rename); err != nil {
+		return nil, err
+	}
+	return newKeyring(sealing, fingerprints)
+}
+
+func read(path string) (sealing, fingerprints *keyset.Handle, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, nil, fmt.Errorf("open key file: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat() // of the open file: the path may be exchanged meanwhile
+	if err != nil {
+		return nil, nil, fmt.Errorf("open key file: %w", err)
+	}
+	if exposed(path, info.Mode()) {
+		return nil, nil, ErrExposed
+	}
+	content, err := io.ReadAll(io.LimitReader(f, maxFileSize))
+	if err != nil {
+		return nil, nil, fmt.Errorf("read key file: %w", err)
+	}
+	var parsed file
+	if err := json.Unmarshal(content, &parsed); err != nil {
+		// The text of a JSON error may quote the file: only its place is told.
+		return nil, nil, ErrFile.Because(errors.New("no JSON of the right shape"))
+	}
+	if parsed.Version != fileVersion {
+		return nil, nil, ErrFile.With("the key file has version %d, this program reads %d", parsed.Version, fileVersion)
+	}
+	if sealing, err = readKeys(parsed.Sealing); err != nil {
+		return nil, nil, err
+	}
+	if fingerprints, err = readKeys(parsed.Fingerprints); err != nil {
+		return nil, nil, err
+	}
+	return sealing, fingerprints, nil
+}
+
+func readKeys(raw []byte) (*keyset.Handle, error) {
+	handle, err := insecurecleartextkeyset.Read(keyset.NewJSONReader(bytes.NewReader(raw)))
+	if err != nil {
+		return nil, ErrFile.Because(errors.New("a keyset in it cannot be read"))
+	}
+	return handle, nil
+}
+
+// exposed reports whether anybody but the file's user has a right on it.
+func exposed(path string, mode fs.FileMode) bool {
+	if !mode.IsRegular() {
+		return true
+	}
+	others := fs.FileMode(0o077)
+	if strings.HasPrefix(filepath.Clean(path), systemdCredentials) {
+		others = 0o037
+	}
+	return mode.Perm()&others != 0
+}
+
+// write puts the whole file beside path and moves it there with place: after a
+// crash there is the old file or the new one, never half of one.
+func write(path string, sealing, fingerprints *keyset.Handle, place func(from, to string) error) error {
+	content, err := encode(sealing, fingerprints)
+	if err != nil {
+		return err
+	}
+	folder := filepath.Dir(path)
+	f, err := os.CreateTemp(folder, ".keys-*") // made with mode 0600
+	if err != nil {
+		return fmt.Errorf("write key file: %w", err)
+	}
+	defer os.Remove(f.Name()) // already gone after a rename
+	_, err = f.Write(content)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("write key file: %w", err)
+	}
+	if err := place(f.Name(), path); err != nil {
+		return fmt.Errorf("write key file: %w", err)
+	}
+	return syncFolder(folder)
+}
+
+func encode(sealing, fingerprints *keyset.Handle) ([]byte, error) {
+	var keys [2]bytes.Buffer
+	for i, handle := range []*keyset.Handle{sealing, fingerprints} {
+		if err := insecurecleartextkeyset.Write(handle, keyset.NewJSONWriter(&keys[i])); err != nil {
+			return nil, fmt.Errorf("encode keys: %w", err)
+		}
+	}
+	content, err := json.MarshalIndent(file{fileVersion, keys[0].Bytes(), keys[1].Bytes()}, "", "\t")
+	if err != nil {
+		return nil, fmt.Errorf("encode keys: %w", err)
+	}
+	return append(content, '\n'), nil
+}
+
+// syncFolder makes the new name survive a power cut.
+func syncFolder(folder string) error {
+	d, err := os.Open(folder)
+	if err != nil {
+		return fmt.Errorf("write key file: %w", err)
+	}
+	if err := errors.Join(d.Sync(), d.Close()); err != nil {
+		return fmt.Errorf("write key file: %w", err)
+	}
+	return nil
+}
+
+// lockFolder keeps other processes from changing keys at the same time: of two
+// rotations from one state the later would drop the earlier's key, and with it
+// everything sealed meanwhile.
+func lockFolder(folder string) (unlock func(), err error) {
+	d, err := os.Open(folder)
+	if err != nil {
+		return nil, fmt.Errorf("lock key file: %w", err)
+	}
+	if err := syscall.Flock(int(d.Fd()), syscall.LOCK_EX); err != nil { //nolint:gosec // a file descriptor fits an int
+		d.Close()
+		return nil, fmt.Errorf("lock key file: %w", err)
+	}
+	return func() { d.Close() }, nil // closing unlocks
+}

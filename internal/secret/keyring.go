@@ -1,0 +1,95 @@
+// Package secret seals what must not be read from the database: provider
+// secrets and personal identifiers.
+//
+// A Keyring comes from one file outside the database that only the program's
+// user can read. Each sealed value is bound to its place, so that a ciphertext
+// moved to another row or column does not open. It owns no schema; rooms that
+// store secrets or identifiers call it.
+//
+// Invariants: no plaintext and no key in an error, a log line or a printed
+// value; keys are added, never removed, while anything sealed with them is kept.
+package secret
+
+import (
+	"encoding/binary"
+	"fmt"
+	"log/slog"
+
+	"github.com/tink-crypto/tink-go/v2/aead"
+	"github.com/tink-crypto/tink-go/v2/keyset"
+	"github.com/tink-crypto/tink-go/v2/prf"
+	"github.com/tink-crypto/tink-go/v2/tink"
+
+	"github.com/doisoat/doisoat/internal/fault"
+)
+
+// ErrUnreadable says that a sealed value does not open: another key, another
+// place, or changed bytes. Which one, nobody can tell.
+var ErrUnreadable = fault.New(fault.Internal, "secret.unreadable", "a sealed value cannot be opened")
+
+// FingerprintSize is the length of every fingerprint in bytes.
+const FingerprintSize = 32
+
+// Keyring seals and opens. It is safe for use by many goroutines.
+type Keyring struct {
+	sealing     tink.AEAD
+	fingerprint *prf.Set
+}
+
+func newKeyring(sealing, fingerprints *keyset.Handle) (*Keyring, error) {
+	primitive, err := aead.New(sealing)
+	if err != nil {
+		return nil, fmt.Errorf("use sealing keys: %w", err)
+	}
+	set, err := prf.NewPRFSet(fingerprints)
+	if err != nil {
+		return nil, fmt.Errorf("use fingerprint key: %w", err)
+	}
+	return &Keyring{sealing: primitive, fingerprint: set}, nil
+}
+
+// Seal encrypts plaintext for the place where, which is written
+// "table/column/row id". Equal plaintexts give different results.
+func (k *Keyring) Seal(plaintext []byte, where string) ([]byte, error) {
+	sealed, err := k.sealing.Encrypt(plaintext, []byte(where))
+	if err != nil {
+		return nil, fmt.Errorf("seal %s: %w", where, err)
+	}
+	return sealed, nil
+}
+
+// Open returns what Seal was given for the same place, with any key of the
+// ring. Fails with ErrUnreadable.
+func (k *Keyring) Open(sealed []byte, where string) ([]byte, error) {
+	plaintext, err := k.sealing.Decrypt(sealed, []byte(where))
+	if err != nil {
+		return nil, ErrUnreadable.Because(fmt.Errorf("open %s: %w", where, err))
+	}
+	return plaintext, nil
+}
+
+// Fingerprint returns FingerprintSize bytes that are equal for equal values of
+// one place and tell nothing else: an index over them finds a sealed
+// identifier. where is "table/column" without the row. The caller brings the
+// value to one spelling first. Rotate does not change fingerprints.
+func (k *Keyring) Fingerprint(value, where string) ([]byte, error) {
+	// The length keeps "a/b"+"c" apart from "a/"+"bc".
+	input := binary.BigEndian.AppendUint32(nil, uint32(len(where))) //nolint:gosec // places are short constants
+	input = append(append(input, where...), value...)
+	digest, err := k.fingerprint.ComputePrimaryPRF(input, FingerprintSize)
+	if err != nil {
+		return nil, fmt.Errorf("fingerprint for %s: %w", where, err)
+	}
+	return digest, nil
+}
+
+const hidden = "[secret]"
+
+// String hides the keys.
+func (k *Keyring) String() string { return hidden }
+
+// GoString hides the keys, for %#v.
+func (k *Keyring) GoString() string { return hidden }
+
+// LogValue hides the keys.
+func (k *Keyring) LogValue() slog.Value { return slog.StringValue(hidden) }

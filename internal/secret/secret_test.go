@@ -1,0 +1,299 @@
+package secret
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+const place = "payments.merchant_account/secrets/1"
+
+func create(t *testing.T) (*Keyring, string) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "keys.json")
+	ring, err := Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ring, path
+}
+
+func TestWhatIsSealedOpensAtItsPlaceOnly(t *testing.T) {
+	t.Parallel()
+	ring, path := create(t)
+	rapid.Check(t, func(t *rapid.T) {
+		plaintext := rapid.SliceOf(rapid.Byte()).Draw(t, "plaintext")
+		sealed, err := ring.Seal(plaintext, place)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(plaintext) > 8 && bytes.Contains(sealed, plaintext) {
+			t.Fatal("the plaintext shows in what was sealed")
+		}
+		again, err := Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := again.Open(sealed, place)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got, plaintext) {
+			t.Fatalf("got %x, want %x", got, plaintext)
+		}
+		if _, err := again.Open(sealed, "payments.merchant_account/secrets/2"); !errors.Is(err, ErrUnreadable) {
+			t.Fatalf("at another place: got %v, want %v", err, ErrUnreadable)
+		}
+		sealed[rapid.IntRange(0, len(sealed)-1).Draw(t, "changed")] ^= 1
+		if _, err := again.Open(sealed, place); !errors.Is(err, ErrUnreadable) {
+			t.Fatalf("changed: got %v, want %v", err, ErrUnreadable)
+		}
+	})
+}
+
+func TestAnotherRingDoesNotOpen(t *testing.T) {
+	t.Parallel()
+	one, _ := create(t)
+	two, _ := create(t)
+	sealed, err := one.Seal([]byte("hash secret"), place)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = two.Open(sealed, place)
+	if !errors.Is(err, ErrUnreadable) {
+		t.Errorf("got %v, want %v", err, ErrUnreadable)
+	}
+	if strings.Contains(fmt.Sprint(err), "hash secret") {
+		t.Errorf("the error tells the secret: %v", err)
+	}
+}
+
+func TestRotateKeepsOldKeysAndFingerprints(t *testing.T) {
+	t.Parallel()
+	before, path := create(t)
+	old, err := before.Seal([]byte("old"), place)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := fingerprint(t, before, "040012345678", "dossiers.dossier/identifier")
+	after, err := Rotate(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := after.Open(old, place); err != nil || string(got) != "old" {
+		t.Errorf("sealed before: got %q, %v", got, err)
+	}
+	if diff := cmp.Diff(fingerprint(t, after, "040012345678", "dossiers.dossier/identifier"), want); diff != "" {
+		t.Errorf("fingerprint after rotation (-got +want):\n%s", diff)
+	}
+	sealed, err := after.Seal([]byte("new"), place)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := before.Open(sealed, place); !errors.Is(err, ErrUnreadable) {
+		t.Errorf("the old ring opens what the new key sealed: got %v, want %v", err, ErrUnreadable)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("got mode %v, %v; want 0600", info.Mode(), err)
+	}
+}
+
+func TestRotationsAtOnceLoseNoKey(t *testing.T) {
+	t.Parallel()
+	_, path := create(t)
+	const n = 8
+	sealed := make([][]byte, n)
+	var wait sync.WaitGroup
+	for i := range n {
+		wait.Go(func() {
+			ring, err := Rotate(path)
+			if err == nil {
+				sealed[i], err = ring.Seal([]byte{byte(i)}, place)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wait.Wait()
+	ring, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, s := range sealed {
+		if got, err := ring.Open(s, place); err != nil || !bytes.Equal(got, []byte{byte(i)}) {
+			t.Errorf("rotation %d: got %v, %v", i, got, err)
+		}
+	}
+}
+
+func fingerprint(t *testing.T, ring *Keyring, value, where string) []byte {
+	t.Helper()
+	b, err := ring.Fingerprint(value, where)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestFingerprintsTellValuesAndPlacesApart(t *testing.T) {
+	t.Parallel()
+	ring, path := create(t)
+	again, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	one := fingerprint(t, ring, "c", "a/b")
+	if len(one) != FingerprintSize {
+		t.Errorf("got %d bytes, want %d", len(one), FingerprintSize)
+	}
+	if diff := cmp.Diff(fingerprint(t, again, "c", "a/b"), one); diff != "" {
+		t.Errorf("same value, same place (-got +want):\n%s", diff)
+	}
+	other, _ := create(t)
+	for name, got := range map[string][]byte{
+		"value":         fingerprint(t, ring, "d", "a/b"),
+		"place":         fingerprint(t, ring, "c", "a/c"),
+		"moved a slash": fingerprint(t, ring, "bc", "a/"),
+		"ring":          fingerprint(t, other, "c", "a/b"),
+	} {
+		if bytes.Equal(got, one) {
+			t.Errorf("another %s: got the same fingerprint", name)
+		}
+	}
+}
+
+func TestCreateReplacesNothing(t *testing.T) {
+	t.Parallel()
+	_, path := create(t)
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Create(path); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("got %v, want %v", err, fs.ErrExist)
+	}
+	got, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(got, want); diff != "" {
+		t.Error("the file changed")
+	}
+	left, err := os.ReadDir(filepath.Dir(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(left) != 1 {
+		t.Errorf("got %d files in the folder, want the key file alone", len(left))
+	}
+}
+
+func TestOpenRefuses(t *testing.T) {
+	t.Parallel()
+	_, good := create(t)
+	content, err := os.ReadFile(good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		content []byte
+		mode    fs.FileMode
+		want    error
+	}{
+		"a file of the group":    {content, 0o640, ErrExposed},
+		"a file for everybody":   {content, 0o604, ErrExposed},
+		"a file others write":    {content, 0o602, ErrExposed},
+		"nothing":                {nil, 0o600, ErrFile},
+		"half a file":            {content[:len(content)/2], 0o600, ErrFile},
+		"another version":        {bytes.Replace(content, []byte(`"version": 1`), []byte(`"version": 2`), 1), 0o600, ErrFile},
+		"a file without keys":    {[]byte(`{"version":1}`), 0o600, ErrFile},
+		"a file with other keys": {[]byte(`{"version":1,"sealing":{"key":[]},"fingerprints":{}}`), 0o600, ErrFile},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "keys.json")
+			if err := os.WriteFile(path, c.content, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Chmod(path, c.mode); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := Open(path); !errors.Is(err, c.want) {
+				t.Errorf("got %v, want %v", err, c.want)
+			}
+			if _, err := Rotate(path); !errors.Is(err, c.want) {
+				t.Errorf("rotate: got %v, want %v", err, c.want)
+			}
+		})
+	}
+	if _, err := Open(filepath.Join(t.TempDir(), "none")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("no file: got %v, want %v", err, fs.ErrNotExist)
+	}
+	if _, err := Open(t.TempDir()); !errors.Is(err, ErrExposed) {
+		t.Errorf("a folder: got %v, want %v", err, ErrExposed)
+	}
+}
+
+func TestExposed(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		path string
+		mode fs.FileMode
+		want bool
+	}{
+		{"/etc/doisoat/keys", 0o600, false},
+		{"/etc/doisoat/keys", 0o400, false},
+		{"/etc/doisoat/keys", 0o440, true},
+		{"/etc/doisoat/keys", 0o601, true},
+		{"/etc/doisoat/keys", 0o600 | fs.ModeNamedPipe, true},
+		{"/run/credentials/doisoat.service/keys", 0o440, false},
+		{"/run/credentials/doisoat.service/keys", 0o444, true},
+		{"/run/credentials/../../etc/doisoat/keys", 0o440, true},
+	} {
+		if got := exposed(c.path, c.mode); got != c.want {
+			t.Errorf("exposed(%q, %v): got %t, want %t", c.path, c.mode, got, c.want)
+		}
+	}
+}
+
+func TestPrintedRingsTellNothing(t *testing.T) {
+	t.Parallel()
+	ring, _ := create(t)
+	var log bytes.Buffer
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("opened", "ring", ring)
+	if !strings.Contains(log.String(), `"ring":"[secret]"`) {
+		t.Errorf("log: got %s", log.String())
+	}
+	for _, format := range []string{"%v", "%+v", "%#v", "%s"} {
+		if got := fmt.Sprintf(format, ring); got != hidden {
+			t.Errorf("%s: got %s, want %s", format, got, hidden)
+		}
+	}
+}
+
+func TestMask(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"":             "",
+		"1":            "••••••••",
+		"12345678":     "••••••••",
+		"123456789":    "••••••••6789",
+		"040099000012": "••••••••0012",
+		"GTEL-Đà-Nẵng": "••••••••Nẵng",
+	} {
+		if got := Mask(in); got != want {
+			t.Errorf("Mask(%q): got %q, want %q", in, got, want)
+		}
+	}
+}
