@@ -1,0 +1,186 @@
+package vnpay
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/doisoat/doisoat/providers"
+)
+
+// callLimit ends a call that hangs; VNPAY answers within a few seconds or not at all.
+const callLimit = 20 * time.Second
+
+const (
+	commandQuery  = "querydr"
+	commandRefund = "refund"
+)
+
+// call signs a request, sends it once and verifies the answer. Errors:
+// ErrMessage when the request cannot be signed, ErrNotSent, ErrNoAnswer, and
+// ErrSignature for an answer that nobody has to believe.
+func (p *Provider) call(ctx context.Context, m providers.Merchant, request map[string]string, order, answerOrder []string) (providers.Members, error) {
+	text, err := joined(order, func(name string) string { return request[name] })
+	if err != nil {
+		return nil, err
+	}
+	request[hashName] = sign(liveSecrets(m)[0], text)
+	body, err := json.Marshal(request)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, m.Settings[settingAPIURL], bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	data, err := providers.Call(p.client, req)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := providers.DecodeMembers(data)
+	if err != nil {
+		return nil, providers.ErrSignature.Because(err)
+	}
+	if _, err := verifyAnswer(liveSecrets(m), answer, answerOrder); err != nil {
+		return nil, err
+	}
+	for _, name := range []string{"vnp_Command", "vnp_TmnCode", "vnp_TxnRef"} {
+		if answer.Text(name) != request[name] {
+			return nil, providers.ErrSignature.With("the answer is not about what was asked")
+		}
+	}
+	return answer, nil
+}
+
+// verifyAnswer returns the signed text of an answer, and ErrSignature when the
+// signature is wrong or missing: an unsigned answer is no answer.
+func verifyAnswer(secrets []string, answer providers.Members, order []string) (string, error) {
+	text, err := joined(order, answer.Text)
+	if err != nil {
+		return text, providers.ErrSignature.Because(err)
+	}
+	if !signedBy(secrets, text, answer.Text(hashName)) {
+		return text, providers.ErrSignature
+	}
+	return text, nil
+}
+
+// Inquire asks VNPAY with querydr. It knows refunds by their payment only, and
+// reports one movement of the payment: an answer that may be about another
+// refund is Unknown. An answer about the payment itself leaves a refund Unknown.
+func (p *Provider) Inquire(ctx context.Context, m providers.Merchant, r providers.InquiryRequest) (providers.Event, error) {
+	if err := p.CheckMerchant(m); err != nil {
+		return providers.Event{}, err
+	}
+	request, err := inquiryOf(m, r)
+	if err != nil {
+		return providers.Event{}, err
+	}
+	event := providers.Event{Reference: r.Reference, Outcome: providers.Unknown, OccurredAt: r.Now}
+	answer, err := p.call(ctx, m, request, queryRequest, queryResponse)
+	if err != nil {
+		event.Reason = whyUnclear(err)
+		event.ID = eventID(commandQuery, r.Reference, r.RefundReference, request["vnp_RequestId"])
+		return event, nil //nolint:nilerr // an unclear answer is an outcome, not a fault of ours
+	}
+	return readInquiry(event, r, answer), nil
+}
+
+func inquiryOf(m providers.Merchant, r providers.InquiryRequest) (map[string]string, error) {
+	id, err := requestID(r.RequestID)
+	if err != nil {
+		return nil, err
+	}
+	if len(r.Reference) > maxReference || !isAlphanumeric(r.Reference) || r.CreatedAt.IsZero() || r.Now.IsZero() {
+		return nil, providers.ErrMessage.With("inquiry names no payment or no time")
+	}
+	request := map[string]string{
+		"vnp_RequestId":       id,
+		"vnp_Version":         protocolVersion,
+		"vnp_Command":         commandQuery,
+		"vnp_TmnCode":         m.Settings[settingTerminal],
+		"vnp_TxnRef":          r.Reference,
+		"vnp_OrderInfo":       "Truy van GD " + r.Reference,
+		"vnp_TransactionDate": wireTime(r.CreatedAt),
+		"vnp_CreateDate":      wireTime(r.Now),
+		"vnp_IpAddr":          serverIP(m),
+	}
+	number := r.TransactionID
+	if r.RefundReference != "" {
+		number = r.RefundTransactionID
+	}
+	if number != "" {
+		request["vnp_TransactionNo"] = number
+	}
+	return request, nil
+}
+
+// readInquiry fills event from a verified answer.
+func readInquiry(event providers.Event, r providers.InquiryRequest, answer providers.Members) providers.Event {
+	response, kind, status := answer.Text("vnp_ResponseCode"), answer.Text("vnp_TransactionType"), answer.Text("vnp_TransactionStatus")
+	number, wire := answer.Text("vnp_TransactionNo"), answer.Text("vnp_Amount")
+	subject := "payment"
+	if r.RefundReference != "" {
+		subject = "refund:" + r.RefundReference
+	}
+	event.ID = eventID(subject, r.Reference, number, response, status, wire)
+	event.TransactionID = transactionID(number)
+	event.Reason = strings.Join([]string{response, kind, status}, "/")
+	if paid, err := readTime(answer.Text("vnp_PayDate")); err == nil {
+		event.OccurredAt = paid
+	}
+	amount, err := readAmount(wire)
+	if err == nil {
+		event.Amount = amount
+	}
+	readable := err == nil && event.TransactionID != ""
+	if r.RefundReference == "" {
+		event.Outcome = paymentOutcome(response, kind, status)
+		if event.Outcome == providers.Succeeded && !readable {
+			event.Outcome = providers.Unknown
+		}
+		return event
+	}
+	event.Outcome = refundOutcome(response, kind, status)
+	if !readable || !fitsRefund(r, event) {
+		// What was read belongs to the payment or to another refund: nothing of it is passed on.
+		return providers.Event{
+			ID: event.ID, Reference: event.Reference, Outcome: providers.Unknown, OccurredAt: r.Now, Reason: event.Reason,
+		}
+	}
+	return event
+}
+
+// fitsRefund reports whether the movement in an answer can be the refund asked about.
+func fitsRefund(r providers.InquiryRequest, event providers.Event) bool {
+	if !r.RefundAmount.IsZero() && r.RefundAmount != event.Amount {
+		return false
+	}
+	if r.RefundTransactionID != "" && r.RefundTransactionID != event.TransactionID {
+		return false
+	}
+	return !slices.Contains(r.OtherRefunds, event.TransactionID)
+}
+
+// requestID is what VNPAY de-duplicates by; a UUID loses its dashes to fit.
+func requestID(id string) (string, error) {
+	id = strings.ReplaceAll(id, "-", "")
+	if len(id) > maxRequestID || !isAlphanumeric(id) {
+		return "", providers.ErrMessage.With("request id is not 1 to 32 letters and digits")
+	}
+	return id, nil
+}
+
+func serverIP(m providers.Merchant) string {
+	if ip := m.Settings[settingServerIP]; ip != "" {
+		return ip
+	}
+	return defaultIPAddress
+}

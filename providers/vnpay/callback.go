@@ -1,0 +1,120 @@
+package vnpay
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/doisoat/doisoat/providers"
+)
+
+// Verify checks the signature of an IPN. ErrSignature also covers a query of
+// which nobody can say what was signed: repeated names, bad escapes.
+func (*Provider) Verify(m providers.Merchant, c providers.RawCallback) error {
+	received, err := parseQuery(c.RawQuery)
+	if err != nil {
+		return err
+	}
+	if _, ok := received.verify(liveSecrets(m)); !ok {
+		return providers.ErrSignature
+	}
+	return nil
+}
+
+// Translate reads a verified IPN. ErrMessage: it is for another terminal,
+// names no reference, or says paid without an amount or a transaction number.
+// OccurredAt is the pay time, or the time of receipt where VNPAY names none.
+func (*Provider) Translate(m providers.Merchant, c providers.RawCallback) (providers.Event, error) {
+	received, err := parseQuery(c.RawQuery)
+	if err != nil {
+		return providers.Event{}, err
+	}
+	return translate(m, received, c.ReceivedAt)
+}
+
+// VerifyReturn checks and reads the query of the browser's return. It is for
+// display only: the payer can replay it, and only the IPN or an inquiry may
+// change a state.
+func (p *Provider) VerifyReturn(m providers.Merchant, rawQuery string) (providers.Event, error) {
+	c := providers.RawCallback{Method: http.MethodGet, RawQuery: rawQuery}
+	if err := p.Verify(m, c); err != nil {
+		return providers.Event{}, err
+	}
+	return p.Translate(m, c)
+}
+
+func translate(m providers.Merchant, received message, receivedAt time.Time) (providers.Event, error) {
+	v := received.values
+	if v["vnp_TmnCode"] != m.Settings[settingTerminal] {
+		return providers.Event{}, providers.ErrMessage.With("message is for another terminal")
+	}
+	if v["vnp_TxnRef"] == "" {
+		return providers.Event{}, providers.ErrMessage.With("message names no reference")
+	}
+	amount, err := readAmount(v["vnp_Amount"])
+	if err != nil {
+		return providers.Event{}, err
+	}
+	event := providers.Event{
+		ID:            eventID("payment", v["vnp_TxnRef"], v["vnp_TransactionNo"], v["vnp_ResponseCode"], v["vnp_TransactionStatus"], v["vnp_Amount"]),
+		Reference:     v["vnp_TxnRef"],
+		TransactionID: transactionID(v["vnp_TransactionNo"]),
+		BankReference: v["vnp_BankTranNo"],
+		Outcome:       pushedOutcome(v["vnp_ResponseCode"], v["vnp_TransactionStatus"]),
+		Amount:        amount,
+		OccurredAt:    receivedAt,
+		Reason:        v["vnp_ResponseCode"] + "/" + v["vnp_TransactionStatus"],
+	}
+	if paid := v["vnp_PayDate"]; paid != "" {
+		if event.OccurredAt, err = readTime(paid); err != nil {
+			return providers.Event{}, err
+		}
+	}
+	if event.Outcome == providers.Succeeded && event.TransactionID == "" {
+		return providers.Event{}, providers.ErrMessage.With("message says paid without a transaction number")
+	}
+	return event, nil
+}
+
+// transactionID drops the "0" by which VNPAY says that there is no transaction.
+func transactionID(number string) string {
+	if number == "0" {
+		return ""
+	}
+	return number
+}
+
+// eventID is equal for equal content, so that the second delivery of a
+// notification, or an inquiry that says the same, is recognised.
+func eventID(parts ...string) string {
+	h := sha256.New()
+	for _, part := range parts {
+		h.Write([]byte(strconv.Itoa(len(part)) + ":" + part)) // never fails
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+// replies are the words of the integration guide. VNPAY stops calling after 00 and 02.
+var replies = map[providers.ReplyKind]string{
+	providers.ReplyStored:        `{"RspCode":"00","Message":"Confirm Success"}`,
+	providers.ReplyAlreadyStored: `{"RspCode":"02","Message":"Order already confirmed"}`,
+	providers.ReplyBadSignature:  `{"RspCode":"97","Message":"Invalid signature"}`,
+	providers.ReplyUnknownOrder:  `{"RspCode":"01","Message":"Order not found"}`,
+	providers.ReplyWrongAmount:   `{"RspCode":"04","Message":"Invalid amount"}`,
+	providers.ReplyBadMessage:    `{"RspCode":"99","Message":"Unknown error"}`,
+	providers.ReplyOurError:      `{"RspCode":"99","Message":"Unknown error"}`,
+}
+
+// Reply words our answer: always HTTP 200, the code is in the body.
+func (*Provider) Reply(kind providers.ReplyKind) providers.Reply {
+	body, ok := replies[kind]
+	if !ok {
+		body = replies[providers.ReplyOurError]
+	}
+	return providers.Reply{Status: http.StatusOK, ContentType: "application/json", Body: []byte(body)}
+}
+
+// CallbackHeaders is empty: everything that VNPAY signs is in the query.
+func (*Provider) CallbackHeaders() []string { return nil }

@@ -1,0 +1,105 @@
+package vnpay
+
+import (
+	"context"
+	"errors"
+
+	"github.com/doisoat/doisoat/providers"
+)
+
+// maxCreateBy is the length of the user name in a refund request.
+const maxCreateBy = 245
+
+// Refund sends one refund request; Reference becomes vnp_RequestId, by which
+// VNPAY recognises a repeat. Outcomes: NotSent when the request could not be
+// built or no connection came about, Declined only after a signed refusal,
+// Unknown whenever money may have moved.
+func (p *Provider) Refund(ctx context.Context, m providers.Merchant, r providers.RefundRequest) (providers.RefundResult, error) {
+	request, err := p.refundOf(m, r)
+	if err != nil {
+		return providers.RefundResult{Outcome: providers.NotSent, Reason: "not_built"}, err
+	}
+	answer, err := p.call(ctx, m, request, refundRequest, refundResponse)
+	switch {
+	case errors.Is(err, providers.ErrMessage):
+		return providers.RefundResult{Outcome: providers.NotSent, Reason: "not_built"}, err
+	case errors.Is(err, providers.ErrNotSent):
+		return providers.RefundResult{Outcome: providers.NotSent, Reason: whyUnclear(err)}, nil
+	case err != nil:
+		return providers.RefundResult{Outcome: providers.Unknown, Reason: whyUnclear(err)}, nil //nolint:nilerr // see Refund
+	}
+	response, status := answer.Text("vnp_ResponseCode"), answer.Text("vnp_TransactionStatus")
+	result := providers.RefundResult{
+		Outcome:       answeredRefund(response, status),
+		TransactionID: transactionID(answer.Text("vnp_TransactionNo")),
+		Reason:        response + "/" + status,
+	}
+	if response == "00" && (answer.Text("vnp_Amount") != request["vnp_Amount"] || answer.Text("vnp_TransactionType") != request["vnp_TransactionType"]) {
+		return providers.RefundResult{Outcome: providers.Unknown, Reason: "other_refund"}, nil
+	}
+	if response != "00" || result.TransactionID == r.TransactionID {
+		result.TransactionID = "" // a refusal repeats the number of the payment
+	}
+	return result, nil
+}
+
+func (p *Provider) refundOf(m providers.Merchant, r providers.RefundRequest) (map[string]string, error) {
+	if err := p.CheckMerchant(m); err != nil {
+		return nil, err
+	}
+	amount, err := wireAmount(r.Amount)
+	if err != nil {
+		return nil, err
+	}
+	if len(r.Reference) > maxRequestID || !isAlphanumeric(r.Reference) {
+		return nil, providers.ErrMessage.With("refund reference is not 1 to 32 letters and digits")
+	}
+	if len(r.Payment) > maxReference || !isAlphanumeric(r.Payment) {
+		return nil, providers.ErrMessage.With("payment reference is not letters and digits")
+	}
+	if r.PaidCreatedAt.IsZero() || r.Now.IsZero() {
+		return nil, providers.ErrMessage.With("refund names no time of the payment or of the request")
+	}
+	if r.Captured.Currency != r.Amount.Currency || r.Amount.Minor > r.Captured.Minor {
+		return nil, providers.ErrMessage.With("refund is larger than the capture")
+	}
+	by := providers.PlainText(r.RequestedBy, maxCreateBy)
+	if by == "" {
+		return nil, providers.ErrMessage.With("refund names nobody who asks")
+	}
+	kind := typePartialRefund
+	if r.Amount == r.Captured {
+		kind = typeFullRefund
+	}
+	number := r.TransactionID
+	if number == "" {
+		number = "0" // sent and signed: VNPAY's word for not known
+	}
+	return map[string]string{
+		"vnp_RequestId":       r.Reference,
+		"vnp_Version":         protocolVersion,
+		"vnp_Command":         commandRefund,
+		"vnp_TmnCode":         m.Settings[settingTerminal],
+		"vnp_TransactionType": kind,
+		"vnp_TxnRef":          r.Payment,
+		"vnp_Amount":          amount,
+		"vnp_OrderInfo":       orderInfo(r.Description, "Hoan tra "+r.Payment),
+		"vnp_TransactionNo":   number,
+		"vnp_TransactionDate": wireTime(r.PaidCreatedAt),
+		"vnp_CreateBy":        by,
+		"vnp_CreateDate":      wireTime(r.Now),
+		"vnp_IpAddr":          serverIP(m),
+	}, nil
+}
+
+// whyUnclear is a word for people and logs.
+func whyUnclear(err error) string {
+	switch {
+	case errors.Is(err, providers.ErrNotSent):
+		return "not_sent"
+	case errors.Is(err, providers.ErrSignature):
+		return "unverified_answer"
+	default:
+		return "no_answer"
+	}
+}
