@@ -1,7 +1,7 @@
 // Package fees holds fee types, discount policies and the quote: what an item
 // costs on a date, which policy made it so, and why every other policy did not.
 //
-// It owns the Postgres schema fees. Dossiers call Quote when they assess,
+// It owns the Postgres schema fees. Dossiers call Price when they assess,
 // refunds ask a fee type for its refund rule, web and cmd load and check
 // policies. The quote is pure: same input, same answer, whatever the order of
 // the policies and whatever the clock says.

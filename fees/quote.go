@@ -46,9 +46,9 @@ type Request struct {
 // ItemRequest is one fee to price. Base is the amount of one unit in minor
 // units; nil takes the rate of the schedule. Quantity 0 means 1.
 type ItemRequest struct {
-	FeeType  string
-	Base     *int64
-	Quantity int64
+	FeeType  string `json:"fee_type"`
+	Base     *int64 `json:"base,omitempty"`
+	Quantity int64  `json:"quantity,omitempty"`
 }
 
 // Schedule is everything a quote needs to know about an authority.
@@ -112,8 +112,8 @@ type Item struct {
 	NotApplied []NotApplied
 }
 
-// Quotation is the priced request with its explanation: Gross = Due + Discount + Subsidy.
-type Quotation struct {
+// Quote is the priced request with its explanation: Gross = Due + Discount + Subsidy.
+type Quote struct {
 	Currency    money.Currency
 	PricingDate calendar.Date
 	Gross       money.Amount
@@ -123,12 +123,12 @@ type Quotation struct {
 	Items       []Item
 }
 
-// Quote prices every item of r. It is pure: the answer depends on r and s
+// Price quotes every item of r. It is pure: the answer depends on r and s
 // alone, not on the order of policies or fee types. Of several versions of a
 // policy the highest counts. The pricing date is the day of submission in Viet
 // Nam. Faults: ErrRequest and ErrNoFeeType, with pointers into the request as
 // the API spells it.
-func Quote(r Request, s Schedule) (Quotation, error) {
+func Price(r Request, s Schedule) (Quote, error) {
 	return price(r, s, override{})
 }
 
@@ -139,36 +139,36 @@ type override struct {
 	listed *bool
 }
 
-func price(r Request, s Schedule, o override) (Quotation, error) {
+func price(r Request, s Schedule, o override) (Quote, error) {
 	if err := r.validate(); err != nil {
-		return Quotation{}, err
+		return Quote{}, err
 	}
 	on := calendar.On(r.SubmittedAt)
-	q := Quotation{Currency: money.VND, PricingDate: on, Gross: money.Dong(0), Discount: money.Dong(0), Subsidy: money.Dong(0), Due: money.Dong(0)}
+	q := Quote{Currency: money.VND, PricingDate: on, Gross: money.Dong(0), Discount: money.Dong(0), Subsidy: money.Dong(0), Due: money.Dong(0)}
 	policies := latest(s.Policies)
 	for i, ask := range r.Items {
 		at := pointer("/items", i)
 		fee, rate, ok := findFee(s.FeeTypes, ask.FeeType, r.Authority, on)
 		if !ok {
-			return Quotation{}, ErrNoFeeType.With("fee type %q is not in the schedule on %s", ask.FeeType, on).At(at+"/fee_type", "is not in the schedule on that date")
+			return Quote{}, ErrNoFeeType.With("fee type %q is not in the schedule on %s", ask.FeeType, on).At(at+"/fee_type", "is not in the schedule on that date")
 		}
 		unit, err := unitBase(ask, rate, at)
 		if err != nil {
-			return Quotation{}, err
+			return Quote{}, err
 		}
 		c := pricing{request: r, fee: fee, on: on, unit: unit, quantity: max(ask.Quantity, 1), override: o}
 		item, err := c.item(policies)
 		if err != nil {
-			return Quotation{}, fmt.Errorf("price %s: %w", ask.FeeType, err)
+			return Quote{}, fmt.Errorf("price %s: %w", ask.FeeType, err)
 		}
 		if err := q.add(item); err != nil {
-			return Quotation{}, err
+			return Quote{}, err
 		}
 	}
 	return q, nil
 }
 
-func (q *Quotation) add(item Item) error {
+func (q *Quote) add(item Item) error {
 	q.Items = append(q.Items, item)
 	for _, sum := range []struct {
 		total *money.Amount
@@ -269,8 +269,8 @@ func (i Item) MarshalJSON() ([]byte, error) {
 	}{i.FeeType, i.Kind, i.Quantity, i.Base.Minor, i.Discount.Minor, i.Subsidy.Minor, i.Due.Minor, i.Reason, applied, notApplied})
 }
 
-// MarshalJSON writes the quotation in the words of the API.
-func (q Quotation) MarshalJSON() ([]byte, error) {
+// MarshalJSON writes the quote in the words of the API.
+func (q Quote) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
 		Currency    money.Currency `json:"currency"`
 		PricingDate calendar.Date  `json:"pricing_date"`
