@@ -1,0 +1,125 @@
+package statements
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"hash"
+	"io"
+	"strings"
+)
+
+// Options direct a parse. The zero value recognises everything by content.
+type Options struct {
+	// Profile names the mapping profile of a CSV file; empty tries all of
+	// them. Other formats need none and ignore it.
+	Profile string
+}
+
+// Parse reads one file and recognises its format by content. The error is of
+// reading r only; whatever is wrong with the file is its Outcome and Problems.
+func Parse(r io.Reader, opts Options) (File, error) {
+	src := &source{r: r, hash: sha256.New()}
+	f := File{Outcome: OK}
+	err := f.parse(src, opts)
+	// The hash is of the whole file, also when parsing stopped early.
+	_, _ = io.Copy(io.Discard, src) // src remembers what went wrong
+	if src.failed != nil {
+		return File{}, src.failed
+	}
+	var stop rejection
+	switch {
+	case src.size > MaxBytes:
+		f.refuse(Problem{0, TooLarge, "the file is larger than 64 MiB"})
+		return f, nil
+	case errors.As(err, &stop):
+		f.refuse(stop.problem)
+	case err != nil:
+		f.refuse(Problem{0, BrokenXML, err.Error()})
+	}
+	f.Size = src.size
+	src.hash.Sum(f.SHA256[:0])
+	return f, nil
+}
+
+// parse recognises the format and hands over.
+func (f *File) parse(src *source, opts Options) error {
+	in := bufio.NewReaderSize(src, 64<<10)
+	head, _ := in.Peek(512) // a failed read is kept by src
+	if order, found := utf16Of(head); found {
+		in = bufio.NewReaderSize(utf16Reader(in, order), 64<<10)
+		head, _ = in.Peek(512)
+	}
+	if bytes.HasPrefix(head, utf8Mark) {
+		_, _ = in.Discard(len(utf8Mark)) // just peeked
+		head, _ = in.Peek(512)
+	}
+	start := bytes.TrimSpace(head)
+	if len(start) == 0 {
+		return reject(0, EmptyFile, "the file is empty")
+	}
+	if hint := unsupported(start); hint != "" {
+		return reject(0, UnsupportedType, "%s", hint)
+	}
+	if start[0] == '<' {
+		return f.readCamt(in)
+	}
+	raw, err := io.ReadAll(in)
+	if err != nil {
+		return err
+	}
+	return f.readSettlement(raw, opts)
+}
+
+// unsupported names files that are recognised in order to say what to do with them.
+func unsupported(start []byte) string {
+	has := func(prefix string) bool { return bytes.HasPrefix(start, []byte(prefix)) }
+	lower := strings.ToLower(string(start[:min(len(start), 64)]))
+	switch {
+	case has("PK\x03\x04"):
+		return "XLSX and ZIP files are not read: save the sheet as CSV"
+	case has("\xd0\xcf\x11\xe0"):
+		return "old Excel files are not read: save the sheet as CSV"
+	case has("%PDF"):
+		return "PDF files are not read: ask the bank for camt.053 or CSV"
+	case has("\x1f\x8b"):
+		return "compressed files are not read: unpack the file first"
+	case has("{1:"), has(":20:"), strings.Contains(lower, "\n:20:"):
+		return "MT940 and MT942 are not read: ask the bank for camt.053 or CSV"
+	case strings.HasPrefix(lower, "<html"), strings.HasPrefix(lower, "<table"), strings.HasPrefix(lower, "<!doctype html"):
+		return "HTML tables are not read, even when named .xls: save the sheet as CSV"
+	case has("{"), has("["):
+		return "JSON files are not read"
+	case bytes.IndexByte(start, 0) >= 0:
+		return "the file is not text"
+	}
+	return ""
+}
+
+var errTooLarge = errors.New("file is too large")
+
+// source hashes and counts what is read and remembers a failed read, so that
+// a broken connection is not mistaken for a broken file.
+type source struct {
+	r      io.Reader
+	hash   hash.Hash
+	size   int64
+	failed error
+}
+
+func (s *source) Read(p []byte) (int, error) {
+	if s.failed != nil {
+		return 0, s.failed
+	}
+	if s.size > MaxBytes {
+		return 0, errTooLarge
+	}
+	n, err := s.r.Read(p)
+	s.size += int64(n)
+	s.hash.Write(p[:n])
+	if err != nil && !errors.Is(err, io.EOF) {
+		s.failed = err
+	}
+	return n, err
+}

@@ -1,0 +1,122 @@
+package statements
+
+import "fmt"
+
+// Problem is one remark on a file. Row is as in Line, 0 for the whole file.
+// Detail is for people; it quotes amounts and words of the layout, never
+// names, accounts or transfer texts.
+type Problem struct {
+	Row    int    `json:"row"`
+	Code   Code   `json:"code"`
+	Detail string `json:"detail"`
+}
+
+// Code names a problem. The list is closed.
+type Code string
+
+// Codes that reject a file.
+const (
+	EmptyFile        Code = "empty_file"
+	TooLarge         Code = "too_large"          // more than MaxBytes
+	TooManyRows      Code = "too_many_rows"      // more than MaxRows
+	TextTooLong      Code = "text_too_long"      // a text beyond MaxText, a row beyond MaxColumns
+	TooDeep          Code = "too_deep"           // XML beyond MaxDepth
+	UnsupportedType  Code = "unsupported_format" // known, not read: XLS, PDF, MT940 …
+	UnknownLayout    Code = "unknown_layout"     // no profile fits, or XML that is no camt
+	UnknownProfile   Code = "unknown_profile"    // the caller named a profile that does not exist
+	Encoding         Code = "encoding"           // declared text encoding is not supported
+	BrokenXML        Code = "broken_xml"         // not well-formed, or cut off
+	Doctype          Code = "doctype"            // a document type declaration
+	BrokenCSV        Code = "broken_csv"         // a quoted cell never ends
+	NoStatement      Code = "no_statement"       // no statement, entry or balance in it
+	AmountNotNumber  Code = "amount_not_number"
+	AmountAmbiguous  Code = "amount_ambiguous"  // the column does not tell thousands from decimals
+	MissingIndicator Code = "missing_indicator" // entry says neither credit nor debit
+	TotalMismatch    Code = "total_mismatch"    // total row of a settlement file
+)
+
+// Codes that make a file partial: every row is there, a person must look.
+const (
+	BadDate        Code = "bad_date"           // a date or time that cannot be read is left empty
+	AmountNotWhole Code = "amount_not_whole"   // finer than the currency, or too large to book
+	MissingAccount Code = "missing_account"    // statement does not say whose it is
+	MissingID      Code = "missing_identifier" // settlement row without any reference
+	RowNetMismatch Code = "row_net_mismatch"   // net is not gross - fee - VAT
+	SignConflict   Code = "sign_conflict"      // the sign contradicts the kind of row
+	UnknownKind    Code = "unknown_kind"
+	UnknownStatus  Code = "unknown_status" // the row is kept as INFO and not counted
+	UnreadableRow  Code = "unreadable_row" // neither a transaction nor a total; not imported
+	MoreProblems   Code = "more_problems"  // list cut at MaxProblems
+)
+
+// Codes that are remarks and change no outcome.
+const (
+	IndicatorAssumed Code = "indicator_assumed" // balance without CdtDbtInd taken as credit
+	StatusAssumed    Code = "status_assumed"    // entry without Sts taken as booked
+	ForeignEntry     Code = "foreign_entry"     // entry not in the account's currency: not in the sums
+	BalanceMismatch  Code = "balance_mismatch"
+	SummaryMismatch  Code = "summary_mismatch" // TxsSummry does not fit the entries
+	ChainGap         Code = "chain_gap"        // opening is not the closing of the account's statement before
+	LooseQuotes      Code = "loose_quotes"     // quotes in CSV that follow no rule were kept as text
+)
+
+var partialCodes = map[Code]bool{
+	BadDate: true, AmountNotWhole: true, MissingAccount: true, MissingID: true, RowNetMismatch: true,
+	SignConflict: true, UnknownKind: true, UnknownStatus: true, UnreadableRow: true, MoreProblems: true,
+}
+
+var remarkCodes = map[Code]bool{
+	IndicatorAssumed: true, StatusAssumed: true, ForeignEntry: true, BalanceMismatch: true,
+	SummaryMismatch: true, ChainGap: true, LooseQuotes: true,
+}
+
+// Outcome returns what a problem of this code does to its file.
+func (c Code) Outcome() Outcome {
+	switch {
+	case remarkCodes[c]:
+		return OK
+	case partialCodes[c]:
+		return Partial
+	default:
+		return Reject // a code that nobody classified must not import anything
+	}
+}
+
+// rejection ends parsing: it travels as an error inside the package.
+type rejection struct{ problem Problem }
+
+func (r rejection) Error() string { return string(r.problem.Code) + ": " + r.problem.Detail }
+
+func reject(row int, code Code, format string, args ...any) error {
+	return rejection{Problem{row, code, fmt.Sprintf(format, args...)}}
+}
+
+// note records a problem that does not end parsing.
+func (f *File) note(row int, code Code, format string, args ...any) {
+	if f.Outcome != Reject && code.Outcome() == Partial {
+		f.Outcome = Partial
+	}
+	switch n := len(f.Problems); {
+	case n < MaxProblems-1:
+		f.Problems = append(f.Problems, Problem{row, code, fmt.Sprintf(format, args...)})
+	case n == MaxProblems-1:
+		f.Problems = append(f.Problems, Problem{row, MoreProblems, "more problems follow that are not listed"})
+	}
+}
+
+// refuse turns f into a rejected file: nothing of it can be imported.
+func (f *File) refuse(p Problem) {
+	if len(f.Problems) >= MaxProblems {
+		f.Problems = f.Problems[:MaxProblems-1]
+	}
+	f.Problems = append(f.Problems, p)
+	f.Statements, f.Outcome = nil, Reject
+}
+
+// quote shortens a cell for a detail.
+func quote(s string) string {
+	if r := []rune(s); len(r) > 40 {
+		s = string(r[:40]) + "…"
+	}
+	return fmt.Sprintf("%q", s)
+}

@@ -1,0 +1,382 @@
+package statements
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/shopspring/decimal"
+
+	"github.com/doisoat/doisoat/internal/calendar"
+)
+
+const (
+	headerRows = 60 // rows searched for the header
+	delimiters = ",;\t|"
+)
+
+// amounts are the fields that hold numbers, in the order of settlementRow.numbers.
+var amounts = [...]field{fieldAmount, fieldFee, fieldFeeVAT, fieldNet}
+
+// settlementRow is one row with its line number.
+type settlementRow struct {
+	row   int
+	cells []string
+}
+
+// settlementReader turns the rows of one file into statements.
+type settlementReader struct {
+	file     *File
+	layout   layout
+	columns  [len(amounts)]column
+	styles   [len(amounts)]style
+	rows     int                           // transactions
+	footer   *settlementRow                // the last total row
+	accounts map[string]int                // account to index in file.Statements
+	batches  map[string]map[string]int     // account to batch to index
+	written  [len(amounts)]decimal.Decimal // sums of all rows as written
+	counted  [len(amounts)]decimal.Decimal // sums of booked rows as written
+	signed   [len(amounts)]decimal.Decimal // sums of booked rows with our signs
+	booked   int
+	loose    bool
+}
+
+// readSettlement reads a CSV settlement file into f.
+func (f *File) readSettlement(raw []byte, opts Options) error {
+	text, guessed := decode(raw)
+	if strings.IndexByte(text, 0) >= 0 {
+		return reject(0, UnsupportedType, "the file is not text")
+	}
+	found, err := findLayout(text, opts.Profile)
+	if err != nil {
+		var r rejection
+		if errors.As(err, &r) && guessed && r.problem.Code == UnknownLayout {
+			r.problem.Detail += "; the text is not UTF-8 and may be in a font encoding such as TCVN3 or VNI: save it as UTF-8"
+			return r
+		}
+		return err
+	}
+	f.Format, f.Profile = Settlement, found.profile.Name
+	s := &settlementReader{file: f, layout: found, accounts: map[string]int{}, batches: map[string]map[string]int{}}
+	// Two passes: how a column writes numbers is known after all of it was
+	// seen, and reading twice is cheaper than keeping every cell.
+	if err := s.each(text, s.learn); err != nil {
+		return err
+	}
+	for i, c := range s.columns {
+		var ok bool
+		if s.styles[i], ok = c.style(); !ok {
+			return reject(0, AmountAmbiguous, "column %s writes numbers in ways that contradict each other", amounts[i])
+		}
+	}
+	if err := s.each(text, s.add); err != nil {
+		return err
+	}
+	if s.rows == 0 {
+		return reject(0, NoStatement, "the file has a header and no transaction")
+	}
+	for i := range f.Statements {
+		f.Statements[i].balance() // settlement files carry no balances: missing
+	}
+	return s.checkFooter()
+}
+
+// findLayout finds the header among the first rows: the profile, delimiter
+// and row that map the most fields.
+func findLayout(text, name string) (layout, error) {
+	candidates := profiles
+	if name != "" {
+		p, known := profiles[name]
+		if !known {
+			return layout{}, reject(0, UnknownProfile, "there is no mapping profile %s", quote(name))
+		}
+		candidates = map[string]*Profile{name: p}
+	}
+	var best layout
+	var nearest []field
+	names := Profiles() // a fixed order makes ties deterministic
+	for i := range len(delimiters) {
+		t := newTable(text, delimiters[i])
+		for n := range headerRows {
+			cells, _, done, err := t.next()
+			if done || err != nil {
+				break // with another delimiter the row may be sound
+			}
+			for _, candidate := range names {
+				p := candidates[candidate]
+				if p == nil {
+					continue
+				}
+				at, missing := p.fit(cells)
+				if len(missing) > 0 {
+					if len(at) > 2 && (nearest == nil || len(missing) < len(nearest)) {
+						nearest = missing
+					}
+					continue
+				}
+				if len(at) > len(best.at) {
+					best = layout{profile: p, at: at, comma: delimiters[i], header: n}
+				}
+			}
+		}
+	}
+	switch {
+	case best.profile != nil:
+		return best, nil
+	case nearest != nil:
+		return layout{}, reject(0, UnknownLayout, "no mapping profile fits: the nearest lacks the columns %v", nearest)
+	}
+	return layout{}, reject(0, UnknownLayout, "no mapping profile fits: no row has the header words of a known layout")
+}
+
+// class is what a row below the header is.
+type class int
+
+const (
+	transaction class = iota
+	total             // begins with a footer word and has an amount
+	remark            // anything else
+)
+
+func (s *settlementReader) class(r settlementRow) class {
+	p := s.layout.profile
+	amount := s.layout.cell(r.cells, fieldAmount)
+	// A merchant may be called "Total": a row with a known kind is a transaction.
+	_, kind := p.kinds[fold(s.layout.cell(r.cells, fieldKind))]
+	switch {
+	case kind, amount != "" && !p.isFooter(r.cells):
+		return transaction
+	case amount != "":
+		return total
+	}
+	return remark
+}
+
+// each calls do for every row below the header that has text.
+func (s *settlementReader) each(text string, do func(settlementRow) error) error {
+	t := newTable(text, s.layout.comma)
+	for n := 0; ; n++ {
+		cells, line, done, err := t.next()
+		switch {
+		case err != nil:
+			return err
+		case done:
+			s.loose = t.loose
+			return nil
+		case n > MaxRows:
+			return reject(0, TooManyRows, "the file has more than 1,000,000 rows")
+		case n <= s.layout.header || empty(cells):
+			continue
+		}
+		if err := do(settlementRow{line, cells}); err != nil {
+			return err
+		}
+	}
+}
+
+// learn is the first pass: numbers, totals and rows that are neither.
+func (s *settlementReader) learn(r settlementRow) error {
+	switch s.class(r) {
+	case total:
+		s.footer = &r
+	case transaction:
+		s.rows++
+		if blank(s.layout.cell(r.cells, fieldAmount)) {
+			return reject(r.row, AmountNotNumber, "the transaction has no amount")
+		}
+	case remark:
+		if s.footer == nil && !s.layout.profile.isFooter(r.cells) { // signatures stand below the totals
+			s.file.note(r.row, UnreadableRow, "the row is neither a transaction nor a total")
+		}
+		return nil
+	}
+	return s.see(r)
+}
+
+// see learns from the numbers of a row how their columns are written.
+func (s *settlementReader) see(r settlementRow) error {
+	for i, f := range amounts {
+		if cell := s.layout.cell(r.cells, f); !blank(cell) && !s.columns[i].see(cell) {
+			return reject(r.row, AmountNotNumber, "%s is %s, which is no number", f, quote(cell))
+		}
+	}
+	return nil
+}
+
+// blank reports whether a number cell means nothing: empty, or a dash.
+func blank(cell string) bool { return cell == "" || cell == "-" }
+
+// numbers reads the four amounts of a row. has tells which are written.
+func (s *settlementReader) numbers(r settlementRow) (values [len(amounts)]decimal.Decimal, has [len(amounts)]bool, err error) {
+	for i, f := range amounts {
+		cell := s.layout.cell(r.cells, f)
+		if blank(cell) {
+			continue
+		}
+		var ok bool
+		if values[i], ok = s.styles[i].signed(cell); !ok {
+			return values, has, reject(r.row, AmountNotNumber, "%s is %s, which is no number", f, quote(cell))
+		}
+		has[i] = true
+	}
+	return values, has, nil
+}
+
+// add is the second pass: it turns a row into a line of its account's statement.
+func (s *settlementReader) add(r settlementRow) error {
+	if s.class(r) != transaction {
+		return nil
+	}
+	values, has, err := s.numbers(r)
+	if err != nil {
+		return err
+	}
+	p, cell := s.layout.profile, func(f field) string { return s.layout.cell(r.cells, f) }
+	l := Line{
+		Row: r.row, Amount: values[0], Fee: values[1], FeeVAT: values[2], Net: values[3], Currency: p.Currency,
+		Ref: cell(fieldBankRef), Reference: cell(fieldReference), TransactionID: cell(fieldTransactionID),
+		OriginalID: cell(fieldOriginalID), BatchID: cell(fieldBatchID), Content: cell(fieldContent),
+	}
+	l.ContentJoined = l.Content
+	s.words(&l, cell(fieldKind), cell(fieldStatus))
+	s.times(&l, cell(fieldTime), cell(fieldValueDate))
+	if l.TransactionID == "" && l.Reference == "" {
+		s.file.note(l.Row, MissingID, "the row has neither a transaction id nor a reference")
+	}
+	if slices.Contains(p.Negative, l.Kind) {
+		l.Amount = l.Amount.Abs().Neg()
+	} else if l.Kind == Payment && l.Amount.IsNegative() {
+		s.file.note(l.Row, SignConflict, "a payment has the amount %s", l.Amount)
+	}
+	due := l.Amount.Sub(l.Fee).Sub(l.FeeVAT)
+	if !has[3] {
+		l.Net = due
+	}
+	if p.CheckNet && !l.Net.Equal(due) {
+		s.file.note(l.Row, RowNetMismatch, "net is %s, but gross - fee - VAT is %s", l.Net, due)
+	}
+	if _, err := l.Settled(); err != nil {
+		s.file.note(l.Row, AmountNotWhole, "an amount of the row cannot be booked in minor units of %s", l.Currency)
+	}
+	s.keep(l, cell(fieldAccount), values)
+	return nil
+}
+
+// words translates kind and status. What is not understood is kept and said.
+func (s *settlementReader) words(l *Line, kind, status string) {
+	p := s.layout.profile
+	var known bool
+	if l.Kind, known = p.kinds[fold(kind)]; !known {
+		s.file.note(l.Row, UnknownKind, "kind %s is not known to profile %s", quote(kind), p.Name)
+	}
+	if _, mapped := s.layout.at[fieldStatus]; !mapped {
+		l.Status = Booked // a layout without the column lists settled rows only
+		return
+	}
+	if l.Status, known = p.statuses[fold(status)]; !known {
+		l.Status = Information
+		s.file.note(l.Row, UnknownStatus, "status %s is not known to profile %s: the row is not counted", quote(status), p.Name)
+	}
+}
+
+// times reads when the money moved; the day counts in Viet Nam.
+func (s *settlementReader) times(l *Line, paid, settled string) {
+	if at, ok := s.layout.profile.instant(paid, calendar.HoChiMinh); ok {
+		l.OccurredAt, l.BookingDate = at, calendar.On(at)
+	} else {
+		s.file.note(l.Row, BadDate, "time is %s", quote(paid))
+	}
+	if settled == "" {
+		return
+	}
+	if at, ok := s.day(settled); ok {
+		l.ValueDate = calendar.On(at)
+	} else {
+		s.file.note(l.Row, BadDate, "value date is %s", quote(settled))
+	}
+}
+
+// day reads a date with or without a time, day first.
+func (s *settlementReader) day(text string) (time.Time, bool) {
+	for _, form := range []string{"02/01/2006", "02-01-2006", time.DateOnly} {
+		if at, err := time.ParseInLocation(form, text, calendar.HoChiMinh); err == nil {
+			return at, true
+		}
+	}
+	return s.layout.profile.instant(text, calendar.HoChiMinh)
+}
+
+// keep files the line under its account and batch and counts it for the footer.
+func (s *settlementReader) keep(l Line, account string, values [len(amounts)]decimal.Decimal) {
+	at, known := s.accounts[account]
+	if !known {
+		at = len(s.file.Statements)
+		s.accounts[account] = at
+		s.batches[account] = map[string]int{}
+		s.file.Statements = append(s.file.Statements, Statement{Account: account, Currency: l.Currency})
+	}
+	st := &s.file.Statements[at]
+	st.add(l)
+	for i := range values {
+		s.written[i] = s.written[i].Add(values[i])
+	}
+	if l.Status != Booked {
+		return
+	}
+	s.booked++
+	signed := [len(amounts)]decimal.Decimal{l.Amount, l.Fee, l.FeeVAT, l.Net}
+	for i := range values {
+		s.counted[i], s.signed[i] = s.counted[i].Add(values[i]), s.signed[i].Add(signed[i])
+	}
+	b, known := s.batches[account][l.BatchID]
+	if !known {
+		b = len(st.Batches)
+		s.batches[account][l.BatchID] = b
+		st.Batches = append(st.Batches, Batch{ID: l.BatchID})
+	}
+	batch := &st.Batches[b]
+	batch.Rows++
+	batch.Gross, batch.Fee = batch.Gross.Add(l.Amount), batch.Fee.Add(l.Fee)
+	batch.FeeVAT, batch.Net = batch.FeeVAT.Add(l.FeeVAT), batch.Net.Add(l.Net)
+}
+
+// checkFooter compares the last total row. A total may be of the cells as
+// written or with money given back taken off, of all rows or of the settled
+// ones; a figure that fits none of these means rows are missing or changed.
+func (s *settlementReader) checkFooter() error {
+	if s.loose {
+		s.file.note(0, LooseQuotes, "quotes inside cells follow no rule and were kept as text")
+	}
+	if s.footer == nil {
+		return nil
+	}
+	last := *s.footer
+	totals, has, err := s.numbers(last)
+	if err != nil {
+		return err
+	}
+	for i, f := range amounts {
+		if !has[i] || !slices.Contains(s.layout.profile.Footer.Check, f) {
+			continue
+		}
+		if t := totals[i]; !t.Equal(s.written[i]) && !t.Equal(s.counted[i]) && !t.Equal(s.signed[i]) {
+			return reject(last.row, TotalMismatch, "the total of %s is %s, but the rows add up to %s", f, t, s.signed[i])
+		}
+	}
+	count := s.layout.cell(last.cells, s.layout.profile.Footer.Count)
+	n, err := strconv.Atoi(count)
+	if err == nil && n != s.rows && n != s.booked {
+		return reject(last.row, TotalMismatch, "the file says it has %d transactions, but %s", n, counted(s.rows))
+	}
+	return nil
+}
+
+func counted(rows int) string {
+	if rows == 1 {
+		return "1 row is there"
+	}
+	return fmt.Sprintf("%d rows are there", rows)
+}

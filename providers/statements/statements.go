@@ -1,0 +1,258 @@
+// Package statements reads what banks and providers report: bank statements
+// (camt.053, and the interim camt.052 and camt.054) and settlement files in
+// CSV. Reader in, lines out: it is pure, owns no data and calls nobody. The
+// reconcile room and the dry run of the import command call it.
+//
+// Invariants: a file is imported as a whole or rejected with a reason; no row
+// is dropped in silence and none is invented; amounts keep the digits of the
+// file; the sign of an amount is the account owner's view (credit +, debit -);
+// nothing a file contains makes the package panic; limits bound its memory.
+// A total that does not add up never drops a row: it is reported, and the
+// reconcile room decides.
+package statements
+
+import (
+	"time"
+
+	"github.com/shopspring/decimal"
+
+	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/internal/money"
+)
+
+// Limits of one file. A file beyond one of them is rejected.
+const (
+	MaxBytes    = 64 << 20  // of the file as it arrived
+	MaxRows     = 1_000_000 // entries and transaction details together
+	MaxText     = 32 << 10  // bytes of one text or cell
+	MaxDepth    = 64        // nested XML elements
+	MaxColumns  = 256       // cells of one CSV row
+	MaxProblems = 1_000     // problems listed; the last one says that there are more
+)
+
+// Format is what a file turned out to be.
+type Format string
+
+// The formats that are read.
+const (
+	Camt053    Format = "camt.053"            // statement of booked entries
+	Camt052    Format = "camt.052"            // interim report
+	Camt054    Format = "camt.054"            // debit and credit notification
+	Settlement Format = "provider-settlement" // a provider's settlement file
+)
+
+// Outcome says what an importer may do with a file.
+type Outcome string
+
+// The outcomes. A rejected file has problems and no statements.
+const (
+	OK      Outcome = "ok"      // import everything; problems are remarks
+	Partial Outcome = "partial" // import; at least one problem needs a person
+	Reject  Outcome = "reject"  // import nothing
+)
+
+// Check is the result of opening + credits - debits = closing.
+type Check string
+
+// The results. Missing means that a balance is absent or of another currency.
+const (
+	CheckOK       Check = "ok"
+	CheckMismatch Check = "mismatch"
+	CheckMissing  Check = "missing"
+)
+
+// Status is how far an entry got, in the words of ISO 20022.
+type Status string
+
+// The states. Only Booked counts in sums.
+const (
+	Booked      Status = "BOOK"
+	Pending     Status = "PDNG"
+	Information Status = "INFO"
+	Future      Status = "FUTR"
+)
+
+// Kind is what a line is: settlement files tell the business event, bank
+// statements only the direction. Empty means that the file used an unknown word.
+type Kind string
+
+// The kinds.
+const (
+	Payment    Kind = "payment"
+	Refund     Kind = "refund"
+	Adjustment Kind = "adjustment"
+	Chargeback Kind = "chargeback"
+	Credit     Kind = "credit"
+	Debit      Kind = "debit"
+)
+
+// File is everything one file said.
+type File struct {
+	Format    Format // empty when it was not recognised
+	Message   string // ISO 20022 message with its version, "camt.053.001.08"
+	MessageID string // GrpHdr/MsgId
+	Profile   string // mapping profile of a settlement file
+	// SHA256 and Size are of the bytes as they arrived; both are zero for a
+	// file larger than MaxBytes, which is not read to its end.
+	SHA256     [32]byte
+	Size       int64
+	Statements []Statement
+	Problems   []Problem
+	Outcome    Outcome
+}
+
+// Books reports whether entries may be booked from this file. Interim reports
+// and notifications are hints: a camt.053 repeats their entries.
+func (f File) Books() bool { return f.Format == Camt053 || f.Format == Settlement }
+
+// Statement is one account's report. Of a settlement file, one merchant's
+// terminal is an account; a file without such a column has one, unnamed.
+type Statement struct {
+	Account  string // IBAN or the bank's own number, as written
+	Bank     string // BIC of the account servicer, where given
+	Currency money.Currency
+	ID       string
+	Sequence string
+	From, To calendar.Date // period, where given
+	Opening  *Balance      // OPBD, else PRCD
+	Closing  *Balance      // CLBD
+	Lines    []Line        // in file order, those not booked included
+	Batches  []Batch       // settlement files: sums per batch, in order of appearance
+	// Entries, SumCredit and SumDebit count booked lines in Currency; both
+	// sums are positive or zero.
+	Entries             int
+	SumCredit, SumDebit decimal.Decimal
+	BalanceCheck        Check
+}
+
+// Balance is a signed balance; a debit balance is negative.
+type Balance struct {
+	Code     string // "OPBD"
+	Amount   decimal.Decimal
+	Currency money.Currency
+	Date     calendar.Date
+}
+
+// Batch sums the booked lines of one settlement batch: Net is the lump that
+// the provider pays.
+type Batch struct {
+	ID                      string
+	Rows                    int
+	Gross, Fee, FeeVAT, Net decimal.Decimal
+}
+
+// Line is one entry of a bank statement or one row of a settlement file.
+type Line struct {
+	// Row is the ordinal of the entry in the file (camt, from 1) or the line
+	// number of the row in the file (CSV, the header included).
+	Row         int
+	BookingDate calendar.Date // zero when the file names none
+	ValueDate   calendar.Date
+	OccurredAt  time.Time // instant, where the file gives a time
+	// Amount is signed and keeps the digits of the file. Of a settlement row
+	// it is the gross amount, negative for money given back.
+	Amount        decimal.Decimal
+	Currency      money.Currency
+	Status        Status
+	Reversal      bool            // undoes an earlier entry; Amount already has its sign
+	Ref           string          // bank reference
+	Reference     string          // our reference, as the provider repeats it
+	TransactionID string          // provider's id
+	OriginalID    string          // provider's id of what a refund gives back
+	Kind          Kind            //
+	Fee           decimal.Decimal // provider's or bank's charge; positive when it was kept
+	FeeVAT        decimal.Decimal
+	Net           decimal.Decimal // signed money that moved: Amount for bank lines
+	BatchID       string          // settlement batch, or the bank's id of a batch entry
+	BatchCount    int             // transactions of a batch entry, 0 when not said
+	Code          string          // bank transaction code, "PMNT/RCDT/DMCT"
+	// Content is the transfer text, unchanged. Parts of one text are joined
+	// with a blank in Content and without one in ContentJoined: a code cut at
+	// a line's end is whole in one of them. Texts of several transactions
+	// stand on lines of their own; Details has them apart.
+	Content       string
+	ContentJoined string
+	Counterparty  Party
+	Details       []Detail // transactions of a camt entry
+}
+
+// Party is the other side of a transfer, as written.
+type Party struct {
+	Name    string
+	Account string
+	Bank    string
+}
+
+// Detail is one transaction of a camt entry (NtryDtls/TxDtls).
+type Detail struct {
+	// Amount is signed; Valid is false where the file gives none.
+	Amount             decimal.NullDecimal
+	Currency           money.Currency
+	Instructed         decimal.NullDecimal // amount as ordered, perhaps in another currency
+	InstructedCurrency money.Currency
+	EndToEndID         string // empty when NOTPROVIDED
+	TransactionID      string
+	InstructionID      string
+	UETR               string
+	BankRef            string
+	CreditorReferences []string // structured references
+	ReturnReason       string   // code of a returned payment
+	Content            string
+	ContentJoined      string
+	Counterparty       Party
+}
+
+// Money returns Amount in minor units for booking. It fails with
+// money.ErrNotWhole or money.ErrOverflow; such lines carry a problem.
+func (l Line) Money() (money.Amount, error) { return money.FromDecimal(l.Currency, l.Amount) }
+
+// Settled is a settlement row in minor units.
+type Settled struct{ Gross, Fee, FeeVAT, Net money.Amount }
+
+// Settled returns the four amounts of a settlement row for booking; errors as Money.
+func (l Line) Settled() (Settled, error) {
+	var s Settled
+	for _, part := range []struct {
+		to   *money.Amount
+		from decimal.Decimal
+	}{{&s.Gross, l.Amount}, {&s.Fee, l.Fee}, {&s.FeeVAT, l.FeeVAT}, {&s.Net, l.Net}} {
+		amount, err := money.FromDecimal(l.Currency, part.from)
+		if err != nil {
+			return Settled{}, err
+		}
+		*part.to = amount
+	}
+	return s, nil
+}
+
+// add appends l and counts it when it is booked.
+func (s *Statement) add(l Line) {
+	s.Lines = append(s.Lines, l)
+	if l.Status != Booked {
+		return
+	}
+	s.Entries++
+	if l.Currency != s.Currency {
+		return // never add two currencies
+	}
+	if l.Amount.IsNegative() {
+		s.SumDebit = s.SumDebit.Sub(l.Amount)
+	} else {
+		s.SumCredit = s.SumCredit.Add(l.Amount)
+	}
+}
+
+// balance sets BalanceCheck and returns the computed closing balance.
+func (s *Statement) balance() decimal.Decimal {
+	s.BalanceCheck = CheckMissing
+	if s.Opening == nil || s.Closing == nil ||
+		s.Opening.Currency != s.Currency || s.Closing.Currency != s.Currency {
+		return decimal.Zero
+	}
+	computed := s.Opening.Amount.Add(s.SumCredit).Sub(s.SumDebit)
+	s.BalanceCheck = CheckMismatch
+	if computed.Equal(s.Closing.Amount) {
+		s.BalanceCheck = CheckOK
+	}
+	return computed
+}
