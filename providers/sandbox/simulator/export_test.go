@@ -1,0 +1,26 @@
+package simulator
+
+import "encoding/json"
+
+// CanonicalQuery, QueryHash and RequestHash let tests play the merchant.
+var (
+	CanonicalQuery = canonicalQuery
+	QueryHash      = queryHash
+)
+
+// RequestHash signs a merchant API request.
+func RequestHash(secret string, request map[string]string) string {
+	return sha512MAC(secret, messageOf(request).requestText())
+}
+
+func messageOf(members map[string]string) *apiMessage {
+	raw, err := json.Marshal(members)
+	if err != nil {
+		panic(err)
+	}
+	var m apiMessage
+	if err := json.Unmarshal(raw, &m); err != nil {
+		panic(err)
+	}
+	return &m
+}

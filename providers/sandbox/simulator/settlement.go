@@ -1,0 +1,184 @@
+package simulator
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/csv"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/internal/money"
+)
+
+// settlementRow is one line of VNPAY's file of a day. It never changes.
+type settlementRow struct {
+	Terminal    string        `json:"terminal"`
+	Day         calendar.Date `json:"day"`
+	Batch       string        `json:"batch"`
+	Kind        string        `json:"kind"` // PAYMENT or REFUND
+	Reference   string        `json:"reference"`
+	Transaction int64         `json:"transaction"`
+	BankNumber  string        `json:"bank_number"`
+	Original    int64         `json:"original,omitempty"` // the payment's number, for a refund
+	Amount      int64         `json:"amount"`
+	Fee         int64         `json:"fee"`
+	VAT         int64         `json:"vat"`
+	Net         int64         `json:"net"` // negative for a refund
+	At          time.Time     `json:"at"`
+}
+
+// batch is what VNPAY pays in one transfer. It is open, and takes rows of its
+// day, until a bank statement of that day or a later one is asked for; it stays
+// open as long as its net is not above zero, because nobody transfers less than
+// nothing.
+type batch struct {
+	ID       string        `json:"id"`
+	Terminal string        `json:"terminal"`
+	Day      calendar.Date `json:"day"`
+	Net      int64         `json:"net"`
+	Paid     bool          `json:"paid"`
+}
+
+// settlePayment files a paid payment; the caller holds mu.
+func (s *Simulator) settlePayment(p *payment) {
+	fee := share(p.Amount, s.fee.BasisPoints, 10_000)
+	vat := share(fee, s.fee.VATPercent, 100)
+	s.settle(&settlementRow{
+		Terminal: p.Terminal, Kind: "PAYMENT", Reference: p.Reference, Transaction: p.Transaction,
+		BankNumber: bankTransaction(p), Amount: p.Amount, Fee: fee, VAT: vat, Net: p.Amount - fee - vat, At: p.PaidAt,
+	})
+}
+
+// share rounds half up per row, as settlement files do.
+func share(amount, numerator, denominator int64) int64 {
+	part, err := money.Dong(amount).Share(numerator, denominator, 1, money.HalfUp)
+	if err != nil {
+		panic(err) // amounts have at most 13 digits, rates are ours
+	}
+	return part.Minor
+}
+
+// finishRefunds ends the refunds whose time has come and files those done, in
+// the order in which they were done; the caller holds mu.
+func (s *Simulator) finishRefunds() {
+	now := s.now()
+	var due []*refund
+	for _, f := range s.state.Refunds {
+		if f.Status == statusRefunding && !f.DoneAt.After(now) {
+			due = append(due, f)
+		}
+	}
+	slices.SortStableFunc(due, func(a, b *refund) int { return a.DoneAt.Compare(b.DoneAt) })
+	for _, f := range due {
+		s.changed()
+		if f.Refused {
+			f.Status = statusRefundLost
+			continue
+		}
+		f.Status = statusRefunded
+		p := s.payments[paymentKey(f.Terminal, f.Reference)]
+		s.settle(&settlementRow{
+			Terminal: f.Terminal, Kind: "REFUND", Reference: f.Reference, Transaction: f.Transaction,
+			BankNumber: fmt.Sprintf("VNP%d", f.Transaction), Original: p.Transaction,
+			Amount: f.Amount, Net: -f.Amount, At: f.DoneAt,
+		})
+	}
+}
+
+// settle puts a row into the open batch of its day.
+func (s *Simulator) settle(row *settlementRow) {
+	row.Day = calendar.On(row.At)
+	open, count := (*batch)(nil), 0
+	for _, b := range s.state.Batches {
+		if b.Terminal == row.Terminal && b.Day == row.Day {
+			count++
+			if !b.Paid {
+				open = b
+			}
+		}
+	}
+	if open == nil {
+		open = &batch{
+			ID:       fmt.Sprintf("VNP%04d%02d%02d-%02d", row.Day.Year, row.Day.Month, row.Day.Day, count+1),
+			Terminal: row.Terminal, Day: row.Day,
+		}
+		s.state.Batches = append(s.state.Batches, open)
+	}
+	open.Net += row.Net
+	row.Batch = open.ID
+	s.state.Rows = append(s.state.Rows, row)
+	s.changed()
+}
+
+// payOut transfers the open batches up to and including day into account, each
+// booked on its own day; the caller holds mu.
+func (s *Simulator) payOut(account string, day calendar.Date) {
+	var due []*batch
+	for _, b := range s.state.Batches {
+		if !b.Paid && b.Net > 0 && !b.Day.After(day) && s.payoutAccount(b.Terminal) == account {
+			due = append(due, b)
+		}
+	}
+	slices.SortStableFunc(due, func(a, b *batch) int {
+		return cmp.Or(a.Day.Compare(b.Day), cmp.Compare(a.Terminal, b.Terminal))
+	})
+	for _, b := range due {
+		b.Paid = true
+		at := s.now()
+		if calendar.On(at) != b.Day {
+			at = b.Day.Start().Add(24*time.Hour - time.Second)
+		}
+		s.book(account, b.Net, "VNPAY THANH TOAN DOT "+b.ID+" TMN "+b.Terminal, at)
+	}
+}
+
+// payoutAccount is where a terminal's money goes; empty when nowhere.
+func (s *Simulator) payoutAccount(terminal string) string {
+	m := s.merchants[terminal]
+	switch {
+	case m == nil:
+		return ""
+	case m.payout != "":
+		return m.payout
+	case len(s.bankOrder) > 0:
+		return s.bankOrder[0]
+	}
+	return ""
+}
+
+var settlementHeader = []string{
+	"Mã website (terminal)", "Mã tham chiếu", "Mã giao dịch VNPAY", "Mã giao dịch ngân hàng", "Loại",
+	"Mã giao dịch gốc", "Số tiền", "Phí", "VAT phí", "Thực nhận", "Trạng thái", "Thời gian", "Mã đợt",
+}
+
+// settlementFile prints the rows of a day in the order in which they came. The
+// same rows give the same bytes. The caller holds mu.
+func (s *Simulator) settlementFile(terminal string, day calendar.Date) ([]byte, error) {
+	var b bytes.Buffer
+	b.WriteString("\uFEFF")
+	file := csv.NewWriter(&b)
+	if err := file.Write(settlementHeader); err != nil {
+		return nil, err
+	}
+	for _, row := range s.state.Rows {
+		if row.Terminal != terminal || row.Day != day {
+			continue
+		}
+		original := ""
+		if row.Original != 0 {
+			original = strconv.FormatInt(row.Original, 10)
+		}
+		if err := file.Write([]string{
+			row.Terminal, row.Reference, strconv.FormatInt(row.Transaction, 10), row.BankNumber, row.Kind, original,
+			strconv.FormatInt(row.Amount, 10), strconv.FormatInt(row.Fee, 10), strconv.FormatInt(row.VAT, 10),
+			strconv.FormatInt(row.Net, 10), "SETTLED", row.At.In(calendar.HoChiMinh).Format("02/01/2006 15:04:05"), row.Batch,
+		}); err != nil {
+			return nil, err
+		}
+	}
+	file.Flush()
+	return b.Bytes(), file.Error()
+}

@@ -1,0 +1,333 @@
+package simulator
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha512"
+	"crypto/subtle"
+	"encoding/hex"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/doisoat/doisoat/internal/calendar"
+)
+
+// vnpayTime is yyyyMMddHHmmss in GMT+7 (fact sheet VNPAY, section 2).
+const vnpayTime = "20060102150405"
+
+// Words of vnp_TransactionStatus.
+const (
+	statusDone       = "00"
+	statusOpen       = "01"
+	statusFailed     = "02"
+	statusRefunding  = "05"
+	statusRefunded   = "06"
+	statusRefundLost = "09"
+)
+
+// payment is one order at VNPAY. Amounts are whole đồng.
+type payment struct {
+	Terminal     string    `json:"terminal"`
+	Reference    string    `json:"reference"` // vnp_TxnRef
+	CreateDate   string    `json:"create_date"`
+	OrderInfo    string    `json:"order_info"`
+	Amount       int64     `json:"amount"`
+	Transaction  int64     `json:"transaction"`
+	BankCode     string    `json:"bank_code"`
+	CardType     string    `json:"card_type"`
+	Status       string    `json:"status"`        // vnp_TransactionStatus of the payment itself
+	ResponseCode string    `json:"response_code"` // empty while open
+	PaidAt       time.Time `json:"paid_at"`       // of the outcome, paid or not
+	Cancelled    bool      `json:"cancelled,omitempty"`
+}
+
+func paymentKey(terminal, reference string) string { return terminal + "|" + reference }
+
+// payOrder is a pay URL that passed VNPAY's checks.
+type payOrder struct {
+	merchant   *merchant
+	reference  string
+	orderInfo  string
+	createDate string
+	returnURL  string
+	bankCode   string
+	amount     int64
+	expires    time.Time
+}
+
+// pageError is what VNPAY's error page shows instead of the pay page.
+type pageError struct{ code, text string }
+
+// Error codes of the pay page (public reports; medium certainty).
+var (
+	errExists    = &pageError{"01", "Giao dịch đã tồn tại hoặc đã kết thúc"}
+	errFormat    = &pageError{"03", "Dữ liệu gửi sang không đúng định dạng"}
+	errExpired   = &pageError{"15", "Giao dịch đã quá thời gian chờ thanh toán"}
+	errSignature = &pageError{"70", "Sai chữ ký"}
+	errTerminal  = &pageError{"72", "Không tìm thấy website"}
+)
+
+func (e *pageError) Error() string { return "vnpay " + e.code + ": " + e.text }
+
+// payRules are the parameters of a pay request (fact sheet VNPAY, section 2):
+// length in characters, digits only where digits is set.
+var payRules = []struct {
+	name     string
+	min, max int
+	digits   bool
+	optional bool
+}{
+	{name: "vnp_Version", min: 1, max: 8},
+	{name: "vnp_Command", min: 1, max: 16},
+	{name: "vnp_TmnCode", min: 8, max: 8},
+	{name: "vnp_Amount", min: 1, max: 12, digits: true},
+	{name: "vnp_BankCode", min: 3, max: 20, optional: true},
+	{name: "vnp_CreateDate", min: 14, max: 14, digits: true},
+	{name: "vnp_CurrCode", min: 3, max: 3},
+	{name: "vnp_IpAddr", min: 7, max: 45},
+	{name: "vnp_Locale", min: 2, max: 5},
+	{name: "vnp_OrderInfo", min: 1, max: 255},
+	{name: "vnp_OrderType", min: 1, max: 100},
+	{name: "vnp_ReturnUrl", min: 10, max: 255},
+	{name: "vnp_ExpireDate", min: 14, max: 14, digits: true},
+	{name: "vnp_TxnRef", min: 1, max: 100},
+}
+
+// readOrder checks a pay URL's query as VNPAY does: terminal, signature, then
+// each parameter. The caller holds mu. It does not look at the clock.
+func (s *Simulator) readOrder(rawQuery string) (payOrder, *pageError) {
+	values, ok := singleValues(rawQuery)
+	if !ok {
+		return payOrder{}, errFormat
+	}
+	m, ok := s.merchants[values["vnp_TmnCode"]]
+	if !ok {
+		return payOrder{}, errTerminal
+	}
+	if !sameHash(values["vnp_SecureHash"], queryHash(m.secret, values)) {
+		return payOrder{}, errSignature
+	}
+	for _, rule := range payRules {
+		v := values[rule.name]
+		n := utf8.RuneCountInString(v)
+		if n == 0 && rule.optional {
+			continue
+		}
+		if n < rule.min || n > rule.max || rule.digits && !onlyDigits(v) {
+			return payOrder{}, errFormat
+		}
+	}
+	hundredfold, err := strconv.ParseInt(values["vnp_Amount"], 10, 64)
+	if err != nil || hundredfold <= 0 || hundredfold%100 != 0 {
+		return payOrder{}, errFormat
+	}
+	_, err = time.ParseInLocation(vnpayTime, values["vnp_CreateDate"], calendar.HoChiMinh)
+	expires, expiryErr := time.ParseInLocation(vnpayTime, values["vnp_ExpireDate"], calendar.HoChiMinh)
+	back, urlErr := url.Parse(values["vnp_ReturnUrl"])
+	if err != nil || expiryErr != nil || urlErr != nil || back.Host == "" ||
+		back.Scheme != "http" && back.Scheme != "https" ||
+		values["vnp_Version"] != "2.1.0" || values["vnp_Command"] != "pay" || values["vnp_CurrCode"] != "VND" ||
+		values["vnp_Locale"] != "vn" && values["vnp_Locale"] != "en" {
+		return payOrder{}, errFormat
+	}
+	return payOrder{
+		merchant: m, reference: values["vnp_TxnRef"], orderInfo: values["vnp_OrderInfo"],
+		createDate: values["vnp_CreateDate"], returnURL: values["vnp_ReturnUrl"],
+		bankCode: values["vnp_BankCode"], amount: hundredfold / 100, expires: expires,
+	}, nil
+}
+
+// openPayment finds the order's payment or makes it, as the first visit of the
+// pay page does. A reference that was used for another order is refused for
+// ever; VNPAY promises that only for a day. The caller holds mu.
+func (s *Simulator) openPayment(o payOrder) (*payment, *pageError) {
+	key := paymentKey(o.merchant.terminal, o.reference)
+	if p, ok := s.payments[key]; ok {
+		if p.CreateDate != o.createDate || p.OrderInfo != o.orderInfo || p.Status == statusOpen && p.Amount != o.amount {
+			return nil, errExists
+		}
+		return p, nil
+	}
+	s.state.LastTransaction++
+	p := &payment{
+		Terminal: o.merchant.terminal, Reference: o.reference, CreateDate: o.createDate, OrderInfo: o.orderInfo,
+		Amount: o.amount, Transaction: s.state.LastTransaction, BankCode: "NCB", CardType: "ATM", Status: statusOpen,
+	}
+	switch o.bankCode {
+	case "", "VNBANK", "INTCARD":
+	case "VNPAYQR":
+		p.CardType = "QRCODE"
+	default:
+		p.BankCode = o.bankCode
+	}
+	s.payments[key] = p
+	s.state.Payments = append(s.state.Payments, p)
+	s.changed()
+	return p, nil
+}
+
+// finish ends an open payment. Only a paid one enters the settlement. The
+// caller holds mu.
+func (s *Simulator) finish(p *payment, result outcome, amount int64) {
+	p.PaidAt = s.now()
+	p.Cancelled = result == outcomeCancelled
+	switch result {
+	case outcomePaid:
+		p.Status, p.ResponseCode, p.Amount = statusDone, "00", amount
+		s.settlePayment(p)
+	case outcomeCancelled:
+		p.Status, p.ResponseCode = statusFailed, "24"
+	default:
+		p.Status, p.ResponseCode = statusFailed, "51"
+	}
+	s.changed()
+}
+
+// resultValues are the parameters of both the return address and the IPN,
+// without the signature. A payer who cancels never reaches a bank: VNPAY then
+// sends 0 as its number and no bank number.
+func resultValues(p *payment) map[string]string {
+	values := map[string]string{
+		"vnp_TmnCode":           p.Terminal,
+		"vnp_Amount":            hundredfold(p.Amount),
+		"vnp_BankCode":          p.BankCode,
+		"vnp_CardType":          p.CardType,
+		"vnp_PayDate":           vnpayDate(p.PaidAt),
+		"vnp_OrderInfo":         p.OrderInfo,
+		"vnp_TransactionNo":     strconv.FormatInt(p.Transaction, 10),
+		"vnp_ResponseCode":      p.ResponseCode,
+		"vnp_TransactionStatus": p.Status,
+		"vnp_TxnRef":            p.Reference,
+	}
+	switch {
+	case p.Cancelled:
+		values["vnp_TransactionNo"] = "0"
+	case p.Status == statusDone:
+		values["vnp_BankTranNo"] = bankTransaction(p)
+	}
+	return values
+}
+
+func bankTransaction(p *payment) string { return "VNP" + strconv.FormatInt(p.Transaction, 10) }
+
+func hundredfold(amount int64) string { return strconv.FormatInt(amount, 10) + "00" }
+
+func vnpayDate(t time.Time) string { return t.In(calendar.HoChiMinh).Format(vnpayTime) }
+
+// newIPN builds the call to the merchant; spoil makes its signature wrong.
+func newIPN(ctx context.Context, m *merchant, values map[string]string, spoil bool) (*http.Request, error) {
+	address, err := signedURL(m.ipnURL, m.secret, values, spoil)
+	if err != nil {
+		return nil, err
+	}
+	return http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
+}
+
+// signedURL appends values and their signature to an address that may have a
+// query of its own.
+func signedURL(address, secret string, values map[string]string, spoil bool) (string, error) {
+	u, err := url.Parse(address)
+	if err != nil {
+		return "", err
+	}
+	hash := queryHash(secret, values)
+	if spoil {
+		hash = spoiled(hash)
+	}
+	query := canonicalQuery(values) + "&vnp_SecureHash=" + hash
+	if u.RawQuery != "" {
+		query = u.RawQuery + "&" + query
+	}
+	u.RawQuery = query
+	return u.String(), nil
+}
+
+// canonicalQuery is the text that VNPAY hashes for URLs (section 2).
+func canonicalQuery(values map[string]string) string {
+	var names []string
+	for name, value := range values {
+		if strings.HasPrefix(name, "vnp_") && value != "" &&
+			name != "vnp_SecureHash" && name != "vnp_SecureHashType" {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	var b strings.Builder
+	for i, name := range names {
+		if i > 0 {
+			b.WriteByte('&')
+		}
+		b.WriteString(name)
+		b.WriteByte('=')
+		formEncode(&b, values[name])
+	}
+	return b.String()
+}
+
+// formEncode leaves letters, digits, - _ and . as they are, the strictest of the
+// encoders in the fact sheet: a merchant that sends ! ' ( ) * or ~ finds out.
+func formEncode(b *strings.Builder, text string) {
+	const hexDigits = "0123456789ABCDEF"
+	for i := range len(text) {
+		c := text[i]
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '-', c == '_', c == '.':
+			b.WriteByte(c)
+		case c == ' ':
+			b.WriteByte('+')
+		default:
+			b.WriteByte('%')
+			b.WriteByte(hexDigits[c>>4])
+			b.WriteByte(hexDigits[c&15])
+		}
+	}
+}
+
+func queryHash(secret string, values map[string]string) string {
+	return sha512MAC(secret, canonicalQuery(values))
+}
+
+func sha512MAC(secret, text string) string {
+	mac := hmac.New(sha512.New, []byte(secret))
+	mac.Write([]byte(text))
+	return hex.EncodeToString(mac.Sum(nil))
+}
+
+func sameHash(got, want string) bool {
+	return subtle.ConstantTimeCompare([]byte(got), []byte(want)) == 1
+}
+
+// spoiled changes a hash so that it keeps its shape and is surely wrong.
+func spoiled(hash string) string {
+	first := "0"
+	if strings.HasPrefix(hash, first) {
+		first = "1"
+	}
+	return first + hash[1:]
+}
+
+// singleValues decodes a query and refuses a name that comes twice: frameworks
+// disagree on which one counts.
+func singleValues(rawQuery string) (map[string]string, bool) {
+	parsed, err := url.ParseQuery(rawQuery)
+	if err != nil {
+		return nil, false
+	}
+	values := make(map[string]string, len(parsed))
+	for name, list := range parsed {
+		if len(list) != 1 || !utf8.ValidString(list[0]) {
+			return nil, false
+		}
+		values[name] = list[0]
+	}
+	return values, true
+}
+
+func onlyDigits(text string) bool {
+	return text != "" && strings.Trim(text, "0123456789") == ""
+}

@@ -1,0 +1,292 @@
+package simulator
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/doisoat/doisoat/internal/calendar"
+)
+
+// refund is money on its way back to the payer. It counts against the payment
+// from the moment it is accepted until it is refused.
+type refund struct {
+	Terminal    string    `json:"terminal"`
+	Reference   string    `json:"reference"` // of the payment
+	RequestID   string    `json:"request_id"`
+	Type        string    `json:"type"` // 02 full, 03 partial
+	Amount      int64     `json:"amount"`
+	Transaction int64     `json:"transaction"`
+	Status      string    `json:"status"`
+	AskedAt     time.Time `json:"asked_at"`
+	DoneAt      time.Time `json:"done_at"`           // when 05 ends
+	Refused     bool      `json:"refused,omitempty"` // 05 ends in 09
+}
+
+// apiMessage is a request or an answer of the merchant API; absent members are
+// empty and are left out of the JSON, but not out of the hash text.
+type apiMessage struct {
+	RequestID         string `json:"vnp_RequestId,omitempty"`
+	ResponseID        string `json:"vnp_ResponseId,omitempty"`
+	Version           string `json:"vnp_Version,omitempty"`
+	Command           string `json:"vnp_Command,omitempty"`
+	ResponseCode      string `json:"vnp_ResponseCode,omitempty"`
+	Message           string `json:"vnp_Message,omitempty"`
+	TmnCode           string `json:"vnp_TmnCode,omitempty"`
+	TransactionType   string `json:"vnp_TransactionType,omitempty"`
+	TxnRef            string `json:"vnp_TxnRef,omitempty"`
+	Amount            string `json:"vnp_Amount,omitempty"`
+	BankCode          string `json:"vnp_BankCode,omitempty"`
+	PayDate           string `json:"vnp_PayDate,omitempty"`
+	OrderInfo         string `json:"vnp_OrderInfo,omitempty"`
+	TransactionNo     string `json:"vnp_TransactionNo,omitempty"`
+	TransactionStatus string `json:"vnp_TransactionStatus,omitempty"`
+	TransactionDate   string `json:"vnp_TransactionDate,omitempty"`
+	CreateBy          string `json:"vnp_CreateBy,omitempty"`
+	CreateDate        string `json:"vnp_CreateDate,omitempty"`
+	IPAddr            string `json:"vnp_IpAddr,omitempty"`
+	PromotionCode     string `json:"vnp_PromotionCode,omitempty"`
+	PromotionAmount   string `json:"vnp_PromotionAmount,omitempty"`
+	SecureHash        string `json:"vnp_SecureHash,omitempty"`
+}
+
+// requestText is what a merchant hashes (fact sheet VNPAY, sections 4 and 5).
+func (m *apiMessage) requestText() string {
+	if m.Command == "refund" {
+		return strings.Join([]string{
+			m.RequestID, m.Version, m.Command, m.TmnCode, m.TransactionType, m.TxnRef, m.Amount,
+			m.TransactionNo, m.TransactionDate, m.CreateBy, m.CreateDate, m.IPAddr, m.OrderInfo,
+		}, "|")
+	}
+	return strings.Join([]string{
+		m.RequestID, m.Version, m.Command, m.TmnCode, m.TxnRef, m.TransactionDate, m.CreateDate, m.IPAddr, m.OrderInfo,
+	}, "|")
+}
+
+// responseText is what VNPAY hashes; a refund's lacks the promotion.
+func (m *apiMessage) responseText() string {
+	parts := []string{
+		m.ResponseID, m.Command, m.ResponseCode, m.Message, m.TmnCode, m.TxnRef, m.Amount, m.BankCode, m.PayDate,
+		m.TransactionNo, m.TransactionType, m.TransactionStatus, m.OrderInfo,
+	}
+	if m.Command != "refund" {
+		parts = append(parts, m.PromotionCode, m.PromotionAmount)
+	}
+	return strings.Join(parts, "|")
+}
+
+// apiMessages words the response codes.
+var apiMessages = map[string]string{
+	"00": "Success", "02": "Invalid TmnCode", "03": "Invalid data format", "91": "Transaction not found",
+	"94": "Duplicate request", "95": "Request refused", "97": "Invalid checksum", "99": "Unknown error",
+}
+
+var requestIDShape = regexp.MustCompile(`^[0-9A-Za-z]{1,32}$`)
+
+// wellFormed checks the members that the command needs. A | would make the hash
+// text ambiguous.
+func (m *apiMessage) wellFormed() bool {
+	need := []string{m.TxnRef, m.OrderInfo, m.IPAddr, m.TmnCode}
+	dates := []string{m.TransactionDate, m.CreateDate}
+	switch m.Command {
+	case "querydr":
+	case "refund":
+		need = append(need, m.CreateBy, m.TransactionNo)
+		if m.TransactionType != "02" && m.TransactionType != "03" || !onlyDigits(m.Amount) || len(m.Amount) > 12 {
+			return false
+		}
+	default:
+		return false
+	}
+	for _, text := range append(need, dates...) {
+		if text == "" || strings.Contains(text, "|") {
+			return false
+		}
+	}
+	for _, date := range dates {
+		if _, err := time.ParseInLocation(vnpayTime, date, calendar.HoChiMinh); err != nil {
+			return false
+		}
+	}
+	return m.Version == "2.1.0" && requestIDShape.MatchString(m.RequestID)
+}
+
+// serveAPI answers querydr and refund. The answer is signed whenever the
+// terminal is known, refusals included.
+func (s *Simulator) serveAPI(w http.ResponseWriter, r *http.Request) {
+	var request apiMessage
+	if err := json.NewDecoder(r.Body).Decode(&request); err != nil {
+		s.writeAPI(w, apiMessage{ResponseID: "sim0", ResponseCode: "03"}, "", false)
+		return
+	}
+	s.mu.Lock()
+	s.finishRefunds()
+	plan := s.state.Faults[VNPAY]
+	if request.Command == "querydr" && plan.Inquiry == faultTimeout ||
+		request.Command == "refund" && plan.Refund == faultTimeoutNotDone {
+		s.mu.Unlock()
+		s.hang(r)
+	}
+	answer, secret := s.answer(&request, plan)
+	s.state.LastResponse++
+	answer.ResponseID = fmt.Sprintf("sim%017d", s.state.LastResponse)
+	s.changed()
+	s.mu.Unlock()
+	if !s.saved500(w) {
+		return
+	}
+	switch {
+	case request.Command == "refund" && plan.Refund == faultTimeoutDone:
+		s.hang(r)
+	case request.Command == "querydr" && plan.Inquiry == faultGarbage:
+		w.Header().Set("Content-Type", "text/html")
+		fmt.Fprint(w, "<html><body>Service temporarily unavailable</body></html>")
+	default:
+		s.writeAPI(w, answer, secret, request.Command == "querydr" && plan.Inquiry == faultBadSignature)
+	}
+}
+
+// answer judges a request in VNPAY's order; the caller holds mu.
+func (s *Simulator) answer(request *apiMessage, plan faults) (apiMessage, string) {
+	refusal := apiMessage{
+		Command: request.Command, TmnCode: request.TmnCode, TxnRef: request.TxnRef, OrderInfo: request.OrderInfo,
+	}
+	m, ok := s.merchants[request.TmnCode]
+	if !ok {
+		refusal.ResponseCode = "02"
+		return refusal, ""
+	}
+	code := "00"
+	switch {
+	case !request.wellFormed():
+		code = "03"
+	case !sameHash(request.SecureHash, sha512MAC(m.secret, request.requestText())):
+		code = "97"
+	case !s.firstRequest(request):
+		code = "94"
+	}
+	if code != "00" {
+		refusal.ResponseCode = code
+		return refusal, m.secret
+	}
+	p, ok := s.payments[paymentKey(request.TmnCode, request.TxnRef)]
+	wrongNumber := request.TransactionNo != "" && request.TransactionNo != "0" && ok &&
+		request.TransactionNo != strconv.FormatInt(p.Transaction, 10)
+	if !ok || p.CreateDate != request.TransactionDate || wrongNumber {
+		refusal.ResponseCode = "91"
+		return refusal, m.secret
+	}
+	if request.Command == "querydr" {
+		return s.inquire(p), m.secret
+	}
+	answer := s.acceptRefund(p, request, plan)
+	if answer.ResponseCode != "00" {
+		refusal.ResponseCode = answer.ResponseCode
+		return refusal, m.secret
+	}
+	return answer, m.secret
+}
+
+// firstRequest tells whether the request id is new today, and remembers it.
+func (s *Simulator) firstRequest(request *apiMessage) bool {
+	if today := calendar.On(s.now()); s.state.RequestDay != today {
+		s.state.RequestDay, s.state.Requests = today, nil
+		clear(s.requests)
+	}
+	key := request.TmnCode + "|" + request.RequestID
+	if s.requests[key] {
+		return false
+	}
+	s.requests[key] = true
+	s.state.Requests = append(s.state.Requests, key)
+	s.changed()
+	return true
+}
+
+// inquire reports a payment. querydr has no key of its own for a refund: after
+// one, type and status are those of the newest refund of the payment, while
+// amount, number and pay date stay the payment's.
+func (s *Simulator) inquire(p *payment) apiMessage {
+	answer := apiMessage{
+		Command: "querydr", ResponseCode: "00", Message: "QueryDR Success", TmnCode: p.Terminal, TxnRef: p.Reference,
+		Amount: hundredfold(p.Amount), OrderInfo: p.OrderInfo, BankCode: p.BankCode,
+		TransactionNo: strconv.FormatInt(p.Transaction, 10), TransactionType: "01", TransactionStatus: p.Status,
+	}
+	if !p.PaidAt.IsZero() {
+		answer.PayDate = vnpayDate(p.PaidAt)
+	}
+	if list := s.refundsOf(p); len(list) > 0 {
+		newest := list[len(list)-1]
+		answer.TransactionType, answer.TransactionStatus = newest.Type, newest.Status
+	}
+	return answer
+}
+
+// refundsOf lists a payment's refunds in order of request; the caller holds mu.
+func (s *Simulator) refundsOf(p *payment) []*refund {
+	var list []*refund
+	for _, f := range s.state.Refunds {
+		if f.Terminal == p.Terminal && f.Reference == p.Reference {
+			list = append(list, f)
+		}
+	}
+	return list
+}
+
+// acceptRefund takes a refund on, or says why not: 95 for a payment that is not
+// paid, for more than is left and for a "full" refund of another amount; 94
+// when all of it is already being given back.
+func (s *Simulator) acceptRefund(p *payment, request *apiMessage, plan faults) apiMessage {
+	hundredfold, err := strconv.ParseInt(request.Amount, 10, 64)
+	if err != nil || hundredfold <= 0 || hundredfold%100 != 0 {
+		return apiMessage{ResponseCode: "03"}
+	}
+	amount, left := hundredfold/100, p.Amount
+	for _, f := range s.refundsOf(p) {
+		if f.Status != statusRefundLost {
+			left -= f.Amount
+		}
+	}
+	switch {
+	case p.Status != statusDone, plan.Refund == faultRefused:
+		return apiMessage{ResponseCode: "95"}
+	case left == 0:
+		return apiMessage{ResponseCode: "94"}
+	case amount > left, request.TransactionType == "02" && amount != p.Amount:
+		return apiMessage{ResponseCode: "95"}
+	}
+	s.state.LastTransaction++
+	f := &refund{
+		Terminal: p.Terminal, Reference: p.Reference, RequestID: request.RequestID, Type: request.TransactionType,
+		Amount: amount, Transaction: s.state.LastTransaction, Status: statusRefunding,
+		AskedAt: s.now(), DoneAt: s.now().Add(s.options.RefundDelay), Refused: plan.Refund == faultRefusedLater,
+	}
+	if plan.Refund == faultProcessing {
+		f.DoneAt = s.now().Add(24 * time.Hour)
+	}
+	s.state.Refunds = append(s.state.Refunds, f)
+	s.changed()
+	return apiMessage{
+		Command: "refund", ResponseCode: "00", Message: "Refund success", TmnCode: p.Terminal, TxnRef: p.Reference,
+		Amount: request.Amount, OrderInfo: request.OrderInfo, BankCode: p.BankCode, PayDate: vnpayDate(f.AskedAt),
+		TransactionNo: strconv.FormatInt(f.Transaction, 10), TransactionType: f.Type, TransactionStatus: f.Status,
+	}
+}
+
+// writeAPI signs and sends an answer. Without a secret there is no signature.
+func (s *Simulator) writeAPI(w http.ResponseWriter, answer apiMessage, secret string, spoil bool) {
+	if answer.Message == "" {
+		answer.Message = apiMessages[answer.ResponseCode]
+	}
+	if secret != "" {
+		answer.SecureHash = sha512MAC(secret, answer.responseText())
+		if spoil {
+			answer.SecureHash = spoiled(answer.SecureHash)
+		}
+	}
+	writeJSON(w, http.StatusOK, answer)
+}
