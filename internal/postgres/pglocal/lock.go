@@ -66,7 +66,10 @@ func (l *lock) removeOldSocket() {
 	}
 }
 
+// release unlocks by name, because closing alone does not: a child that is
+// being started holds a copy of the file until it runs its program.
 func (l *lock) release() {
 	_ = l.file.Truncate(0) // only a courtesy to readers
-	_ = l.file.Close()     // gives up the lock
+	_ = syscall.Flock(int(l.file.Fd()), syscall.LOCK_UN)
+	_ = l.file.Close()
 }

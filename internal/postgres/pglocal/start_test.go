@@ -265,6 +265,7 @@ func TestServerEndsWithItsParent(t *testing.T) {
 		_, err := os.Stat(running[0])
 		return errors.Is(err, os.ErrNotExist)
 	})
+	mustStart(t, Options{DataDir: dir}) // and tidies up the socket folder
 }
 
 func eventually(t *testing.T, what string, ok func() bool) {
