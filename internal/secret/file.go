@@ -56,7 +56,7 @@ func Open(path string) (*Keyring, error) {
 // it. It never replaces a file: when one exists it fails with fs.ErrExist. A
 // lost key file makes everything sealed with it unreadable, so keep a copy.
 func Create(path string) (*Keyring, error) {
-	sealing, err := keyset.NewHandle(aead.XChaCha20Poly1305KeyTemplate())
+	sealing, err := keyset.NewHandle(aead.AES256GCMKeyTemplate())
 	if err != nil {
 		return nil, fmt.Errorf("make sealing key: %w", err)
 	}
@@ -85,7 +85,7 @@ func Rotate(path string) (*Keyring, error) {
 		return nil, err
 	}
 	manager := keyset.NewManagerFromHandle(sealing)
-	id, err := manager.Add(aead.XChaCha20Poly1305KeyTemplate())
+	id, err := manager.Add(aead.AES256GCMKeyTemplate())
 	if err != nil {
 		return nil, fmt.Errorf("make sealing key: %w", err)
 	}

@@ -1,0 +1,209 @@
+package audit_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/doisoat/doisoat/internal/audit"
+	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/internal/postgres"
+	"github.com/doisoat/doisoat/internal/postgres/pgtest"
+)
+
+var (
+	now     = time.Date(2025, 11, 7, 1, 0, 0, 0, time.UTC)
+	maker   = auth.Actor{Authority: "H41", Role: auth.RoleAccountant, ID: "key_accountant41"}
+	checker = auth.Actor{Authority: "H41", Role: auth.RoleChiefAccountant, ID: "key_chief4100000"}
+	auditor = auth.Actor{Authority: "H41", Role: auth.RoleAuditor, ID: "key_auditor41000"}
+)
+
+type state struct {
+	Status string `json:"status"`
+	Amount int64  `json:"amount"`
+}
+
+func seeded(t *testing.T) *pgtest.DB {
+	t.Helper()
+	db := pgtest.New(t)
+	list, err := auth.KnownAuthorities()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := auth.EnsureAuthorities(t.Context(), db.Owner, list); err != nil {
+		t.Fatal(err)
+	}
+	return db
+}
+
+func record(t *testing.T, db *pgtest.DB, authority string, events ...audit.Event) error {
+	t.Helper()
+	return postgres.InTx(t.Context(), db.App, authority, func(tx pgx.Tx) error {
+		return audit.RecordAll(t.Context(), tx, events)
+	})
+}
+
+// compact undoes the spelling that jsonb gives to a document.
+var compact = cmp.Transformer("compact", func(raw json.RawMessage) any {
+	if raw == nil {
+		return nil
+	}
+	var v any
+	if err := json.Unmarshal(raw, &v); err != nil {
+		return err.Error()
+	}
+	return v
+})
+
+func TestRecordedEventsAreListed(t *testing.T) {
+	t.Parallel()
+	db := seeded(t)
+	var nobody *state
+	err := record(t, db, "H41",
+		audit.Event{Actor: maker, At: now, Act: "refund.request", ObjectKind: "refund", ObjectID: "ref_1", Before: nobody, After: state{"requested", 50000}, Reason: "hồ sơ không được tiếp nhận"},
+		audit.Event{Actor: checker, At: now.Add(time.Minute), Act: "refund.approve", ObjectKind: "refund", ObjectID: "ref_1", Before: &state{"requested", 50000}, After: map[string]any{"status": "approved"}},
+		audit.Event{Actor: maker, At: now, Act: "refund.request", ObjectKind: "refund", ObjectID: "ref_2"},
+		audit.Event{Actor: maker, At: now, Act: "payment.create", ObjectKind: "payment", ObjectID: "ref_1"},
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := audit.Service{DB: db.App}
+	got, err := s.List(t.Context(), auditor, "refund", "ref_1", audit.ID{}, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []audit.Recorded{
+		{At: now, Authority: "H41", ActorRole: maker.Role, ActorID: maker.ID, Act: "refund.request", ObjectKind: "refund", ObjectID: "ref_1", After: json.RawMessage(`{"status":"requested","amount":50000}`), Reason: "hồ sơ không được tiếp nhận"},
+		{At: now.Add(time.Minute), Authority: "H41", ActorRole: checker.Role, ActorID: checker.ID, Act: "refund.approve", ObjectKind: "refund", ObjectID: "ref_1", Before: json.RawMessage(`{"status":"requested","amount":50000}`), After: json.RawMessage(`{"status":"approved"}`)},
+	}
+	if diff := cmp.Diff(got, want, compact, cmpopts.IgnoreFields(audit.Recorded{}, "ID")); diff != "" {
+		t.Errorf("trail (-got +want):\n%s", diff)
+	}
+
+	other := auditor
+	other.Authority = "H29"
+	if got, err := s.List(t.Context(), other, "refund", "ref_1", audit.ID{}, 10); err != nil || len(got) != 0 {
+		t.Errorf("another authority: got %v, %v; want nothing", got, err)
+	}
+	if _, err := s.List(t.Context(), maker, "refund", "ref_1", audit.ID{}, 10); !errors.Is(err, auth.ErrForbidden) {
+		t.Errorf("accountant: got %v, want %v", err, auth.ErrForbidden)
+	}
+}
+
+func TestListGoesPageByPage(t *testing.T) {
+	t.Parallel()
+	db := seeded(t)
+	const n = 7
+	var events []audit.Event
+	for i := range n {
+		// Several of one instant: the id decides.
+		events = append(events, audit.Event{Actor: maker, At: now.Add(time.Duration(i/3) * time.Second), Act: fmt.Sprint("act", i), ObjectKind: "run", ObjectID: "run_1"})
+	}
+	if err := record(t, db, "H41", events...); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	var after audit.ID
+	for {
+		page, err := audit.Service{DB: db.App}.List(t.Context(), auditor, "run", "run_1", after, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(page) == 0 {
+			break
+		}
+		for _, e := range page {
+			got = append(got, e.Act)
+		}
+		after = page[len(page)-1].ID
+	}
+	want := []string{"act0", "act1", "act2", "act3", "act4", "act5", "act6"}
+	if diff := cmp.Diff(got, want); diff != "" {
+		t.Errorf("acts (-got +want):\n%s", diff)
+	}
+}
+
+func TestNoEventsIsFine(t *testing.T) {
+	t.Parallel()
+	if err := audit.RecordAll(t.Context(), nil, nil); err != nil {
+		t.Errorf("got %v, want nothing done", err)
+	}
+}
+
+func TestIncompleteEventsAreRefused(t *testing.T) {
+	t.Parallel()
+	whole := audit.Event{Actor: maker, At: now, Act: "a", ObjectKind: "k", ObjectID: "1"}
+	for name, spoil := range map[string]func(e *audit.Event){
+		"no authority": func(e *audit.Event) { e.Actor.Authority = "" },
+		"no role":      func(e *audit.Event) { e.Actor.Role = "" },
+		"no actor":     func(e *audit.Event) { e.Actor.ID = "" },
+		"no time":      func(e *audit.Event) { e.At = time.Time{} },
+		"no act":       func(e *audit.Event) { e.Act = "" },
+		"no kind":      func(e *audit.Event) { e.ObjectKind = "" },
+		"no object":    func(e *audit.Event) { e.ObjectID = "" },
+	} {
+		e := whole
+		spoil(&e)
+		if err := audit.Record(t.Context(), nil, e); !errors.Is(err, audit.ErrIncomplete) {
+			t.Errorf("%s: got %v, want %v", name, err, audit.ErrIncomplete)
+		}
+	}
+	unwritable := whole
+	unwritable.After = func() {}
+	if err := audit.Record(t.Context(), nil, unwritable); err == nil {
+		t.Error("a function as after: got no error")
+	}
+}
+
+func TestAnEventGoesWithItsTransaction(t *testing.T) {
+	t.Parallel()
+	db := seeded(t)
+	failed := errors.New("the act failed")
+	err := postgres.InTx(t.Context(), db.App, "H41", func(tx pgx.Tx) error {
+		if err := audit.Record(t.Context(), tx, audit.Event{Actor: maker, At: now, Act: "a", ObjectKind: "k", ObjectID: "1"}); err != nil {
+			return err
+		}
+		return failed
+	})
+	if !errors.Is(err, failed) {
+		t.Fatal(err)
+	}
+	got, err := audit.Service{DB: db.App}.List(t.Context(), auditor, "k", "1", audit.ID{}, 10)
+	if err != nil || len(got) != 0 {
+		t.Errorf("got %v, %v; want nothing", got, err)
+	}
+}
+
+func TestTheTrailIsAppendOnlyAndApart(t *testing.T) {
+	t.Parallel()
+	db := seeded(t)
+	event := audit.Event{Actor: maker, At: now, Act: "a", ObjectKind: "k", ObjectID: "1"}
+	if err := record(t, db, "H41", event); err != nil {
+		t.Fatal(err)
+	}
+	if err := record(t, db, "H29", event); err == nil {
+		t.Error("an event of H41 in a transaction of H29: went through, want a refusal")
+	}
+	for _, statement := range []string{
+		`update audit.event set reason = 'x'`, `delete from audit.event`, `truncate audit.event`,
+	} {
+		if _, err := db.Owner.Exec(t.Context(), statement); err == nil || !strings.Contains(err.Error(), "append-only") {
+			t.Errorf("owner, %s: got %v, want a refusal", statement, err)
+		}
+		err := postgres.InTx(t.Context(), db.App, "H41", func(tx pgx.Tx) error {
+			_, err := tx.Exec(t.Context(), statement)
+			return err
+		})
+		if err == nil {
+			t.Errorf("application, %s: went through, want a refusal", statement)
+		}
+	}
+}
