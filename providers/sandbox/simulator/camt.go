@@ -119,4 +119,3 @@ func inPieces(text string, length int) []string {
 	}
 	return append(pieces, text)
 }
-

@@ -116,6 +116,7 @@ func (s *Simulator) controlPay(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !s.saved500(w) {
+		s.release(list...)
 		return
 	}
 	result.Callback.Replies = []reply{}

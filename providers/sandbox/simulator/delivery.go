@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -79,6 +80,9 @@ func (s *Simulator) work() {
 		s.mu.Lock()
 		d := s.earliest()
 		wait := time.Hour
+		if s.advancing {
+			d = nil // the clock's owner sends in order of time, and wakes us after
+		}
 		if d != nil {
 			// A clock that stands still must not make this loop spin.
 			wait = max(d.DueAt.Sub(s.now()), 0)
@@ -92,6 +96,7 @@ func (s *Simulator) work() {
 			select {
 			case s.slots <- struct{}{}:
 			case <-s.ctx.Done():
+				s.release(d)
 				return
 			}
 			s.group.Go(func() {
@@ -139,6 +144,7 @@ func (s *Simulator) try(d *delivery) reply {
 	answer := s.send(d)
 	s.mu.Lock()
 	d.busy = false
+	s.idle.Broadcast()
 	if s.ctx.Err() == nil { // a delivery cut by Close does not count
 		d.Tries++
 		delays := s.retries[d.Sender]
@@ -159,6 +165,17 @@ func (s *Simulator) try(d *delivery) reply {
 		s.log.Error("simulator state not saved", "error", err)
 	}
 	return answer
+}
+
+// release gives deliveries back to the worker, unsent.
+func (s *Simulator) release(list ...*delivery) {
+	s.mu.Lock()
+	for _, d := range list {
+		d.busy = false
+	}
+	s.idle.Broadcast()
+	s.mu.Unlock()
+	s.nudge()
 }
 
 // send makes one HTTP call and judges the answer by the sender's rule.
@@ -220,10 +237,23 @@ func noticeAccepted(status int, raw []byte) bool {
 }
 
 // advance moves the clock forward and sends on the way all that becomes due, in
-// order of time, including the retries of what is refused.
+// order of time, including the retries of what is refused. What is under way
+// is waited for first, so that its retry is not counted from the new time.
 func (s *Simulator) advance(by time.Duration) []reply {
+	s.clock.Lock()
+	defer s.clock.Unlock()
 	replies := []reply{}
 	s.mu.Lock()
+	s.advancing = true
+	var underWay []*delivery
+	for _, d := range s.state.Deliveries {
+		if d.busy {
+			underWay = append(underWay, d)
+		}
+	}
+	for slices.ContainsFunc(underWay, func(d *delivery) bool { return d.busy }) {
+		s.idle.Wait()
+	}
 	target := s.now().Add(by)
 	for _, d := range s.state.Deliveries {
 		if d.OnAdvance {
@@ -243,6 +273,7 @@ func (s *Simulator) advance(by time.Duration) []reply {
 	}
 	s.moveTo(target)
 	s.finishRefunds()
+	s.advancing = false
 	s.mu.Unlock()
 	s.nudge()
 	return replies

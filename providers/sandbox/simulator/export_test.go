@@ -24,3 +24,12 @@ func messageOf(members map[string]string) *apiMessage {
 	}
 	return &m
 }
+
+// ResponseHash recomputes the signature of an answer.
+func ResponseHash(secret string, answer map[string]any) string {
+	members := map[string]string{}
+	for name, v := range answer {
+		members[name], _ = v.(string)
+	}
+	return sha512MAC(secret, messageOf(members).responseText())
+}

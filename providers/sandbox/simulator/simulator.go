@@ -96,6 +96,7 @@ type Simulator struct {
 	group  sync.WaitGroup
 	own    bool // client is ours
 
+	clock  sync.Mutex // held while the clock is advanced; taken before saving and mu
 	saving sync.Mutex // held while the file is written; taken before mu
 	saved  int64
 	broken error
@@ -103,6 +104,8 @@ type Simulator struct {
 	mu        sync.Mutex // guards everything below; never held over the network
 	state     state
 	changes   int64
+	advancing bool
+	idle      *sync.Cond // a delivery is no longer busy
 	merchants map[string]*merchant
 	banks     map[string]*bank
 	bankOrder []string
@@ -151,6 +154,7 @@ func New(options Options) *Simulator {
 		payments: map[string]*payment{}, requests: map[string]bool{},
 		totals: map[string]int64{},
 	}
+	s.idle = sync.NewCond(&s.mu)
 	maps.Copy(s.retries, options.RetryDelays)
 	s.options.RefundDelay = cmp.Or(options.RefundDelay, 2*time.Second)
 	s.options.HangFor = cmp.Or(options.HangFor, 3*time.Second)
