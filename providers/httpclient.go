@@ -42,7 +42,7 @@ func Call(client *http.Client, req *http.Request) ([]byte, error) {
 		}
 		return nil, ErrNoAnswer.Because(err)
 	}
-	defer answer.Body.Close() //nolint:errcheck // nothing is lost when closing a read body fails
+	defer answer.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(answer.Body, MaxAnswer+1))
 	if err != nil {
 		return nil, ErrNoAnswer.Because(err)

@@ -76,7 +76,7 @@ func decodeJSON(data []byte) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := decoder.Token(); err != io.EOF { //nolint:errorlint // Token returns io.EOF itself
+	if _, err := decoder.Token(); err != io.EOF {
 		return nil, ErrMessage.With("something follows the end of the message")
 	}
 	return value, nil

@@ -151,7 +151,7 @@ func (a Amount) Split(weights ...int64) ([]Amount, error) {
 	rests := make([]uint64, len(weights))
 	left := a.Minor
 	for i, w := range weights {
-		hi, lo := bits.Mul64(uint64(a.Minor), uint64(w))
+		hi, lo := bits.Mul64(uint64(a.Minor), uint64(w)) //nolint:gosec // neither is negative: checked above
 		quotient, rest := bits.Div64(hi, lo, uint64(total))
 		parts[i] = Amount{a.Currency, int64(quotient)} //nolint:gosec // quotient ≤ a.Minor
 		rests[i] = rest
