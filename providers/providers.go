@@ -125,7 +125,7 @@ type Event struct {
 	// With Outcome Declined and no Reference the message is about no payment (money
 	// that left the account): keep it and do nothing.
 	Reference string
-	// TransactionID is the provider's id of the money movement; never empty when Outcome is Succeeded.
+	// TransactionID is the provider's id of the money movement; never empty when a payment Succeeded.
 	TransactionID string
 	BankReference string // the bank's reference, where the provider passes it on
 	Outcome       Outcome
@@ -182,17 +182,18 @@ type ReturnReader interface {
 // InquiryRequest asks about one payment, or about one refund when RefundReference is set.
 type InquiryRequest struct {
 	Reference       string
-	TransactionID   string    // provider's id, where known
+	TransactionID   string    // provider's id of the payment, where known
 	CreatedAt       time.Time // of the payment, as sent at checkout
 	RefundReference string    // reference fixed when the refund was reserved
 	RequestID       string    // unique per call: letters and digits, at most 32; a UUID may keep its dashes
 	Now             time.Time
 
 	// Where a provider knows refunds by their payment only, these tell the
-	// refunds of one payment apart. An answer that fits another refund is Unknown.
+	// refunds of one payment apart. An answer that may be about another is Unknown.
 	RefundAmount        money.Amount // what was asked back; the zero value is not compared
 	RefundTransactionID string       // provider's id of this refund, where known
-	OtherRefunds        []string     // provider's ids known to belong to other refunds of the payment
+	// OtherRefunds holds the provider's id of every other refund sent for the payment, "" where it is not known.
+	OtherRefunds []string
 }
 
 // Inquirer asks a provider for the state of one item. A time-out or an answer

@@ -112,12 +112,8 @@ func inquiryOf(m providers.Merchant, r providers.InquiryRequest) (map[string]str
 		"vnp_CreateDate":      wireTime(r.Now),
 		"vnp_IpAddr":          serverIP(m),
 	}
-	number := r.TransactionID
-	if r.RefundReference != "" {
-		number = r.RefundTransactionID
-	}
-	if number != "" {
-		request["vnp_TransactionNo"] = number
+	if r.RefundReference == "" && r.TransactionID != "" {
+		request["vnp_TransactionNo"] = r.TransactionID
 	}
 	return request, nil
 }
@@ -155,18 +151,29 @@ func readInquiry(event providers.Event, r providers.InquiryRequest, answer provi
 			ID: event.ID, Reference: event.Reference, Outcome: providers.Unknown, OccurredAt: r.Now, Reason: event.Reason,
 		}
 	}
+	if event.TransactionID == r.TransactionID { // number and amount are the payment's
+		event.TransactionID, event.Amount = r.RefundTransactionID, r.RefundAmount
+	}
 	return event
 }
 
-// fitsRefund reports whether the movement in an answer can be the refund asked about.
+// fitsRefund reports whether an answer can only be about the refund asked
+// about. VNPAY does not say whether number and amount of such an answer are
+// those of the refund or still those of the payment: with the payment's number
+// it tells nothing apart, so it counts only where no other refund was sent.
 func fitsRefund(r providers.InquiryRequest, event providers.Event) bool {
-	if !r.RefundAmount.IsZero() && r.RefundAmount != event.Amount {
+	switch number := event.TransactionID; {
+	case slices.Contains(r.OtherRefunds, number):
 		return false
-	}
-	if r.RefundTransactionID != "" && r.RefundTransactionID != event.TransactionID {
+	case r.RefundTransactionID != "" && number == r.RefundTransactionID:
+		return r.RefundAmount.IsZero() || r.RefundAmount == event.Amount
+	case number == r.TransactionID:
+		return len(r.OtherRefunds) == 0
+	case r.RefundTransactionID != "":
 		return false
+	default: // a number we have not seen: the refund's own
+		return (r.RefundAmount.IsZero() || r.RefundAmount == event.Amount) && !slices.Contains(r.OtherRefunds, "")
 	}
-	return !slices.Contains(r.OtherRefunds, event.TransactionID)
 }
 
 // requestID is what VNPAY de-duplicates by; a UUID loses its dashes to fit.
