@@ -1,0 +1,209 @@
+package dossiers
+
+import (
+	"time"
+
+	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/internal/fault"
+	"github.com/doisoat/doisoat/internal/ident"
+	"github.com/doisoat/doisoat/internal/money"
+)
+
+type (
+	dossierKind struct{}
+	chargeKind  struct{}
+)
+
+// Prefix implements ident.Kind.
+func (dossierKind) Prefix() string { return "dos" }
+
+// Prefix implements ident.Kind.
+func (chargeKind) Prefix() string { return "chg" }
+
+// ID names a dossier inside Doisoat; portals use its code.
+type ID = ident.ID[dossierKind]
+
+// ChargeID names a charge.
+type ChargeID = ident.ID[chargeKind]
+
+// ParseChargeID reads the outside form of a charge id.
+func ParseChargeID(s string) (ChargeID, error) { return ident.Parse[chargeKind](s) }
+
+// Faults of dossiers.
+var (
+	ErrNotFound      = fault.New(fault.NotFound, "dossiers.not_found", "no such dossier")
+	ErrOtherContent  = fault.New(fault.Conflict, "dossiers.other_content", "a dossier with this code was registered with other content")
+	ErrAuthority     = fault.New(fault.Invalid, "dossiers.authority", "the authority is unknown or not yours")
+	ErrInvalid       = fault.New(fault.Invalid, "dossiers.invalid", "the dossier is not valid")
+	ErrUndeliverable = fault.New(fault.Precondition, "dossiers.undeliverable", "the service of this dossier will not be delivered")
+	ErrKeyReused     = fault.New(fault.Conflict, "dossiers.idempotency_key", "the idempotency key was used for another request")
+)
+
+// Status is a national status code, 1 to 10 (domain: Mới đăng ký … Đã trả kết quả).
+type Status int16
+
+// The status codes that mean something for money.
+const (
+	Registered  Status = 1
+	Accepted    Status = 2
+	NotAccepted Status = 3
+	Processing  Status = 4
+	Withdrawn   Status = 7
+	Stopped     Status = 8
+	Finished    Status = 9
+	Returned    Status = 10
+)
+
+// ServiceImpossible is the reason that makes a dossier undeliverable at any
+// status: the agency could not perform the service.
+const ServiceImpossible = "SERVICE_IMPOSSIBLE"
+
+// Applicant is personal data: it is sealed in the database and never logged.
+type Applicant struct {
+	Name       string   `json:"name"`
+	Identifier string   `json:"identifier,omitempty"`
+	Groups     []string `json:"groups,omitempty"`
+}
+
+// Registration is what a portal tells of a new dossier.
+type Registration struct {
+	Authority      string             `json:"authority"`
+	Code           string             `json:"code"`
+	Agency         string             `json:"agency"`
+	Procedure      string             `json:"procedure,omitempty"`
+	Channel        string             `json:"channel"`
+	ServiceLevel   string             `json:"service_level,omitempty"`
+	SubmittedAt    time.Time          `json:"submitted_at"`
+	Applicant      Applicant          `json:"applicant"`
+	Items          []fees.ItemRequest `json:"items"`
+	IdempotencyKey string             `json:"-"`
+}
+
+// Dossier is a case with its charges.
+type Dossier struct {
+	ID            ID
+	Authority     string
+	Code          string
+	Agency        string
+	Procedure     string
+	Channel       string
+	ServiceLevel  string
+	SubmittedAt   time.Time
+	PricingDate   calendar.Date
+	Currency      money.Currency
+	Status        Status
+	StatusAt      time.Time
+	Undeliverable string // refund reason, or nothing
+	CreatedAt     time.Time
+	Charges       []Charge
+	Receipts      []Receipt
+}
+
+// Charge is what a dossier owes for one fee item; amounts are minor units of the dossier's currency.
+type Charge struct {
+	ID          ChargeID
+	DossierID   ID
+	Line        int16
+	FeeType     string
+	Kind        fees.Kind
+	Quantity    int32
+	Base        int64
+	Discount    int64
+	Subsidy     int64
+	Due         int64
+	Paid        int64
+	Refunded    int64
+	Waived      int64
+	Currency    money.Currency
+	Policy      string
+	Explanation Explanation
+	CreatedAt   time.Time
+}
+
+// Explanation is the quote's reasoning, kept as it was told to the payer.
+type Explanation struct {
+	Reason     fees.Reason       `json:"reason"`
+	Applied    []fees.Applied    `json:"applied"`
+	NotApplied []fees.NotApplied `json:"not_applied"`
+}
+
+// Outstanding is what is still to be paid for the charge.
+func (c Charge) Outstanding() int64 { return c.Due - c.Waived - (c.Paid - c.Refunded) }
+
+// Receipt says that a kind of fee was paid, with 0 for a fee of 0; negative amounts adjust after a refund.
+type Receipt struct {
+	ID       ident.ID[receiptKind]
+	Kind     fees.Kind
+	Amount   int64
+	Currency money.Currency
+	IssuedAt time.Time
+}
+
+type receiptKind struct{}
+
+// Prefix implements ident.Kind.
+func (receiptKind) Prefix() string { return "rcp" }
+
+// Totals are the sums of a dossier's charges in minor units.
+type Totals struct {
+	Gross, Discount, Subsidy, Due, Paid, Refunded, Waived, Outstanding int64
+}
+
+// Totals sums the charges. Amounts of single charges are bounded far below overflow.
+func (d Dossier) Totals() Totals {
+	var t Totals
+	for _, c := range d.Charges {
+		t.Gross += c.Base
+		t.Discount += c.Discount
+		t.Subsidy += c.Subsidy
+		t.Due += c.Due
+		t.Paid += c.Paid
+		t.Refunded += c.Refunded
+		t.Waived += c.Waived
+		t.Outstanding += c.Outstanding()
+	}
+	return t
+}
+
+// Stage tells how far the service has come, for the refund rules.
+func (d Dossier) Stage() fees.Stage {
+	switch d.Status {
+	case Registered, NotAccepted:
+		return fees.BeforeAcceptance
+	case Finished, Returned:
+		return fees.Delivered
+	default:
+		return fees.Processing
+	}
+}
+
+// undeliverableReason maps a reported status to the refund reason it opens, or nothing.
+func undeliverableReason(s Status, reason string) string {
+	if reason == ServiceImpossible {
+		return ServiceImpossible
+	}
+	switch s {
+	case NotAccepted:
+		return "NOT_ACCEPTED"
+	case Withdrawn:
+		return "WITHDRAWN"
+	case Stopped:
+		if reason == "STOPPED" {
+			return "STOPPED"
+		}
+		return "REFUSED"
+	default:
+		return ""
+	}
+}
+
+// ProposeRefunds asks the refunds room to open proposals for a dossier that will not be delivered.
+type ProposeRefunds struct {
+	Authority string `json:"authority" river:"unique"`
+	Dossier   ID     `json:"dossier" river:"unique"`
+	Reason    string `json:"reason" river:"unique"`
+}
+
+// Kind implements river.JobArgs.
+func (ProposeRefunds) Kind() string { return "propose_dossier_refunds" }

@@ -1,0 +1,36 @@
+package dossiers
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/internal/ident"
+)
+
+// quote prices items of a dossier by the schedule in force on its pricing date.
+func (s *Service) quote(ctx context.Context, tx pgx.Tx, d Dossier, a Applicant, items []fees.ItemRequest) (fees.Quote, error) {
+	schedule, err := s.Fees.Schedule(ctx, tx, d.Authority, d.PricingDate)
+	if err != nil {
+		return fees.Quote{}, err
+	}
+	return fees.Price(fees.Request{
+		Authority: d.Authority, Procedure: d.Procedure, Channel: fees.Channel(d.Channel), Level: fees.ServiceLevel(d.ServiceLevel),
+		SubmittedAt: d.SubmittedAt, Groups: a.Groups, Items: items,
+	}, schedule)
+}
+
+// chargeOf keeps a quoted item as a charge, with the reasons as they were told to the payer.
+func chargeOf(d Dossier, q fees.Item, line int16, now time.Time) Charge {
+	c := Charge{
+		ID: ident.New[chargeKind](), DossierID: d.ID, Line: line, FeeType: q.FeeType, Kind: q.Kind, Quantity: int32(q.Quantity), //nolint:gosec // fees.MaxQuantity bounds it
+		Base: q.Base.Minor, Discount: q.Discount.Minor, Subsidy: q.Subsidy.Minor, Due: q.Due.Minor, Currency: q.Base.Currency,
+		Explanation: Explanation{Reason: q.Reason, Applied: q.Applied, NotApplied: q.NotApplied}, CreatedAt: now,
+	}
+	if len(q.Applied) > 0 {
+		c.Policy = q.Applied[0].Policy
+	}
+	return c
+}

@@ -1,0 +1,461 @@
+package dossiers
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"regexp"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river"
+
+	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/internal/audit"
+	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/internal/ident"
+	"github.com/doisoat/doisoat/internal/postgres"
+	"github.com/doisoat/doisoat/internal/secret"
+	"github.com/doisoat/doisoat/ledger"
+)
+
+// MaxCharges bounds the charges of one dossier.
+const MaxCharges = 100
+
+var codeShape = regexp.MustCompile(`^(?:\d{3}\.\d{2}\.\d{2}\.)?[HG]\d{2}(?:\.\d{1,3}){0,3}-\d{6}-\d{4,}$`)
+
+// Service holds the use cases of dossiers. Jobs only inserts.
+type Service struct {
+	DB     *pgxpool.Pool
+	Fees   *fees.Service
+	Secret *secret.Keyring
+	Jobs   *river.Client[pgx.Tx]
+	Now    func() time.Time
+}
+
+// Register records a dossier, assesses its items and posts the memo entry.
+// The same code with the same content gives the first dossier and created is
+// false; other content is ErrOtherContent. The applicant is sealed.
+func (s *Service) Register(ctx context.Context, actor auth.Actor, r Registration) (d Dossier, created bool, err error) {
+	if err := auth.Require(actor, auth.PermDossierWrite); err != nil {
+		return Dossier{}, false, err
+	}
+	if err := r.validate(actor); err != nil {
+		return Dossier{}, false, err
+	}
+	hash, err := hashOf(r)
+	if err != nil {
+		return Dossier{}, false, err
+	}
+	err = postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+		d, created, err = s.register(ctx, tx, actor, r, hash)
+		return err
+	})
+	switch postgres.Constraint(err) {
+	case "dossier_code": // another request with this code was faster: answer from what it wrote
+		err = postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+			d, err = findSame(ctx, tx, r.Code, hash)
+			return err
+		})
+		return d, false, err
+	case "dossier_idempotency_key":
+		return Dossier{}, false, ErrKeyReused
+	}
+	return d, created, err
+}
+
+func (s *Service) register(ctx context.Context, tx pgx.Tx, actor auth.Actor, r Registration, hash []byte) (Dossier, bool, error) {
+	d, err := findSame(ctx, tx, r.Code, hash)
+	if err == nil || ErrOtherContent.Is(err) {
+		return d, false, err
+	} else if !ErrNotFound.Is(err) {
+		return Dossier{}, false, err
+	}
+	now := s.Now()
+	d = Dossier{
+		ID: ident.New[dossierKind](), Authority: actor.Authority, Code: r.Code, Agency: r.Agency, Procedure: r.Procedure,
+		Channel: r.Channel, ServiceLevel: r.ServiceLevel, SubmittedAt: r.SubmittedAt, PricingDate: calendar.On(r.SubmittedAt),
+		Status: Registered, StatusAt: r.SubmittedAt, CreatedAt: now,
+	}
+	quote, err := s.quote(ctx, tx, d, r.Applicant, r.Items)
+	if err != nil {
+		return Dossier{}, false, err
+	}
+	d.Currency = quote.Currency
+	sealed, key, err := s.sealApplicant(d.ID, r.Applicant)
+	if err != nil {
+		return Dossier{}, false, err
+	}
+	if err := insertDossier(ctx, tx, d, sealed, key, hash, r.IdempotencyKey, actor.ID); err != nil {
+		return Dossier{}, false, err
+	}
+	if err := s.assess(ctx, tx, actor, &d, quote, now); err != nil {
+		return Dossier{}, false, err
+	}
+	totals := d.Totals()
+	err = audit.Record(ctx, tx, audit.Event{
+		Actor: actor, At: now, Act: "dossier.register", ObjectKind: "dossier", ObjectID: d.ID.String(),
+		After: map[string]any{"code": d.Code, "gross": totals.Gross, "discount": totals.Discount, "due": totals.Due},
+	})
+	return d, true, err
+}
+
+// AddCharges assesses further items of a dossier (supplementary obligation) at
+// the dossier's pricing date. It locks the dossier.
+func (s *Service) AddCharges(ctx context.Context, actor auth.Actor, code string, items []fees.ItemRequest) (d Dossier, err error) {
+	if err := auth.Require(actor, auth.PermDossierWrite); err != nil {
+		return Dossier{}, err
+	}
+	err = postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+		var applicant Applicant
+		d, applicant, err = s.lockWithApplicant(ctx, tx, code)
+		if err != nil {
+			return err
+		}
+		if d.Undeliverable != "" {
+			return ErrUndeliverable
+		}
+		if len(items) == 0 || len(d.Charges)+len(items) > MaxCharges {
+			return ErrInvalid.At("/items", "a dossier has 1 to 100 items")
+		}
+		quote, err := s.quote(ctx, tx, d, applicant, items)
+		if err != nil {
+			return err
+		}
+		now := s.Now()
+		before := d.Totals()
+		if err := s.assess(ctx, tx, actor, &d, quote, now); err != nil {
+			return err
+		}
+		return audit.Record(ctx, tx, audit.Event{
+			Actor: actor, At: now, Act: "dossier.add_charges", ObjectKind: "dossier", ObjectID: d.ID.String(),
+			Before: map[string]any{"due": before.Due}, After: map[string]any{"due": d.Totals().Due},
+		})
+	})
+	return d, err
+}
+
+// Find returns a dossier of the actor's authority with charges and receipts, or ErrNotFound.
+func (s *Service) Find(ctx context.Context, actor auth.Actor, code string) (d Dossier, err error) {
+	if err := auth.Require(actor, auth.PermDossierRead); err != nil {
+		return Dossier{}, err
+	}
+	err = postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+		d, err = Find(ctx, tx, code)
+		return err
+	})
+	return d, err
+}
+
+// Statement returns every entry and posting that touches a dossier, oldest first, with running balances.
+func (s *Service) Statement(ctx context.Context, actor auth.Actor, code string) (list []ledger.StatementEntry, err error) {
+	if err := auth.Require(actor, auth.PermDossierRead); err != nil {
+		return nil, err
+	}
+	err = postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+		row, err := selectOne(ctx, tx, ` where code = $1`, code)
+		if err != nil {
+			return err
+		}
+		list, err = ledger.DossierStatement(ctx, tx, row.ID.UUID())
+		return err
+	})
+	return list, err
+}
+
+// StatusReport is what a portal tells of a dossier's progress.
+type StatusReport struct {
+	Status Status
+	At     time.Time
+	Reason string
+	Note   string
+}
+
+// RecordStatus keeps a status report. The same report again changes nothing; a
+// report older than the newest is kept and does not move the status. The first
+// report that ends the service queues refund proposals.
+func (s *Service) RecordStatus(ctx context.Context, actor auth.Actor, code string, r StatusReport) (d Dossier, err error) {
+	if err := auth.Require(actor, auth.PermDossierWrite); err != nil {
+		return Dossier{}, err
+	}
+	if r.Status < 1 || r.Status > 10 || r.At.IsZero() {
+		return Dossier{}, ErrInvalid.At("/status", "status must be 1 to 10 and at a time")
+	}
+	err = postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+		d, err = Lock(ctx, tx, code)
+		if err != nil {
+			return err
+		}
+		now := s.Now()
+		isNew, err := insertStatusEvent(ctx, tx, d, r, now, actor.ID)
+		if err != nil || !isNew {
+			return err
+		}
+		return s.applyStatus(ctx, tx, actor, &d, r, now)
+	})
+	return d, err
+}
+
+func (s *Service) applyStatus(ctx context.Context, tx pgx.Tx, actor auth.Actor, d *Dossier, r StatusReport, now time.Time) error {
+	before := *d
+	if !r.At.Before(d.StatusAt) {
+		d.Status, d.StatusAt = r.Status, r.At
+	}
+	reason := undeliverableReason(r.Status, r.Reason)
+	ends := reason != "" && d.Undeliverable == ""
+	if ends {
+		d.Undeliverable = reason
+	}
+	if err := updateStatus(ctx, tx, *d); err != nil {
+		return err
+	}
+	if ends {
+		args := ProposeRefunds{Authority: d.Authority, Dossier: d.ID, Reason: reason}
+		if _, err := s.Jobs.InsertTx(ctx, tx, args, &river.InsertOpts{UniqueOpts: river.UniqueOpts{ByArgs: true}}); err != nil {
+			return err
+		}
+	}
+	return audit.Record(ctx, tx, audit.Event{
+		Actor: actor, At: now, Act: "dossier.status", ObjectKind: "dossier", ObjectID: d.ID.String(), Reason: reason,
+		Before: map[string]any{"status": before.Status, "undeliverable": before.Undeliverable},
+		After:  map[string]any{"status": d.Status, "undeliverable": d.Undeliverable},
+	})
+}
+
+// Find returns a dossier by code with charges and receipts, without a lock.
+func Find(ctx context.Context, tx pgx.Tx, code string) (Dossier, error) {
+	row, err := selectOne(ctx, tx, ` where code = $1`, code)
+	if err != nil {
+		return Dossier{}, err
+	}
+	return fill(ctx, tx, row)
+}
+
+// Lock returns a dossier by code and holds its row until tx ends: first in the lock order.
+func Lock(ctx context.Context, tx pgx.Tx, code string) (Dossier, error) {
+	row, err := selectOne(ctx, tx, ` where code = $1 for no key update`, code)
+	if err != nil {
+		return Dossier{}, err
+	}
+	return fill(ctx, tx, row)
+}
+
+// LockByID is Lock for rooms that know the id.
+func LockByID(ctx context.Context, tx pgx.Tx, id ID) (Dossier, error) {
+	row, err := selectOne(ctx, tx, ` where id = $1 for no key update`, id)
+	if err != nil {
+		return Dossier{}, err
+	}
+	return fill(ctx, tx, row)
+}
+
+// Codes maps dossier ids to their codes, for lists of other rooms.
+func Codes(ctx context.Context, tx pgx.Tx, ids []ID) (map[ID]string, error) {
+	rows, err := tx.Query(ctx, `select id, code from dossiers.dossier where id = any($1::uuid[])`, ids)
+	if err != nil {
+		return nil, err
+	}
+	codes := make(map[ID]string, len(ids))
+	var (
+		id   ID
+		code string
+	)
+	_, err = pgx.ForEachRow(rows, []any{&id, &code}, func() error { codes[id] = code; return nil })
+	return codes, err
+}
+
+func fill(ctx context.Context, tx pgx.Tx, row dossierRow) (Dossier, error) {
+	d := row.dossier()
+	var err error
+	if d.Charges, err = selectCharges(ctx, tx, d.ID); err != nil {
+		return Dossier{}, err
+	}
+	d.Receipts, err = selectReceipts(ctx, tx, d.ID)
+	return d, err
+}
+
+// Paid is money taken for one charge.
+type Paid struct {
+	Charge Charge
+	Amount int64
+}
+
+// RecordPaid adds captured money to charges and issues receipts, one per kind.
+// capture names the cause: the same capture again must not come here twice.
+func RecordPaid(ctx context.Context, tx pgx.Tx, d Dossier, list []Paid, capture uuid.UUID, now time.Time) error {
+	if len(list) == 0 {
+		return nil
+	}
+	changes := make([]change, len(list))
+	perKind := map[fees.Kind]int64{}
+	for i, p := range list {
+		changes[i] = change{charge: p.Charge.ID, paid: p.Amount}
+		perKind[p.Charge.Kind] += p.Amount
+	}
+	if err := updateCharges(ctx, tx, changes); err != nil {
+		return err
+	}
+	return insertReceipts(ctx, tx, d, perKind, "capture", capture, now)
+}
+
+// RecordRefunded marks paid money of charges as given back, ends that part of
+// the obligation and issues adjusting receipts. refund names the cause.
+func RecordRefunded(ctx context.Context, tx pgx.Tx, d Dossier, list []Paid, refund uuid.UUID, now time.Time) error {
+	if len(list) == 0 {
+		return nil
+	}
+	changes := make([]change, len(list))
+	perKind := map[fees.Kind]int64{}
+	for i, p := range list {
+		changes[i] = change{charge: p.Charge.ID, refunded: p.Amount, waived: p.Amount}
+		perKind[p.Charge.Kind] -= p.Amount
+	}
+	if err := updateCharges(ctx, tx, changes); err != nil {
+		return err
+	}
+	return insertReceipts(ctx, tx, d, perKind, "refund", refund, now)
+}
+
+// Waiver ends an unpaid part of a charge.
+type Waiver struct {
+	Charge Charge
+	Amount int64
+}
+
+// Waive ends unpaid obligations of a locked dossier and posts the memo entry. cause names the act that decided it.
+func Waive(ctx context.Context, tx pgx.Tx, d Dossier, list []Waiver, cause uuid.UUID, now time.Time, actor string) error {
+	if len(list) == 0 {
+		return nil
+	}
+	changes := make([]change, len(list))
+	for i, w := range list {
+		changes[i] = change{charge: w.Charge.ID, waived: w.Amount}
+	}
+	if err := updateCharges(ctx, tx, changes); err != nil {
+		return err
+	}
+	date, err := ledger.OpenDate(ctx, tx, d.Authority, calendar.On(now))
+	if err != nil {
+		return err
+	}
+	_, err = ledger.Post(ctx, tx, waived(d, list, cause, date, now, actor))
+	return err
+}
+
+// assess turns a quote into charges, posts their entry and issues zero receipts.
+func (s *Service) assess(ctx context.Context, tx pgx.Tx, actor auth.Actor, d *Dossier, quote fees.Quote, now time.Time) error {
+	charges := make([]Charge, len(quote.Items))
+	due := map[fees.Kind]int64{}
+	for i, q := range quote.Items {
+		charges[i] = chargeOf(*d, q, int16(len(d.Charges)+i+1), now) //nolint:gosec // MaxCharges bounds it
+		due[charges[i].Kind] += charges[i].Due
+	}
+	if err := insertCharges(ctx, tx, d.Authority, charges); err != nil {
+		return err
+	}
+	date, err := ledger.OpenDate(ctx, tx, d.Authority, calendar.On(now))
+	if err != nil {
+		return err
+	}
+	if entry, ok := assessed(*d, charges, date, now, actor.ID); ok {
+		if _, err := ledger.Post(ctx, tx, entry); err != nil {
+			return err
+		}
+	}
+	d.Charges = append(d.Charges, charges...)
+	for kind, amount := range due {
+		if amount > 0 {
+			delete(due, kind)
+		}
+	}
+	if err := insertReceipts(ctx, tx, *d, due, "assessment", charges[0].ID.UUID(), now); err != nil {
+		return err
+	}
+	d.Receipts, err = selectReceipts(ctx, tx, d.ID)
+	return err
+}
+
+// findSame returns the dossier with this code when its content has this hash.
+func findSame(ctx context.Context, tx pgx.Tx, code string, hash []byte) (Dossier, error) {
+	row, err := selectOne(ctx, tx, ` where code = $1`, code)
+	if err != nil {
+		return Dossier{}, err
+	}
+	if !bytes.Equal(row.RequestHash, hash) {
+		return Dossier{}, ErrOtherContent
+	}
+	return fill(ctx, tx, row)
+}
+
+func (s *Service) lockWithApplicant(ctx context.Context, tx pgx.Tx, code string) (Dossier, Applicant, error) {
+	row, err := selectOne(ctx, tx, ` where code = $1 for no key update`, code)
+	if err != nil {
+		return Dossier{}, Applicant{}, err
+	}
+	text, err := s.Secret.Open(row.Applicant, sealedAt(row.ID))
+	if err != nil {
+		return Dossier{}, Applicant{}, err
+	}
+	var a Applicant
+	if err := json.Unmarshal(text, &a); err != nil {
+		return Dossier{}, Applicant{}, err
+	}
+	d, err := fill(ctx, tx, row)
+	return d, a, err
+}
+
+func (s *Service) sealApplicant(id ID, a Applicant) (sealed, key []byte, err error) {
+	text, err := json.Marshal(a)
+	if err != nil {
+		return nil, nil, err
+	}
+	if sealed, err = s.Secret.Seal(text, sealedAt(id)); err != nil {
+		return nil, nil, err
+	}
+	if a.Identifier != "" {
+		key, err = s.Secret.Fingerprint(a.Identifier, "dossiers.dossier/applicant_key")
+	}
+	return sealed, key, err
+}
+
+func sealedAt(id ID) string { return "dossiers.dossier/applicant/" + id.String() }
+
+func hashOf(r Registration) ([]byte, error) {
+	r.SubmittedAt = r.SubmittedAt.UTC()
+	text, err := json.Marshal(r)
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(text)
+	return sum[:], nil
+}
+
+func (r Registration) validate(actor auth.Actor) error {
+	e := ErrInvalid
+	if r.Authority != actor.Authority {
+		return ErrAuthority.At("/authority", "must be the authority of your key")
+	}
+	if !codeShape.MatchString(r.Code) {
+		e = e.At("/code", "must look like H41.12-231107-0001 or 000.00.12.H41-231107-0001")
+	}
+	if r.Agency == "" {
+		e = e.At("/agency", "must not be empty")
+	}
+	if r.Applicant.Name == "" {
+		e = e.At("/applicant/name", "must not be empty")
+	}
+	if r.SubmittedAt.IsZero() {
+		e = e.At("/submission/submitted_at", "must be a time")
+	}
+	if len(r.Items) == 0 || len(r.Items) > MaxCharges {
+		e = e.At("/items", "a dossier has 1 to 100 items")
+	}
+	if len(e.Fields) > 0 {
+		return e
+	}
+	return nil
+}

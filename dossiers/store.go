@@ -1,0 +1,226 @@
+package dossiers
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/internal/ident"
+	"github.com/doisoat/doisoat/internal/money"
+)
+
+type dossierRow struct {
+	ID             ID             `db:"id"`
+	Authority      string         `db:"authority"`
+	Code           string         `db:"code"`
+	Agency         string         `db:"agency"`
+	Procedure      string         `db:"procedure"`
+	Channel        string         `db:"channel"`
+	ServiceLevel   string         `db:"service_level"`
+	SubmittedAt    time.Time      `db:"submitted_at"`
+	PricingDate    calendar.Date  `db:"pricing_date"`
+	Currency       money.Currency `db:"currency"`
+	Applicant      []byte         `db:"applicant"`
+	Status         Status         `db:"status"`
+	StatusAt       time.Time      `db:"status_at"`
+	Undeliverable  string         `db:"undeliverable"`
+	RequestHash    []byte         `db:"request_hash"`
+	IdempotencyKey *string        `db:"idempotency_key"`
+	CreatedAt      time.Time      `db:"created_at"`
+}
+
+const selectDossier = `
+	select id, authority, code, agency, procedure, channel, service_level, submitted_at, pricing_date, currency, applicant,
+		status, status_at, undeliverable, request_hash, idempotency_key, created_at
+	from dossiers.dossier`
+
+func (r dossierRow) dossier() Dossier {
+	return Dossier{
+		ID: r.ID, Authority: r.Authority, Code: r.Code, Agency: r.Agency, Procedure: r.Procedure, Channel: r.Channel,
+		ServiceLevel: r.ServiceLevel, SubmittedAt: r.SubmittedAt, PricingDate: r.PricingDate, Currency: r.Currency,
+		Status: r.Status, StatusAt: r.StatusAt, Undeliverable: r.Undeliverable, CreatedAt: r.CreatedAt,
+	}
+}
+
+func selectOne(ctx context.Context, tx pgx.Tx, where string, args ...any) (dossierRow, error) {
+	rows, err := tx.Query(ctx, selectDossier+where, args...)
+	if err != nil {
+		return dossierRow{}, err
+	}
+	row, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[dossierRow])
+	if errors.Is(err, pgx.ErrNoRows) {
+		return dossierRow{}, ErrNotFound
+	}
+	return row, err
+}
+
+type chargeRow struct {
+	ID          ChargeID       `db:"id"`
+	DossierID   ID             `db:"dossier_id"`
+	Line        int16          `db:"line"`
+	FeeType     string         `db:"fee_type"`
+	Kind        fees.Kind      `db:"kind"`
+	Quantity    int32          `db:"quantity"`
+	Base        int64          `db:"base"`
+	Discount    int64          `db:"discount"`
+	Subsidy     int64          `db:"subsidy"`
+	Due         int64          `db:"due"`
+	Paid        int64          `db:"paid"`
+	Refunded    int64          `db:"refunded"`
+	Waived      int64          `db:"waived"`
+	Currency    money.Currency `db:"currency"`
+	Policy      string         `db:"policy"`
+	Explanation []byte         `db:"explanation"`
+	CreatedAt   time.Time      `db:"created_at"`
+}
+
+func (r chargeRow) charge() (Charge, error) {
+	c := Charge{
+		ID: r.ID, DossierID: r.DossierID, Line: r.Line, FeeType: r.FeeType, Kind: r.Kind, Quantity: r.Quantity,
+		Base: r.Base, Discount: r.Discount, Subsidy: r.Subsidy, Due: r.Due, Paid: r.Paid, Refunded: r.Refunded,
+		Waived: r.Waived, Currency: r.Currency, Policy: r.Policy, CreatedAt: r.CreatedAt,
+	}
+	return c, json.Unmarshal(r.Explanation, &c.Explanation)
+}
+
+func selectCharges(ctx context.Context, tx pgx.Tx, dossier ID) ([]Charge, error) {
+	rows, err := tx.Query(ctx, `
+		select id, dossier_id, line, fee_type, kind, quantity, base, discount, subsidy, due, paid, refunded, waived,
+			currency, policy, explanation, created_at
+		from dossiers.charge where dossier_id = $1 order by line`, dossier)
+	if err != nil {
+		return nil, err
+	}
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByName[chargeRow])
+	if err != nil {
+		return nil, err
+	}
+	charges := make([]Charge, len(list))
+	for i, r := range list {
+		if charges[i], err = r.charge(); err != nil {
+			return nil, err
+		}
+	}
+	return charges, nil
+}
+
+func selectReceipts(ctx context.Context, tx pgx.Tx, dossier ID) ([]Receipt, error) {
+	rows, err := tx.Query(ctx, `
+		select id, kind, amount, currency, issued_at from dossiers.receipt
+		where dossier_id = $1 order by issued_at, kind`, dossier)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[Receipt])
+}
+
+func insertDossier(ctx context.Context, tx pgx.Tx, d Dossier, sealed, applicantKey, requestHash []byte, key, by string) error {
+	_, err := tx.Exec(ctx, `
+		insert into dossiers.dossier (id, authority, code, agency, procedure, channel, service_level, submitted_at, pricing_date,
+			currency, applicant, applicant_key, status, status_at, request_hash, idempotency_key, created_at, created_by)
+		values (@id, @authority, @code, @agency, @procedure, @channel, @service_level, @submitted_at, @pricing_date,
+			@currency, @applicant, @applicant_key, @status, @status_at, @request_hash, nullif(@idempotency_key, ''), @created_at, @created_by)`,
+		pgx.StrictNamedArgs{
+			"id": d.ID, "authority": d.Authority, "code": d.Code, "agency": d.Agency, "procedure": d.Procedure,
+			"channel": d.Channel, "service_level": d.ServiceLevel, "submitted_at": d.SubmittedAt, "pricing_date": d.PricingDate,
+			"currency": d.Currency, "applicant": sealed, "applicant_key": applicantKey, "status": d.Status, "status_at": d.StatusAt,
+			"request_hash": requestHash, "idempotency_key": key, "created_at": d.CreatedAt, "created_by": by,
+		})
+	return err
+}
+
+func insertCharges(ctx context.Context, tx pgx.Tx, authority string, charges []Charge) error {
+	_, err := tx.CopyFrom(ctx, pgx.Identifier{"dossiers", "charge"},
+		[]string{
+			"id", "authority", "dossier_id", "line", "fee_type", "kind", "quantity", "base", "discount", "subsidy", "due",
+			"currency", "policy", "explanation", "created_at",
+		},
+		pgx.CopyFromSlice(len(charges), func(i int) ([]any, error) {
+			c := charges[i]
+			explanation, err := json.Marshal(c.Explanation)
+			return []any{
+				c.ID.UUID(), authority, c.DossierID.UUID(), c.Line, c.FeeType, string(c.Kind), c.Quantity, c.Base, c.Discount,
+				c.Subsidy, c.Due, string(c.Currency), c.Policy, explanation, c.CreatedAt,
+			}, err
+		}))
+	return err
+}
+
+// updateCharges adds to paid, refunded and waived of many charges at once. The
+// table's checks refuse what would go below zero.
+func updateCharges(ctx context.Context, tx pgx.Tx, changes []change) error {
+	var (
+		ids                    []ChargeID
+		paid, refunded, waived []int64
+	)
+	for _, c := range changes {
+		ids = append(ids, c.charge)
+		paid, refunded, waived = append(paid, c.paid), append(refunded, c.refunded), append(waived, c.waived)
+	}
+	tag, err := tx.Exec(ctx, `
+		update dossiers.charge c
+		set paid = c.paid + n.paid, refunded = c.refunded + n.refunded, waived = c.waived + n.waived
+		from unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[]) as n (id, paid, refunded, waived)
+		where c.id = n.id`, ids, paid, refunded, waived)
+	if err != nil {
+		return err
+	}
+	if tag.RowsAffected() != int64(len(changes)) {
+		return ErrNotFound.With("a charge does not exist")
+	}
+	return nil
+}
+
+type change struct {
+	charge                 ChargeID
+	paid, refunded, waived int64
+}
+
+// insertReceipts sums per kind and writes one receipt each; the same cause again changes nothing.
+func insertReceipts(ctx context.Context, tx pgx.Tx, d Dossier, perKind map[fees.Kind]int64, causeKind string, cause uuid.UUID, now time.Time) error {
+	var (
+		ids     []uuid.UUID
+		kinds   []string
+		amounts []int64
+	)
+	for _, kind := range []fees.Kind{fees.Phi, fees.LePhi} {
+		if amount, ok := perKind[kind]; ok {
+			ids = append(ids, ident.New[receiptKind]().UUID())
+			kinds = append(kinds, string(kind))
+			amounts = append(amounts, amount)
+		}
+	}
+	_, err := tx.Exec(ctx, `
+		insert into dossiers.receipt (id, authority, dossier_id, kind, amount, currency, cause_kind, cause_id, issued_at)
+		select n.id, $4, $5, n.kind, n.amount, $6, $7, $8, $9
+		from unnest($1::uuid[], $2::text[], $3::bigint[]) as n (id, kind, amount)
+		on conflict on constraint receipt_once do nothing`,
+		ids, kinds, amounts, d.Authority, d.ID, d.Currency, causeKind, cause, now)
+	return err
+}
+
+func insertStatusEvent(ctx context.Context, tx pgx.Tx, d Dossier, r StatusReport, now time.Time, by string) (isNew bool, err error) {
+	tag, err := tx.Exec(ctx, `
+		insert into dossiers.status_event (id, authority, dossier_id, status, reason, note, at, recorded_at, recorded_by)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+		on conflict on constraint status_event_once do nothing`,
+		ident.New[eventKind](), d.Authority, d.ID, r.Status, r.Reason, r.Note, r.At, now, by)
+	return tag.RowsAffected() == 1, err
+}
+
+func updateStatus(ctx context.Context, tx pgx.Tx, d Dossier) error {
+	_, err := tx.Exec(ctx, `update dossiers.dossier set status = $2, status_at = $3, undeliverable = $4 where id = $1`,
+		d.ID, d.Status, d.StatusAt, d.Undeliverable)
+	return err
+}
+
+type eventKind struct{}
+
+// Prefix implements ident.Kind.
+func (eventKind) Prefix() string { return "evt" }

@@ -1,0 +1,17 @@
+// Package payments is money coming in: the payments of a dossier, their
+// attempts at providers, the captures that came of them and every message a
+// provider sent. It owns the PostgreSQL schema payments.
+//
+// Portals create payments (web/api), providers call back (web/api), jobs ask
+// about silent ones, reconcile settles captures and refunds reserves what they
+// hold.
+//
+// Invariants: our reference and the attempt are stored before a provider is
+// called; a dossier has at most one live payment; a capture is unique by the
+// provider's transaction; every đồng of a capture is either allocated to a
+// charge or excess, which is owed back; money promised back never exceeds
+// money taken. A message that proves a capture is never answered before the
+// commit that records it, and never lost when recording fails.
+//
+// States: see states.go, the one table of edges.
+package payments

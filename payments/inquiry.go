@@ -1,0 +1,147 @@
+package payments
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
+
+	"github.com/doisoat/doisoat/dossiers"
+	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/internal/ident"
+	"github.com/doisoat/doisoat/internal/postgres"
+	"github.com/doisoat/doisoat/providers"
+)
+
+// Times of inquiries. A payer needs a few minutes; after the end of payment
+// time a provider knows the outcome, and until it does we ask more and more
+// rarely but never stop.
+const (
+	firstInquiry   = 5 * time.Minute
+	afterExpiry    = time.Minute
+	inquiryBackoff = 2 * time.Minute
+	longestBackoff = time.Hour
+)
+
+// sweepSize bounds how many due payments one sweep queues.
+const sweepSize = 1000
+
+// nextInquiry tells when to ask about a payment, or nil for never again.
+func nextInquiry(p Payment, now time.Time) *time.Time {
+	var at time.Time
+	switch end := p.ExpiresAt.Add(afterExpiry); {
+	case p.Status == Cancelled && now.Before(end): // the payer may still pay at the provider
+		at = end
+	case !p.Status.live():
+		return nil
+	case p.Inquiries == 0 && now.Before(p.CreatedAt.Add(firstInquiry)) && p.CreatedAt.Add(firstInquiry).Before(end):
+		at = p.CreatedAt.Add(firstInquiry)
+	case now.Before(end):
+		at = end
+	default:
+		at = now.Add(min(inquiryBackoff<<min(p.Inquiries, 10), longestBackoff))
+	}
+	return &at
+}
+
+// QueueDue queues an inquiry for every payment that is due, of all
+// authorities. A payment that is queued already is not queued twice.
+func (s *Service) QueueDue(ctx context.Context) (int, error) {
+	queued := 0
+	err := postgres.InTx(ctx, s.DB, "", func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, `select authority, payment_id from payments.due_for_inquiry($1, $2)`, s.Now(), sweepSize)
+		if err != nil {
+			return err
+		}
+		due, err := pgx.CollectRows(rows, pgx.RowToStructByPos[InquirePayment])
+		if err != nil || len(due) == 0 {
+			return err
+		}
+		list := make([]river.InsertManyParams, len(due))
+		for i, args := range due {
+			list[i] = river.InsertManyParams{Args: args, InsertOpts: &river.InsertOpts{UniqueOpts: river.UniqueOpts{
+				ByArgs: true, ByState: []rivertype.JobState{
+					rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRunning,
+					rivertype.JobStateRetryable, rivertype.JobStateScheduled,
+				},
+			}}}
+		}
+		results, err := s.Jobs.InsertManyTx(ctx, tx, list)
+		for _, r := range results {
+			if !r.UniqueSkippedAsDuplicate {
+				queued++
+			}
+		}
+		return err
+	})
+	return queued, err
+}
+
+// Inquire asks the provider what became of a payment and records the answer:
+// first read, then ask with no transaction open, then record. A payment that
+// was given up can be found to be paid. Captured payments are returned as they
+// are. A provider that cannot be asked lets the payment expire in time.
+func (s *Service) Inquire(ctx context.Context, actor auth.Actor, id ID) (p Payment, err error) {
+	if err := auth.Require(actor, auth.PermPaymentInquire); err != nil {
+		return Payment{}, err
+	}
+	var m providers.Merchant
+	err = postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+		if p, err = selectOne(ctx, tx, ` where id = $1`, id); err != nil {
+			return err
+		}
+		m, err = s.Merchant(ctx, tx, p.MerchantID)
+		return err
+	})
+	if err != nil || p.Status.taken() {
+		return p, err
+	}
+	event := providers.Event{Reference: p.Reference, Outcome: providers.Pending}
+	if inquirer, err := providers.Find[providers.Inquirer](s.Providers, p.Provider); err == nil {
+		event, err = inquirer.Inquire(ctx, m, providers.InquiryRequest{
+			Reference: p.Reference, CreatedAt: p.CreatedAt, RequestID: requestID(), Now: s.Now(),
+		})
+		if err != nil {
+			return p, err
+		}
+	}
+	return s.recordAnswer(ctx, actor, p.ID, m, event)
+}
+
+func (s *Service) recordAnswer(ctx context.Context, actor auth.Actor, id ID, m providers.Merchant, e providers.Event) (p Payment, err error) {
+	err = postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+		if p, err = selectOne(ctx, tx, ` where id = $1`, id); err != nil {
+			return err
+		}
+		d, err := dossiers.LockByID(ctx, tx, p.DossierID)
+		if err != nil {
+			return err
+		}
+		if p, err = lock(ctx, tx, id); err != nil || p.Status.taken() {
+			return err
+		}
+		p.Inquiries++
+		e.Reference = p.Reference
+		if _, err := s.applyTo(ctx, tx, m, d, &p, e, ByInquiry); err != nil {
+			return err
+		}
+		now := s.Now()
+		if p.Status.live() && (e.Outcome == providers.Pending || e.Outcome == providers.NotSent) && now.After(p.ExpiresAt) {
+			return s.move(ctx, tx, auth.System(p.Authority), &p, Expired, e.Reason)
+		}
+		if p.Status == Unknown && e.Outcome == providers.Pending {
+			return s.move(ctx, tx, auth.System(p.Authority), &p, Pending, e.Reason)
+		}
+		p.NextInquiry = nextInquiry(p, now)
+		return updatePayment(ctx, tx, p)
+	})
+	return p, err
+}
+
+// requestID is unique per call and fits 32 characters.
+func requestID() string {
+	id := ident.New[attemptKind]()
+	return id.String()[len("att_"):]
+}

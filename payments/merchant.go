@@ -1,0 +1,172 @@
+package payments
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/doisoat/doisoat/internal/audit"
+	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/internal/ident"
+	"github.com/doisoat/doisoat/internal/postgres"
+	"github.com/doisoat/doisoat/providers"
+)
+
+// MerchantAccount is an authority's account with a provider. Secrets never come out of it.
+type MerchantAccount struct {
+	ID        MerchantID        `db:"id"`
+	Authority string            `db:"authority"`
+	Provider  string            `db:"provider"`
+	Settings  map[string]string `db:"settings"`
+	CreatedAt time.Time         `db:"created_at"`
+}
+
+// RegisterMerchant keeps an authority's account with a provider, its secrets
+// sealed. One live account per provider: ErrMerchantExists for a second one.
+func (s *Service) RegisterMerchant(ctx context.Context, actor auth.Actor, provider string, settings, secrets map[string]string) (MerchantAccount, error) {
+	if err := auth.Require(actor, auth.PermMerchantWrite); err != nil {
+		return MerchantAccount{}, err
+	}
+	p, err := providers.Find[providers.Provider](s.Providers, provider)
+	if err != nil {
+		return MerchantAccount{}, err
+	}
+	live := make(map[string][]string, len(secrets))
+	for name, value := range secrets {
+		live[name] = []string{value}
+	}
+	if err := p.CheckMerchant(providers.Merchant{Settings: settings, Secrets: live}); err != nil {
+		return MerchantAccount{}, err
+	}
+	m := MerchantAccount{
+		ID: ident.New[merchantKind](), Authority: actor.Authority, Provider: provider, Settings: settings, CreatedAt: s.Now(),
+	}
+	sealed, err := s.sealSecrets(m.ID, live)
+	if err != nil {
+		return MerchantAccount{}, err
+	}
+	err = postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `
+			insert into payments.merchant_account (id, authority, provider, settings, secrets, created_at, created_by)
+			values ($1, $2, $3, $4, $5, $6, $7)`, m.ID, m.Authority, provider, settings, sealed, m.CreatedAt, actor.ID)
+		if err != nil {
+			return err
+		}
+		return audit.Record(ctx, tx, audit.Event{
+			Actor: actor, At: m.CreatedAt, Act: "merchant.register", ObjectKind: "merchant_account", ObjectID: m.ID.String(),
+			After: map[string]any{"provider": provider},
+		})
+	})
+	if postgres.Constraint(err) == "merchant_account_one_live" {
+		return MerchantAccount{}, ErrMerchantExists
+	}
+	return m, err
+}
+
+// RotateSecret adds a newest value of a secret; the one before it stays valid,
+// older ones are dropped, so that both sides can change in their own time.
+func (s *Service) RotateSecret(ctx context.Context, actor auth.Actor, id MerchantID, name, value string) error {
+	if err := auth.Require(actor, auth.PermMerchantWrite); err != nil {
+		return err
+	}
+	return postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+		account, merchant, err := s.merchant(ctx, tx, id, ` for update`)
+		if err != nil {
+			return err
+		}
+		merchant.Secrets[name] = append([]string{value}, merchant.Secrets[name]...)
+		if len(merchant.Secrets[name]) > 2 {
+			merchant.Secrets[name] = merchant.Secrets[name][:2]
+		}
+		p, err := providers.Find[providers.Provider](s.Providers, account.Provider)
+		if err != nil {
+			return err
+		}
+		if err := p.CheckMerchant(merchant); err != nil {
+			return err
+		}
+		sealed, err := s.sealSecrets(id, merchant.Secrets)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `update payments.merchant_account set secrets = $2 where id = $1`, id, sealed); err != nil {
+			return err
+		}
+		return audit.Record(ctx, tx, audit.Event{
+			Actor: actor, At: s.Now(), Act: "merchant.rotate_secret", ObjectKind: "merchant_account", ObjectID: id.String(),
+			After: map[string]any{"secret": name},
+		})
+	})
+}
+
+// ListMerchants returns the live accounts of the actor's authority, without secrets.
+func (s *Service) ListMerchants(ctx context.Context, actor auth.Actor) (list []MerchantAccount, err error) {
+	if err := auth.Require(actor, auth.PermMerchantRead); err != nil {
+		return nil, err
+	}
+	err = postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, `
+			select id, authority, provider, settings, created_at from payments.merchant_account
+			where disabled_at is null order by created_at`)
+		if err != nil {
+			return err
+		}
+		list, err = pgx.CollectRows(rows, pgx.RowToStructByName[MerchantAccount])
+		return err
+	})
+	return list, err
+}
+
+// Merchant opens an account with its secrets, for the length of a provider call.
+func (s *Service) Merchant(ctx context.Context, tx pgx.Tx, id MerchantID) (providers.Merchant, error) {
+	_, m, err := s.merchant(ctx, tx, id, ``)
+	return m, err
+}
+
+func (s *Service) merchant(ctx context.Context, tx pgx.Tx, id MerchantID, lock string) (MerchantAccount, providers.Merchant, error) {
+	var (
+		a      MerchantAccount
+		sealed []byte
+	)
+	err := tx.QueryRow(ctx, `
+		select id, authority, provider, settings, created_at, secrets from payments.merchant_account
+		where id = $1 and disabled_at is null`+lock, id).
+		Scan(&a.ID, &a.Authority, &a.Provider, &a.Settings, &a.CreatedAt, &sealed)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return a, providers.Merchant{}, ErrMerchantNotFound
+	}
+	if err != nil {
+		return a, providers.Merchant{}, err
+	}
+	text, err := s.Secret.Open(sealed, secretsAt(id))
+	if err != nil {
+		return a, providers.Merchant{}, err
+	}
+	m := providers.Merchant{Settings: a.Settings}
+	return a, m, json.Unmarshal(text, &m.Secrets)
+}
+
+// merchantFor finds the authority's live account with a provider.
+func merchantFor(ctx context.Context, tx pgx.Tx, provider string) (MerchantID, error) {
+	var id MerchantID
+	err := tx.QueryRow(ctx, `
+		select id from payments.merchant_account
+		where authority = (select app.authority()) and provider = $1 and disabled_at is null`, provider).Scan(&id)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return MerchantID{}, ErrNoMerchant
+	}
+	return id, err
+}
+
+func (s *Service) sealSecrets(id MerchantID, secrets map[string][]string) ([]byte, error) {
+	text, err := json.Marshal(secrets)
+	if err != nil {
+		return nil, err
+	}
+	return s.Secret.Seal(text, secretsAt(id))
+}
+
+func secretsAt(id MerchantID) string { return "payments.merchant_account/secrets/" + id.String() }

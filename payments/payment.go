@@ -1,0 +1,185 @@
+package payments
+
+import (
+	"time"
+
+	"github.com/doisoat/doisoat/dossiers"
+	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/internal/fault"
+	"github.com/doisoat/doisoat/internal/ident"
+	"github.com/doisoat/doisoat/internal/money"
+	"github.com/doisoat/doisoat/providers"
+)
+
+type (
+	paymentKind  struct{}
+	merchantKind struct{}
+	captureKind  struct{}
+	attemptKind  struct{}
+	callbackKind struct{}
+)
+
+// Prefix implements ident.Kind.
+func (paymentKind) Prefix() string { return "pay" }
+
+// Prefix implements ident.Kind.
+func (merchantKind) Prefix() string { return "mer" }
+
+// Prefix implements ident.Kind.
+func (captureKind) Prefix() string { return "cap" }
+
+// Prefix implements ident.Kind.
+func (attemptKind) Prefix() string { return "att" }
+
+// Prefix implements ident.Kind.
+func (callbackKind) Prefix() string { return "cbk" }
+
+// ID names a payment, MerchantID a merchant account, CaptureID a capture.
+type (
+	ID         = ident.ID[paymentKind]
+	MerchantID = ident.ID[merchantKind]
+	CaptureID  = ident.ID[captureKind]
+	AttemptID  = ident.ID[attemptKind]
+	CallbackID = ident.ID[callbackKind]
+)
+
+// ParseID reads the outside form of a payment id.
+func ParseID(s string) (ID, error) { return ident.Parse[paymentKind](s) }
+
+// Faults of payments.
+var (
+	ErrNotFound         = fault.New(fault.NotFound, "payments.not_found", "no such payment")
+	ErrNothingDue       = fault.New(fault.Precondition, "payments.nothing_due", "nothing is left to pay for this dossier")
+	ErrOtherLive        = fault.New(fault.Conflict, "payments.other_live", "the dossier has a live payment with another provider: cancel it first")
+	ErrNoMerchant       = fault.New(fault.Precondition, "payments.no_merchant", "the authority has no merchant account with this provider")
+	ErrMerchantExists   = fault.New(fault.Conflict, "payments.merchant_exists", "the authority has a merchant account with this provider")
+	ErrMerchantNotFound = fault.New(fault.NotFound, "payments.merchant_not_found", "no such merchant account")
+	ErrKeyReused        = fault.New(fault.Conflict, "payments.idempotency_key", "the idempotency key was used for another request")
+	ErrInvalid          = fault.New(fault.Invalid, "payments.invalid", "the payment request is not valid")
+	ErrCaptureNotFound  = fault.New(fault.NotFound, "payments.capture_not_found", "no such capture")
+	ErrRefundCap        = fault.New(fault.Precondition, "payments.refund_cap", "more than what was captured and not yet given back")
+)
+
+// Request asks for a payment of a dossier's open charges.
+type Request struct {
+	Provider       string
+	ReturnURL      string
+	Locale         string // "vi" (default) or "en"
+	PayerIP        string
+	IdempotencyKey string
+}
+
+// Payment is a request to pay a dossier's open charges, and what came of it.
+type Payment struct {
+	ID          ID
+	Authority   string
+	DossierID   dossiers.ID
+	MerchantID  MerchantID
+	Provider    string
+	Reference   string
+	Amount      money.Amount
+	Status      Status
+	Captured    int64 // minor units taken, all captures
+	Reserved    int64 // minor units promised or given back
+	Checkout    *providers.Checkout
+	ReturnURL   string
+	Locale      string
+	CreatedAt   time.Time
+	ExpiresAt   time.Time
+	StatusAt    time.Time
+	Reason      string // the provider's code behind the status
+	NextInquiry *time.Time
+	Inquiries   int
+	requestHash []byte
+}
+
+// Attempt is one try of a payment at its provider.
+type Attempt struct {
+	ID        AttemptID
+	Number    int16
+	Status    AttemptStatus
+	CreatedAt time.Time
+	StatusAt  time.Time
+}
+
+// Evidence says who told us of a capture.
+type Evidence string
+
+// The kinds of evidence.
+const (
+	ByCallback  Evidence = "callback"
+	ByInquiry   Evidence = "inquiry"
+	ByStatement Evidence = "statement"
+)
+
+// Capture is money of the payer that a provider confirms to have taken.
+type Capture struct {
+	ID             CaptureID
+	PaymentID      ID
+	DossierID      dossiers.ID
+	MerchantID     MerchantID
+	Provider       string
+	TransactionID  string
+	BankReference  string
+	Amount         money.Amount
+	Excess         int64 // part that no charge needed: owed back
+	Reserved       int64 // promised or given back, excess included
+	ExcessReserved int64
+	OccurredAt     time.Time
+	BusinessDate   calendar.Date
+	Evidence       Evidence
+	RecordedAt     time.Time
+	SettledAt      *time.Time
+	Allocations    []Allocation
+}
+
+// Allocation is the part of a capture that paid a charge.
+type Allocation struct {
+	Charge   dossiers.ChargeID
+	Amount   int64
+	Reserved int64 // promised or given back
+}
+
+// CallbackSeen is one message of a provider, for the timeline of a payment.
+type CallbackSeen struct {
+	ID         CallbackID
+	Provider   string
+	ReceivedAt time.Time
+	Reply      providers.ReplyKind
+}
+
+// Details is a payment with everything that happened to it.
+type Details struct {
+	Payment
+	DossierCode string
+	Attempts    []Attempt
+	Captures    []Capture
+	Callbacks   []CallbackSeen
+}
+
+// InquirePayment is the job that asks a provider what became of a payment.
+type InquirePayment struct {
+	Authority string `json:"authority" river:"unique"`
+	Payment   ID     `json:"payment" river:"unique"`
+}
+
+// Kind implements river.JobArgs.
+func (InquirePayment) Kind() string { return "inquire_payment" }
+
+// ApplyCallback is the job that applies a message which could not be applied when it arrived.
+type ApplyCallback struct {
+	Authority string     `json:"authority" river:"unique"`
+	Callback  CallbackID `json:"callback" river:"unique"`
+}
+
+// Kind implements river.JobArgs.
+func (ApplyCallback) Kind() string { return "apply_callback" }
+
+// ProposeExcessRefund asks the refunds room to propose giving back what a capture took too much.
+type ProposeExcessRefund struct {
+	Authority string    `json:"authority" river:"unique"`
+	Capture   CaptureID `json:"capture" river:"unique"`
+}
+
+// Kind implements river.JobArgs.
+func (ProposeExcessRefund) Kind() string { return "propose_excess_refund" }

@@ -1,0 +1,183 @@
+package payments
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/doisoat/doisoat/dossiers"
+	"github.com/doisoat/doisoat/internal/audit"
+	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/internal/postgres"
+)
+
+// This file is what refunds and reconcile need of payments, inside their transactions.
+
+// Portion is a part of a capture that is to be given back: money of a charge,
+// or of the excess when Charge is zero.
+type Portion struct {
+	Charge dossiers.ChargeID
+	Amount int64
+}
+
+// FindCapture returns a capture without a lock, or ErrCaptureNotFound.
+func FindCapture(ctx context.Context, tx pgx.Tx, id CaptureID) (Capture, error) {
+	list, err := selectCaptures(ctx, tx, ` where c.id = $1`, id)
+	if err != nil {
+		return Capture{}, err
+	}
+	if len(list) != 1 {
+		return Capture{}, ErrCaptureNotFound
+	}
+	return list[0], nil
+}
+
+// CapturesOf returns every capture of a dossier, oldest first.
+func CapturesOf(ctx context.Context, tx pgx.Tx, dossier dossiers.ID) ([]Capture, error) {
+	return selectCaptures(ctx, tx, ` where c.dossier_id = $1 order by c.recorded_at, c.id`, dossier)
+}
+
+// FindInTx returns a payment without a lock.
+func FindInTx(ctx context.Context, tx pgx.Tx, id ID) (Payment, error) {
+	return selectOne(ctx, tx, ` where id = $1`, id)
+}
+
+// ReserveRefund promises portions of a capture to a refund. It locks the
+// payment and the capture (the dossier must be locked before) and fails with
+// ErrRefundCap when a portion, the capture or the payment would be promised
+// twice; the tables' checks make anything else impossible.
+func ReserveRefund(ctx context.Context, tx pgx.Tx, id CaptureID, portions []Portion) error {
+	return changeReserved(ctx, tx, id, portions, 1)
+}
+
+// ReleaseRefund takes a promise back, for a refund that was declined or cancelled.
+func ReleaseRefund(ctx context.Context, tx pgx.Tx, id CaptureID, portions []Portion) error {
+	return changeReserved(ctx, tx, id, portions, -1)
+}
+
+func changeReserved(ctx context.Context, tx pgx.Tx, id CaptureID, portions []Portion, sign int64) error {
+	var (
+		charges       []dossiers.ChargeID
+		amounts       []int64
+		total, excess int64
+	)
+	for _, p := range portions {
+		if p.Amount <= 0 {
+			return ErrRefundCap.With("a portion must be above zero")
+		}
+		total += sign * p.Amount
+		if p.Charge.IsZero() {
+			excess += sign * p.Amount
+			continue
+		}
+		charges, amounts = append(charges, p.Charge), append(amounts, sign*p.Amount)
+	}
+	c, err := FindCapture(ctx, tx, id)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `update payments.payment set refund_reserved = refund_reserved + $2 where id = $1`, c.PaymentID, total)
+	if err != nil {
+		return refundFault(err)
+	}
+	_, err = tx.Exec(ctx, `
+		update payments.capture set refund_reserved = refund_reserved + $2, excess_reserved = excess_reserved + $3
+		where id = $1`, id, total, excess)
+	if err != nil {
+		return refundFault(err)
+	}
+	if len(charges) == 0 {
+		return nil
+	}
+	tag, err := tx.Exec(ctx, `
+		update payments.allocation a set refund_reserved = a.refund_reserved + n.amount
+		from (select charge_id, sum(amount) as amount from unnest($2::uuid[], $3::bigint[]) as u (charge_id, amount) group by charge_id) n
+		where a.capture_id = $1 and a.charge_id = n.charge_id`, id, charges, amounts)
+	if err != nil {
+		return refundFault(err)
+	}
+	if tag.RowsAffected() == 0 {
+		return ErrRefundCap.With("the capture did not pay this charge")
+	}
+	return nil
+}
+
+func refundFault(err error) error {
+	switch postgres.Constraint(err) {
+	case "payment_refund_cap", "capture_refund_cap", "capture_excess_cap", "allocation_refund_cap":
+		return ErrRefundCap.Because(err)
+	}
+	return err
+}
+
+// Unsettled returns captures of a provider that no statement has settled yet,
+// with a business date up to and including the given one, oldest first.
+func Unsettled(ctx context.Context, tx pgx.Tx, authority, provider string, upTo any, most int) ([]Capture, error) {
+	return selectCaptures(ctx, tx, `
+		where c.authority = $1 and c.provider = $2 and c.settled_at is null and c.business_date <= $3
+		order by c.business_date, c.id limit $4`, authority, provider, upTo, most)
+}
+
+// Settle marks captures as matched with what was settled, moves payments whose
+// captures are all settled, and audits each. Captures settled before are left alone.
+func (s *Service) Settle(ctx context.Context, tx pgx.Tx, actor auth.Actor, ids []CaptureID, at time.Time) error {
+	rows, err := tx.Query(ctx, `
+		with done as (
+			update payments.capture set settled_at = $2 where id = any($1::uuid[]) and settled_at is null
+			returning payment_id)
+		select distinct payment_id from done`, ids, at)
+	if err != nil {
+		return err
+	}
+	touched, err := pgx.CollectRows(rows, pgx.RowTo[ID])
+	if err != nil || len(touched) == 0 {
+		return err
+	}
+	return s.changeSettled(ctx, tx, actor, touched, Captured, Settled, at, `
+		and not exists (select from payments.capture c where c.payment_id = p.id and c.settled_at is null)`)
+}
+
+// Unsettle undoes Settle for a match that was revoked.
+func (s *Service) Unsettle(ctx context.Context, tx pgx.Tx, actor auth.Actor, ids []CaptureID, at time.Time) error {
+	rows, err := tx.Query(ctx, `
+		with undone as (
+			update payments.capture set settled_at = null where id = any($1::uuid[]) and settled_at is not null
+			returning payment_id)
+		select distinct payment_id from undone`, ids)
+	if err != nil {
+		return err
+	}
+	touched, err := pgx.CollectRows(rows, pgx.RowTo[ID])
+	if err != nil || len(touched) == 0 {
+		return err
+	}
+	return s.changeSettled(ctx, tx, actor, touched, Settled, Captured, at, ``)
+}
+
+// changeSettled moves many payments along one edge at once.
+func (s *Service) changeSettled(ctx context.Context, tx pgx.Tx, actor auth.Actor, ids []ID, from, to Status, at time.Time, condition string) error {
+	name, err := edgeName(from, to)
+	if err != nil {
+		return err
+	}
+	rows, err := tx.Query(ctx, `
+		update payments.payment p set status = $3, status_at = $4
+		where p.id = any($1::uuid[]) and p.status = $2`+condition+`
+		returning p.id`, ids, from, to, at)
+	if err != nil {
+		return err
+	}
+	moved, err := pgx.CollectRows(rows, pgx.RowTo[ID])
+	if err != nil {
+		return err
+	}
+	events := make([]audit.Event, len(moved))
+	for i, id := range moved {
+		events[i] = audit.Event{
+			Actor: actor, At: at, Act: "payment." + name, ObjectKind: "payment", ObjectID: id.String(),
+			Before: map[string]any{"status": from}, After: map[string]any{"status": to},
+		}
+	}
+	return audit.RecordAll(ctx, tx, events)
+}

@@ -1,0 +1,365 @@
+package payments
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river"
+
+	"github.com/doisoat/doisoat/dossiers"
+	"github.com/doisoat/doisoat/internal/audit"
+	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/internal/fault"
+	"github.com/doisoat/doisoat/internal/ident"
+	"github.com/doisoat/doisoat/internal/money"
+	"github.com/doisoat/doisoat/internal/postgres"
+	"github.com/doisoat/doisoat/internal/secret"
+	"github.com/doisoat/doisoat/providers"
+)
+
+// uuidText reads a bare uuid out of JSON that PostgreSQL made.
+type uuidText = uuid.UUID
+
+// defaultLifetime is how long a payer has, unless the merchant account's setting expires_minutes says otherwise.
+const defaultLifetime = 15 * time.Minute
+
+// MaxPage is the largest page of a list.
+const MaxPage = 200
+
+// Service holds the use cases of payments. Jobs only inserts.
+type Service struct {
+	DB        *pgxpool.Pool
+	Providers providers.Registry
+	Secret    *secret.Keyring
+	Jobs      *river.Client[pgx.Tx]
+	Now       func() time.Time
+	Random    io.Reader
+	PublicURL string // where providers and browsers reach us, without a slash at the end
+}
+
+// Create asks for a payment of everything outstanding of a dossier. The
+// dossier's live payment with the same provider, or the payment made before
+// with the same idempotency key, is returned instead of a second one and
+// created is false. Our reference and the attempt are committed before the
+// provider is asked for a checkout; when that gets no clear answer the payment
+// is unknown and the error OutcomeUnknown.
+func (s *Service) Create(ctx context.Context, actor auth.Actor, dossierCode string, r Request) (p Payment, created bool, err error) {
+	if err := auth.Require(actor, auth.PermPaymentCreate); err != nil {
+		return Payment{}, false, err
+	}
+	if err := r.validate(); err != nil {
+		return Payment{}, false, err
+	}
+	checkouter, err := providers.Find[providers.Checkouter](s.Providers, r.Provider)
+	if err != nil {
+		return Payment{}, false, fault.New(fault.Invalid, "payments.provider", "no such provider").At("/provider", "is not a payment provider")
+	}
+	var (
+		d dossiers.Dossier
+		m providers.Merchant
+	)
+	err = postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+		if d, err = dossiers.Lock(ctx, tx, dossierCode); err != nil {
+			return err
+		}
+		if p, created, err = s.findOrCreate(ctx, tx, actor, d, r); err != nil {
+			return err
+		}
+		m, err = s.Merchant(ctx, tx, p.MerchantID)
+		return err
+	})
+	if postgres.Constraint(err) == "payment_idempotency_key" {
+		return Payment{}, false, ErrKeyReused
+	}
+	if err != nil || p.Checkout != nil || !p.Status.live() {
+		return p, created, err
+	}
+	p, err = s.checkout(ctx, checkouter, m, d, p, r.PayerIP)
+	return p, created, err
+}
+
+func (s *Service) findOrCreate(ctx context.Context, tx pgx.Tx, actor auth.Actor, d dossiers.Dossier, r Request) (Payment, bool, error) {
+	hash := r.hash(d.Code)
+	if r.IdempotencyKey != "" {
+		p, err := selectOne(ctx, tx, ` where authority = $1 and idempotency_key = $2`, actor.Authority, r.IdempotencyKey)
+		if err == nil && !bytes.Equal(p.requestHash, hash) {
+			return Payment{}, false, ErrKeyReused
+		}
+		if !ErrNotFound.Is(err) {
+			return p, false, err
+		}
+	}
+	if d.Undeliverable != "" {
+		return Payment{}, false, dossiers.ErrUndeliverable
+	}
+	p, err := findLive(ctx, tx, d.ID)
+	if err == nil && p.Provider != r.Provider {
+		return Payment{}, false, ErrOtherLive.With("payment %s with %s is live: cancel it first", p.ID, p.Provider)
+	}
+	if !ErrNotFound.Is(err) {
+		return p, false, err
+	}
+	var (
+		open  []dossiers.Paid
+		total int64
+	)
+	for _, c := range d.Charges {
+		if left := c.Outstanding(); left > 0 {
+			open = append(open, dossiers.Paid{Charge: c, Amount: left})
+			total += left
+		}
+	}
+	if total == 0 {
+		return Payment{}, false, ErrNothingDue
+	}
+	p, err = s.create(ctx, tx, actor, d, r, open, total, hash)
+	return p, true, err
+}
+
+func (s *Service) create(ctx context.Context, tx pgx.Tx, actor auth.Actor, d dossiers.Dossier, r Request, open []dossiers.Paid, total int64, hash []byte) (Payment, error) {
+	merchantID, err := merchantFor(ctx, tx, r.Provider)
+	if err != nil {
+		return Payment{}, err
+	}
+	m, err := s.Merchant(ctx, tx, merchantID)
+	if err != nil {
+		return Payment{}, err
+	}
+	reference, err := ident.NewReference(s.Random)
+	if err != nil {
+		return Payment{}, err
+	}
+	// Providers know seconds: what is sent must be what is stored.
+	now := s.Now().Truncate(time.Second)
+	p := Payment{
+		ID: ident.New[paymentKind](), Authority: d.Authority, DossierID: d.ID, MerchantID: merchantID, Provider: r.Provider,
+		Reference: reference, Amount: money.Amount{Currency: d.Currency, Minor: total}, Status: Pending,
+		ReturnURL: r.ReturnURL, Locale: r.locale(), CreatedAt: now, ExpiresAt: now.Add(lifetime(m)), StatusAt: now, requestHash: hash,
+	}
+	p.NextInquiry = nextInquiry(p, now)
+	if err := insertPayment(ctx, tx, p, open, r.IdempotencyKey, actor.ID); err != nil {
+		return Payment{}, err
+	}
+	return p, audit.Record(ctx, tx, audit.Event{
+		Actor: actor, At: now, Act: "payment.create", ObjectKind: "payment", ObjectID: p.ID.String(),
+		After: map[string]any{"provider": p.Provider, "amount": p.Amount.Minor, "reference": p.Reference},
+	})
+}
+
+// checkout asks the provider with no transaction open and keeps the answer.
+func (s *Service) checkout(ctx context.Context, provider providers.Checkouter, m providers.Merchant, d dossiers.Dossier, p Payment, payerIP string) (Payment, error) {
+	answer, askErr := provider.Checkout(ctx, m, providers.CheckoutRequest{
+		Reference: p.Reference, Amount: p.Amount, Description: "Nop phi ho so " + d.Code,
+		ReturnURL: fmt.Sprintf("%s/callbacks/%s/%s/return", s.PublicURL, p.Provider, p.MerchantID),
+		Locale:    p.Locale, PayerIP: payerIP, CreatedAt: p.CreatedAt, ExpiresAt: p.ExpiresAt,
+	})
+	err := postgres.InTx(ctx, s.DB, p.Authority, func(tx pgx.Tx) error {
+		locked, err := lock(ctx, tx, p.ID)
+		if err != nil {
+			return err
+		}
+		p = locked
+		switch {
+		case askErr == nil:
+			p.Checkout = &answer
+			if _, err := tx.Exec(ctx, `
+				with a as (update payments.attempt set status = 'sent', status_at = $3 where payment_id = $1 and status = 'created')
+				update payments.payment set checkout = $2 where id = $1`, p.ID, answer, s.Now()); err != nil {
+				return err
+			}
+			return nil
+		case !p.Status.live():
+			return nil
+		case fault.KindOf(askErr) == fault.OutcomeUnknown:
+			return s.move(ctx, tx, auth.System(p.Authority), &p, Unknown, "checkout_unknown")
+		default:
+			return s.move(ctx, tx, auth.System(p.Authority), &p, Failed, "checkout_not_sent")
+		}
+	})
+	if err != nil {
+		return p, err
+	}
+	return p, askErr
+}
+
+// Find returns a payment of the actor's authority with attempts, captures and timeline, or ErrNotFound.
+func (s *Service) Find(ctx context.Context, actor auth.Actor, id ID) (d Details, err error) {
+	if err := auth.Require(actor, auth.PermPaymentRead); err != nil {
+		return Details{}, err
+	}
+	err = postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+		if d.Payment, err = selectOne(ctx, tx, ` where id = $1`, id); err != nil {
+			return err
+		}
+		if d.Captures, err = selectCaptures(ctx, tx, ` where c.payment_id = $1 order by c.recorded_at, c.id`, id); err != nil {
+			return err
+		}
+		codes, err := dossiers.Codes(ctx, tx, []dossiers.ID{d.DossierID})
+		if err != nil {
+			return err
+		}
+		d.DossierCode = codes[d.DossierID]
+		d.Attempts, d.Callbacks, err = selectTimeline(ctx, tx, id)
+		return err
+	})
+	return d, err
+}
+
+// FindByReference returns the payment with our reference at one merchant
+// account, for the page a payer's browser returns to. It shows state and
+// nothing personal.
+func (s *Service) FindByReference(ctx context.Context, merchant MerchantID, reference string) (p Payment, err error) {
+	authority, err := s.authorityOf(ctx, merchant)
+	if err != nil {
+		return Payment{}, err
+	}
+	err = postgres.ReadTx(ctx, s.DB, authority, func(tx pgx.Tx) error {
+		p, err = selectOne(ctx, tx, ` where reference = $1 and merchant_account_id = $2`, reference, merchant)
+		return err
+	})
+	return p, err
+}
+
+// Filter narrows a list of payments; zero members do not filter.
+type Filter struct {
+	DossierCode string
+	Status      Status
+	Provider    string
+	Reference   string
+	After       ID // last id of the page before
+	Limit       int
+}
+
+// Listed is a payment with the code of its dossier.
+type Listed struct {
+	Payment
+	DossierCode string
+}
+
+// List returns payments of the actor's authority, newest first. next is zero at the end.
+func (s *Service) List(ctx context.Context, actor auth.Actor, f Filter) (list []Listed, next ID, err error) {
+	if err := auth.Require(actor, auth.PermPaymentRead); err != nil {
+		return nil, ID{}, err
+	}
+	if f.Limit < 1 || f.Limit > MaxPage {
+		f.Limit = MaxPage
+	}
+	err = postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+		found, err := selectPayments(ctx, tx, `
+			where authority = (select app.authority())
+				and (@code = '' or dossier_id = (select d.id from dossiers.dossier d where d.authority = (select app.authority()) and d.code = @code))
+				and (@status = '' or status = @status) and (@provider = '' or provider = @provider)
+				and (@reference = '' or reference = @reference)
+				and (@after::uuid is null or id < @after)
+			order by id desc limit @limit`, pgx.StrictNamedArgs{
+			"code": f.DossierCode, "status": string(f.Status), "provider": f.Provider, "reference": f.Reference,
+			"after": f.After, "limit": f.Limit + 1,
+		})
+		if err != nil {
+			return err
+		}
+		if len(found) > f.Limit {
+			found = found[:f.Limit]
+			next = found[f.Limit-1].ID
+		}
+		list, err = withCodes(ctx, tx, found)
+		return err
+	})
+	return list, next, err
+}
+
+func withCodes(ctx context.Context, tx pgx.Tx, found []Payment) ([]Listed, error) {
+	ids := make([]dossiers.ID, len(found))
+	for i, p := range found {
+		ids[i] = p.DossierID
+	}
+	codes, err := dossiers.Codes(ctx, tx, ids)
+	list := make([]Listed, len(found))
+	for i, p := range found {
+		list[i] = Listed{p, codes[p.DossierID]}
+	}
+	return list, err
+}
+
+// Cancel ends a pending payment at our side; ErrState for any other. A payer
+// who pays all the same is recorded as a late capture and gets the money back.
+func (s *Service) Cancel(ctx context.Context, actor auth.Actor, id ID) (p Payment, err error) {
+	if err := auth.Require(actor, auth.PermPaymentCreate); err != nil {
+		return Payment{}, err
+	}
+	err = postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+		if p, err = lock(ctx, tx, id); err != nil {
+			return err
+		}
+		if p.Status == Cancelled {
+			return nil
+		}
+		return s.move(ctx, tx, actor, &p, Cancelled, "")
+	})
+	return p, err
+}
+
+// move takes one edge of a locked payment, writes it and audits it by the edge's name.
+func (s *Service) move(ctx context.Context, tx pgx.Tx, actor auth.Actor, p *Payment, to Status, reason string) error {
+	name, err := edgeName(p.Status, to)
+	if err != nil {
+		return err
+	}
+	before := p.Status
+	now := s.Now()
+	p.Status, p.StatusAt, p.Reason = to, now, reason
+	p.NextInquiry = nextInquiry(*p, now)
+	if err := updatePayment(ctx, tx, *p); err != nil {
+		return err
+	}
+	return audit.Record(ctx, tx, audit.Event{
+		Actor: actor, At: now, Act: "payment." + name, ObjectKind: "payment", ObjectID: p.ID.String(), Reason: reason,
+		Before: map[string]any{"status": before}, After: map[string]any{"status": to, "captured": p.Captured},
+	})
+}
+
+func (r Request) validate() error {
+	e := ErrInvalid
+	if r.Locale != "" && r.Locale != "vi" && r.Locale != "en" {
+		e = e.At("/locale", "must be vi or en")
+	}
+	if r.ReturnURL != "" {
+		if u, err := url.Parse(r.ReturnURL); err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || len(r.ReturnURL) > 255 {
+			e = e.At("/return_url", "must be an http address of at most 255 characters")
+		}
+	}
+	if len(e.Fields) > 0 {
+		return e
+	}
+	return nil
+}
+
+func (r Request) locale() string {
+	if r.Locale == "" {
+		return "vi"
+	}
+	return r.Locale
+}
+
+func (r Request) hash(dossierCode string) []byte {
+	text, _ := json.Marshal([]string{dossierCode, r.Provider, r.ReturnURL, r.locale()}) // strings always marshal
+	sum := sha256.Sum256(text)
+	return sum[:]
+}
+
+func lifetime(m providers.Merchant) time.Duration {
+	if minutes, err := strconv.Atoi(m.Settings["expires_minutes"]); err == nil && minutes > 0 && minutes <= 7*24*60 {
+		return time.Duration(minutes) * time.Minute
+	}
+	return defaultLifetime
+}

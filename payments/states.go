@@ -1,0 +1,90 @@
+package payments
+
+import "github.com/doisoat/doisoat/internal/fault"
+
+// Status of a payment.
+type Status string
+
+// The statuses. Pending and Unknown are live: a dossier has at most one live payment.
+const (
+	Pending   Status = "pending"
+	Unknown   Status = "unknown" // a provider was asked and nobody knows
+	Captured  Status = "captured"
+	Settled   Status = "settled" // every capture is matched with what the bank or the provider settled
+	Failed    Status = "failed"
+	Expired   Status = "expired"
+	Cancelled Status = "cancelled"
+)
+
+// AttemptStatus is how far one try at a provider came.
+type AttemptStatus string
+
+// The statuses of an attempt.
+const (
+	AttemptCreated  AttemptStatus = "created"
+	AttemptSent     AttemptStatus = "sent"
+	AttemptCaptured AttemptStatus = "captured"
+	AttemptDeclined AttemptStatus = "declined"
+	AttemptExpired  AttemptStatus = "expired"
+	AttemptUnknown  AttemptStatus = "unknown"
+)
+
+// edge is one allowed move of a payment, with the name the audit trail gives it.
+type edge struct {
+	from, to Status
+	name     string
+}
+
+// edges is the whole state machine. Late truth is a named correction: money
+// that arrived after we gave up is still money.
+var edges = []edge{
+	{Pending, Captured, "capture"},
+	{Pending, Failed, "decline"},
+	{Pending, Expired, "expire"},
+	{Pending, Cancelled, "cancel"},
+	{Pending, Unknown, "lose_sight"},
+	{Unknown, Pending, "found_pending"},
+	{Unknown, Captured, "capture"},
+	{Unknown, Failed, "decline"},
+	{Unknown, Expired, "expire"},
+	{Captured, Settled, "settle"},
+	{Settled, Captured, "unsettle"}, // a further capture arrived, or a match was revoked
+	{Failed, Captured, "capture_late"},
+	{Expired, Captured, "capture_late"},
+	{Cancelled, Captured, "capture_late"},
+}
+
+// ErrState: the payment's state does not allow this.
+var ErrState = fault.New(fault.Precondition, "payments.state", "the state of the payment does not allow this")
+
+// edgeName returns the name of an edge; a move that is not in the table is ErrState.
+func edgeName(from, to Status) (string, error) {
+	for _, e := range edges {
+		if e.from == from && e.to == to {
+			return e.name, nil
+		}
+	}
+	return "", ErrState.With("a %s payment cannot become %s", from, to)
+}
+
+// live reports whether the payer may still be on the way to paying.
+func (s Status) live() bool { return s == Pending || s == Unknown }
+
+// taken reports whether money was captured.
+func (s Status) taken() bool { return s == Captured || s == Settled }
+
+// attemptAfter is the attempt's status that goes with a payment's.
+func attemptAfter(s Status) AttemptStatus {
+	switch s {
+	case Captured, Settled:
+		return AttemptCaptured
+	case Failed:
+		return AttemptDeclined
+	case Expired, Cancelled:
+		return AttemptExpired
+	case Unknown:
+		return AttemptUnknown
+	default:
+		return AttemptSent
+	}
+}

@@ -1,0 +1,320 @@
+package payments
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/doisoat/doisoat/dossiers"
+	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/internal/ident"
+	"github.com/doisoat/doisoat/internal/money"
+	"github.com/doisoat/doisoat/providers"
+)
+
+type paymentRow struct {
+	ID                ID             `db:"id"`
+	Authority         string         `db:"authority"`
+	DossierID         dossiers.ID    `db:"dossier_id"`
+	MerchantAccountID MerchantID     `db:"merchant_account_id"`
+	Provider          string         `db:"provider"`
+	Reference         string         `db:"reference"`
+	Amount            int64          `db:"amount"`
+	Currency          money.Currency `db:"currency"`
+	Status            Status         `db:"status"`
+	Captured          int64          `db:"captured"`
+	RefundReserved    int64          `db:"refund_reserved"`
+	Checkout          []byte         `db:"checkout"`
+	ReturnURL         string         `db:"return_url"`
+	Locale            string         `db:"locale"`
+	CreatedAt         time.Time      `db:"created_at"`
+	ExpiresAt         time.Time      `db:"expires_at"`
+	StatusAt          time.Time      `db:"status_at"`
+	Reason            string         `db:"reason"`
+	NextInquiryAt     *time.Time     `db:"next_inquiry_at"`
+	Inquiries         int            `db:"inquiries"`
+	RequestHash       []byte         `db:"request_hash"`
+}
+
+const selectPayment = `
+	select id, authority, dossier_id, merchant_account_id, provider, reference, amount, currency, status, captured,
+		refund_reserved, checkout, return_url, locale, created_at, expires_at, status_at, reason, next_inquiry_at, inquiries, request_hash
+	from payments.payment`
+
+func (r paymentRow) payment() (Payment, error) {
+	p := Payment{
+		ID: r.ID, Authority: r.Authority, DossierID: r.DossierID, MerchantID: r.MerchantAccountID, Provider: r.Provider,
+		Reference: r.Reference, Amount: money.Amount{Currency: r.Currency, Minor: r.Amount}, Status: r.Status,
+		Captured: r.Captured, Reserved: r.RefundReserved, ReturnURL: r.ReturnURL, Locale: r.Locale, CreatedAt: r.CreatedAt,
+		ExpiresAt: r.ExpiresAt, StatusAt: r.StatusAt, Reason: r.Reason, NextInquiry: r.NextInquiryAt, Inquiries: r.Inquiries,
+		requestHash: r.RequestHash,
+	}
+	if len(r.Checkout) > 0 {
+		p.Checkout = &providers.Checkout{}
+		if err := json.Unmarshal(r.Checkout, p.Checkout); err != nil {
+			return Payment{}, err
+		}
+	}
+	return p, nil
+}
+
+// selectPayments returns every payment that the condition finds.
+func selectPayments(ctx context.Context, tx pgx.Tx, where string, args ...any) ([]Payment, error) {
+	rows, err := tx.Query(ctx, selectPayment+where, args...)
+	if err != nil {
+		return nil, err
+	}
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByName[paymentRow])
+	if err != nil {
+		return nil, err
+	}
+	found := make([]Payment, len(list))
+	for i, r := range list {
+		if found[i], err = r.payment(); err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+func selectOne(ctx context.Context, tx pgx.Tx, where string, args ...any) (Payment, error) {
+	list, err := selectPayments(ctx, tx, where, args...)
+	if err != nil {
+		return Payment{}, err
+	}
+	if len(list) != 1 {
+		return Payment{}, ErrNotFound
+	}
+	return list[0], nil
+}
+
+// findLive returns the dossier's live payment, or ErrNotFound.
+func findLive(ctx context.Context, tx pgx.Tx, dossier dossiers.ID) (Payment, error) {
+	return selectOne(ctx, tx, ` where dossier_id = $1 and status in ('pending', 'unknown')`, dossier)
+}
+
+// lock holds a payment's row until tx ends; its dossier must be locked before.
+func lock(ctx context.Context, tx pgx.Tx, id ID) (Payment, error) {
+	return selectOne(ctx, tx, ` where id = $1 for no key update`, id)
+}
+
+func insertPayment(ctx context.Context, tx pgx.Tx, p Payment, charges []dossiers.Paid, key, by string) error {
+	_, err := tx.Exec(ctx, `
+		insert into payments.payment (id, authority, dossier_id, merchant_account_id, provider, reference, amount, currency, status,
+			return_url, locale, created_at, created_by, expires_at, status_at, next_inquiry_at, idempotency_key, request_hash)
+		values (@id, @authority, @dossier, @merchant, @provider, @reference, @amount, @currency, @status,
+			@return_url, @locale, @created_at, @created_by, @expires_at, @created_at, @next_inquiry_at, nullif(@key, ''), @hash)`,
+		pgx.StrictNamedArgs{
+			"id": p.ID, "authority": p.Authority, "dossier": p.DossierID, "merchant": p.MerchantID, "provider": p.Provider,
+			"reference": p.Reference, "amount": p.Amount.Minor, "currency": p.Amount.Currency, "status": p.Status,
+			"return_url": p.ReturnURL, "locale": p.Locale, "created_at": p.CreatedAt, "created_by": by, "expires_at": p.ExpiresAt,
+			"next_inquiry_at": p.NextInquiry, "key": key, "hash": p.requestHash,
+		})
+	if err != nil {
+		return err
+	}
+	var (
+		ids     []dossiers.ChargeID
+		amounts []int64
+	)
+	for _, c := range charges {
+		ids, amounts = append(ids, c.Charge.ID), append(amounts, c.Amount)
+	}
+	if _, err = tx.Exec(ctx, `
+		insert into payments.payment_charge (payment_id, charge_id, authority, amount)
+		select $1, n.id, $2, n.amount from unnest($3::uuid[], $4::bigint[]) as n (id, amount)`,
+		p.ID, p.Authority, ids, amounts); err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `
+		insert into payments.attempt (id, authority, payment_id, number, status, created_at, status_at)
+		values ($1, $2, $3, 1, 'created', $4, $4)`, ident.New[attemptKind](), p.Authority, p.ID, p.CreatedAt)
+	return err
+}
+
+// updatePayment writes what may change of a locked payment, and its attempt's status.
+func updatePayment(ctx context.Context, tx pgx.Tx, p Payment) error {
+	_, err := tx.Exec(ctx, `
+		with a as (
+			update payments.attempt set status = @attempt, status_at = @status_at
+			where payment_id = @id and status <> @attempt)
+		update payments.payment
+		set status = @status, status_at = @status_at, captured = @captured, reason = @reason,
+			next_inquiry_at = @next_inquiry_at, inquiries = @inquiries
+		where id = @id`,
+		pgx.StrictNamedArgs{
+			"id": p.ID, "status": p.Status, "status_at": p.StatusAt, "captured": p.Captured, "reason": p.Reason,
+			"next_inquiry_at": p.NextInquiry, "inquiries": p.Inquiries, "attempt": attemptAfter(p.Status),
+		})
+	return err
+}
+
+type captureRow struct {
+	ID                CaptureID      `db:"id"`
+	PaymentID         ID             `db:"payment_id"`
+	DossierID         dossiers.ID    `db:"dossier_id"`
+	MerchantAccountID MerchantID     `db:"merchant_account_id"`
+	Provider          string         `db:"provider"`
+	TransactionID     string         `db:"transaction_id"`
+	BankReference     string         `db:"bank_reference"`
+	Amount            int64          `db:"amount"`
+	Currency          money.Currency `db:"currency"`
+	Excess            int64          `db:"excess"`
+	RefundReserved    int64          `db:"refund_reserved"`
+	ExcessReserved    int64          `db:"excess_reserved"`
+	OccurredAt        time.Time      `db:"occurred_at"`
+	BusinessDate      calendar.Date  `db:"business_date"`
+	Evidence          Evidence       `db:"evidence"`
+	RecordedAt        time.Time      `db:"recorded_at"`
+	SettledAt         *time.Time     `db:"settled_at"`
+	Allocations       []byte         `db:"allocations"`
+}
+
+const selectCapture = `
+	select c.id, c.payment_id, c.dossier_id, c.merchant_account_id, c.provider, c.transaction_id, c.bank_reference, c.amount,
+		c.currency, c.excess, c.refund_reserved, c.excess_reserved, c.occurred_at, c.business_date, c.evidence, c.recorded_at,
+		c.settled_at, (
+			select coalesce(jsonb_agg(jsonb_build_object('id', a.charge_id, 'amount', a.amount, 'reserved', a.refund_reserved)
+				order by ch.line), '[]')
+			from payments.allocation a join dossiers.charge ch on ch.id = a.charge_id
+			where a.capture_id = c.id) as allocations
+	from payments.capture c`
+
+func (r captureRow) capture() (Capture, error) {
+	c := Capture{
+		ID: r.ID, PaymentID: r.PaymentID, DossierID: r.DossierID, MerchantID: r.MerchantAccountID, Provider: r.Provider,
+		TransactionID: r.TransactionID, BankReference: r.BankReference, Amount: money.Amount{Currency: r.Currency, Minor: r.Amount},
+		Excess: r.Excess, Reserved: r.RefundReserved, ExcessReserved: r.ExcessReserved, OccurredAt: r.OccurredAt,
+		BusinessDate: r.BusinessDate, Evidence: r.Evidence, RecordedAt: r.RecordedAt, SettledAt: r.SettledAt,
+	}
+	var list []struct {
+		ID       uuidText `json:"id"`
+		Amount   int64    `json:"amount"`
+		Reserved int64    `json:"reserved"`
+	}
+	if err := json.Unmarshal(r.Allocations, &list); err != nil {
+		return Capture{}, err
+	}
+	for _, a := range list {
+		c.Allocations = append(c.Allocations, Allocation{dossiers.ChargeID(a.ID), a.Amount, a.Reserved})
+	}
+	return c, nil
+}
+
+func selectCaptures(ctx context.Context, tx pgx.Tx, where string, args ...any) ([]Capture, error) {
+	rows, err := tx.Query(ctx, selectCapture+where, args...)
+	if err != nil {
+		return nil, err
+	}
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByName[captureRow])
+	if err != nil {
+		return nil, err
+	}
+	found := make([]Capture, len(list))
+	for i, r := range list {
+		if found[i], err = r.capture(); err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+func insertCapture(ctx context.Context, tx pgx.Tx, authority string, c Capture) error {
+	_, err := tx.Exec(ctx, `
+		insert into payments.capture (id, authority, payment_id, dossier_id, merchant_account_id, provider, transaction_id,
+			bank_reference, amount, currency, excess, occurred_at, business_date, evidence, recorded_at)
+		values (@id, @authority, @payment, @dossier, @merchant, @provider, @transaction,
+			@bank_reference, @amount, @currency, @excess, @occurred_at, @business_date, @evidence, @recorded_at)`,
+		pgx.StrictNamedArgs{
+			"id": c.ID, "authority": authority, "payment": c.PaymentID, "dossier": c.DossierID, "merchant": c.MerchantID,
+			"provider": c.Provider, "transaction": c.TransactionID, "bank_reference": c.BankReference, "amount": c.Amount.Minor,
+			"currency": c.Amount.Currency, "excess": c.Excess, "occurred_at": c.OccurredAt, "business_date": c.BusinessDate,
+			"evidence": c.Evidence, "recorded_at": c.RecordedAt,
+		})
+	if err != nil || len(c.Allocations) == 0 {
+		return err
+	}
+	var (
+		charges []dossiers.ChargeID
+		amounts []int64
+	)
+	for _, a := range c.Allocations {
+		charges, amounts = append(charges, a.Charge), append(amounts, a.Amount)
+	}
+	_, err = tx.Exec(ctx, `
+		insert into payments.allocation (capture_id, charge_id, authority, amount)
+		select $1, n.id, $2, n.amount from unnest($3::uuid[], $4::bigint[]) as n (id, amount)`,
+		c.ID, authority, charges, amounts)
+	return err
+}
+
+func captureExists(ctx context.Context, tx pgx.Tx, merchant MerchantID, transaction string) (bool, error) {
+	var found bool
+	err := tx.QueryRow(ctx, `
+		select exists (select from payments.capture where merchant_account_id = $1 and transaction_id = $2)`,
+		merchant, transaction).Scan(&found)
+	return found, err
+}
+
+type callbackRow struct {
+	id       CallbackID
+	merchant MerchantID
+	provider string
+	received time.Time
+	sealed   []byte
+	verified bool
+	event    string
+	payment  ID
+	reply    providers.ReplyKind
+}
+
+// insertCallback keeps a message with our answer. isNew is false when the same
+// event was stored before by another delivery.
+func insertCallback(ctx context.Context, tx pgx.Tx, authority string, c callbackRow) (isNew bool, err error) {
+	tag, err := tx.Exec(ctx, `
+		insert into payments.callback (id, authority, merchant_account_id, provider, received_at, message, verified, event_id, payment_id, reply)
+		values ($1, $2, $3, $4, $5, $6, $7, nullif($8, ''), $9, $10)
+		on conflict (merchant_account_id, event_id) where reply = 'stored' do nothing`,
+		c.id, authority, c.merchant, c.provider, c.received, c.sealed, c.verified, c.event, c.payment, c.reply)
+	return tag.RowsAffected() == 1, err
+}
+
+func eventStored(ctx context.Context, tx pgx.Tx, merchant MerchantID, event string) (bool, error) {
+	var found bool
+	err := tx.QueryRow(ctx, `
+		select exists (select from payments.callback where merchant_account_id = $1 and event_id = $2 and reply = 'stored')`,
+		merchant, event).Scan(&found)
+	return found, err
+}
+
+func selectCallback(ctx context.Context, tx pgx.Tx, id CallbackID) (callbackRow, error) {
+	c := callbackRow{id: id}
+	err := tx.QueryRow(ctx, `
+		select merchant_account_id, provider, received_at, message from payments.callback where id = $1`, id).
+		Scan(&c.merchant, &c.provider, &c.received, &c.sealed)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return c, ErrNotFound
+	}
+	return c, err
+}
+
+func selectTimeline(ctx context.Context, tx pgx.Tx, id ID) (attempts []Attempt, callbacks []CallbackSeen, err error) {
+	rows, err := tx.Query(ctx, `
+		select id, number, status, created_at, status_at from payments.attempt where payment_id = $1 order by number`, id)
+	if err != nil {
+		return nil, nil, err
+	}
+	if attempts, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Attempt]); err != nil {
+		return nil, nil, err
+	}
+	rows, err = tx.Query(ctx, `
+		select id, provider, received_at, reply from payments.callback where payment_id = $1 order by received_at, id`, id)
+	if err != nil {
+		return nil, nil, err
+	}
+	callbacks, err = pgx.CollectRows(rows, pgx.RowToStructByPos[CallbackSeen])
+	return attempts, callbacks, err
+}
