@@ -24,8 +24,6 @@ var (
 	ErrNotFound = fault.New(fault.NotFound, "fees.not_found", "no such policy or fee type")
 	// ErrOwner: documents are recorded by the authority that adopted them.
 	ErrOwner = fault.New(fault.Forbidden, "fees.owner", "only the authority that adopted it may record this")
-	// ErrRaced: somebody else recorded the next version at the same moment.
-	ErrRaced = fault.New(fault.Conflict, "fees.version_race", "another version was recorded at the same time, read it and try again")
 )
 
 // problems collects the faults of a document, each with its JSON pointer.

@@ -2,6 +2,7 @@ package fees
 
 import (
 	"encoding/json"
+	"fmt"
 
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/money"
@@ -216,6 +217,25 @@ func ParsePolicy(document []byte) (Policy, error) {
 	p.Version = 1
 	p.Document = append(json.RawMessage(nil), document...)
 	return p, nil
+}
+
+// decodeRecorded reads a document that was validated before it was recorded.
+func decodeRecorded(document []byte, version int) (Policy, error) {
+	p := Policy{}
+	if err := json.Unmarshal(document, &p); err != nil {
+		return Policy{}, fmt.Errorf("read recorded policy: %w", err)
+	}
+	p.fillDefaults()
+	p.Version, p.Document = version, document
+	return p, nil
+}
+
+// MarshalJSON gives back the document that the policy was read from.
+func (p Policy) MarshalJSON() ([]byte, error) {
+	if p.Document == nil {
+		return nil, fmt.Errorf("policy %s has no document", p.ID)
+	}
+	return p.Document, nil
 }
 
 // fillDefaults writes down what an absent member means.

@@ -69,6 +69,9 @@ func decodeStrict(text []byte, into any) (positions, error) {
 	if !utf8.Valid(text) {
 		return w.where, ErrDocument.With("document is not UTF-8 text")
 	}
+	if i := bytes.Index(text, []byte(`\u0000`)); i >= 0 {
+		return w.where, w.refuse("", int64(i), "the character \\u0000 cannot be stored")
+	}
 	if err := w.value(reflect.TypeOf(into).Elem(), "", 0); err != nil {
 		return w.where, err
 	}

@@ -1,0 +1,516 @@
+package fees_test
+
+import (
+	"encoding/json"
+	"errors"
+	"math"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/internal/fault"
+)
+
+func demoSchedule(t *testing.T) fees.Schedule {
+	t.Helper()
+	file := demoFile(t)
+	return fees.Schedule{FeeTypes: file.AllFeeTypes(), Policies: file.Policies}
+}
+
+// one asks for one item, submitted at noon.
+func one(authority, day string, channel fees.Channel, fee string, base int64, groups ...string) fees.Request {
+	return fees.Request{
+		Authority: authority, Channel: channel, Level: fees.ToanTrinh, Groups: groups,
+		SubmittedAt: calendar.MustParse(day).Start().Add(12 * time.Hour),
+		Items:       []fees.ItemRequest{{FeeType: fee, Base: &base}},
+	}
+}
+
+func priced(t *testing.T, r fees.Request, s fees.Schedule) fees.Quote {
+	t.Helper()
+	q, err := fees.Price(r, s)
+	if err != nil {
+		t.Fatalf("Price: %v", err)
+	}
+	return q
+}
+
+// parsed makes a policy of H41 for LP_DKKD from the members that matter.
+func parsed(t *testing.T, id, members string) fees.Policy {
+	t.Helper()
+	p, err := fees.ParsePolicy([]byte(`{"id":"` + id + `","status":"in_force","authority":{"code":"H41","level":"province"},"territory":["H41"],
+		"legal_basis":{"number":"1/NQ"},"valid_from":"2025-01-01",` + members + `}`))
+	if err != nil {
+		t.Fatalf("ParsePolicy: %v", err)
+	}
+	return p
+}
+
+const dkkd = `"scope":{"mode":"fee_type_list","fee_types":["LP_DKKD"]},`
+
+// The quote in the words of the API, whole.
+func TestQuoteJSON(t *testing.T) {
+	t.Parallel()
+	r := one("H41", "2025-07-21", fees.Online, "LP_DKKD", 100000)
+	got, err := json.MarshalIndent(priced(t, r, fees.Schedule{FeeTypes: fees.Catalogue().FeeTypes, Policies: demoFile(t).OwnedBy("H41")}), "", " ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{
+ "currency": "VND",
+ "pricing_date": "2025-07-21",
+ "gross": 100000,
+ "discount": 100000,
+ "subsidy": 0,
+ "due": 0,
+ "items": [
+  {
+   "fee_type": "LP_DKKD",
+   "kind": "le_phi",
+   "quantity": 1,
+   "base": 100000,
+   "discount": 100000,
+   "subsidy": 0,
+   "due": 0,
+   "reason": "discounted",
+   "applied": [
+    {
+     "policy": "NA-2025-00",
+     "version": 1,
+     "legal_basis": "09/2025/NQ-HĐND",
+     "effect": "share_of_base 0/100",
+     "rule": "rate",
+     "amount": 100000
+    }
+   ],
+   "not_applied": [
+    {
+     "policy": "NA-2023-60",
+     "version": 1,
+     "why": "expired",
+     "detail": "it ended on 2025-07-20, priced on 2025-07-21"
+    }
+   ]
+  }
+ ]
+}`
+	if diff := cmp.Diff(string(got), want); diff != "" {
+		t.Errorf("quote (-got +want):\n%s", diff)
+	}
+}
+
+// The pricing date is the day in Viet Nam, whatever zone the portal writes.
+func TestPricingDateAtMidnight(t *testing.T) {
+	t.Parallel()
+	s := demoSchedule(t)
+	for at, want := range map[string]int64{
+		"2025-07-20T23:59:59+07:00": 60000,
+		"2025-07-20T16:59:59Z":      60000,
+		"2025-07-20T17:00:00Z":      0,
+		"2025-07-21T00:00:00+07:00": 0,
+		"2025-07-20T12:00:00-05:00": 0,
+	} {
+		r := one("H41", "2025-01-01", fees.Online, "LP_DKKD", 100000)
+		r.SubmittedAt, _ = time.Parse(time.RFC3339, at)
+		if got := priced(t, r, s).Due.Minor; got != want {
+			t.Errorf("%s: due %d, want %d", at, got, want)
+		}
+	}
+}
+
+// outcome is what a table test compares.
+type outcome struct {
+	Due, Discount, Subsidy int64
+	Reason                 fees.Reason
+	Applied                []string
+	Why                    map[string]fees.Why
+}
+
+func outcomeOf(q fees.Quote, why ...string) outcome {
+	it := q.Items[0]
+	o := outcome{Due: it.Due.Minor, Discount: it.Discount.Minor, Subsidy: it.Subsidy.Minor, Reason: it.Reason}
+	for _, a := range it.Applied {
+		o.Applied = append(o.Applied, a.Policy)
+	}
+	for _, n := range it.NotApplied {
+		if slices.Contains(why, n.Policy) {
+			if o.Why == nil {
+				o.Why = map[string]fees.Why{}
+			}
+			o.Why[n.Policy] = n.Why
+		}
+	}
+	return o
+}
+
+func TestRealPolicies(t *testing.T) {
+	t.Parallel()
+	s := demoSchedule(t)
+	tests := []struct {
+		name string
+		r    fees.Request
+		want outcome
+	}{
+		{"repealed before its declared end", one("H29", "2025-10-01", fees.Online, "LP_DKKD", 100000),
+			outcome{Discount: 100000, Reason: "discounted", Applied: []string{"HCM-2025-00"}, Why: map[string]fees.Why{"HCM-2024-00": fees.WhyRepealed}}},
+		{"expired after its declared end", one("H29", "2026-01-01", fees.Online, "LP_DKKD", 100000),
+			outcome{Discount: 100000, Reason: "discounted", Applied: []string{"HCM-2025-00"}, Why: map[string]fees.Why{"HCM-2024-00": fees.WhyExpired}}},
+		{"elsewhere", one("H55", "2025-10-01", fees.Online, "LP_DKKD", 100000),
+			outcome{Due: 100000, Reason: "none", Why: map[string]fees.Why{"NA-2025-00": fees.WhyOtherTerritory}}},
+		{"council does not name the fee", one("H41", "2025-10-01", fees.Online, "P_DTM", 100000),
+			outcome{Due: 100000, Reason: "none", Why: map[string]fees.Why{"NA-2025-00": fees.WhyNotInScope}}},
+		{"police collect it: no subsidy", one("H26", "2026-02-01", fees.Online, "LP_HO_CHIEU", 200000),
+			outcome{Due: 200000, Reason: "none", Why: map[string]fees.Why{"HN-2026-SUB": fees.WhyVerticalAgency, "TT63-PP": fees.WhyExpired}}},
+		{"a council's fee is not subsidised", one("H26", "2026-02-01", fees.Online, "LP_GPXD", 75000),
+			outcome{Due: 75000, Reason: "none", Why: map[string]fees.Why{"HN-2026-SUB": fees.WhyNotInScope}}},
+		{"subsidy of what a circular leaves", one("H26", "2026-02-01", fees.Online, "P_LU_HANH", 650001),
+			outcome{Discount: 325000, Subsidy: 325001, Reason: "discounted", Applied: []string{"TT64-2025", "HN-2026-SUB"}}},
+		{"subsidy alone", one("H26", "2026-02-01", fees.Online, "P_CONG_BO_DN", 100000),
+			outcome{Subsidy: 100000, Reason: "subsidised", Applied: []string{"HN-2026-SUB"}, Why: map[string]fees.Why{"TT47-DKDN": fees.WhyCompanion}}},
+		{"exempt before discounted", one("H41", "2025-10-01", fees.Online, "LP_HO_TICH", 8000, "ho_ngheo"),
+			outcome{Discount: 8000, Reason: "exempt_by_law", Applied: []string{"HT-2014-EX"}}},
+		{"exempt by case", one("H41", "2025-10-01", fees.Direct, "LP_HO_TICH", 8000, "khai_sinh_dung_han"),
+			outcome{Discount: 8000, Reason: "exempt_by_law", Applied: []string{"HT-2014-EX"}}},
+		{"in no group", one("H41", "2025-10-01", fees.Direct, "LP_HO_TICH", 8000, "tre_em"),
+			outcome{Due: 8000, Reason: "none", Why: map[string]fees.Why{"HT-2014-EX": fees.WhyGroupOnly}}},
+		{"exempt people need no channel", one("H41", "2025-10-01", fees.Direct, "P_CONG_BO_DN", 100000, "thay_doi_dia_gioi_hanh_chinh"),
+			outcome{Discount: 100000, Reason: "exempt_by_law", Applied: []string{"TT47-DKDN"}}},
+		{"fixed amount above the base", one("H41", "2024-01-05", fees.Online, "LP_GPLX", 100000),
+			outcome{Due: 100000, Reason: "none", Why: map[string]fees.Why{"TT63-GPLX": fees.WhyFixedAboveBase}}},
+		{"fixed amount equal to the base", one("H41", "2024-01-05", fees.Online, "LP_GPLX", 115000),
+			outcome{Due: 115000, Reason: "none", Why: map[string]fees.Why{"TT63-GPLX": fees.WhyNoReduction}}},
+		{"nothing to lower", one("H41", "2025-10-01", fees.Online, "LP_DKKD", 0),
+			outcome{Reason: "none", Why: map[string]fees.Why{"NA-2025-00": fees.WhyNothingLeft}}},
+		{"draft", one("H47", "2025-10-01", fees.Online, "LP_GPXD", 75000),
+			outcome{Due: 75000, Reason: "none", Why: map[string]fees.Why{"DN-2025-DRAFT": fees.WhyDraft, "QNA-2024-00": fees.WhyProcedure}}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var names []string
+			for id := range tt.want.Why {
+				names = append(names, id)
+			}
+			if diff := cmp.Diff(outcomeOf(priced(t, tt.r, s), names...), tt.want); diff != "" {
+				t.Errorf("outcome (-got +want):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestCombination(t *testing.T) {
+	t.Parallel()
+	rate := func(id string, n, d string) fees.Policy {
+		return parsed(t, id, dkkd+`"effect":{"kind":"share_of_base","numerator":`+n+`,"denominator":`+d+`}`)
+	}
+	rounded := func(id, unit, mode string) fees.Policy {
+		return parsed(t, id, dkkd+`"effect":{"kind":"share_of_base","numerator":2,"denominator":3},"rounding":{"unit":`+unit+`,"mode":"`+mode+`"}`)
+	}
+	subsidy := func(id, payer, ceiling string) fees.Policy {
+		return parsed(t, id, dkkd+`"effect":{"kind":"subsidy","payer_share":{"numerator":`+payer+`,"denominator":100},"funder":"ngân sách tỉnh","ceiling":`+ceiling+`}`)
+	}
+	tests := []struct {
+		name     string
+		base     int64
+		policies []fees.Policy
+		want     outcome
+	}{
+		{"the most favourable of two", 100000, []fees.Policy{rate("A", "60", "100"), rate("B", "1", "2")},
+			outcome{Due: 50000, Discount: 50000, Reason: "discounted", Applied: []string{"B"}, Why: map[string]fees.Why{"A": fees.WhyLessFavourable}}},
+		{"equal rates: by id", 100000, []fees.Policy{rate("B", "1", "2"), rate("A", "50", "100")},
+			outcome{Due: 50000, Discount: 50000, Reason: "discounted", Applied: []string{"A"}, Why: map[string]fees.Why{"B": fees.WhyLessFavourable}}},
+		{"share by fee", 100000, []fees.Policy{parsed(t, "A", dkkd+`"effect":{"kind":"share_by_fee","shares":{"LP_DKKD":{"numerator":1,"denominator":4}}}`)},
+			outcome{Due: 25000, Discount: 75000, Reason: "discounted", Applied: []string{"A"}}},
+		{"half up", 5, []fees.Policy{rate("A", "1", "2")}, outcome{Due: 3, Discount: 2, Reason: "discounted", Applied: []string{"A"}}},
+		{"down to thousands", 100000, []fees.Policy{rounded("A", "1000", "down")}, outcome{Due: 66000, Discount: 34000, Reason: "discounted", Applied: []string{"A"}}},
+		{"up to thousands", 100000, []fees.Policy{rounded("A", "1000", "up")}, outcome{Due: 67000, Discount: 33000, Reason: "discounted", Applied: []string{"A"}}},
+		{"rounding never climbs above the base", 800, []fees.Policy{rounded("A", "1000", "up")},
+			outcome{Due: 800, Reason: "none", Why: map[string]fees.Why{"A": fees.WhyNoReduction}}},
+		{"subsidy after the rate", 100000, []fees.Policy{subsidy("S", "50", "null"), rate("A", "60", "100")},
+			outcome{Due: 30000, Discount: 40000, Subsidy: 30000, Reason: "discounted", Applied: []string{"A", "S"}}},
+		{"subsidy ceiling", 100000, []fees.Policy{subsidy("S", "0", "20000")},
+			outcome{Due: 80000, Subsidy: 20000, Reason: "subsidised", Applied: []string{"S"}}},
+		{"one subsidy only", 100000, []fees.Policy{subsidy("S", "0", "20000"), subsidy("T", "50", "null")},
+			outcome{Due: 50000, Subsidy: 50000, Reason: "subsidised", Applied: []string{"T"}, Why: map[string]fees.Why{"S": fees.WhyLessFavourable}}},
+		{"service level", 100000, []fees.Policy{parsed(t, "A", dkkd+`"condition":{"service_level":["mot_phan"]},"effect":{"kind":"exempt"}`)},
+			outcome{Due: 100000, Reason: "none", Why: map[string]fees.Why{"A": fees.WhyServiceLevel}}},
+		{"largest amount", fees.MaxBase, []fees.Policy{rate("A", "999999999", "1000000000")},
+			outcome{Due: 999999999000000, Discount: 1000000, Reason: "discounted", Applied: []string{"A"}}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := fees.Schedule{FeeTypes: fees.Catalogue().FeeTypes, Policies: tt.policies}
+			got := outcomeOf(priced(t, one("H41", "2025-08-01", fees.Online, "LP_DKKD", tt.base), s), "A", "B", "S", "T")
+			if diff := cmp.Diff(got, tt.want); diff != "" {
+				t.Errorf("outcome (-got +want):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestProcedureListAndQuantity(t *testing.T) {
+	t.Parallel()
+	p := parsed(t, "A", `"scope":{"mode":"procedure_list","procedures":["1.012790"]},"effect":{"kind":"fixed_amount","amount":7}`)
+	s := fees.Schedule{FeeTypes: fees.Catalogue().FeeTypes, Policies: []fees.Policy{p}}
+	r := one("H41", "2025-08-01", fees.Postal, "LP_DKKD", 10)
+	r.Items[0].Quantity = 3
+	if got, want := priced(t, r, s).Due.Minor, int64(30); got != want {
+		t.Errorf("unlisted: due %d, want %d", got, want)
+	}
+	r.Procedure = "1.012790"
+	if got, want := priced(t, r, s).Due.Minor, int64(21); got != want {
+		t.Errorf("listed: due %d, want %d", got, want)
+	}
+}
+
+func TestLatestVersionCounts(t *testing.T) {
+	t.Parallel()
+	old, changed := parsed(t, "A", dkkd+`"effect":{"kind":"exempt"}`), parsed(t, "A", dkkd+`"effect":{"kind":"fixed_amount","amount":7}`)
+	changed.Version = 2
+	s := fees.Schedule{FeeTypes: fees.Catalogue().FeeTypes, Policies: []fees.Policy{changed, old}}
+	if got, want := priced(t, one("H41", "2025-08-01", fees.Online, "LP_DKKD", 10), s).Due.Minor, int64(7); got != want {
+		t.Errorf("due %d, want %d", got, want)
+	}
+}
+
+func TestRequestRefused(t *testing.T) {
+	t.Parallel()
+	s := demoSchedule(t)
+	tests := []struct {
+		name, pointer string
+		change        func(*fees.Request)
+		want          error
+	}{
+		{"authority", "/authority", func(r *fees.Request) { r.Authority = "*" }, fees.ErrRequest},
+		{"channel", "/submission/channel", func(r *fees.Request) { r.Channel = "" }, fees.ErrRequest},
+		{"service level", "/submission/service_level", func(r *fees.Request) { r.Level = "4" }, fees.ErrRequest},
+		{"time", "/submission/submitted_at", func(r *fees.Request) { r.SubmittedAt = time.Time{} }, fees.ErrRequest},
+		{"no items", "/items", func(r *fees.Request) { r.Items = nil }, fees.ErrRequest},
+		{"unknown fee", "/items/0/fee_type", func(r *fees.Request) { r.Items[0].FeeType = "LP_X" }, fees.ErrNoFeeType},
+		{"no base", "/items/0/base", func(r *fees.Request) { r.Items[0] = fees.ItemRequest{FeeType: "P_DTM"} }, fees.ErrRequest},
+		{"negative base", "/items/0/base", func(r *fees.Request) { *r.Items[0].Base = -1 }, fees.ErrRequest},
+		{"huge base", "/items/0/base", func(r *fees.Request) { *r.Items[0].Base = math.MaxInt64 }, fees.ErrRequest},
+		{"huge product", "/items/0/quantity", func(r *fees.Request) { *r.Items[0].Base = fees.MaxBase; r.Items[0].Quantity = 2 }, fees.ErrRequest},
+		{"negative quantity", "/items/0/quantity", func(r *fees.Request) { r.Items[0].Quantity = -1 }, fees.ErrRequest},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := one("H41", "2025-08-01", fees.Online, "LP_DKKD", 10)
+			tt.change(&r)
+			_, err := fees.Price(r, s)
+			f, _ := fault.Of(err)
+			if !errors.Is(err, tt.want) || len(f.Fields) != 1 || f.Fields[0].Pointer != tt.pointer {
+				t.Errorf("Price = %v (%+v), want %v at %s", err, f, tt.want, tt.pointer)
+			}
+		})
+	}
+}
+
+func TestRefundRuleFor(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		fee, reason string
+		stage       fees.Stage
+		want        fees.RefundDecision
+	}{
+		{"LP_DKDN", "NOT_ACCEPTED", fees.BeforeAcceptance, fees.RefundNone},
+		{"LP_DKDN", "REFUSED", fees.Processing, fees.RefundNone},
+		{"P_CONG_BO_DN", "NOT_ACCEPTED", fees.BeforeAcceptance, fees.RefundFull},
+		{"P_CONG_BO_DN", "REFUSED", fees.Processing, fees.RefundFull},
+		{"LP_HO_CHIEU", "REFUSED", fees.Processing, fees.RefundFull},
+		{"LP_HO_CHIEU", "RESULT_NOT_TAKEN", fees.Delivered, fees.RefundNone},
+		{"LP_DKKD", "NOT_ACCEPTED", fees.BeforeAcceptance, fees.RefundFull},
+		{"LP_DKKD", "REFUSED", fees.Processing, fees.RefundManual},
+		{"LP_DKKD", "WITHDRAWN", fees.Delivered, fees.RefundNone},
+		{"LP_DKKD", "SERVICE_IMPOSSIBLE", fees.Processing, fees.RefundFull},
+		{"LP_DKKD", "SERVICE_IMPOSSIBLE", fees.Delivered, fees.RefundManual},
+		{"LP_DKKD", "DUPLICATE", fees.Delivered, fees.RefundExcess},
+		{"LP_DKKD", "NEVER_HEARD", fees.Delivered, fees.RefundManual},
+	} {
+		i := slices.IndexFunc(fees.Catalogue().FeeTypes, func(f fees.FeeType) bool { return f.Code == tt.fee })
+		if got := fees.Catalogue().FeeTypes[i].RefundRuleFor(tt.reason, tt.stage).Decision; got != tt.want {
+			t.Errorf("%s %s %s: %s, want %s", tt.fee, tt.reason, tt.stage, got, tt.want)
+		}
+	}
+}
+
+// The catalogue knows every fee type that the demo policies speak of, under the same name.
+func TestCatalogueCoversDemo(t *testing.T) {
+	t.Parallel()
+	names := map[string]string{}
+	for _, f := range fees.Catalogue().FeeTypes {
+		names[f.Code] = f.Name
+	}
+	if diff := cmp.Diff(names, demoFile(t).FeeTypes); diff != "" {
+		t.Errorf("names (-got +want):\n%s", diff)
+	}
+}
+
+// anyPolicy draws a valid policy; most of them touch the requests that anyRequest draws.
+func anyPolicy(t *rapid.T, id string) fees.Policy {
+	share := rapid.Custom(func(t *rapid.T) fees.Share {
+		d := rapid.Int64Range(1, 1000).Draw(t, "denominator")
+		return fees.Share{Numerator: rapid.Int64Range(0, d).Draw(t, "numerator"), Denominator: d}
+	}).Draw(t, "share")
+	level := rapid.SampledFrom([]string{"province", "central", "law"}).Draw(t, "level")
+	effect := map[string]any{"kind": rapid.SampledFrom([]string{"share_of_base", "fixed_amount", "exempt", "subsidy", "share_by_fee"}).Draw(t, "effect")}
+	switch effect["kind"] {
+	case "share_of_base":
+		effect["numerator"], effect["denominator"] = share.Numerator, share.Denominator
+	case "fixed_amount":
+		effect["amount"] = rapid.Int64Range(0, 300000).Draw(t, "amount")
+	case "subsidy":
+		effect["payer_share"], effect["funder"] = share, "ngân sách"
+		if rapid.Bool().Draw(t, "capped") {
+			effect["ceiling"] = rapid.Int64Range(0, 300000).Draw(t, "ceiling")
+		}
+	case "share_by_fee":
+		effect["shares"] = map[string]any{"LP_DKKD": share, "P_CONG_BO_DN": share}
+	}
+	if rapid.Bool().Draw(t, "companion") {
+		effect["companions_still_due"] = []string{"P_CONG_BO_DN"}
+	}
+	scope := map[string]any{"mode": rapid.SampledFrom([]string{"fee_type_list", "procedure_list", "all_under_authority", "fees_set_by_central_government"}).Draw(t, "mode")}
+	switch scope["mode"] {
+	case "fee_type_list":
+		scope["fee_types"] = rapid.SampledFrom([][]string{{"LP_DKKD"}, {"P_CONG_BO_DN", "LP_DKKD"}, {"P_DTM"}}).Draw(t, "fees")
+	case "procedure_list":
+		scope["procedures"] = []string{"1.000001"}
+	}
+	document, err := json.Marshal(map[string]any{
+		"id": id, "status": rapid.SampledFrom([]string{"in_force", "in_force", "in_force", "draft"}).Draw(t, "status"),
+		"authority": map[string]any{"code": "H41", "level": level}, "territory": []string{rapid.SampledFrom([]string{"H41", "H41", "H26"}).Draw(t, "territory")},
+		"legal_basis": map[string]any{"number": "1/NQ"}, "scope": scope, "effect": effect,
+		"condition":  map[string]any{"submission_channel": rapid.SampledFrom([][]string{nil, {"online"}, {"direct", "postal"}}).Draw(t, "channels")},
+		"valid_from": rapid.SampledFrom([]string{"2024-01-01", "2025-06-01", "2026-01-01"}).Draw(t, "from"),
+		"rounding":   map[string]any{"unit": rapid.SampledFrom([]int64{1, 1, 100, 1000}).Draw(t, "unit"), "mode": rapid.SampledFrom([]string{"half_up", "down", "up"}).Draw(t, "rounding")},
+		"exempt_groups": map[string]any{"rule": rapid.SampledFrom([]string{"legal_exemption_first", "applies_only_to_these"}).Draw(t, "rule"), "groups": []string{
+			rapid.SampledFrom([]string{"ho_ngheo", "tre_em"}).Draw(t, "group")}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := fees.ParsePolicy(document)
+	if err != nil {
+		t.Fatalf("ParsePolicy(%s): %v", document, err)
+	}
+	return p
+}
+
+func anyRequest(t *rapid.T) fees.Request {
+	r := fees.Request{
+		Authority: "H41", Procedure: rapid.SampledFrom([]string{"", "1.000001"}).Draw(t, "procedure"),
+		Channel:     rapid.SampledFrom([]fees.Channel{fees.Online, fees.Direct, fees.Postal}).Draw(t, "channel"),
+		Groups:      rapid.SampledFrom([][]string{nil, {"ho_ngheo"}}).Draw(t, "groups"),
+		SubmittedAt: calendar.MustParse("2025-08-01").Start().AddDate(0, 0, rapid.IntRange(-300, 300).Draw(t, "days")),
+	}
+	for range rapid.IntRange(1, 3).Draw(t, "items") {
+		base := rapid.OneOf(rapid.Int64Range(0, 500000), rapid.Int64Range(0, fees.MaxBase/10)).Draw(t, "base")
+		r.Items = append(r.Items, fees.ItemRequest{
+			FeeType: rapid.SampledFrom([]string{"LP_DKKD", "P_CONG_BO_DN", "LP_HO_CHIEU"}).Draw(t, "fee"), Base: &base,
+			Quantity: rapid.Int64Range(0, 10).Draw(t, "quantity"),
+		})
+	}
+	return r
+}
+
+func anySchedule(t *rapid.T) fees.Schedule {
+	s := fees.Schedule{FeeTypes: fees.Catalogue().FeeTypes}
+	for _, id := range []string{"P0", "P1", "P2", "P3", "P4"}[:rapid.IntRange(0, 5).Draw(t, "policies")] {
+		s.Policies = append(s.Policies, anyPolicy(t, id))
+	}
+	return s
+}
+
+// Amounts add up, nothing leaves its bounds, and the applied policies account for every đồng.
+func TestQuoteAddsUp(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		q, err := fees.Price(anyRequest(t), anySchedule(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var sum [4]int64
+		for _, it := range q.Items {
+			var applied int64
+			for _, a := range it.Applied {
+				applied += a.Amount
+			}
+			if it.Due.Minor < 0 || it.Due.Minor > it.Base.Minor || it.Discount.Minor < 0 || it.Subsidy.Minor < 0 ||
+				it.Base.Minor != it.Due.Minor+it.Discount.Minor+it.Subsidy.Minor || applied != it.Discount.Minor+it.Subsidy.Minor || len(it.Applied) > 2 {
+				t.Fatalf("item does not add up: %+v", it)
+			}
+			if (it.Reason == fees.ReasonNone) != (len(it.Applied) == 0) {
+				t.Fatalf("reason does not fit: %+v", it)
+			}
+			for i, v := range []int64{it.Base.Minor, it.Discount.Minor, it.Subsidy.Minor, it.Due.Minor} {
+				sum[i] += v
+			}
+		}
+		if sum != [4]int64{q.Gross.Minor, q.Discount.Minor, q.Subsidy.Minor, q.Due.Minor} {
+			t.Fatalf("totals do not add up: %+v", q)
+		}
+	})
+}
+
+// The order of policies does not matter, and the same question has the same answer.
+func TestQuoteIgnoresOrder(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		r, s := anyRequest(t), anySchedule(t)
+		want, err := fees.Price(r, s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Policies = rapid.Permutation(s.Policies).Draw(t, "order")
+		s.FeeTypes = rapid.Permutation(s.FeeTypes).Draw(t, "fee order")
+		got, err := fees.Price(r, s)
+		if diff := cmp.Diff(got, want); diff != "" || err != nil {
+			t.Fatalf("another order, another quote (%v):\n%s", err, diff)
+		}
+	})
+}
+
+// A policy that does not apply changes nothing but the list of those that did
+// not; one that could have applied never makes the payer pay more.
+func TestQuoteWithOneMorePolicy(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		r, s := anyRequest(t), anySchedule(t)
+		before, err := fees.Price(r, s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Policies = append(s.Policies, anyPolicy(t, "MORE"))
+		after, err := fees.Price(r, s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, it := range after.Items {
+			was := before.Items[i]
+			if it.Due.Minor > was.Due.Minor {
+				t.Fatalf("due rose from %v to %v", was.Due, it.Due)
+			}
+			if slices.ContainsFunc(it.Applied, func(a fees.Applied) bool { return a.Policy == "MORE" }) {
+				continue
+			}
+			it.NotApplied = slices.DeleteFunc(it.NotApplied, func(n fees.NotApplied) bool { return n.Policy == "MORE" })
+			if diff := cmp.Diff(it, was, cmp.Transformer("byPolicy", func(l []fees.NotApplied) map[string]fees.NotApplied {
+				m := map[string]fees.NotApplied{}
+				for _, n := range l {
+					m[n.Policy] = n
+				}
+				return m
+			})); diff != "" {
+				t.Fatalf("a policy that does not apply changed the item:\n%s", diff)
+			}
+		}
+	})
+}

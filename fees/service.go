@@ -1,0 +1,285 @@
+package fees
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/doisoat/doisoat/internal/audit"
+	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/internal/postgres"
+)
+
+// Service records and finds fee types and policies.
+type Service struct {
+	DB  *pgxpool.Pool
+	Now func() time.Time
+}
+
+// Recorded says what a load did: how many documents were new, became a new
+// version, or were recorded already with the same content.
+type Recorded struct {
+	New       int `json:"new"`
+	Changed   int `json:"changed"`
+	Unchanged int `json:"unchanged"`
+}
+
+// LoadFeeTypes records fee types of the actor's authority, all or none. Same
+// content again changes nothing, other content becomes the next version; each
+// recorded version leaves an audit event. A province's fee types must have its
+// own territory, national ones come from an authority above the provinces.
+// Needs auth.PermFeesWrite. Faults: ErrFeeType, ErrOwner.
+func (s Service) LoadFeeTypes(ctx context.Context, actor auth.Actor, types []FeeType) (Recorded, error) {
+	if err := auth.Require(actor, auth.PermFeesWrite); err != nil {
+		return Recorded{}, err
+	}
+	docs := make([]document, len(types))
+	var p problems
+	for i, f := range types {
+		f.validate(&p, pointer("", i))
+		text, err := json.Marshal(f)
+		if err != nil {
+			return Recorded{}, fmt.Errorf("write fee type %s: %w", f.Code, err)
+		}
+		docs[i] = document{id: f.Code, kind: f.Kind, territory: []string{f.Territory}, text: text}
+	}
+	if err := p.fault(ErrFeeType); err != nil {
+		return Recorded{}, err
+	}
+	return s.load(ctx, actor, feeTypes, docs)
+}
+
+// LoadPolicies records policies that the actor's authority adopted, all or
+// none, as LoadFeeTypes does. A policy must name the actor's authority and its
+// level; a province's territory is itself and those merged into it. Needs
+// auth.PermFeesWrite. Faults: ErrPolicy, ErrOwner.
+func (s Service) LoadPolicies(ctx context.Context, actor auth.Actor, policies []Policy) (Recorded, error) {
+	if err := auth.Require(actor, auth.PermFeesWrite); err != nil {
+		return Recorded{}, err
+	}
+	docs := make([]document, len(policies))
+	var p problems
+	for i, policy := range policies {
+		at := pointer("", i)
+		policy.validate(&p, at)
+		p.require(policy.Document != nil, at, "has no document: policies come from ParsePolicy or ParseFile")
+		if policy.Authority.Code != actor.Authority {
+			return Recorded{}, ErrOwner.With("policy %s was adopted by %s, not by %s", policy.ID, policy.Authority.Code, actor.Authority).
+				At(at+"/authority/code", "is not the authority that records it")
+		}
+		docs[i] = document{
+			id: policy.ID, level: policy.Authority.Level, status: policy.Status, territory: policy.Territory, text: policy.Document,
+			basis: policy.LegalBasis.String(), from: policy.ValidFrom, to: policy.ValidTo,
+		}
+	}
+	if err := p.fault(ErrPolicy); err != nil {
+		return Recorded{}, err
+	}
+	return s.load(ctx, actor, policyTexts, docs)
+}
+
+// document is one fee type or policy on its way into the store.
+type document struct {
+	id        string
+	kind      Kind   // fee type
+	level     Level  // policy
+	status    Status // policy
+	territory []string
+	basis     string
+	from, to  calendar.Date
+	text      []byte
+	sha       []byte
+	version   int
+}
+
+func (s Service) load(ctx context.Context, actor auth.Actor, n noun, docs []document) (Recorded, error) {
+	for i := range docs {
+		var err error
+		if docs[i].sha, err = fingerprint(docs[i].text); err != nil {
+			return Recorded{}, err
+		}
+	}
+	slices.SortFunc(docs, func(a, b document) int { return strings.Compare(a.id, b.id) })
+	for i := 1; i < len(docs); i++ {
+		if docs[i].id == docs[i-1].id {
+			return Recorded{}, ErrDocument.With("%s appears twice", docs[i].id)
+		}
+	}
+	now := s.Now()
+	var done Recorded
+	err := postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+		done = Recorded{}
+		if err := checkOwner(ctx, tx, actor.Authority, docs); err != nil {
+			return err
+		}
+		before, err := n.lockVersions(ctx, tx, actor.Authority, docs)
+		if err != nil {
+			return err
+		}
+		fresh, events := []document{}, []audit.Event{}
+		for _, d := range docs {
+			old, known := before[d.id]
+			switch {
+			case known && old.Authority != actor.Authority:
+				return ErrOwner.With("%s belongs to %s", d.id, old.Authority)
+			case known && bytes.Equal(old.SHA, d.sha):
+				done.Unchanged++
+				continue
+			case known:
+				done.Changed++
+			default:
+				done.New++
+			}
+			d.version = old.Version + 1
+			fresh = append(fresh, d)
+			events = append(events, n.event(actor, now, d, old))
+		}
+		if err := n.insert(ctx, tx, actor, now, fresh); err != nil {
+			return err
+		}
+		return audit.RecordAll(ctx, tx, events)
+	})
+	return done, err
+}
+
+func (n noun) event(actor auth.Actor, now time.Time, d document, old recordedVersion) audit.Event {
+	e := audit.Event{
+		Actor: actor, At: now, Act: string(n) + ".record", ObjectKind: string(n), ObjectID: d.id,
+		After: map[string]any{"version": d.version, "sha256": fmt.Sprintf("%x", d.sha)},
+	}
+	if old.Version > 0 {
+		e.Before = map[string]any{"version": old.Version, "sha256": fmt.Sprintf("%x", old.SHA)}
+	}
+	return e
+}
+
+// checkOwner refuses documents that reach beyond the authority that records
+// them: a discount of one province must never lower another's revenue.
+func checkOwner(ctx context.Context, tx pgx.Tx, owner string, docs []document) error {
+	found, err := auth.FindAuthority(ctx, tx, owner)
+	if err != nil {
+		return err
+	}
+	national := Level(found.Level) != LevelProvince
+	var merged []string
+	if !national {
+		if merged, err = mergedInto(ctx, tx, owner); err != nil {
+			return err
+		}
+	}
+	for _, d := range docs {
+		if d.level != "" && d.level != Level(found.Level) {
+			return ErrOwner.With("%s says level %s, but %s is of level %s", d.id, d.level, owner, found.Level)
+		}
+		if d.kind != "" && (national != (d.territory[0] == Everywhere)) {
+			return ErrOwner.With("%s: a province records fee types of its own territory, a national authority those of %q", d.id, Everywhere)
+		}
+		for _, code := range d.territory {
+			if !national && code != owner && (d.kind != "" || !slices.Contains(merged, code)) {
+				return ErrOwner.With("%s names the territory %s, which is not of %s", d.id, code, owner)
+			}
+		}
+	}
+	return nil
+}
+
+// fingerprint is the SHA-256 of a document's content: members sorted, no space
+// between them, so that layout does not make a new version.
+func fingerprint(text []byte) ([]byte, error) {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	var value any
+	if err := d.Decode(&value); err != nil {
+		return nil, ErrDocument.Because(err)
+	}
+	canonical, err := json.Marshal(value)
+	if err != nil {
+		return nil, ErrDocument.Because(err)
+	}
+	sum := sha256.Sum256(canonical)
+	return sum[:], nil
+}
+
+// RecordedPolicy is the latest version of a policy as it was recorded.
+type RecordedPolicy struct {
+	Policy     Policy
+	SHA256     []byte
+	RecordedAt time.Time
+}
+
+// MaxPage is the most policies or fee types that one call of a List returns.
+const MaxPage = 200
+
+// FindPolicy returns the latest version of a policy of any authority: norms
+// are public. Needs auth.PermFeesRead. Fault: ErrNotFound.
+func (s Service) FindPolicy(ctx context.Context, actor auth.Actor, id string) (RecordedPolicy, error) {
+	list, err := s.policies(ctx, actor, policyFilter{id: id, limit: 1})
+	if err == nil && len(list) == 0 {
+		return RecordedPolicy{}, ErrNotFound
+	}
+	if err != nil {
+		return RecordedPolicy{}, err
+	}
+	return list[0], nil
+}
+
+// ListPolicies returns the latest versions by id, after the given id, at most
+// limit (1 to MaxPage); owner empty means of all authorities. Needs auth.PermFeesRead.
+func (s Service) ListPolicies(ctx context.Context, actor auth.Actor, owner, after string, limit int) ([]RecordedPolicy, error) {
+	return s.policies(ctx, actor, policyFilter{owner: owner, after: after, limit: min(max(limit, 1), MaxPage)})
+}
+
+func (s Service) policies(ctx context.Context, actor auth.Actor, f policyFilter) ([]RecordedPolicy, error) {
+	if err := auth.Require(actor, auth.PermFeesRead); err != nil {
+		return nil, err
+	}
+	var list []RecordedPolicy
+	err := postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) (err error) {
+		list, err = findPolicies(ctx, tx, f)
+		return err
+	})
+	return list, err
+}
+
+// ListFeeTypes returns the fee types in force for a territory, its own and the
+// national ones it does not hide, by code. Needs auth.PermFeesRead.
+func (s Service) ListFeeTypes(ctx context.Context, actor auth.Actor, territory string) ([]FeeType, error) {
+	if err := auth.Require(actor, auth.PermFeesRead); err != nil {
+		return nil, err
+	}
+	var list []FeeType
+	err := postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) (err error) {
+		list, err = feeTypesOf(ctx, tx, territory)
+		return err
+	})
+	return list, err
+}
+
+// Schedule returns what Price needs for a territory on a pricing date, with
+// two queries: the latest version of every fee type and of every policy there,
+// past and future ones too, so that a quote can say why they do not apply.
+// Policies that start more than a year after the date are left out.
+func (Service) Schedule(ctx context.Context, tx pgx.Tx, territory string, on calendar.Date) (Schedule, error) {
+	types, err := feeTypesOf(ctx, tx, territory)
+	if err != nil {
+		return Schedule{}, err
+	}
+	policies, err := findPolicies(ctx, tx, policyFilter{territory: territory, startBy: on.AddDays(366), limit: maxPolicies})
+	if err != nil {
+		return Schedule{}, err
+	}
+	s := Schedule{FeeTypes: types, Policies: make([]Policy, len(policies))}
+	for i, p := range policies {
+		s.Policies[i] = p.Policy
+	}
+	return s, nil
+}
