@@ -23,7 +23,7 @@ import (
 	"github.com/riverqueue/river/rivermigrate"
 )
 
-//go:embed *.sql
+//go:embed [0-9]*.sql
 var files embed.FS
 
 // RiverSchema is the PostgreSQL schema of River's tables.
