@@ -152,8 +152,12 @@ func TestCallbackFaults(t *testing.T) {
 		t.Errorf("a script overrides a fault: got %v sent, want 1", sent)
 	}
 	for _, body := range []any{
-		object{"provider": "momo"}, object{"provider": "sepay", "refund": "refused"}, object{"provider": "vnpay", "refund": "x"},
-		object{"provider": "vnpay", "inquiry": "x"}, object{"provider": "vnpay", "callback": "x"}, object{"provider": "vnpay", "x": "x"},
+		object{"provider": "momo"},
+		object{"provider": "sepay", "refund": "refused"},
+		object{"provider": "vnpay", "refund": "x"},
+		object{"provider": "vnpay", "inquiry": "x"},
+		object{"provider": "vnpay", "callback": "x"},
+		object{"provider": "vnpay", "x": "x"},
 	} {
 		if code, answer := f.post(t, "/control/faults", body); code != 400 {
 			t.Errorf("%v: got %d %v, want 400", body, code, answer)

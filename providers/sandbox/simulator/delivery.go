@@ -47,6 +47,7 @@ func (s *Simulator) queue(d delivery, mode callbackMode, delay time.Duration, ba
 		return nil
 	case callbackTwice:
 		count = 2
+	case callbackDeliver, callbackLate, callbackBadSignature:
 	}
 	var list []*delivery
 	for range count {

@@ -61,7 +61,7 @@ type Fee struct {
 // Options sets a simulator up. The zero value works: real clock, no log, state
 // in memory, the providers' own schedules.
 type Options struct {
-	Now  func() time.Time
+	Now  func() time.Time // the simulator's clock is this plus what scripts advance
 	Log  *slog.Logger
 	HTTP *http.Client // sends callbacks; nil makes one that [Simulator.Close] also closes
 
@@ -137,7 +137,7 @@ type bank struct {
 // 503 and [Simulator.Err] says why.
 func New(options Options) *Simulator {
 	if options.Now == nil {
-		options.Now = time.Now
+		options.Now = time.Now //nolint:forbidigo // the far side has the machine's clock, as real providers do
 	}
 	s := &Simulator{
 		options: options, fee: Fee{BasisPoints: 50, VATPercent: 10},
@@ -164,7 +164,10 @@ func New(options Options) *Simulator {
 	if s.client == nil {
 		s.own = true
 		s.client = &http.Client{
-			Transport:     http.DefaultTransport.(*http.Transport).Clone(), //nolint:forcetypeassert // set by net/http
+			Transport: &http.Transport{
+				MaxIdleConnsPerHost: deliveryWorkers, IdleConnTimeout: time.Minute,
+				TLSHandshakeTimeout: 10 * time.Second, ResponseHeaderTimeout: deliverySeconds * time.Second,
+			},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		}
 	}
