@@ -24,7 +24,7 @@ func takeLock(dir string) (*lock, error) {
 		return nil, ErrFolder.With("the data folder %s cannot be used by this user", dir).Because(err)
 	}
 	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		defer file.Close()
+		defer file.Close() //nolint:errcheck // only read
 		if !errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, fmt.Errorf("lock %s: %w", name, err)
 		}
