@@ -36,7 +36,7 @@ func TestContract(t *testing.T) {
 
 func farSide(t *testing.T, webhookSecret, apiKey string) providertest.Harness {
 	t.Helper()
-	sim := simulator.New(simulator.Options{})
+	sim := simulator.New(simulator.Options{Now: time.Now})
 	t.Cleanup(sim.Close)
 	far := httptest.NewServer(sim.Handler())
 	t.Cleanup(far.Close)

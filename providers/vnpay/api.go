@@ -20,10 +20,8 @@ const (
 	commandRefund = "refund"
 )
 
-// call signs a request, sends it once and verifies the answer. Errors:
-// ErrMessage when the request cannot be signed, ErrNotSent, ErrNoAnswer, and
-// ErrSignature for an answer that nobody has to believe.
-func (p *Provider) call(ctx context.Context, m providers.Merchant, request map[string]string, order, answerOrder []string) (providers.Members, error) {
+// build signs a request. Whatever fails here, nothing has left us.
+func (p *Provider) build(ctx context.Context, m providers.Merchant, request map[string]string, order []string) (*http.Request, error) {
 	text, err := joined(order, func(name string) string { return request[name] })
 	if err != nil {
 		return nil, err
@@ -31,22 +29,28 @@ func (p *Provider) call(ctx context.Context, m providers.Merchant, request map[s
 	request[hashName] = sign(liveSecrets(m)[0], text)
 	body, err := json.Marshal(request)
 	if err != nil {
-		return nil, err
+		return nil, providers.ErrMessage.Because(err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, callLimit)
-	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, m.Settings[settingAPIURL], bytes.NewReader(body))
 	if err != nil {
-		return nil, err
+		return nil, providers.ErrMessage.Because(err)
 	}
 	req.Header.Set("Content-Type", "application/json")
+	return req, nil
+}
+
+// exchange sends a built request once and verifies the answer. Errors:
+// ErrNotSent, ErrNoAnswer, and ErrSignature for an answer that nobody has to
+// believe. Causes are kept as text only: an error of the answer must never
+// look like one of the request.
+func (p *Provider) exchange(m providers.Merchant, req *http.Request, request map[string]string, answerOrder []string) (providers.Members, error) {
 	data, err := providers.Call(p.client, req)
 	if err != nil {
 		return nil, err
 	}
 	answer, err := providers.DecodeMembers(data)
 	if err != nil {
-		return nil, providers.ErrSignature.Because(err)
+		return nil, providers.ErrSignature.With("the answer is unreadable: %s", reasonOf(err))
 	}
 	if _, err := verifyAnswer(liveSecrets(m), answer, answerOrder); err != nil {
 		return nil, err
@@ -64,7 +68,7 @@ func (p *Provider) call(ctx context.Context, m providers.Merchant, request map[s
 func verifyAnswer(secrets []string, answer providers.Members, order []string) (string, error) {
 	text, err := joined(order, answer.Text)
 	if err != nil {
-		return text, providers.ErrSignature.Because(err)
+		return text, providers.ErrSignature.With("the answer cannot be verified: %s", reasonOf(err))
 	}
 	if !signedBy(secrets, text, answer.Text(hashName)) {
 		return text, providers.ErrSignature
@@ -84,7 +88,13 @@ func (p *Provider) Inquire(ctx context.Context, m providers.Merchant, r provider
 		return providers.Event{}, err
 	}
 	event := providers.Event{Reference: r.Reference, Outcome: providers.Unknown, OccurredAt: r.Now}
-	answer, err := p.call(ctx, m, request, queryRequest, queryResponse)
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	req, err := p.build(ctx, m, request, queryRequest)
+	if err != nil {
+		return providers.Event{}, err
+	}
+	answer, err := p.exchange(m, req, request, queryResponse)
 	if err != nil {
 		event.Reason = whyUnclear(err)
 		event.ID = eventID(commandQuery, r.Reference, r.RefundReference, request["vnp_RequestId"])

@@ -25,7 +25,7 @@ func TestContract(t *testing.T) {
 
 func farSide(t *testing.T) providertest.Harness {
 	t.Helper()
-	sim := simulator.New(simulator.Options{HangFor: 2 * time.Second})
+	sim := simulator.New(simulator.Options{Now: time.Now, HangFor: 2 * time.Second})
 	t.Cleanup(sim.Close)
 	far := httptest.NewServer(sim.Handler())
 	t.Cleanup(far.Close)

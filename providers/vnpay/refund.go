@@ -19,10 +19,14 @@ func (p *Provider) Refund(ctx context.Context, m providers.Merchant, r providers
 	if err != nil {
 		return providers.RefundResult{Outcome: providers.NotSent, Reason: "not_built"}, err
 	}
-	answer, err := p.call(ctx, m, request, refundRequest, refundResponse)
-	switch {
-	case errors.Is(err, providers.ErrMessage):
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	req, err := p.build(ctx, m, request, refundRequest)
+	if err != nil {
 		return providers.RefundResult{Outcome: providers.NotSent, Reason: "not_built"}, err
+	}
+	answer, err := p.exchange(m, req, request, refundResponse)
+	switch {
 	case errors.Is(err, providers.ErrNotSent):
 		return providers.RefundResult{Outcome: providers.NotSent, Reason: whyUnclear(err)}, nil
 	case err != nil:
