@@ -43,6 +43,27 @@ func (e AccountClass) Valid() bool {
 	}
 }
 
+// Defines values for AppliedRule.
+const (
+	AppliedRuleExemption AppliedRule = "exemption"
+	AppliedRuleRate      AppliedRule = "rate"
+	AppliedRuleSubsidy   AppliedRule = "subsidy"
+)
+
+// Valid indicates whether the value is a known member of the AppliedRule enum.
+func (e AppliedRule) Valid() bool {
+	switch e {
+	case AppliedRuleExemption:
+		return true
+	case AppliedRuleRate:
+		return true
+	case AppliedRuleSubsidy:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for AttemptStatus.
 const (
 	AttemptStatusCaptured AttemptStatus = "captured"
@@ -136,6 +157,27 @@ func (e BreakStatus) Valid() bool {
 	}
 }
 
+// Defines values for CaptureEvidence.
+const (
+	CaptureEvidenceCallback  CaptureEvidence = "callback"
+	CaptureEvidenceInquiry   CaptureEvidence = "inquiry"
+	CaptureEvidenceStatement CaptureEvidence = "statement"
+)
+
+// Valid indicates whether the value is a known member of the CaptureEvidence enum.
+func (e CaptureEvidence) Valid() bool {
+	switch e {
+	case CaptureEvidenceCallback:
+		return true
+	case CaptureEvidenceInquiry:
+		return true
+	case CaptureEvidenceStatement:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CheckoutKind.
 const (
 	CheckoutKindQr       CheckoutKind = "qr"
@@ -196,18 +238,51 @@ func (e FeeKind) Valid() bool {
 	}
 }
 
-// Defines values for FeeTypeRequestSetBy.
+// Defines values for FeeRefundRuleDecision.
 const (
-	FeeTypeRequestSetByCentral FeeTypeRequestSetBy = "central"
-	FeeTypeRequestSetByCouncil FeeTypeRequestSetBy = "council"
+	FeeRefundRuleDecisionExcess   FeeRefundRuleDecision = "excess"
+	FeeRefundRuleDecisionFull     FeeRefundRuleDecision = "full"
+	FeeRefundRuleDecisionManual   FeeRefundRuleDecision = "manual"
+	FeeRefundRuleDecisionNone     FeeRefundRuleDecision = "none"
+	FeeRefundRuleDecisionProvider FeeRefundRuleDecision = "provider"
 )
 
-// Valid indicates whether the value is a known member of the FeeTypeRequestSetBy enum.
-func (e FeeTypeRequestSetBy) Valid() bool {
+// Valid indicates whether the value is a known member of the FeeRefundRuleDecision enum.
+func (e FeeRefundRuleDecision) Valid() bool {
 	switch e {
-	case FeeTypeRequestSetByCentral:
+	case FeeRefundRuleDecisionExcess:
 		return true
-	case FeeTypeRequestSetByCouncil:
+	case FeeRefundRuleDecisionFull:
+		return true
+	case FeeRefundRuleDecisionManual:
+		return true
+	case FeeRefundRuleDecisionNone:
+		return true
+	case FeeRefundRuleDecisionProvider:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for FeeRefundRuleStage.
+const (
+	FeeRefundRuleStageAny              FeeRefundRuleStage = "any"
+	FeeRefundRuleStageBeforeAcceptance FeeRefundRuleStage = "before_acceptance"
+	FeeRefundRuleStageDelivered        FeeRefundRuleStage = "delivered"
+	FeeRefundRuleStageProcessing       FeeRefundRuleStage = "processing"
+)
+
+// Valid indicates whether the value is a known member of the FeeRefundRuleStage enum.
+func (e FeeRefundRuleStage) Valid() bool {
+	switch e {
+	case FeeRefundRuleStageAny:
+		return true
+	case FeeRefundRuleStageBeforeAcceptance:
+		return true
+	case FeeRefundRuleStageDelivered:
+		return true
+	case FeeRefundRuleStageProcessing:
 		return true
 	default:
 		return false
@@ -291,12 +366,15 @@ func (e PaymentStatus) Valid() bool {
 
 // Defines values for PolicyStatus.
 const (
-	PolicyStatusApproved   PolicyStatus = "approved"
-	PolicyStatusDraft      PolicyStatus = "draft"
-	PolicyStatusRejected   PolicyStatus = "rejected"
-	PolicyStatusRepealed   PolicyStatus = "repealed"
-	PolicyStatusSubmitted  PolicyStatus = "submitted"
-	PolicyStatusSuperseded PolicyStatus = "superseded"
+	PolicyStatusApproved      PolicyStatus = "approved"
+	PolicyStatusDraft         PolicyStatus = "draft"
+	PolicyStatusExpired       PolicyStatus = "expired"
+	PolicyStatusInForce       PolicyStatus = "in_force"
+	PolicyStatusInForceOrPast PolicyStatus = "in_force_or_past"
+	PolicyStatusRejected      PolicyStatus = "rejected"
+	PolicyStatusRepealed      PolicyStatus = "repealed"
+	PolicyStatusSubmitted     PolicyStatus = "submitted"
+	PolicyStatusSuperseded    PolicyStatus = "superseded"
 )
 
 // Valid indicates whether the value is a known member of the PolicyStatus enum.
@@ -306,6 +384,12 @@ func (e PolicyStatus) Valid() bool {
 		return true
 	case PolicyStatusDraft:
 		return true
+	case PolicyStatusExpired:
+		return true
+	case PolicyStatusInForce:
+		return true
+	case PolicyStatusInForceOrPast:
+		return true
 	case PolicyStatusRejected:
 		return true
 	case PolicyStatusRepealed:
@@ -313,6 +397,30 @@ func (e PolicyStatus) Valid() bool {
 	case PolicyStatusSubmitted:
 		return true
 	case PolicyStatusSuperseded:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PriceReason.
+const (
+	PriceReasonDiscounted  PriceReason = "discounted"
+	PriceReasonExemptByLaw PriceReason = "exempt_by_law"
+	PriceReasonNone        PriceReason = "none"
+	PriceReasonSubsidised  PriceReason = "subsidised"
+)
+
+// Valid indicates whether the value is a known member of the PriceReason enum.
+func (e PriceReason) Valid() bool {
+	switch e {
+	case PriceReasonDiscounted:
+		return true
+	case PriceReasonExemptByLaw:
+		return true
+	case PriceReasonNone:
+		return true
+	case PriceReasonSubsidised:
 		return true
 	default:
 		return false
@@ -647,7 +755,16 @@ type AccountClass string
 // AccountList defines model for AccountList.
 type AccountList struct {
 	Items      []Account `json:"items"`
-	NextCursor string    `json:"next_cursor"`
+	NextCursor *string   `json:"next_cursor"`
+}
+
+// Allocation The part of a capture that paid a charge
+type Allocation struct {
+	Amount int64  `json:"amount"`
+	Charge string `json:"charge"`
+
+	// Reserved Of it, promised or given back
+	Reserved int64 `json:"reserved"`
 }
 
 // Amount Minor units of the currency beside it
@@ -667,18 +784,30 @@ type Applicant struct {
 
 // Applied defines model for Applied.
 type Applied struct {
-	// Effect What the policy did
+	// Amount What it took off the payer's bill; minor units
+	Amount int64 `json:"amount"`
+
+	// Effect What the policy does
 	//
 	// Example: share_of_base 60/100
 	Effect string `json:"effect"`
+
+	// Funder Who pays a subsidy
+	Funder string `json:"funder,omitempty,omitzero"`
 
 	// LegalBasis Example: 14/2023/NQ-HĐND
 	LegalBasis string `json:"legal_basis"`
 
 	// Policy Example: NA-2023-60
-	Policy  string `json:"policy"`
-	Version int64  `json:"version"`
+	Policy string `json:"policy"`
+
+	// Rule The part it plays in the item
+	Rule    AppliedRule `json:"rule"`
+	Version int64       `json:"version"`
 }
+
+// AppliedRule The part it plays in the item
+type AppliedRule string
 
 // ApprovalRequest defines model for ApprovalRequest.
 type ApprovalRequest struct {
@@ -687,12 +816,11 @@ type ApprovalRequest struct {
 
 // Attempt defines model for Attempt.
 type Attempt struct {
-	CreatedAt time.Time `json:"created_at"`
-	ID        string    `json:"id"`
-
-	// Reason The provider's own code
-	Reason string        `json:"reason,omitempty,omitzero"`
-	Status AttemptStatus `json:"status"`
+	CreatedAt time.Time     `json:"created_at"`
+	ID        string        `json:"id"`
+	Number    int32         `json:"number"`
+	Status    AttemptStatus `json:"status"`
+	StatusAt  time.Time     `json:"status_at"`
 }
 
 // AttemptStatus defines model for Attempt.Status.
@@ -715,7 +843,7 @@ type Break struct {
 	// Example: VND
 	Currency Currency `json:"currency"`
 
-	// Detail What was found
+	// Detail What was found, for people
 	Detail string `json:"detail"`
 
 	// Dossier Dossier code
@@ -739,7 +867,7 @@ type BreakKind string
 // BreakList defines model for BreakList.
 type BreakList struct {
 	Items      []Break `json:"items"`
-	NextCursor string  `json:"next_cursor"`
+	NextCursor *string `json:"next_cursor"`
 }
 
 // BreakStatus defines model for BreakStatus.
@@ -747,24 +875,36 @@ type BreakStatus string
 
 // Capture defines model for Capture.
 type Capture struct {
+	Allocations   []Allocation       `json:"allocations"`
 	Amount        int64              `json:"amount"`
 	BankReference string             `json:"bank_reference,omitempty,omitzero"`
-	BusinessDate  openapi_types.Date `json:"business_date,omitempty,omitzero"`
-	CapturedAt    time.Time          `json:"captured_at"`
+	BusinessDate  openapi_types.Date `json:"business_date"`
 
 	// Currency ISO 4217
 	//
 	// Example: VND
 	Currency Currency `json:"currency"`
 
+	// Evidence Who told us
+	Evidence CaptureEvidence `json:"evidence"`
+
 	// Excess Of it, more than was owed: to be given back
-	Excess   int64  `json:"excess,omitempty,omitzero"`
-	ID       string `json:"id"`
-	Refunded int64  `json:"refunded,omitempty,omitzero"`
+	Excess int64  `json:"excess"`
+	ID     string `json:"id"`
+
+	// OccurredAt When the payer paid
+	OccurredAt time.Time `json:"occurred_at"`
+
+	// Reserved Of it, promised or given back
+	Reserved  int64     `json:"reserved"`
+	SettledAt time.Time `json:"settled_at,omitempty,omitzero"`
 
 	// TransactionID The provider's id of the money movement
 	TransactionID string `json:"transaction_id"`
 }
+
+// CaptureEvidence Who told us
+type CaptureEvidence string
 
 // Cause The event behind an entry; an entry is unique by it
 type Cause struct {
@@ -776,7 +916,7 @@ type Cause struct {
 	Kind string `json:"kind"`
 }
 
-// Charge defines model for Charge.
+// Charge base = due + discount + subsidy; outstanding = due − waived − (paid − refunded)
 type Charge struct {
 	Applied  []Applied `json:"applied"`
 	Base     int64     `json:"base"`
@@ -789,11 +929,22 @@ type Charge struct {
 	Kind       FeeKind      `json:"kind"`
 	NotApplied []NotApplied `json:"not_applied"`
 
+	// Outstanding Still to be paid
+	Outstanding int64 `json:"outstanding"`
+
 	// Paid Captured and allocated to this charge
-	Paid int64 `json:"paid"`
+	Paid     int64 `json:"paid"`
+	Quantity int64 `json:"quantity"`
+
+	// Reason Why due differs from base; an exemption by law is no discount
+	Reason PriceReason `json:"reason"`
 
 	// Refunded Given back of what was paid
 	Refunded int64 `json:"refunded"`
+	Subsidy  int64 `json:"subsidy"`
+
+	// Waived No longer asked for because the service ended
+	Waived int64 `json:"waived"`
 }
 
 // ChargesRequest defines model for ChargesRequest.
@@ -871,17 +1022,24 @@ type Dossier struct {
 	Due      int64    `json:"due"`
 	Gross    int64    `json:"gross"`
 
-	// Outstanding Still to be paid; never negative
-	Outstanding int64            `json:"outstanding"`
-	Paid        int64            `json:"paid"`
-	Payments    []PaymentSummary `json:"payments"`
-	Procedure   string           `json:"procedure,omitempty,omitzero"`
-	Refunded    int64            `json:"refunded"`
-	Refunds     []RefundSummary  `json:"refunds"`
+	// Outstanding due − waived − (paid − refunded); never negative
+	Outstanding int64              `json:"outstanding"`
+	Paid        int64              `json:"paid"`
+	Payments    []PaymentSummary   `json:"payments"`
+	PricingDate openapi_types.Date `json:"pricing_date"`
+	Procedure   string             `json:"procedure,omitempty,omitzero"`
+	Receipts    []Receipt          `json:"receipts"`
+	Refunded    int64              `json:"refunded"`
+	Refunds     []RefundSummary    `json:"refunds"`
 
 	// Status National status: 1 registered, 2 accepted, 3 not accepted, 4 in process, 5 papers asked for,
 	// 6 payment asked for, 7 withdrawn, 8 stopped, 9 done, 10 result returned
-	Status DossierStatus `json:"status"`
+	Status  DossierStatus `json:"status"`
+	Subsidy int64         `json:"subsidy"`
+
+	// Undeliverable Reason for which the service will not be delivered; absent while it may be
+	Undeliverable string `json:"undeliverable,omitempty,omitzero"`
+	Waived        int64  `json:"waived"`
 }
 
 // DossierLedger defines model for DossierLedger.
@@ -944,25 +1102,40 @@ type Entry struct {
 // FeeKind `phi` service charge, `le_phi` administrative fee; each gets its own receipt
 type FeeKind string
 
-// FeeType defines model for FeeType.
-type FeeType struct {
-	Authority string `json:"authority,omitempty,omitzero"`
-	Base      *int64 `json:"base,omitempty,omitzero"`
-	Code      string `json:"code"`
+// FeeRate defines model for FeeRate.
+type FeeRate struct {
+	// Base Price of one; null when each dossier brings its own base
+	Base int64 `json:"base,omitempty,omitzero"`
 
-	// Currency ISO 4217
-	//
-	// Example: VND
-	Currency Currency `json:"currency,omitempty,omitzero"`
+	// Illustrative No document backs this amount
+	Illustrative bool   `json:"illustrative,omitempty,omitzero"`
+	LegalBasis   string `json:"legal_basis,omitempty,omitzero"`
+	Note         string `json:"note,omitempty,omitzero"`
 
-	// Kind `phi` service charge, `le_phi` administrative fee; each gets its own receipt
-	Kind       FeeKind            `json:"kind"`
-	LegalBasis string             `json:"legal_basis,omitempty,omitzero"`
-	Name       string             `json:"name"`
-	SetBy      string             `json:"set_by,omitempty,omitzero"`
-	ValidFrom  openapi_types.Date `json:"valid_from,omitempty,omitzero"`
-	ValidTo    openapi_types.Date `json:"valid_to,omitempty,omitzero"`
+	// ValidFrom First day; open when absent
+	ValidFrom openapi_types.Date `json:"valid_from,omitempty,omitzero"`
+
+	// ValidTo Last day; open when absent
+	ValidTo openapi_types.Date `json:"valid_to,omitempty,omitzero"`
 }
+
+// FeeRefundRule defines model for FeeRefundRule.
+type FeeRefundRule struct {
+	Decision   FeeRefundRuleDecision `json:"decision"`
+	LegalBasis string                `json:"legal_basis,omitempty,omitzero"`
+	Note       string                `json:"note,omitempty,omitzero"`
+	Reason     RefundReason          `json:"reason"`
+	Stage      FeeRefundRuleStage    `json:"stage"`
+}
+
+// FeeRefundRuleDecision defines model for FeeRefundRule.Decision.
+type FeeRefundRuleDecision string
+
+// FeeRefundRuleStage defines model for FeeRefundRule.Stage.
+type FeeRefundRuleStage string
+
+// FeeType defines model for FeeType.
+type FeeType = json.RawMessage
 
 // FeeTypeCode Example: LP_GPXD
 type FeeTypeCode = string
@@ -970,40 +1143,11 @@ type FeeTypeCode = string
 // FeeTypeList defines model for FeeTypeList.
 type FeeTypeList struct {
 	Items      []FeeType `json:"items"`
-	NextCursor string    `json:"next_cursor"`
+	NextCursor *string   `json:"next_cursor"`
 }
 
 // FeeTypeRequest defines model for FeeTypeRequest.
-type FeeTypeRequest struct {
-	// Authority Who collects; national code such as H41 (Nghệ An), G22 (Government Office)
-	//
-	// Example: H41
-	Authority AuthorityCode `json:"authority,omitempty,omitzero"`
-
-	// Base Price of one; absent when each dossier brings its own base
-	Base *int64 `json:"base,omitempty,omitzero"`
-
-	// Code Example: LP_GPXD
-	Code FeeTypeCode `json:"code"`
-
-	// Currency ISO 4217
-	//
-	// Example: VND
-	Currency Currency `json:"currency,omitempty,omitzero"`
-
-	// Kind `phi` service charge, `le_phi` administrative fee; each gets its own receipt
-	Kind       FeeKind `json:"kind"`
-	LegalBasis string  `json:"legal_basis,omitempty,omitzero"`
-	Name       string  `json:"name"`
-
-	// SetBy Who sets the amount; a council's policy may change only its own
-	SetBy     FeeTypeRequestSetBy `json:"set_by,omitempty,omitzero"`
-	ValidFrom openapi_types.Date  `json:"valid_from,omitempty,omitzero"`
-	ValidTo   openapi_types.Date  `json:"valid_to,omitempty,omitzero"`
-}
-
-// FeeTypeRequestSetBy Who sets the amount; a council's policy may change only its own
-type FeeTypeRequestSetBy string
+type FeeTypeRequest = json.RawMessage
 
 // Groups Groups that the applicant belongs to, as policies name them
 type Groups = []string
@@ -1057,7 +1201,7 @@ type MatchKind string
 // MatchList defines model for MatchList.
 type MatchList struct {
 	Items      []Match `json:"items"`
-	NextCursor string  `json:"next_cursor"`
+	NextCursor *string `json:"next_cursor"`
 }
 
 // MerchantAccount defines model for MerchantAccount.
@@ -1071,14 +1215,13 @@ type MerchantAccount struct {
 	CreatedAt    time.Time         `json:"created_at"`
 	ID           string            `json:"id"`
 	Provider     string            `json:"provider"`
-	Secrets      []SecretInfo      `json:"secrets"`
 	Settings     map[string]string `json:"settings"`
 }
 
 // MerchantAccountList defines model for MerchantAccountList.
 type MerchantAccountList struct {
 	Items      []MerchantAccount `json:"items"`
-	NextCursor string            `json:"next_cursor"`
+	NextCursor *string           `json:"next_cursor"`
 }
 
 // MerchantAccountRequest defines model for MerchantAccountRequest.
@@ -1110,9 +1253,16 @@ type MoneyIdentity struct {
 
 // NotApplied defines model for NotApplied.
 type NotApplied struct {
-	Policy string `json:"policy"`
+	// Detail The same for people
+	//
+	// Example: it ended on 2025-07-20, priced on 2026-01-05
+	Detail  string `json:"detail"`
+	Policy  string `json:"policy"`
+	Version int64  `json:"version"`
 
-	// Why The first condition that failed
+	// Why Word for the first condition that failed
+	//
+	// Example: expired
 	Why string `json:"why"`
 }
 
@@ -1121,7 +1271,9 @@ type Payer struct {
 	// IP Address of the payer's browser; the caller's when absent
 	//
 	// Example: 203.113.152.1
-	IP   string `json:"ip,omitempty,omitzero"`
+	IP string `json:"ip,omitempty,omitzero"`
+
+	// Name Passed over; no provider needs it
 	Name string `json:"name,omitempty,omitzero"`
 }
 
@@ -1148,6 +1300,9 @@ type Payment struct {
 	ID        string    `json:"id"`
 	Provider  string    `json:"provider"`
 
+	// Reason The provider's own code behind the status
+	Reason string `json:"reason,omitempty,omitzero"`
+
 	// Reference Ours, 12 characters, unique for ever
 	Reference string          `json:"reference"`
 	Status    PaymentStatus   `json:"status"`
@@ -1157,7 +1312,7 @@ type Payment struct {
 // PaymentList defines model for PaymentList.
 type PaymentList struct {
 	Items      []Payment `json:"items"`
-	NextCursor string    `json:"next_cursor"`
+	NextCursor *string   `json:"next_cursor"`
 }
 
 // PaymentRequest defines model for PaymentRequest.
@@ -1205,24 +1360,28 @@ type Policy struct {
 	ID string `json:"id"`
 
 	// Policy The policy as it was posted
-	Policy    json.RawMessage    `json:"policy"`
+	Policy     json.RawMessage `json:"policy"`
+	RecordedAt time.Time       `json:"recorded_at"`
+
+	// Sha256 Of the content
+	Sha256    string             `json:"sha256"`
 	Status    PolicyStatus       `json:"status"`
 	ValidFrom openapi_types.Date `json:"valid_from,omitempty,omitzero"`
 	ValidTo   openapi_types.Date `json:"valid_to,omitempty,omitzero"`
 	Version   int64              `json:"version"`
 }
 
-// PolicyStatus defines model for Policy.Status.
-type PolicyStatus string
-
 // PolicyList defines model for PolicyList.
 type PolicyList struct {
 	Items      []Policy `json:"items"`
-	NextCursor string   `json:"next_cursor"`
+	NextCursor *string  `json:"next_cursor"`
 }
 
 // PolicyRequest A policy as a province writes it down; whole-day window, both ends inclusive, null = open
 type PolicyRequest = json.RawMessage
+
+// PolicyStatus defines model for PolicyStatus.
+type PolicyStatus string
 
 // Posting defines model for Posting.
 type Posting struct {
@@ -1255,8 +1414,11 @@ type Posting struct {
 // PostingList defines model for PostingList.
 type PostingList struct {
 	Items      []Posting `json:"items"`
-	NextCursor string    `json:"next_cursor"`
+	NextCursor *string   `json:"next_cursor"`
 }
+
+// PriceReason Why due differs from base; an exemption by law is no discount
+type PriceReason string
 
 // Problem defines model for Problem.
 type Problem struct {
@@ -1300,6 +1462,10 @@ type Quote struct {
 	// Gross Sum of bases; minor units
 	Gross int64       `json:"gross"`
 	Items []QuoteItem `json:"items"`
+
+	// PricingDate Day whose schedule and policies count
+	PricingDate openapi_types.Date `json:"pricing_date"`
+	Subsidy     int64              `json:"subsidy"`
 }
 
 // QuoteApplicant defines model for QuoteApplicant.
@@ -1308,7 +1474,7 @@ type QuoteApplicant struct {
 	Groups Groups `json:"groups,omitempty,omitzero"`
 }
 
-// QuoteItem defines model for QuoteItem.
+// QuoteItem base = due + discount + subsidy
 type QuoteItem struct {
 	Applied []Applied `json:"applied"`
 
@@ -1318,13 +1484,20 @@ type QuoteItem struct {
 	// Discount Taken off by policies; minor units
 	Discount int64 `json:"discount"`
 
-	// Due base − discount; minor units
+	// Due What the payer pays; minor units
 	Due     int64  `json:"due"`
 	FeeType string `json:"fee_type"`
 
 	// Kind `phi` service charge, `le_phi` administrative fee; each gets its own receipt
 	Kind       FeeKind      `json:"kind"`
 	NotApplied []NotApplied `json:"not_applied"`
+	Quantity   int64        `json:"quantity"`
+
+	// Reason Why due differs from base; an exemption by law is no discount
+	Reason PriceReason `json:"reason"`
+
+	// Subsidy Paid by a budget in the payer's place; minor units
+	Subsidy int64 `json:"subsidy"`
 }
 
 // QuoteRequest defines model for QuoteRequest.
@@ -1342,6 +1515,22 @@ type QuoteRequest struct {
 	// Example: 1.001612
 	Procedure  string     `json:"procedure,omitempty,omitzero"`
 	Submission Submission `json:"submission"`
+}
+
+// Receipt defines model for Receipt.
+type Receipt struct {
+	// Amount 0 for a fee of 0; negative when it adjusts an earlier one
+	Amount int64 `json:"amount"`
+
+	// Currency ISO 4217
+	//
+	// Example: VND
+	Currency Currency  `json:"currency"`
+	ID       string    `json:"id"`
+	IssuedAt time.Time `json:"issued_at"`
+
+	// Kind `phi` service charge, `le_phi` administrative fee; each gets its own receipt
+	Kind FeeKind `json:"kind"`
 }
 
 // Refund defines model for Refund.
@@ -1388,7 +1577,7 @@ type RefundItem struct {
 // RefundList defines model for RefundList.
 type RefundList struct {
 	Items      []Refund `json:"items"`
-	NextCursor string   `json:"next_cursor"`
+	NextCursor *string  `json:"next_cursor"`
 }
 
 // RefundReason defines model for RefundReason.
@@ -1480,13 +1669,11 @@ type RunTotal struct {
 	Lane string `json:"lane,omitempty,omitzero"`
 }
 
-// SecretInfo defines model for SecretInfo.
-type SecretInfo struct {
-	// Live How many values are accepted now; two during a rotation
-	Live int32 `json:"live"`
-
+// SecretRequest defines model for SecretRequest.
+type SecretRequest struct {
 	// Name Example: hash_secret
-	Name string `json:"name"`
+	Name  string `json:"name"`
+	Value string `json:"value"`
 }
 
 // Side defines model for Side.
@@ -1511,7 +1698,7 @@ type SourceCode = string
 // SourceList defines model for SourceList.
 type SourceList struct {
 	Items      []Source `json:"items"`
-	NextCursor string   `json:"next_cursor"`
+	NextCursor *string  `json:"next_cursor"`
 }
 
 // SourceRequest defines model for SourceRequest.
@@ -1591,13 +1778,13 @@ type StatementLineStatus string
 // StatementLineList defines model for StatementLineList.
 type StatementLineList struct {
 	Items      []StatementLine `json:"items"`
-	NextCursor string          `json:"next_cursor"`
+	NextCursor *string         `json:"next_cursor"`
 }
 
 // StatementList defines model for StatementList.
 type StatementList struct {
 	Items      []Statement `json:"items"`
-	NextCursor string      `json:"next_cursor"`
+	NextCursor *string     `json:"next_cursor"`
 }
 
 // StatementProblem defines model for StatementProblem.
@@ -1637,8 +1824,10 @@ type StatusRequest struct {
 
 // Submission defines model for Submission.
 type Submission struct {
-	Channel      SubmissionChannel      `json:"channel"`
-	ServiceLevel SubmissionServiceLevel `json:"service_level"`
+	Channel SubmissionChannel `json:"channel"`
+
+	// ServiceLevel Policies that ask for a level do not apply when it is not stated
+	ServiceLevel SubmissionServiceLevel `json:"service_level,omitempty,omitzero"`
 
 	// SubmittedAt Its day in Viet Nam is the pricing date
 	SubmittedAt time.Time `json:"submitted_at"`
@@ -1647,7 +1836,7 @@ type Submission struct {
 // SubmissionChannel defines model for Submission.Channel.
 type SubmissionChannel string
 
-// SubmissionServiceLevel defines model for Submission.ServiceLevel.
+// SubmissionServiceLevel Policies that ask for a level do not apply when it is not stated
 type SubmissionServiceLevel string
 
 // TimelineEvent defines model for TimelineEvent.
@@ -1839,6 +2028,9 @@ type ListPaymentsParams struct {
 
 // ListPoliciesParams defines parameters for ListPolicies.
 type ListPoliciesParams struct {
+	// Authority Only those that this authority adopted
+	Authority AuthorityCode `form:"authority,omitempty" json:"authority,omitempty,omitzero"`
+
 	// Cursor `next_cursor` of the page before
 	Cursor Cursor `form:"cursor,omitempty" json:"cursor,omitempty,omitzero"`
 
@@ -1934,6 +2126,9 @@ type RegisterFeeTypeJSONRequestBody = FeeTypeRequest
 // RegisterMerchantAccountJSONRequestBody defines body for RegisterMerchantAccount for application/json ContentType.
 type RegisterMerchantAccountJSONRequestBody = MerchantAccountRequest
 
+// RotateSecretJSONRequestBody defines body for RotateSecret for application/json ContentType.
+type RotateSecretJSONRequestBody = SecretRequest
+
 // CreatePolicyJSONRequestBody defines body for CreatePolicy for application/json ContentType.
 type CreatePolicyJSONRequestBody = PolicyRequest
 
@@ -1984,7 +2179,7 @@ type ServerInterface interface {
 	// ListFeeTypes Fee types by code
 	// (GET /v1/fee-types)
 	ListFeeTypes(w http.ResponseWriter, r *http.Request, params ListFeeTypesParams)
-	// RegisterFeeType Register a fee type, or a new dated base amount of one
+	// RegisterFeeType Register a fee type, or the next version of one
 	// (POST /v1/fee-types)
 	RegisterFeeType(w http.ResponseWriter, r *http.Request, params RegisterFeeTypeParams)
 	// ListAccounts Accounts with their balances
@@ -2005,9 +2200,12 @@ type ServerInterface interface {
 	// ListMerchantAccounts Merchant accounts without secrets
 	// (GET /v1/merchant-accounts)
 	ListMerchantAccounts(w http.ResponseWriter, r *http.Request, params ListMerchantAccountsParams)
-	// RegisterMerchantAccount Register a merchant account, or rotate its secrets
+	// RegisterMerchantAccount Register a merchant account
 	// (POST /v1/merchant-accounts)
 	RegisterMerchantAccount(w http.ResponseWriter, r *http.Request, params RegisterMerchantAccountParams)
+	// RotateSecret Add the newest value of a secret
+	// (POST /v1/merchant-accounts/{id}/secrets)
+	RotateSecret(w http.ResponseWriter, r *http.Request, id ID)
 	// ListPayments Payments, newest first
 	// (GET /v1/payments)
 	ListPayments(w http.ResponseWriter, r *http.Request, params ListPaymentsParams)
@@ -2023,7 +2221,7 @@ type ServerInterface interface {
 	// ListPolicies Policies by id, latest version of each
 	// (GET /v1/policies)
 	ListPolicies(w http.ResponseWriter, r *http.Request, params ListPoliciesParams)
-	// CreatePolicy Create a policy, or a new version of one
+	// CreatePolicy Record a policy that the key's authority adopted, or the next version of one
 	// (POST /v1/policies)
 	CreatePolicy(w http.ResponseWriter, r *http.Request, params CreatePolicyParams)
 	// FindPolicy One policy, latest version
@@ -2892,6 +3090,32 @@ func (siw *ServerInterfaceWrapper) RegisterMerchantAccount(w http.ResponseWriter
 	handler.ServeHTTP(w, r)
 }
 
+// RotateSecret operation middleware
+func (siw *ServerInterfaceWrapper) RotateSecret(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", mux.Vars(r)["id"], &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RotateSecret(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListPayments operation middleware
 func (siw *ServerInterfaceWrapper) ListPayments(w http.ResponseWriter, r *http.Request) {
 
@@ -3063,6 +3287,19 @@ func (siw *ServerInterfaceWrapper) ListPolicies(w http.ResponseWriter, r *http.R
 
 	// Parameter object where we will unmarshal all parameters from the context
 	var params ListPoliciesParams
+
+	// ------------- Optional query parameter "authority" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "authority", r.URL.Query(), &params.Authority, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "authority"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "authority", Err: err})
+		}
+		return
+	}
 
 	// ------------- Optional query parameter "cursor" -------------
 
@@ -3851,6 +4088,8 @@ func HandlerWithOptions(si ServerInterface, options GorillaServerOptions) http.H
 	r.HandleFunc(options.BaseURL+"/v1/merchant-accounts", wrapper.ListMerchantAccounts).Methods(http.MethodGet)
 
 	r.HandleFunc(options.BaseURL+"/v1/merchant-accounts", wrapper.RegisterMerchantAccount).Methods(http.MethodPost)
+
+	r.HandleFunc(options.BaseURL+"/v1/merchant-accounts/{id}/secrets", wrapper.RotateSecret).Methods(http.MethodPost)
 
 	r.HandleFunc(options.BaseURL+"/v1/sources", wrapper.ListSources).Methods(http.MethodGet)
 
@@ -4650,20 +4889,6 @@ type RegisterMerchantAccountResponseObject interface {
 	VisitRegisterMerchantAccountResponse(w http.ResponseWriter) error
 }
 
-type RegisterMerchantAccount200JSONResponse MerchantAccount
-
-func (response RegisterMerchantAccount200JSONResponse) VisitRegisterMerchantAccountResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(200)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
 type RegisterMerchantAccount201JSONResponse MerchantAccount
 
 func (response RegisterMerchantAccount201JSONResponse) VisitRegisterMerchantAccountResponse(w http.ResponseWriter) error {
@@ -4685,6 +4910,42 @@ type RegisterMerchantAccountdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response RegisterMerchantAccountdefaultApplicationProblemPlusJSONResponse) VisitRegisterMerchantAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSecretRequestObject struct {
+	ID   ID `json:"id"`
+	Body *RotateSecretJSONRequestBody
+}
+
+type RotateSecretResponseObject interface {
+	VisitRotateSecretResponse(w http.ResponseWriter) error
+}
+
+type RotateSecret204Response struct {
+}
+
+func (response RotateSecret204Response) VisitRotateSecretResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RotateSecretdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response RotateSecretdefaultApplicationProblemPlusJSONResponse) VisitRotateSecretResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -5674,7 +5935,7 @@ type StrictServerInterface interface {
 	// ListFeeTypes Fee types by code
 	// (GET /v1/fee-types)
 	ListFeeTypes(ctx context.Context, request ListFeeTypesRequestObject) (ListFeeTypesResponseObject, error)
-	// RegisterFeeType Register a fee type, or a new dated base amount of one
+	// RegisterFeeType Register a fee type, or the next version of one
 	// (POST /v1/fee-types)
 	RegisterFeeType(ctx context.Context, request RegisterFeeTypeRequestObject) (RegisterFeeTypeResponseObject, error)
 	// ListAccounts Accounts with their balances
@@ -5695,9 +5956,12 @@ type StrictServerInterface interface {
 	// ListMerchantAccounts Merchant accounts without secrets
 	// (GET /v1/merchant-accounts)
 	ListMerchantAccounts(ctx context.Context, request ListMerchantAccountsRequestObject) (ListMerchantAccountsResponseObject, error)
-	// RegisterMerchantAccount Register a merchant account, or rotate its secrets
+	// RegisterMerchantAccount Register a merchant account
 	// (POST /v1/merchant-accounts)
 	RegisterMerchantAccount(ctx context.Context, request RegisterMerchantAccountRequestObject) (RegisterMerchantAccountResponseObject, error)
+	// RotateSecret Add the newest value of a secret
+	// (POST /v1/merchant-accounts/{id}/secrets)
+	RotateSecret(ctx context.Context, request RotateSecretRequestObject) (RotateSecretResponseObject, error)
 	// ListPayments Payments, newest first
 	// (GET /v1/payments)
 	ListPayments(ctx context.Context, request ListPaymentsRequestObject) (ListPaymentsResponseObject, error)
@@ -5713,7 +5977,7 @@ type StrictServerInterface interface {
 	// ListPolicies Policies by id, latest version of each
 	// (GET /v1/policies)
 	ListPolicies(ctx context.Context, request ListPoliciesRequestObject) (ListPoliciesResponseObject, error)
-	// CreatePolicy Create a policy, or a new version of one
+	// CreatePolicy Record a policy that the key's authority adopted, or the next version of one
 	// (POST /v1/policies)
 	CreatePolicy(ctx context.Context, request CreatePolicyRequestObject) (CreatePolicyResponseObject, error)
 	// FindPolicy One policy, latest version
@@ -6291,6 +6555,39 @@ func (sh *strictHandler) RegisterMerchantAccount(w http.ResponseWriter, r *http.
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(RegisterMerchantAccountResponseObject); ok {
 		if err := validResponse.VisitRegisterMerchantAccountResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RotateSecret operation middleware
+func (sh *strictHandler) RotateSecret(w http.ResponseWriter, r *http.Request, id ID) {
+	var request RotateSecretRequestObject
+
+	request.ID = id
+
+	var body RotateSecretJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RotateSecret(ctx, request.(RotateSecretRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RotateSecret")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RotateSecretResponseObject); ok {
+		if err := validResponse.VisitRotateSecretResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -1,0 +1,62 @@
+// Package api is the HTTP surface for portals, finance systems and providers:
+// /v1 as openapi.yaml describes it, the providers' callbacks, and the health
+// and documentation pages.
+//
+// It owns no data and holds no rule: a handler decodes, calls one use case and
+// encodes. openapi.yaml is the source; gen.go is generated from it, requests
+// are validated against it before a handler sees them, and a test compares it
+// with the router.
+package api
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/doisoat/doisoat/dossiers"
+	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/payments"
+)
+
+//go:generate go tool -modfile=../../tools/go.mod oapi-codegen -config oapi-codegen.yaml openapi.yaml
+
+// Limits of bodies in bytes.
+const (
+	maxJSON      = 1 << 20
+	maxStatement = 64 << 20
+	maxUpload    = maxStatement + 1<<20 // with the multipart wrapping
+	maxCallback  = 64 << 10
+)
+
+// Rooms are the use cases that the surface offers.
+type Rooms struct {
+	Auth     auth.Service
+	Fees     fees.Service
+	Dossiers *dossiers.Service
+	Payments *payments.Service
+	Ledger   *ledger.Service
+}
+
+// Options of New. Console may be nil: a page then says that it is not there.
+type Options struct {
+	Log               *slog.Logger
+	Metrics           *prometheus.Registry
+	Now               func() time.Time
+	Ready             func(ctx context.Context) error // nil means well
+	Console           http.Handler                    // serves /console and below
+	RequestsPerSecond int                             // per key or address; web.DefaultRequestsPerSecond when 0
+}
+
+// server implements the generated interface; each noun has its file.
+type server struct {
+	rooms Rooms
+	log   *slog.Logger
+	now   func() time.Time
+}
+
+var _ StrictServerInterface = (*server)(nil)

@@ -1,0 +1,131 @@
+package api
+
+import (
+	"context"
+
+	"github.com/doisoat/doisoat/dossiers"
+	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/web"
+)
+
+// RegisterDossier handles POST /v1/dossiers.
+func (s *server) RegisterDossier(ctx context.Context, r RegisterDossierRequestObject) (RegisterDossierResponseObject, error) {
+	d, created, err := s.rooms.Dossiers.Register(ctx, web.Actor(ctx), dossiers.Registration{
+		Authority:      r.Body.Authority,
+		Code:           r.Body.Code,
+		Agency:         r.Body.Agency,
+		Procedure:      r.Body.Procedure,
+		Channel:        string(r.Body.Submission.Channel),
+		ServiceLevel:   string(r.Body.Submission.ServiceLevel),
+		SubmittedAt:    r.Body.Submission.SubmittedAt,
+		Applicant:      dossiers.Applicant{Name: r.Body.Applicant.Name, Identifier: r.Body.Applicant.Identifier, Groups: r.Body.Applicant.Groups},
+		Items:          itemRequests(r.Body.Items),
+		IdempotencyKey: r.Params.IdempotencyKey,
+	})
+	if err != nil {
+		return nil, err
+	}
+	view, err := s.dossierView(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	if !created {
+		return RegisterDossier200JSONResponse(view), nil
+	}
+	return RegisterDossier201JSONResponse{Body: view, Headers: RegisterDossier201ResponseHeaders{Location: "/v1/dossiers/" + d.Code}}, nil
+}
+
+// FindDossier handles GET /v1/dossiers/{code}.
+func (s *server) FindDossier(ctx context.Context, r FindDossierRequestObject) (FindDossierResponseObject, error) {
+	d, err := s.rooms.Dossiers.Find(ctx, web.Actor(ctx), r.Code)
+	if err != nil {
+		return nil, err
+	}
+	view, err := s.dossierView(ctx, d)
+	return FindDossier200JSONResponse(view), err
+}
+
+// AddCharges handles POST /v1/dossiers/{code}/charges.
+func (s *server) AddCharges(ctx context.Context, r AddChargesRequestObject) (AddChargesResponseObject, error) {
+	d, err := s.rooms.Dossiers.AddCharges(ctx, web.Actor(ctx), r.Code, itemRequests(r.Body.Items))
+	if err != nil {
+		return nil, err
+	}
+	view, err := s.dossierView(ctx, d)
+	return AddCharges201JSONResponse(view), err
+}
+
+// ReportStatus handles POST /v1/dossiers/{code}/status.
+func (s *server) ReportStatus(ctx context.Context, r ReportStatusRequestObject) (ReportStatusResponseObject, error) {
+	d, err := s.rooms.Dossiers.RecordStatus(ctx, web.Actor(ctx), r.Code, dossiers.StatusReport{
+		Status: dossiers.Status(r.Body.Status), At: r.Body.At, Reason: string(r.Body.Reason), Note: r.Body.Note,
+	})
+	if err != nil {
+		return nil, err
+	}
+	view, err := s.dossierView(ctx, d)
+	return ReportStatus200JSONResponse(view), err
+}
+
+// ReadDossierLedger handles GET /v1/dossiers/{code}/ledger.
+func (s *server) ReadDossierLedger(ctx context.Context, r ReadDossierLedgerRequestObject) (ReadDossierLedgerResponseObject, error) {
+	list, err := s.rooms.Dossiers.Statement(ctx, web.Actor(ctx), r.Code)
+	if err != nil {
+		return nil, err
+	}
+	view := DossierLedger{Dossier: r.Code, Entries: make([]Entry, 0, len(list))}
+	for _, e := range list {
+		entry := entryView(e.Entry)
+		entry.Postings = make([]Posting, 0, len(e.Lines))
+		for _, l := range e.Lines {
+			p := postingView(l.Posting)
+			p.Balance = &l.Running
+			entry.Postings = append(entry.Postings, p)
+		}
+		view.Entries = append(view.Entries, entry)
+	}
+	return ReadDossierLedger200JSONResponse(view), nil
+}
+
+func itemRequests(items []ItemRequest) []fees.ItemRequest {
+	list := make([]fees.ItemRequest, len(items))
+	for i, item := range items {
+		list[i] = fees.ItemRequest{FeeType: item.FeeType, Base: item.Base, Quantity: item.Quantity}
+	}
+	return list
+}
+
+// dossierView puts what other rooms know beside a dossier.
+func (s *server) dossierView(ctx context.Context, d dossiers.Dossier) (Dossier, error) {
+	t := d.Totals()
+	view := Dossier{
+		Code: d.Code, Authority: d.Authority, Agency: d.Agency, Procedure: d.Procedure, Status: DossierStatus(d.Status),
+		Undeliverable: d.Undeliverable, PricingDate: dateView(d.PricingDate), Currency: string(d.Currency), CreatedAt: d.CreatedAt,
+		Gross: t.Gross, Discount: t.Discount, Subsidy: t.Subsidy, Due: t.Due, Paid: t.Paid, Refunded: t.Refunded,
+		Waived: t.Waived, Outstanding: t.Outstanding,
+		Charges: make([]Charge, 0, len(d.Charges)), Receipts: make([]Receipt, 0, len(d.Receipts)),
+	}
+	for _, c := range d.Charges {
+		view.Charges = append(view.Charges, chargeView(c))
+	}
+	for _, r := range d.Receipts {
+		view.Receipts = append(view.Receipts, Receipt{
+			ID: r.ID.String(), Kind: FeeKind(r.Kind), Amount: r.Amount, Currency: string(r.Currency), IssuedAt: r.IssuedAt,
+		})
+	}
+	var err error
+	if view.Payments, err = s.paymentsOf(ctx, d.Code); err != nil {
+		return Dossier{}, err
+	}
+	view.Refunds, err = s.refundsOf(ctx, d.Code)
+	return view, err
+}
+
+func chargeView(c dossiers.Charge) Charge {
+	return Charge{
+		ID: c.ID.String(), FeeType: c.FeeType, Kind: FeeKind(c.Kind), Quantity: int64(c.Quantity),
+		Base: c.Base, Discount: c.Discount, Subsidy: c.Subsidy, Due: c.Due,
+		Paid: c.Paid, Refunded: c.Refunded, Waived: c.Waived, Outstanding: c.Outstanding(),
+		Reason: PriceReason(c.Explanation.Reason), Applied: appliedViews(c.Explanation.Applied), NotApplied: notAppliedViews(c.Explanation.NotApplied),
+	}
+}

@@ -1,0 +1,181 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/web"
+)
+
+// CreateQuote handles POST /v1/quotes.
+func (s *server) CreateQuote(ctx context.Context, r CreateQuoteRequestObject) (CreateQuoteResponseObject, error) {
+	actor := web.Actor(ctx)
+	if r.Body.Authority != actor.Authority {
+		return nil, errOtherAuthority
+	}
+	q, err := s.rooms.Fees.Quote(ctx, actor, fees.Request{
+		Authority: r.Body.Authority, Procedure: r.Body.Procedure,
+		Channel: fees.Channel(r.Body.Submission.Channel), Level: fees.ServiceLevel(r.Body.Submission.ServiceLevel),
+		SubmittedAt: r.Body.Submission.SubmittedAt, Groups: r.Body.Applicant.Groups, Items: itemRequests(r.Body.Items),
+	})
+	if err != nil {
+		return nil, err
+	}
+	view := Quote{
+		Currency: string(q.Currency), PricingDate: dateView(q.PricingDate), Gross: q.Gross.Minor, Discount: q.Discount.Minor,
+		Subsidy: q.Subsidy.Minor, Due: q.Due.Minor, Items: make([]QuoteItem, 0, len(q.Items)),
+	}
+	for _, item := range q.Items {
+		view.Items = append(view.Items, QuoteItem{
+			FeeType: item.FeeType, Kind: FeeKind(item.Kind), Quantity: item.Quantity, Base: item.Base.Minor,
+			Discount: item.Discount.Minor, Subsidy: item.Subsidy.Minor, Due: item.Due.Minor, Reason: PriceReason(item.Reason),
+			Applied: appliedViews(item.Applied), NotApplied: notAppliedViews(item.NotApplied),
+		})
+	}
+	return CreateQuote200JSONResponse(view), nil
+}
+
+func appliedViews(list []fees.Applied) []Applied {
+	views := make([]Applied, 0, len(list))
+	for _, a := range list {
+		views = append(views, Applied{
+			Policy: a.Policy, Version: int64(a.Version), LegalBasis: a.LegalBasis, Effect: a.Effect,
+			Rule: AppliedRule(a.Rule), Amount: a.Amount, Funder: a.Funder,
+		})
+	}
+	return views
+}
+
+func notAppliedViews(list []fees.NotApplied) []NotApplied {
+	views := make([]NotApplied, 0, len(list))
+	for _, n := range list {
+		views = append(views, NotApplied{Policy: n.Policy, Version: int64(n.Version), Why: string(n.Why), Detail: n.Detail})
+	}
+	return views
+}
+
+// RegisterFeeType handles POST /v1/fee-types.
+func (s *server) RegisterFeeType(ctx context.Context, r RegisterFeeTypeRequestObject) (RegisterFeeTypeResponseObject, error) {
+	actor := web.Actor(ctx)
+	f := fees.FeeType{Territory: actor.Authority, SetBy: fees.SetByCouncil, CollectedBy: fees.CollectedLocal}
+	if err := json.Unmarshal(*r.Body, &f); err != nil {
+		return nil, errors.Join(fees.ErrDocument, err)
+	}
+	done, err := s.rooms.Fees.LoadFeeTypes(ctx, actor, []fees.FeeType{f})
+	if err != nil {
+		return nil, err
+	}
+	list, err := s.rooms.Fees.ListFeeTypes(ctx, actor, f.Territory)
+	if err != nil {
+		return nil, err
+	}
+	for _, stored := range list {
+		if stored.Code != f.Code || stored.Territory != f.Territory {
+			continue
+		}
+		view, err := feeTypeView(stored)
+		if err != nil {
+			return nil, err
+		}
+		if done.Unchanged > 0 {
+			return RegisterFeeType200JSONResponse(view), nil
+		}
+		return RegisterFeeType201JSONResponse(view), nil
+	}
+	return nil, fees.ErrNotFound
+}
+
+// ListFeeTypes handles GET /v1/fee-types.
+func (s *server) ListFeeTypes(ctx context.Context, r ListFeeTypesRequestObject) (ListFeeTypesResponseObject, error) {
+	actor := web.Actor(ctx)
+	list, err := s.rooms.Fees.ListFeeTypes(ctx, actor, actor.Authority)
+	if err != nil {
+		return nil, err
+	}
+	page, next, err := pageOf(list, r.Params.Cursor, r.Params.Limit, func(f fees.FeeType) string { return f.Code + " " + f.Territory })
+	if err != nil {
+		return nil, err
+	}
+	views := FeeTypeList{Items: make([]FeeType, 0, len(page)), NextCursor: next}
+	for _, f := range page {
+		view, err := feeTypeView(f)
+		if err != nil {
+			return nil, err
+		}
+		views.Items = append(views.Items, view)
+	}
+	return ListFeeTypes200JSONResponse(views), nil
+}
+
+// feeTypeView is the document as recorded, with its version.
+func feeTypeView(f fees.FeeType) (FeeType, error) {
+	text, err := json.Marshal(struct {
+		fees.FeeType
+		Version int `json:"version"`
+	}{f, f.Version})
+	if err != nil {
+		return nil, fmt.Errorf("write fee type: %w", err)
+	}
+	return text, nil
+}
+
+// CreatePolicy handles POST /v1/policies.
+func (s *server) CreatePolicy(ctx context.Context, r CreatePolicyRequestObject) (CreatePolicyResponseObject, error) {
+	p, err := fees.ParsePolicy(*r.Body)
+	if err != nil {
+		return nil, err
+	}
+	done, err := s.rooms.Fees.LoadPolicies(ctx, web.Actor(ctx), []fees.Policy{p})
+	if err != nil {
+		return nil, err
+	}
+	stored, err := s.rooms.Fees.FindPolicy(ctx, web.Actor(ctx), p.ID)
+	if err != nil {
+		return nil, err
+	}
+	if done.Unchanged > 0 {
+		return CreatePolicy200JSONResponse(policyView(stored)), nil
+	}
+	return CreatePolicy201JSONResponse{Body: policyView(stored), Headers: CreatePolicy201ResponseHeaders{Location: "/v1/policies/" + p.ID}}, nil
+}
+
+// ListPolicies handles GET /v1/policies.
+func (s *server) ListPolicies(ctx context.Context, r ListPoliciesRequestObject) (ListPoliciesResponseObject, error) {
+	after, err := cursorKey(r.Params.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	limit := limitOf(r.Params.Limit)
+	list, err := s.rooms.Fees.ListPolicies(ctx, web.Actor(ctx), r.Params.Authority, after, limit)
+	if err != nil {
+		return nil, err
+	}
+	page := PolicyList{Items: make([]Policy, 0, len(list))}
+	for _, p := range list {
+		page.Items = append(page.Items, policyView(p))
+	}
+	if len(list) == limit {
+		page.NextCursor = cursorView(keyCursor(list[limit-1].Policy.ID))
+	}
+	return ListPolicies200JSONResponse(page), nil
+}
+
+// FindPolicy handles GET /v1/policies/{id}.
+func (s *server) FindPolicy(ctx context.Context, r FindPolicyRequestObject) (FindPolicyResponseObject, error) {
+	p, err := s.rooms.Fees.FindPolicy(ctx, web.Actor(ctx), r.ID)
+	if err != nil {
+		return nil, err
+	}
+	return FindPolicy200JSONResponse(policyView(p)), nil
+}
+
+func policyView(p fees.RecordedPolicy) Policy {
+	return Policy{
+		ID: p.Policy.ID, Version: int64(p.Policy.Version), Status: PolicyStatus(p.Policy.Status),
+		ValidFrom: dateView(p.Policy.ValidFrom), ValidTo: dateView(p.Policy.ValidTo),
+		Sha256: hexText(p.SHA256), RecordedAt: p.RecordedAt, Policy: p.Policy.Document,
+	}
+}

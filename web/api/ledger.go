@@ -1,0 +1,154 @@
+package api
+
+import (
+	"context"
+	"time"
+
+	openapi_types "github.com/oapi-codegen/runtime/types"
+
+	"github.com/google/uuid"
+
+	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/web"
+)
+
+// ListAccounts handles GET /v1/ledger/accounts. There are a few dozen accounts: one page holds them.
+func (s *server) ListAccounts(ctx context.Context, r ListAccountsRequestObject) (ListAccountsResponseObject, error) {
+	list, err := s.rooms.Ledger.TrialBalance(ctx, web.Actor(ctx), calendar.Date{Year: 9999, Month: time.December, Day: 31})
+	if err != nil {
+		return nil, err
+	}
+	page, next, err := pageOf(accountViews(list), r.Params.Cursor, r.Params.Limit, func(a Account) string { return a.Code + " " + a.Currency })
+	if err != nil {
+		return nil, err
+	}
+	return ListAccounts200JSONResponse{Items: page, NextCursor: next}, nil
+}
+
+// ListAccountPostings handles GET /v1/ledger/accounts/{code}/postings.
+func (s *server) ListAccountPostings(ctx context.Context, r ListAccountPostingsRequestObject) (ListAccountPostingsResponseObject, error) {
+	lines, next, err := s.rooms.Ledger.ListPostings(ctx, web.Actor(ctx), r.Code, r.Params.Cursor, limitOf(r.Params.Limit))
+	if err != nil {
+		return nil, err
+	}
+	page := PostingList{Items: make([]Posting, 0, len(lines)), NextCursor: cursorView(next)}
+	for _, l := range lines {
+		p := postingView(l.Posting)
+		p.Entry, p.BusinessDate, p.Description = l.ID.String(), dateView(l.BusinessDate), l.Description
+		page.Items = append(page.Items, p)
+	}
+	return ListAccountPostings200JSONResponse(page), nil
+}
+
+// FindEntry handles GET /v1/ledger/entries/{id}.
+func (s *server) FindEntry(ctx context.Context, r FindEntryRequestObject) (FindEntryResponseObject, error) {
+	var id ledger.EntryID
+	if err := id.UnmarshalText([]byte(r.ID)); err != nil {
+		return nil, ledger.ErrEntryNotFound
+	}
+	e, err := s.rooms.Ledger.FindEntry(ctx, web.Actor(ctx), id)
+	if err != nil {
+		return nil, err
+	}
+	view := entryView(e)
+	for _, p := range e.Postings {
+		view.Postings = append(view.Postings, postingView(p))
+	}
+	return FindEntry200JSONResponse(view), nil
+}
+
+// ReadTrialBalance handles GET /v1/ledger/trial-balance.
+func (s *server) ReadTrialBalance(ctx context.Context, r ReadTrialBalanceRequestObject) (ReadTrialBalanceResponseObject, error) {
+	actor := web.Actor(ctx)
+	if r.Params.Authority != "" && r.Params.Authority != actor.Authority {
+		return nil, auth.ErrForbidden.With("the key belongs to another authority").At("?authority", "must be the key's own authority")
+	}
+	asOf := calendar.On(s.now())
+	if !r.Params.AsOf.IsZero() {
+		y, m, d := r.Params.AsOf.Date()
+		asOf = calendar.Date{Year: y, Month: m, Day: d}
+	}
+	list, err := s.rooms.Ledger.TrialBalance(ctx, actor, asOf)
+	if err != nil {
+		return nil, err
+	}
+	return ReadTrialBalance200JSONResponse{
+		Authority: actor.Authority, AsOf: dateView(asOf), Accounts: accountViews(list), Totals: trialTotals(list),
+	}, nil
+}
+
+// trialTotals sums real and memo accounts apart, per currency, in order of first appearance.
+func trialTotals(list []ledger.AccountBalance) []TrialTotal {
+	totals := []TrialTotal{}
+	for _, a := range list {
+		at := -1
+		for i, t := range totals {
+			if t.Currency == a.Currency && t.Memo == (a.Class == ledger.Memo) {
+				at = i
+			}
+		}
+		if at < 0 {
+			totals = append(totals, TrialTotal{Currency: a.Currency, Memo: a.Class == ledger.Memo})
+			at = len(totals) - 1
+		}
+		totals[at].Debit += a.Debits
+		totals[at].Credit += a.Credits
+	}
+	return totals
+}
+
+func accountViews(list []ledger.AccountBalance) []Account {
+	views := make([]Account, 0, len(list))
+	for _, a := range list {
+		views = append(views, Account{
+			Code: a.Code, Class: AccountClass(a.Class), NormalSide: sideView(a.Normal), Currency: a.Currency,
+			Debit: a.Debits, Credit: a.Credits, Balance: a.Balance(),
+		})
+	}
+	return views
+}
+
+// entryView leaves the postings to the caller: some lists show balances beside them.
+func entryView(e ledger.Entry) Entry {
+	view := Entry{
+		ID: e.ID.String(), BusinessDate: dateView(e.BusinessDate), RecordedAt: e.RecordedAt,
+		Cause:       Cause{Kind: e.Cause.Kind, ID: e.Cause.ID, Event: e.Cause.Event},
+		Description: e.Description, Actor: e.Actor, Postings: []Posting{},
+	}
+	if !e.Reverses.IsZero() {
+		view.Reverses = e.Reverses.String()
+	}
+	return view
+}
+
+func postingView(p ledger.Posting) Posting {
+	return Posting{
+		Account: p.Account, Side: sideView(p.Side), Amount: p.Amount.Minor, Currency: string(p.Amount.Currency),
+		Dossier: shown("dos", p.Dossier), Payment: shown("pay", p.Payment), Refund: shown("ref", p.Refund), Charge: shown("chg", p.Charge),
+		FeeType: p.FeeType, Policy: p.Policy,
+	}
+}
+
+func sideView(s ledger.Side) Side {
+	if s == ledger.Debit {
+		return SideDebit
+	}
+	return SideCredit
+}
+
+// shown writes an id as its room shows it outside; none is nothing.
+func shown(prefix string, id uuid.UUID) string {
+	if id == uuid.Nil {
+		return ""
+	}
+	return prefix + "_" + hexOf(id)
+}
+
+func dateView(d calendar.Date) openapi_types.Date {
+	if d.IsZero() {
+		return openapi_types.Date{}
+	}
+	return openapi_types.Date{Time: time.Date(d.Year, d.Month, d.Day, 0, 0, 0, 0, time.UTC)}
+}

@@ -1,0 +1,67 @@
+package api
+
+import (
+	"context"
+
+	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/payments"
+	"github.com/doisoat/doisoat/web"
+)
+
+// RegisterMerchantAccount handles POST /v1/merchant-accounts.
+func (s *server) RegisterMerchantAccount(ctx context.Context, r RegisterMerchantAccountRequestObject) (RegisterMerchantAccountResponseObject, error) {
+	actor := web.Actor(ctx)
+	if r.Body.Authority != actor.Authority {
+		return nil, errOtherAuthority
+	}
+	m, err := s.rooms.Payments.RegisterMerchant(ctx, actor, r.Body.Provider, r.Body.Settings, r.Body.Secrets)
+	if err != nil {
+		return nil, err
+	}
+	return RegisterMerchantAccount201JSONResponse(merchantView(m)), nil
+}
+
+// ListMerchantAccounts handles GET /v1/merchant-accounts.
+func (s *server) ListMerchantAccounts(ctx context.Context, r ListMerchantAccountsRequestObject) (ListMerchantAccountsResponseObject, error) {
+	list, err := s.rooms.Payments.ListMerchants(ctx, web.Actor(ctx))
+	if err != nil {
+		return nil, err
+	}
+	page, next, err := pageOf(list, r.Params.Cursor, r.Params.Limit, func(m payments.MerchantAccount) string { return m.ID.String() })
+	if err != nil {
+		return nil, err
+	}
+	views := MerchantAccountList{Items: make([]MerchantAccount, 0, len(page)), NextCursor: next}
+	for _, m := range page {
+		views.Items = append(views.Items, merchantView(m))
+	}
+	return ListMerchantAccounts200JSONResponse(views), nil
+}
+
+// RotateSecret handles POST /v1/merchant-accounts/{id}/secrets.
+func (s *server) RotateSecret(ctx context.Context, r RotateSecretRequestObject) (RotateSecretResponseObject, error) {
+	var id payments.MerchantID
+	if err := id.UnmarshalText([]byte(r.ID)); err != nil {
+		return nil, payments.ErrMerchantNotFound
+	}
+	if err := s.rooms.Payments.RotateSecret(ctx, web.Actor(ctx), id, r.Body.Name, r.Body.Value); err != nil {
+		return nil, err
+	}
+	return RotateSecret204Response{}, nil
+}
+
+// merchantView shows the path that whoever notifies must call: for bank
+// transfers that is a notifier, not the provider of the payment.
+func merchantView(m payments.MerchantAccount) MerchantAccount {
+	caller := m.Provider
+	if notifier := m.Settings["notifier"]; notifier != "" {
+		caller = notifier
+	}
+	return MerchantAccount{
+		ID: m.ID.String(), Authority: m.Authority, Provider: m.Provider, Settings: m.Settings,
+		CallbackPath: "/callbacks/" + caller + "/" + m.ID.String(), CreatedAt: m.CreatedAt,
+	}
+}
+
+// errOtherAuthority: a key acts for its own authority only.
+var errOtherAuthority = auth.ErrForbidden.With("the key belongs to another authority").At("/authority", "must be the key's own authority")

@@ -1,0 +1,190 @@
+package api
+
+import (
+	"context"
+	"slices"
+
+	"github.com/doisoat/doisoat/payments"
+	"github.com/doisoat/doisoat/providers"
+	"github.com/doisoat/doisoat/web"
+)
+
+// CreatePayment handles POST /v1/dossiers/{code}/payments.
+func (s *server) CreatePayment(ctx context.Context, r CreatePaymentRequestObject) (CreatePaymentResponseObject, error) {
+	ip := r.Body.Payer.IP
+	if ip == "" {
+		ip = web.ClientIP(ctx)
+	}
+	p, created, err := s.rooms.Payments.Create(ctx, web.Actor(ctx), r.Code, payments.Request{
+		Provider: r.Body.Provider, ReturnURL: r.Body.ReturnURL, Locale: string(r.Body.Locale), PayerIP: ip,
+		IdempotencyKey: r.Params.IdempotencyKey,
+	})
+	if err != nil {
+		return nil, err
+	}
+	view := paymentView(p, r.Code)
+	if !created {
+		return CreatePayment200JSONResponse(view), nil
+	}
+	return CreatePayment201JSONResponse{Body: view, Headers: CreatePayment201ResponseHeaders{Location: "/v1/payments/" + view.ID}}, nil
+}
+
+// ListPayments handles GET /v1/payments.
+func (s *server) ListPayments(ctx context.Context, r ListPaymentsRequestObject) (ListPaymentsResponseObject, error) {
+	f := payments.Filter{
+		DossierCode: r.Params.Dossier, Status: payments.Status(r.Params.Status), Reference: r.Params.Reference, Limit: limitOf(r.Params.Limit),
+	}
+	if r.Params.Cursor != "" {
+		var err error
+		if f.After, err = payments.ParseID(r.Params.Cursor); err != nil {
+			return nil, errCursor
+		}
+	}
+	list, next, err := s.rooms.Payments.List(ctx, web.Actor(ctx), f)
+	if err != nil {
+		return nil, err
+	}
+	page := PaymentList{Items: make([]Payment, 0, len(list))}
+	for _, p := range list {
+		page.Items = append(page.Items, paymentView(p.Payment, p.DossierCode))
+	}
+	if !next.IsZero() {
+		page.NextCursor = cursorView(next.String())
+	}
+	return ListPayments200JSONResponse(page), nil
+}
+
+// FindPayment handles GET /v1/payments/{id}.
+func (s *server) FindPayment(ctx context.Context, r FindPaymentRequestObject) (FindPaymentResponseObject, error) {
+	view, err := s.paymentDetails(ctx, r.ID)
+	return FindPayment200JSONResponse(view), err
+}
+
+// CancelPayment handles POST /v1/payments/{id}/cancel.
+func (s *server) CancelPayment(ctx context.Context, r CancelPaymentRequestObject) (CancelPaymentResponseObject, error) {
+	id, err := parsePaymentID(r.ID)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.rooms.Payments.Cancel(ctx, web.Actor(ctx), id); err != nil {
+		return nil, err
+	}
+	view, err := s.paymentDetails(ctx, r.ID)
+	return CancelPayment200JSONResponse(view), err
+}
+
+// InquirePayment handles POST /v1/payments/{id}/inquire.
+func (s *server) InquirePayment(ctx context.Context, r InquirePaymentRequestObject) (InquirePaymentResponseObject, error) {
+	id, err := parsePaymentID(r.ID)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.rooms.Payments.Inquire(ctx, web.Actor(ctx), id); err != nil {
+		return nil, err
+	}
+	view, err := s.paymentDetails(ctx, r.ID)
+	return InquirePayment200JSONResponse(view), err
+}
+
+// parsePaymentID: a text that is no id is a payment that does not exist.
+func parsePaymentID(text string) (payments.ID, error) {
+	id, err := payments.ParseID(text)
+	if err != nil {
+		return payments.ID{}, payments.ErrNotFound
+	}
+	return id, nil
+}
+
+func (s *server) paymentDetails(ctx context.Context, text string) (Payment, error) {
+	id, err := parsePaymentID(text)
+	if err != nil {
+		return Payment{}, err
+	}
+	d, err := s.rooms.Payments.Find(ctx, web.Actor(ctx), id)
+	if err != nil {
+		return Payment{}, err
+	}
+	view := paymentView(d.Payment, d.DossierCode)
+	view.Attempts, view.Captures = make([]Attempt, 0, len(d.Attempts)), make([]Capture, 0, len(d.Captures))
+	for _, a := range d.Attempts {
+		view.Attempts = append(view.Attempts, Attempt{
+			ID: a.ID.String(), Number: int32(a.Number), Status: AttemptStatus(a.Status), CreatedAt: a.CreatedAt, StatusAt: a.StatusAt,
+		})
+	}
+	for _, c := range d.Captures {
+		view.Captures = append(view.Captures, captureView(c))
+	}
+	view.Timeline = paymentTimeline(d)
+	return view, nil
+}
+
+// paymentTimeline tells what happened in order; the payment's own state comes last when it has moved.
+func paymentTimeline(d payments.Details) []TimelineEvent {
+	list := []TimelineEvent{{At: d.CreatedAt, Event: "created"}}
+	for _, a := range d.Attempts {
+		if a.Status != payments.AttemptCreated {
+			list = append(list, TimelineEvent{At: a.StatusAt, Event: "attempt_" + string(a.Status)})
+		}
+	}
+	for _, c := range d.Callbacks {
+		list = append(list, TimelineEvent{At: c.ReceivedAt, Event: "callback", Actor: c.Provider, Detail: string(c.Reply)})
+	}
+	for _, c := range d.Captures {
+		list = append(list, TimelineEvent{At: c.RecordedAt, Event: "capture", Actor: c.Provider, Detail: string(c.Evidence)})
+	}
+	slices.SortStableFunc(list, func(a, b TimelineEvent) int { return a.At.Compare(b.At) })
+	if d.Status != payments.Pending {
+		list = append(list, TimelineEvent{At: d.StatusAt, Event: string(d.Status), Detail: d.Reason})
+	}
+	return list
+}
+
+func paymentView(p payments.Payment, dossierCode string) Payment {
+	return Payment{
+		ID: p.ID.String(), Reference: p.Reference, Dossier: dossierCode, Provider: p.Provider, Status: PaymentStatus(p.Status),
+		Amount: p.Amount.Minor, Captured: p.Captured, Currency: string(p.Amount.Currency), CreatedAt: p.CreatedAt,
+		ExpiresAt: p.ExpiresAt, Reason: p.Reason, Checkout: checkoutView(p.Checkout),
+	}
+}
+
+func checkoutView(c *providers.Checkout) *Checkout {
+	if c == nil {
+		return nil
+	}
+	view := &Checkout{Kind: CheckoutKind(c.Kind), URL: c.URL}
+	if c.QR != nil {
+		view.Qr = CheckoutQR{Payload: c.QR.Payload, Png: c.QR.PNG}
+	}
+	if c.Transfer != nil {
+		view.Transfer = CheckoutTransfer{Bank: c.Transfer.Bank, Account: c.Transfer.Account, Name: c.Transfer.Name, Content: c.Transfer.Content}
+	}
+	return view
+}
+
+func captureView(c payments.Capture) Capture {
+	view := Capture{
+		ID: c.ID.String(), Amount: c.Amount.Minor, Currency: string(c.Amount.Currency), Excess: c.Excess, Reserved: c.Reserved,
+		TransactionID: c.TransactionID, BankReference: c.BankReference, Evidence: CaptureEvidence(c.Evidence),
+		OccurredAt: c.OccurredAt, BusinessDate: dateView(c.BusinessDate), Allocations: make([]Allocation, 0, len(c.Allocations)),
+	}
+	if c.SettledAt != nil {
+		view.SettledAt = *c.SettledAt
+	}
+	for _, a := range c.Allocations {
+		view.Allocations = append(view.Allocations, Allocation{Charge: a.Charge.String(), Amount: a.Amount, Reserved: a.Reserved})
+	}
+	return view
+}
+
+// paymentsOf lists a dossier's payments, newest first, for the dossier's view.
+func (s *server) paymentsOf(ctx context.Context, dossierCode string) ([]PaymentSummary, error) {
+	list, _, err := s.rooms.Payments.List(ctx, web.Actor(ctx), payments.Filter{DossierCode: dossierCode, Limit: payments.MaxPage})
+	views := make([]PaymentSummary, 0, len(list))
+	for _, p := range list {
+		views = append(views, PaymentSummary{
+			ID: p.ID.String(), Reference: p.Reference, Provider: p.Provider, Status: PaymentStatus(p.Status), Amount: p.Amount.Minor,
+			Captured: p.Captured, Currency: string(p.Amount.Currency), CreatedAt: p.CreatedAt, ExpiresAt: p.ExpiresAt,
+		})
+	}
+	return views, err
+}

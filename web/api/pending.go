@@ -1,0 +1,61 @@
+package api
+
+import (
+	"context"
+
+	"github.com/doisoat/doisoat/internal/fault"
+)
+
+var errPending = fault.New(fault.Unavailable, "http.pending", "not there yet")
+
+func (s *server) refundsOf(context.Context, string) ([]RefundSummary, error) {
+	return []RefundSummary{}, nil
+}
+func (s *server) RequestRefund(context.Context, RequestRefundRequestObject) (RequestRefundResponseObject, error) {
+	return nil, errPending
+}
+func (s *server) ListRefunds(context.Context, ListRefundsRequestObject) (ListRefundsResponseObject, error) {
+	return nil, errPending
+}
+func (s *server) FindRefund(context.Context, FindRefundRequestObject) (FindRefundResponseObject, error) {
+	return nil, errPending
+}
+func (s *server) ApproveRefund(context.Context, ApproveRefundRequestObject) (ApproveRefundResponseObject, error) {
+	return nil, errPending
+}
+func (s *server) RejectRefund(context.Context, RejectRefundRequestObject) (RejectRefundResponseObject, error) {
+	return nil, errPending
+}
+func (s *server) ListBreaks(context.Context, ListBreaksRequestObject) (ListBreaksResponseObject, error) {
+	return nil, errPending
+}
+func (s *server) ListMatches(context.Context, ListMatchesRequestObject) (ListMatchesResponseObject, error) {
+	return nil, errPending
+}
+func (s *server) StartRun(context.Context, StartRunRequestObject) (StartRunResponseObject, error) {
+	return nil, errPending
+}
+func (s *server) FindRun(context.Context, FindRunRequestObject) (FindRunResponseObject, error) {
+	return nil, errPending
+}
+func (s *server) CloseRun(context.Context, CloseRunRequestObject) (CloseRunResponseObject, error) {
+	return nil, errPending
+}
+func (s *server) ListSources(context.Context, ListSourcesRequestObject) (ListSourcesResponseObject, error) {
+	return nil, errPending
+}
+func (s *server) RegisterSource(context.Context, RegisterSourceRequestObject) (RegisterSourceResponseObject, error) {
+	return nil, errPending
+}
+func (s *server) ListStatements(context.Context, ListStatementsRequestObject) (ListStatementsResponseObject, error) {
+	return nil, errPending
+}
+func (s *server) UploadStatement(context.Context, UploadStatementRequestObject) (UploadStatementResponseObject, error) {
+	return nil, errPending
+}
+func (s *server) FindStatement(context.Context, FindStatementRequestObject) (FindStatementResponseObject, error) {
+	return nil, errPending
+}
+func (s *server) ListStatementLines(context.Context, ListStatementLinesRequestObject) (ListStatementLinesResponseObject, error) {
+	return nil, errPending
+}

@@ -1,0 +1,100 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+
+	"github.com/gorilla/mux"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/swaggest/swgui/v5emb"
+
+	"github.com/doisoat/doisoat/web"
+)
+
+const uploadRoute = "/v1/statements"
+
+// New returns the whole surface with its middleware. It panics when the
+// embedded description is broken or the metrics are registered already: both
+// are mistakes of ours, found at start.
+func New(rooms Rooms, o Options) http.Handler {
+	return web.Wrap(newRouter(rooms, o), o.Log, o.Metrics)
+}
+
+func newRouter(rooms Rooms, o Options) *mux.Router {
+	s := &server{rooms: rooms, log: o.Log, now: o.Now}
+	router := web.NewRouter()
+
+	open := router.NewRoute().Subrouter()
+	open.Use(web.RateLimit(o.RequestsPerSecond))
+	open.HandleFunc("/callbacks/{provider}/{merchant_account}", s.receiveCallback).Methods(http.MethodGet, http.MethodPost)
+	open.HandleFunc("/callbacks/{provider}/{merchant_account}/return", s.showReturnPage).Methods(http.MethodGet)
+	open.HandleFunc("/openapi.json", serveDescription).Methods(http.MethodGet)
+	open.HandleFunc("/pages/style.css", serveStyle).Methods(http.MethodGet)
+	open.HandleFunc("/", toConsole).Methods(http.MethodGet)
+	docs := allowDocs(v5emb.New("Doisoat", "/openapi.json", "/docs"))
+	open.Handle("/docs", docs).Methods(http.MethodGet)
+	open.PathPrefix("/docs/").Handler(docs).Methods(http.MethodGet)
+	console := o.Console
+	if console == nil {
+		console = http.HandlerFunc(consolePlaceholder)
+		open.Handle("/console", console).Methods(http.MethodGet)
+	} else {
+		open.Handle("/console", console)
+		open.PathPrefix("/console/").Handler(console)
+	}
+
+	// Asked by machines of the operator, often: no limit, no key, nothing of anybody in the answer.
+	router.HandleFunc("/healthz", healthz).Methods(http.MethodGet)
+	router.HandleFunc("/readyz", readyz(o.Ready)).Methods(http.MethodGet)
+	router.Handle("/metrics", promhttp.HandlerFor(o.Metrics, promhttp.HandlerOpts{})).Methods(http.MethodGet)
+
+	v1 := router.NewRoute().Subrouter()
+	v1.Use(web.Authenticate(rooms.Auth.Authenticate), web.RateLimitByActor(o.RequestsPerSecond), bodies(validator()))
+	strict := NewStrictHandlerWithOptions(s, nil, StrictHTTPServerOptions{
+		RequestErrorHandlerFunc:  refuseBody,
+		ResponseErrorHandlerFunc: web.WriteError,
+	})
+	HandlerWithOptions(strict, GorillaServerOptions{BaseRouter: v1, ErrorHandlerFunc: refuseParameter})
+	return router
+}
+
+// bodies bounds the body, and lets JSON pass only when it is sound and has the
+// described shape. An upload is bounded here and read by its handler: it may be
+// larger than anybody wants to hold twice.
+func bodies(validate mux.MiddlewareFunc) mux.MiddlewareFunc {
+	return func(next http.Handler) http.Handler {
+		asJSON := web.LimitBody(maxJSON)(web.RequireJSON(validate(next)))
+		upload := web.LimitBody(maxUpload)(next)
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method != http.MethodPost || r.URL.Path != uploadRoute {
+				asJSON.ServeHTTP(w, r)
+				return
+			}
+			if err := web.ExtendDeadlines(w); err != nil && !errors.Is(err, http.ErrNotSupported) {
+				web.WriteError(w, r, err)
+				return
+			}
+			upload.ServeHTTP(w, r)
+		})
+	}
+}
+
+// refuseBody answers for a body that passed validation and still did not fit
+// its Go type, such as 1.5e3 for an integer, or an upload that is not multipart.
+func refuseBody(w http.ResponseWriter, r *http.Request, err error) {
+	var wrong *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &wrong):
+		err = web.ErrInvalid.At(pointerOf(wrong.Field), "must be of type "+wrong.Type.String()).Because(err)
+	case r.URL.Path == uploadRoute:
+		err = web.ErrContentType.With("the content type must be multipart/form-data").Because(err)
+	default:
+		err = web.ErrMalformed.Because(err)
+	}
+	web.WriteError(w, r, err)
+}
+
+func refuseParameter(w http.ResponseWriter, r *http.Request, err error) {
+	web.WriteError(w, r, web.ErrParameter.Because(err))
+}

@@ -1,0 +1,55 @@
+package web
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"github.com/gorilla/mux"
+
+	"github.com/doisoat/doisoat/internal/auth"
+)
+
+type actorKey struct{}
+
+// Actor returns who acts in a request that passed Authenticate; else nobody,
+// whom every room refuses.
+func Actor(ctx context.Context) auth.Actor {
+	actor, _ := ctx.Value(actorKey{}).(auth.Actor)
+	return actor
+}
+
+// Authenticate lets only callers with a good key pass. check is given the text
+// after "Bearer " and nothing else; it is empty when there is no such header.
+func Authenticate(check func(ctx context.Context, bearer string) (auth.Actor, error)) mux.MiddlewareFunc {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			bearer, ok := bearerOf(r)
+			if !ok {
+				WriteError(w, r, auth.ErrUnauthenticated)
+				return
+			}
+			actor, err := check(r.Context(), bearer)
+			if err != nil {
+				WriteError(w, r, err)
+				return
+			}
+			note(r.Context(), func(n *notes) { n.actor = actor })
+			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), actorKey{}, actor)))
+		})
+	}
+}
+
+// bearerOf reads the one Authorization header; two of them are refused, since a
+// proxy and we might each believe another one.
+func bearerOf(r *http.Request) (string, bool) {
+	values := r.Header.Values("Authorization")
+	if len(values) != 1 {
+		return "", false
+	}
+	scheme, key, ok := strings.Cut(values[0], " ")
+	if !ok || !strings.EqualFold(scheme, "Bearer") || key == "" {
+		return "", false
+	}
+	return key, true
+}
