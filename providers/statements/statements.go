@@ -7,8 +7,9 @@
 // is dropped in silence and none is invented; amounts keep the digits of the
 // file; the sign of an amount is the account owner's view (credit +, debit -);
 // nothing a file contains makes the package panic; limits bound its memory.
-// A total that does not add up never drops a row: it is reported, and the
-// reconcile room decides.
+// A bank's balance that does not add up never drops a row: it is reported, and
+// the reconcile room decides. A settlement file whose total row contradicts its
+// rows is rejected: rows are missing or changed.
 package statements
 
 import (
