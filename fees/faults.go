@@ -26,10 +26,16 @@ var (
 	ErrOwner = fault.New(fault.Forbidden, "fees.owner", "only the authority that adopted it may record this")
 )
 
+// maxProblems is the most faults told of one document; nobody reads more at once.
+const maxProblems = 100
+
 // problems collects the faults of a document, each with its JSON pointer.
 type problems []fault.Field
 
 func (p *problems) add(at, format string, args ...any) {
+	if len(*p) == maxProblems {
+		return
+	}
 	*p = append(*p, fault.Field{Pointer: at, Detail: fmt.Sprintf(format, args...)})
 }
 

@@ -14,6 +14,8 @@ const (
 	maxCode     = 60
 	maxPolicies = 5_000
 	maxShare    = 1_000_000_000 // numerators and denominators
+	maxList     = 2_000         // fee types, territories or cases of one policy
+	maxListed   = 20_000        // procedure codes of one policy
 )
 
 var (
@@ -53,6 +55,7 @@ func (p *Policy) validate(f *problems, at string) {
 	f.oneOf(p.Combination, at+"/combination", "exclusive_best", "exemption_first")
 	f.require(p.Combination != "exemption_first" || p.Effect.Kind == Exempt, at+"/combination", "exemption_first needs the effect exempt")
 	p.validateGroups(f, at+"/exempt_groups")
+	f.require(len(p.Cases) <= maxList, at+"/cases", "must hold at most %d cases", maxList)
 	for i, c := range p.Cases {
 		c.validate(f, pointer(at+"/cases", i))
 	}
@@ -60,7 +63,8 @@ func (p *Policy) validate(f *problems, at string) {
 
 func (p *Policy) validateTerritory(f *problems, at string) {
 	f.require(len(p.Territory) > 0, at+"/territory", "must name at least one authority, or *")
-	for i, code := range p.Territory {
+	f.require(len(p.Territory) <= maxList, at+"/territory", "must name at most %d authorities", maxList)
+	for i, code := range p.Territory[:min(len(p.Territory), maxList)] {
 		here := pointer(at+"/territory", i)
 		f.require(code == Everywhere || territoryCode.MatchString(code), here, "must be * or an authority code")
 		f.require(!slices.Contains(p.Territory[:i], code), here, "appears twice")
@@ -88,13 +92,15 @@ func (p *Policy) validateScope(f *problems, at string) {
 	f.require(!byRule || len(p.Scope.FeeTypes) == 0, at+"/fee_types", "must be empty when mode is %s", p.Scope.Mode)
 	f.require(p.Scope.Mode == ProcedureList || len(p.Scope.Procedures) == 0, at+"/procedures", "belongs to mode procedure_list only")
 	validateFees(f, at+"/fee_types", p.Scope.FeeTypes)
+	f.require(len(p.Scope.Procedures) <= maxListed, at+"/procedures", "must hold at most %d codes", maxListed)
 	for i, code := range p.Scope.Procedures {
 		f.require(code != "" && len(code) <= maxCode, pointer(at+"/procedures", i), "must be a procedure code")
 	}
 }
 
 func validateFees(f *problems, at string, codes []string) {
-	for i, code := range codes {
+	f.require(len(codes) <= maxList, at, "must hold at most %d fee types", maxList)
+	for i, code := range codes[:min(len(codes), maxList)] {
 		_, ok := kindOf(code)
 		f.require(ok, pointer(at, i), "must look like P_NAME or LP_NAME in capitals, not %q", code)
 		f.require(!slices.Contains(codes[:i], code), pointer(at, i), "appears twice")
