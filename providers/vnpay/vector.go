@@ -61,6 +61,10 @@ func (d *verdict) query(ours bool) {
 		wire = query
 	}
 	shown, wireFault := parseQuery(wire)
+	if wireFault != nil && len(d.values) == 0 {
+		d.result.Reason = reasonOf(wireFault)
+		return
+	}
 	if len(d.values) > 0 {
 		fields := message{values: map[string]string{}, hash: shown.hash}
 		for name, value := range d.values {
