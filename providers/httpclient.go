@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"sync/atomic"
 
 	"github.com/doisoat/doisoat/internal/fault"
 )
@@ -33,11 +34,11 @@ func Client(c *http.Client) *http.Client {
 // that a connection provably never came about; every other failure, another
 // status or an answer longer than MaxAnswer is ErrNoAnswer.
 func Call(client *http.Client, req *http.Request) ([]byte, error) {
-	connected := false
-	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected = true }}
+	var connected atomic.Bool // set by the transport
+	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }}
 	answer, err := client.Do(req.WithContext(httptrace.WithClientTrace(req.Context(), trace)))
 	if err != nil {
-		if !connected && failedBeforeSending(err) {
+		if !connected.Load() && failedBeforeSending(err) {
 			return nil, ErrNotSent.Because(err)
 		}
 		return nil, ErrNoAnswer.Because(err)

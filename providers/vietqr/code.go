@@ -14,7 +14,6 @@ const (
 	maxAccount  = 19
 	maxAmount   = 13
 	maxSubfield = 25
-	binLength   = 6
 )
 
 // Code is a VietQR code.
