@@ -101,7 +101,7 @@ func (s *Service) Inquire(ctx context.Context, actor auth.Actor, id ID) (p Payme
 	event := providers.Event{Reference: p.Reference, Outcome: providers.Pending}
 	if inquirer, err := providers.Find[providers.Inquirer](s.Providers, p.Provider); err == nil {
 		event, err = inquirer.Inquire(ctx, m, providers.InquiryRequest{
-			Reference: p.Reference, CreatedAt: p.CreatedAt, RequestID: requestID(), Now: s.Now(),
+			Reference: p.Reference, CreatedAt: p.CreatedAt, RequestID: NewRequestID(), Now: s.Now(),
 		})
 		if err != nil {
 			return p, err
@@ -140,8 +140,8 @@ func (s *Service) recordAnswer(ctx context.Context, actor auth.Actor, id ID, m p
 	return p, err
 }
 
-// requestID is unique per call and fits 32 characters.
-func requestID() string {
+// NewRequestID makes the id of one inquiry: unique per call, 32 letters and digits.
+func NewRequestID() string {
 	id := ident.New[attemptKind]()
 	return id.String()[len("att_"):]
 }

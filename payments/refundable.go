@@ -43,6 +43,22 @@ func FindInTx(ctx context.Context, tx pgx.Tx, id ID) (Payment, error) {
 	return selectOne(ctx, tx, ` where id = $1`, id)
 }
 
+// CancelLive cancels the pending payment of a locked dossier, if it has one. An
+// unknown payment is left alone: the provider is still being asked.
+func (s *Service) CancelLive(ctx context.Context, tx pgx.Tx, actor auth.Actor, dossier dossiers.ID) error {
+	p, err := findLive(ctx, tx, dossier)
+	if ErrNotFound.Is(err) || (err == nil && p.Status != Pending) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if p, err = lock(ctx, tx, p.ID); err != nil || p.Status != Pending {
+		return err
+	}
+	return s.move(ctx, tx, actor, &p, Cancelled, "dossier_ended")
+}
+
 // ReserveRefund promises portions of a capture to a refund. It locks the
 // payment and the capture (the dossier must be locked before) and fails with
 // ErrRefundCap when a portion, the capture or the payment would be promised

@@ -83,7 +83,21 @@ func (d Date) IsZero() bool { return d == Date{} }
 func (d Date) Start() time.Time { return time.Date(d.Year, d.Month, d.Day, 0, 0, 0, 0, HoChiMinh) }
 
 // AddDays returns the date n days later.
-func (d Date) AddDays(n int) Date { return On(time.Date(d.Year, d.Month, d.Day+n, 12, 0, 0, 0, HoChiMinh)) }
+func (d Date) AddDays(n int) Date {
+	return On(time.Date(d.Year, d.Month, d.Day+n, 12, 0, 0, 0, HoChiMinh))
+}
+
+// AddWorkingDays returns the date n working days later, counting Monday to
+// Friday. Public holidays are not known here yet: a deadline may fall on one.
+func (d Date) AddWorkingDays(n int) Date {
+	for n > 0 {
+		d = d.AddDays(1)
+		if w := d.utc().Weekday(); w != time.Saturday && w != time.Sunday {
+			n--
+		}
+	}
+	return d
+}
 
 // Compare returns -1, 0 or 1.
 func (d Date) Compare(e Date) int { return d.utc().Compare(e.utc()) }

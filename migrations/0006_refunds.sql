@@ -1,0 +1,91 @@
+-- Refunds: money going back. Reserved under a lock when asked for, decided by
+-- a second person, sent once with a fixed reference, asked about until known.
+
+-- +goose Up
+create schema refunds;
+grant usage on schema refunds to doisoat_app;
+
+create table refunds.refund (
+	id                   uuid primary key,
+	authority            text not null references auth.authority (code),
+	dossier_id           uuid not null,
+	payment_id           uuid not null,
+	capture_id           uuid not null,
+	merchant_account_id  uuid not null,
+	provider             text not null,
+	reference            text not null check (reference ~ '^[A-Z0-9]{12}$'),
+	reason               text not null check (reason <> ''),
+	origin               text not null constraint refund_origin check (origin in ('automatic', 'manual')),
+	route                text not null constraint refund_route check (route in ('provider', 'payment_order', 'treasury_order')),
+	status               text not null constraint refund_status check (status in ('requested', 'approved', 'rejected', 'reserved',
+		'sending', 'sent', 'unknown', 'done', 'declined', 'returned', 'cancelled')),
+	amount               bigint not null check (amount > 0),
+	currency             text not null,
+	note                 text not null default '',
+	deadline             date not null,
+	requested_at         timestamptz not null,
+	requested_by         text not null,
+	decided_at           timestamptz,
+	decided_by           text,
+	decision_reason      text not null default '',
+	sent_at              timestamptz,
+	done_at              timestamptz,
+	settled_at           timestamptz,
+	status_at            timestamptz not null,
+	provider_transaction text not null default '',
+	provider_reason      text not null default '',
+	next_inquiry_at      timestamptz,
+	inquiries            integer not null default 0,
+	idempotency_key      text,
+	request_hash         bytea not null check (length(request_hash) = 32),
+	constraint refund_dossier foreign key (dossier_id, authority) references dossiers.dossier (id, authority),
+	constraint refund_payment foreign key (payment_id, authority) references payments.payment (id, authority),
+	constraint refund_capture foreign key (capture_id, authority) references payments.capture (id, authority),
+	constraint refund_merchant foreign key (merchant_account_id, authority) references payments.merchant_account (id, authority),
+	constraint refund_reference unique (reference),
+	constraint refund_idempotency_key unique (authority, idempotency_key),
+	constraint refund_identity unique (id, authority),
+	-- the maker is never the checker, and nothing leaves undecided
+	constraint refund_maker_is_not_checker check (decided_by is null or decided_by <> requested_by),
+	constraint refund_decided check (status in ('requested', 'cancelled') or decided_by is not null)
+);
+create index refund_by_dossier on refunds.refund (dossier_id, requested_at);
+create index refund_by_payment on refunds.refund (payment_id);
+create index refund_by_capture on refunds.refund (capture_id);
+create index refund_by_merchant on refunds.refund (merchant_account_id);
+create index refund_listed on refunds.refund (authority, id desc);
+create index refund_due on refunds.refund (next_inquiry_at) where next_inquiry_at is not null;
+create index refund_open on refunds.refund (authority, provider) where settled_at is null;
+call app.protect('refunds.refund');
+grant select, insert on refunds.refund to doisoat_app;
+grant update (status, status_at, decided_at, decided_by, decision_reason, sent_at, done_at, settled_at, provider_transaction,
+	provider_reason, next_inquiry_at, inquiries) on refunds.refund to doisoat_app;
+
+-- What a refund gives back: money of a charge, or of the excess when no charge is named.
+create table refunds.item (
+	refund_id uuid not null,
+	line      smallint not null check (line >= 1),
+	authority text not null,
+	charge_id uuid,
+	amount    bigint not null check (amount > 0),
+	primary key (refund_id, line),
+	constraint item_refund foreign key (refund_id, authority) references refunds.refund (id, authority),
+	constraint item_charge foreign key (charge_id, authority) references dossiers.charge (id, authority)
+);
+create index item_by_charge on refunds.item (charge_id) where charge_id is not null;
+call app.protect('refunds.item');
+call app.append_only('refunds.item');
+grant select, insert on refunds.item to doisoat_app;
+
+-- The sweep looks for due work across authorities; it learns ids and nothing else.
+-- +goose StatementBegin
+create function refunds.due_for_inquiry(at timestamptz, most integer) returns table (authority text, refund_id uuid)
+	language sql stable security definer set search_path = pg_catalog
+	begin atomic
+		select r.authority, r.id from refunds.refund r
+		where r.next_inquiry_at <= at
+		order by r.next_inquiry_at limit most;
+	end;
+-- +goose StatementEnd
+revoke all on function refunds.due_for_inquiry(timestamptz, integer) from public;
+grant execute on function refunds.due_for_inquiry(timestamptz, integer) to doisoat_app;

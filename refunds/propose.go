@@ -1,0 +1,134 @@
+package refunds
+
+import (
+	"context"
+	"crypto/sha256"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/doisoat/doisoat/dossiers"
+	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/internal/audit"
+	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/internal/postgres"
+	"github.com/doisoat/doisoat/payments"
+)
+
+// ProposeForDossier opens proposals for a dossier that will not be delivered,
+// one per capture, with the items whose fee says "refund in full" for this
+// reason and stage; other items are left to a person, and the audit trail
+// says what each rule was. Unpaid charges with that rule are waived and a live
+// payment is cancelled. Running it again proposes only what is left.
+func (s *Service) ProposeForDossier(ctx context.Context, authority string, id dossiers.ID, reason string) error {
+	actor := auth.System(authority)
+	return postgres.InTx(ctx, s.DB, authority, func(tx pgx.Tx) error {
+		d, err := dossiers.LockByID(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		decisions, err := s.decisions(ctx, tx, d, reason)
+		if err != nil {
+			return err
+		}
+		if err := s.Payments.CancelLive(ctx, tx, actor, d.ID); err != nil {
+			return err
+		}
+		captures, err := payments.CapturesOf(ctx, tx, d.ID)
+		if err != nil {
+			return err
+		}
+		for _, c := range captures {
+			items := inFull(leftOf(c), decisions)
+			if len(items) == 0 {
+				continue
+			}
+			hash := sha256.Sum256([]byte(reason + c.ID.String()))
+			if _, err := s.open(ctx, tx, actor, d, c, items, proposal{reason: reason, origin: Automatic, hash: hash[:]}); err != nil {
+				return err
+			}
+		}
+		return s.waiveUnpaid(ctx, tx, actor, d, decisions, reason)
+	})
+}
+
+// decisions looks up the rule of each charge's fee for a reason at the dossier's stage.
+func (s *Service) decisions(ctx context.Context, tx pgx.Tx, d dossiers.Dossier, reason string) (map[dossiers.ChargeID]fees.RefundDecision, error) {
+	schedule, err := s.Fees.Schedule(ctx, tx, d.Authority, d.PricingDate)
+	if err != nil {
+		return nil, err
+	}
+	found := make(map[dossiers.ChargeID]fees.RefundDecision, len(d.Charges))
+	for _, c := range d.Charges {
+		fee := fees.FeeType{}
+		for _, f := range schedule.FeeTypes {
+			if f.Code == c.FeeType && (fee.Code == "" || f.Territory == d.Authority) {
+				fee = f
+			}
+		}
+		found[c.ID] = fee.RefundRuleFor(reason, d.Stage()).Decision
+	}
+	return found, nil
+}
+
+// inFull keeps the items whose charge is refunded in full. Excess is proposed by its own capture.
+func inFull(items []Item, decisions map[dossiers.ChargeID]fees.RefundDecision) []Item {
+	var kept []Item
+	for _, i := range items {
+		if !i.Charge.IsZero() && decisions[i.Charge] == fees.RefundFull {
+			kept = append(kept, i)
+		}
+	}
+	return kept
+}
+
+func (s *Service) waiveUnpaid(ctx context.Context, tx pgx.Tx, actor auth.Actor, d dossiers.Dossier, decisions map[dossiers.ChargeID]fees.RefundDecision, reason string) error {
+	var list []dossiers.Waiver
+	for _, c := range d.Charges {
+		if left := c.Outstanding(); left > 0 && decisions[c.ID] == fees.RefundFull {
+			list = append(list, dossiers.Waiver{Charge: c, Amount: left})
+		}
+	}
+	if len(list) > 0 {
+		if err := dossiers.Waive(ctx, tx, d, list, list[0].Charge.ID.UUID(), s.Now(), actor.ID); err != nil {
+			return err
+		}
+	}
+	rules := map[string]fees.RefundDecision{}
+	for id, decision := range decisions {
+		rules[id.String()] = decision
+	}
+	return audit.Record(ctx, tx, audit.Event{
+		Actor: actor, At: s.Now(), Act: "refund.propose", ObjectKind: "dossier", ObjectID: d.ID.String(), Reason: reason,
+		After: map[string]any{"rules": rules, "stage": d.Stage()},
+	})
+}
+
+// ProposeExcess opens a proposal for what a capture took too much: DUPLICATE
+// when no charge needed any of it, OVERPAID else. Running it again changes nothing.
+func (s *Service) ProposeExcess(ctx context.Context, authority string, id payments.CaptureID) error {
+	actor := auth.System(authority)
+	return postgres.InTx(ctx, s.DB, authority, func(tx pgx.Tx) error {
+		c, err := payments.FindCapture(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		d, err := dossiers.LockByID(ctx, tx, c.DossierID)
+		if err != nil {
+			return err
+		}
+		if c, err = payments.FindCapture(ctx, tx, id); err != nil {
+			return err
+		}
+		left := c.Excess - c.ExcessReserved
+		if left <= 0 {
+			return nil
+		}
+		reason := "OVERPAID"
+		if len(c.Allocations) == 0 {
+			reason = "DUPLICATE"
+		}
+		hash := sha256.Sum256([]byte(reason + id.String()))
+		_, err = s.open(ctx, tx, actor, d, c, []Item{{Amount: left}}, proposal{reason: reason, origin: Automatic, hash: hash[:]})
+		return err
+	})
+}

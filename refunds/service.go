@@ -1,0 +1,410 @@
+package refunds
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river"
+
+	"github.com/doisoat/doisoat/dossiers"
+	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/internal/audit"
+	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/internal/ident"
+	"github.com/doisoat/doisoat/internal/money"
+	"github.com/doisoat/doisoat/internal/postgres"
+	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/payments"
+	"github.com/doisoat/doisoat/providers"
+)
+
+// decisionDays is the target for deciding on a refund, in working days.
+const decisionDays = 5
+
+// MaxPage is the largest page of a list.
+const MaxPage = 200
+
+// Service holds the use cases of refunds. Jobs only inserts.
+type Service struct {
+	DB        *pgxpool.Pool
+	Payments  *payments.Service
+	Fees      *fees.Service
+	Providers providers.Registry
+	Jobs      *river.Client[pgx.Tx]
+	Now       func() time.Time
+	Random    io.Reader
+}
+
+// Request asks for money of a dossier back and reserves it at once, so that
+// requests together never exceed what was captured: ErrExceeds, whoever comes
+// first. The same idempotency key gives the first refund and created is false.
+func (s *Service) Request(ctx context.Context, actor auth.Actor, dossierCode string, q Request) (r Refund, created bool, err error) {
+	if err := auth.Require(actor, auth.PermRefundRequest); err != nil {
+		return Refund{}, false, err
+	}
+	if !slices.Contains(fees.RefundReasons(), q.Reason) {
+		return Refund{}, false, ErrInvalid.At("/reason", "is not a refund reason")
+	}
+	err = postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+		r, created, err = s.request(ctx, tx, actor, dossierCode, q)
+		return err
+	})
+	if postgres.Constraint(err) == "refund_idempotency_key" {
+		return Refund{}, false, ErrKeyReused
+	}
+	return r, created, err
+}
+
+func (s *Service) request(ctx context.Context, tx pgx.Tx, actor auth.Actor, code string, q Request) (Refund, bool, error) {
+	hash := q.hash(code)
+	if q.IdempotencyKey != "" {
+		r, err := selectOne(ctx, tx, ` where r.authority = $1 and r.idempotency_key = $2`, actor.Authority, q.IdempotencyKey)
+		if err == nil && !bytes.Equal(r.requestHash, hash) {
+			return Refund{}, false, ErrKeyReused
+		}
+		if !ErrNotFound.Is(err) {
+			return r, false, err
+		}
+	}
+	d, err := dossiers.Lock(ctx, tx, code)
+	if err != nil {
+		return Refund{}, false, err
+	}
+	captures, err := payments.CapturesOf(ctx, tx, d.ID)
+	if err != nil {
+		return Refund{}, false, err
+	}
+	if total := refundable(captures); q.ExpectedRefundable != nil && *q.ExpectedRefundable != total {
+		return Refund{}, false, ErrChanged.With("refundable are %d, not %d", total, *q.ExpectedRefundable)
+	}
+	capture, items, err := choose(captures, q.Items)
+	if err != nil {
+		return Refund{}, false, err
+	}
+	r, err := s.open(ctx, tx, actor, d, capture, items, proposal{reason: q.Reason, note: q.Note, origin: Manual, key: q.IdempotencyKey, hash: hash})
+	return r, true, err
+}
+
+type proposal struct {
+	reason, note, key string
+	origin            Origin
+	hash              []byte
+}
+
+// open reserves the money and writes the refund as requested.
+func (s *Service) open(ctx context.Context, tx pgx.Tx, actor auth.Actor, d dossiers.Dossier, c payments.Capture, items []Item, why proposal) (Refund, error) {
+	err := payments.ReserveRefund(ctx, tx, c.ID, portions(items))
+	if payments.ErrRefundCap.Is(err) {
+		return Refund{}, ErrExceeds.Because(err)
+	}
+	if err != nil {
+		return Refund{}, err
+	}
+	reference, err := ident.NewReference(s.Random)
+	if err != nil {
+		return Refund{}, err
+	}
+	now := s.Now()
+	r := Refund{
+		ID: ident.New[refundKind](), Authority: d.Authority, DossierID: d.ID, DossierCode: d.Code, PaymentID: c.PaymentID,
+		CaptureID: c.ID, MerchantID: c.MerchantID, Provider: c.Provider, Reference: reference, Reason: why.reason,
+		Origin: why.origin, Route: s.routeOf(c), Status: Requested, Items: items, Note: why.note,
+		Amount:   money.Amount{Currency: c.Amount.Currency, Minor: sum(items)},
+		Deadline: calendar.On(now).AddWorkingDays(decisionDays), RequestedAt: now, RequestedBy: actor.ID, StatusAt: now,
+		requestHash: why.hash,
+	}
+	if err := insertRefund(ctx, tx, r, why.key); err != nil {
+		return Refund{}, err
+	}
+	return r, audit.Record(ctx, tx, audit.Event{
+		Actor: actor, At: now, Act: "refund.request", ObjectKind: "refund", ObjectID: r.ID.String(), Reason: r.Reason,
+		After: map[string]any{"amount": r.Amount.Minor, "capture": c.ID, "origin": r.Origin, "route": r.Route},
+	})
+}
+
+// routeOf: a provider that can refund takes the money out of what it owes us;
+// a transfer is in the agency's account already and goes back by payment order.
+func (s *Service) routeOf(c payments.Capture) Route {
+	if _, err := providers.Find[providers.Refunder](s.Providers, c.Provider); err == nil {
+		return ByProvider
+	}
+	return PaymentOrder
+}
+
+// Approve decides for a refund: the checker differs from the maker, the book
+// owes the money to the payer from now on, and the job that sends it is queued.
+// Approving an approved refund by the same checker changes nothing.
+func (s *Service) Approve(ctx context.Context, actor auth.Actor, id ID, note string) (r Refund, err error) {
+	if err := auth.Require(actor, auth.PermRefundApprove); err != nil {
+		return Refund{}, err
+	}
+	err = s.decide(ctx, actor, id, func(tx pgx.Tx, d dossiers.Dossier, locked *Refund) error {
+		r = *locked
+		if locked.Status != Requested && locked.DecidedBy == actor.ID && locked.Status != Rejected {
+			return nil
+		}
+		if err := s.move(ctx, tx, actor, locked, Approved, note); err != nil {
+			return err
+		}
+		date, err := ledger.OpenDate(ctx, tx, locked.Authority, calendar.On(s.Now()))
+		if err != nil {
+			return err
+		}
+		if entry, ok := approved(*locked, paidOf(d, *locked), date, s.Now(), actor.ID); ok {
+			if _, err := ledger.Post(ctx, tx, entry); err != nil {
+				return err
+			}
+		}
+		if err := s.move(ctx, tx, actor, locked, Reserved, ""); err != nil {
+			return err
+		}
+		r = *locked
+		if locked.Route != ByProvider {
+			return nil
+		}
+		_, err = s.Jobs.InsertTx(ctx, tx, SendRefund{Authority: locked.Authority, Refund: id}, &river.InsertOpts{UniqueOpts: river.UniqueOpts{ByArgs: true}})
+		return err
+	})
+	return r, err
+}
+
+// Reject decides against a refund and gives its reservation back.
+func (s *Service) Reject(ctx context.Context, actor auth.Actor, id ID, reason string) (r Refund, err error) {
+	if err := auth.Require(actor, auth.PermRefundApprove); err != nil {
+		return Refund{}, err
+	}
+	if reason == "" {
+		return Refund{}, ErrInvalid.At("/reason", "must say why")
+	}
+	err = s.decide(ctx, actor, id, func(tx pgx.Tx, _ dossiers.Dossier, locked *Refund) error {
+		r = *locked
+		if locked.Status == Rejected && locked.DecidedBy == actor.ID {
+			return nil
+		}
+		if err := s.move(ctx, tx, actor, locked, Rejected, reason); err != nil {
+			return err
+		}
+		r = *locked
+		return payments.ReleaseRefund(ctx, tx, locked.CaptureID, portions(locked.Items))
+	})
+	return r, err
+}
+
+// decide locks dossier and refund in order and refuses a checker who is the maker.
+func (s *Service) decide(ctx context.Context, actor auth.Actor, id ID, body func(tx pgx.Tx, d dossiers.Dossier, r *Refund) error) error {
+	return postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+		d, r, err := lockBoth(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		if r.RequestedBy == actor.ID {
+			return ErrMakerChecker
+		}
+		return body(tx, d, &r)
+	})
+}
+
+// lockBoth takes the locks of a refund in their order: dossier, then refund.
+func lockBoth(ctx context.Context, tx pgx.Tx, id ID) (dossiers.Dossier, Refund, error) {
+	r, err := selectOne(ctx, tx, ` where r.id = $1`, id)
+	if err != nil {
+		return dossiers.Dossier{}, Refund{}, err
+	}
+	d, err := dossiers.LockByID(ctx, tx, r.DossierID)
+	if err != nil {
+		return dossiers.Dossier{}, Refund{}, err
+	}
+	r, err = lock(ctx, tx, id)
+	return d, r, err
+}
+
+// Find returns a refund of the actor's authority, or ErrNotFound.
+func (s *Service) Find(ctx context.Context, actor auth.Actor, id ID) (r Refund, err error) {
+	if err := auth.Require(actor, auth.PermRefundRead); err != nil {
+		return Refund{}, err
+	}
+	err = postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+		r, err = selectOne(ctx, tx, ` where r.id = $1`, id)
+		return err
+	})
+	return r, err
+}
+
+// Filter narrows a list of refunds; zero members do not filter.
+type Filter struct {
+	DossierCode string
+	Status      Status
+	After       ID // last id of the page before
+	Limit       int
+}
+
+// List returns refunds of the actor's authority, newest first. next is zero at the end.
+func (s *Service) List(ctx context.Context, actor auth.Actor, f Filter) (list []Refund, next ID, err error) {
+	if err := auth.Require(actor, auth.PermRefundRead); err != nil {
+		return nil, ID{}, err
+	}
+	if f.Limit < 1 || f.Limit > MaxPage {
+		f.Limit = MaxPage
+	}
+	err = postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+		list, err = selectRefunds(ctx, tx, `
+			where r.authority = (select app.authority()) and (@code = '' or d.code = @code) and (@status = '' or r.status = @status)
+				and (@after::uuid is null or r.id < @after)
+			order by r.id desc limit @limit`, pgx.StrictNamedArgs{
+			"code": f.DossierCode, "status": string(f.Status), "after": f.After, "limit": f.Limit + 1,
+		})
+		return err
+	})
+	if len(list) > f.Limit {
+		list = list[:f.Limit]
+		next = list[f.Limit-1].ID
+	}
+	return list, next, err
+}
+
+// move takes one edge of a locked refund, writes it and audits it by the edge's name.
+func (s *Service) move(ctx context.Context, tx pgx.Tx, actor auth.Actor, r *Refund, to Status, reason string) error {
+	name, err := edgeName(r.Status, to)
+	if err != nil {
+		return err
+	}
+	before := r.Status
+	now := s.Now()
+	r.Status, r.StatusAt = to, now
+	switch to {
+	case Approved, Rejected:
+		r.DecidedAt, r.DecidedBy, r.DecisionReason = &now, actor.ID, reason
+	case Sending:
+		r.SentAt = &now
+	case Done:
+		r.DoneAt = &now
+	}
+	r.NextInquiry = nextInquiry(*r, now)
+	if err := update(ctx, tx, *r); err != nil {
+		return err
+	}
+	return audit.Record(ctx, tx, audit.Event{
+		Actor: actor, At: now, Act: "refund." + name, ObjectKind: "refund", ObjectID: r.ID.String(), Reason: reason,
+		Before: map[string]any{"status": before}, After: map[string]any{"status": to, "amount": r.Amount.Minor},
+	})
+}
+
+// refundable sums what captures hold that is not promised back.
+func refundable(captures []payments.Capture) int64 {
+	var total int64
+	for _, c := range captures {
+		total += c.Amount.Minor - c.Reserved
+	}
+	return total
+}
+
+// choose finds the one capture that can give back the items, oldest first; no
+// items means everything left of the only capture that has something left.
+func choose(captures []payments.Capture, items []Item) (payments.Capture, []Item, error) {
+	if len(items) == 0 {
+		return chooseAll(captures)
+	}
+	for _, i := range items {
+		if i.Amount <= 0 {
+			return payments.Capture{}, nil, ErrInvalid.At("/items", "amounts must be above zero")
+		}
+	}
+	spread := false
+	for _, c := range captures {
+		left := map[dossiers.ChargeID]int64{}
+		for _, i := range leftOf(c) {
+			left[i.Charge] += i.Amount
+		}
+		fits := true
+		for _, i := range items {
+			spread = spread || left[i.Charge] > 0
+			left[i.Charge] -= i.Amount
+			fits = fits && left[i.Charge] >= 0
+		}
+		if fits {
+			return c, items, nil
+		}
+	}
+	if spread && len(captures) > 1 {
+		return payments.Capture{}, nil, ErrSeveral
+	}
+	return payments.Capture{}, nil, ErrExceeds
+}
+
+func chooseAll(captures []payments.Capture) (payments.Capture, []Item, error) {
+	var (
+		found payments.Capture
+		items []Item
+	)
+	for _, c := range captures {
+		left := leftOf(c)
+		if len(left) == 0 {
+			continue
+		}
+		if len(items) > 0 {
+			return payments.Capture{}, nil, ErrSeveral
+		}
+		found, items = c, left
+	}
+	if len(items) == 0 {
+		return payments.Capture{}, nil, ErrNothingLeft
+	}
+	return found, items, nil
+}
+
+// leftOf lists what a capture can still give back.
+func leftOf(c payments.Capture) []Item {
+	var items []Item
+	for _, a := range c.Allocations {
+		if left := a.Amount - a.Reserved; left > 0 {
+			items = append(items, Item{a.Charge, left})
+		}
+	}
+	if left := c.Excess - c.ExcessReserved; left > 0 {
+		items = append(items, Item{Amount: left})
+	}
+	return items
+}
+
+func portions(items []Item) []payments.Portion {
+	list := make([]payments.Portion, len(items))
+	for i, item := range items {
+		list[i] = payments.Portion{Charge: item.Charge, Amount: item.Amount}
+	}
+	return list
+}
+
+func sum(items []Item) int64 {
+	var total int64
+	for _, i := range items {
+		total += i.Amount
+	}
+	return total
+}
+
+// paidOf pairs a refund's items with the charges they belong to; excess has none.
+func paidOf(d dossiers.Dossier, r Refund) []dossiers.Paid {
+	var list []dossiers.Paid
+	for _, i := range r.Items {
+		for _, c := range d.Charges {
+			if c.ID == i.Charge {
+				list = append(list, dossiers.Paid{Charge: c, Amount: i.Amount})
+			}
+		}
+	}
+	return list
+}
+
+func (q Request) hash(dossierCode string) []byte {
+	text, _ := json.Marshal([]any{dossierCode, q.Reason, q.Items, q.Note}) // plain values always marshal
+	sum := sha256.Sum256(text)
+	return sum[:]
+}
