@@ -116,7 +116,7 @@ type Charge struct {
 	Refunded    int64
 	Waived      int64
 	Currency    money.Currency
-	Policy      string
+	Policy      string // gave the discount; see SubsidyPolicy
 	Explanation Explanation
 	CreatedAt   time.Time
 }

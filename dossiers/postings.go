@@ -41,15 +41,14 @@ func assessed(d Dossier, charges []Charge, date calendar.Date, now time.Time, ac
 		}
 	}
 	for _, c := range charges {
-		about := c.Dimensions()
-		withPolicy := about
-		withPolicy.Policy = c.Policy
+		about, granted, subsidised := c.Dimensions(), c.Dimensions(), c.Dimensions()
+		granted.Policy, subsidised.Policy = c.Policy, c.SubsidyPolicy()
 		add(ledger.Dr, ledger.MemoReceivable, c.Due, about)
-		add(ledger.Dr, ledger.MemoDiscount, c.Discount, withPolicy)
-		add(ledger.Dr, ledger.MemoCollected, c.Subsidy, withPolicy)
+		add(ledger.Dr, ledger.MemoDiscount, c.Discount, granted)
+		add(ledger.Dr, ledger.MemoCollected, c.Subsidy, subsidised)
 		add(ledger.Cr, ledger.MemoObligation, c.Base, about)
-		add(ledger.Dr, ledger.Subsidy, c.Subsidy, withPolicy)
-		add(ledger.Cr, TamThu(c.Kind), c.Subsidy, withPolicy)
+		add(ledger.Dr, ledger.Subsidy, c.Subsidy, subsidised)
+		add(ledger.Cr, TamThu(c.Kind), c.Subsidy, subsidised)
 	}
 	return ledger.Entry{
 		Authority: d.Authority, BusinessDate: date, RecordedAt: now,

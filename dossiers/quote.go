@@ -29,8 +29,20 @@ func chargeOf(d Dossier, q fees.Item, line int16, now time.Time) Charge {
 		Base: q.Base.Minor, Discount: q.Discount.Minor, Subsidy: q.Subsidy.Minor, Due: q.Due.Minor, Currency: q.Base.Currency,
 		Explanation: Explanation{Reason: q.Reason, Applied: q.Applied, NotApplied: q.NotApplied}, CreatedAt: now,
 	}
-	if len(q.Applied) > 0 {
-		c.Policy = q.Applied[0].Policy
+	for _, a := range q.Applied {
+		if a.Rule != fees.RuleSubsidy {
+			c.Policy = a.Policy
+		}
 	}
 	return c
+}
+
+// SubsidyPolicy is the policy under which a budget pays part of the charge, or nothing.
+func (c Charge) SubsidyPolicy() string {
+	for _, a := range c.Explanation.Applied {
+		if a.Rule == fees.RuleSubsidy {
+			return a.Policy
+		}
+	}
+	return ""
 }

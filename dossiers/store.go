@@ -135,20 +135,39 @@ func insertDossier(ctx context.Context, tx pgx.Tx, d Dossier, sealed, applicantK
 	return err
 }
 
+// insertCharges writes all charges at once. COPY would be refused: it does not work under row-level security.
 func insertCharges(ctx context.Context, tx pgx.Tx, authority string, charges []Charge) error {
-	_, err := tx.CopyFrom(ctx, pgx.Identifier{"dossiers", "charge"},
-		[]string{
-			"id", "authority", "dossier_id", "line", "fee_type", "kind", "quantity", "base", "discount", "subsidy", "due",
-			"currency", "policy", "explanation", "created_at",
-		},
-		pgx.CopyFromSlice(len(charges), func(i int) ([]any, error) {
-			c := charges[i]
-			explanation, err := json.Marshal(c.Explanation)
-			return []any{
-				c.ID.UUID(), authority, c.DossierID.UUID(), c.Line, c.FeeType, string(c.Kind), c.Quantity, c.Base, c.Discount,
-				c.Subsidy, c.Due, string(c.Currency), c.Policy, explanation, c.CreatedAt,
-			}, err
-		}))
+	var (
+		ids                               []ChargeID
+		lines                             []int16
+		feeTypes, kinds, policies         []string
+		quantities                        []int32
+		bases, discounts, subsidies, dues []int64
+		explanations                      []string
+	)
+	for _, c := range charges {
+		explanation, err := json.Marshal(c.Explanation)
+		if err != nil {
+			return err
+		}
+		ids, lines, feeTypes, kinds = append(ids, c.ID), append(lines, c.Line), append(feeTypes, c.FeeType), append(kinds, string(c.Kind))
+		policies, quantities, bases = append(policies, c.Policy), append(quantities, c.Quantity), append(bases, c.Base)
+		discounts, subsidies, dues = append(discounts, c.Discount), append(subsidies, c.Subsidy), append(dues, c.Due)
+		explanations = append(explanations, string(explanation))
+	}
+	_, err := tx.Exec(ctx, `
+		insert into dossiers.charge (id, authority, dossier_id, line, fee_type, kind, quantity, base, discount, subsidy, due,
+			currency, policy, explanation, created_at)
+		select n.id, @authority, @dossier, n.line, n.fee_type, n.kind, n.quantity, n.base, n.discount, n.subsidy, n.due,
+			@currency, n.policy, n.explanation, @created_at
+		from unnest(@ids::uuid[], @lines::smallint[], @fee_types::text[], @kinds::text[], @quantities::integer[], @bases::bigint[],
+				@discounts::bigint[], @subsidies::bigint[], @dues::bigint[], @policies::text[], @explanations::jsonb[])
+			as n (id, line, fee_type, kind, quantity, base, discount, subsidy, due, policy, explanation)`,
+		pgx.StrictNamedArgs{
+			"authority": authority, "dossier": charges[0].DossierID, "currency": charges[0].Currency, "created_at": charges[0].CreatedAt,
+			"ids": ids, "lines": lines, "fee_types": feeTypes, "kinds": kinds, "quantities": quantities, "bases": bases,
+			"discounts": discounts, "subsidies": subsidies, "dues": dues, "policies": policies, "explanations": explanations,
+		})
 	return err
 }
 

@@ -52,7 +52,7 @@ create table dossiers.charge (
 	refunded         bigint not null default 0 check (refunded >= 0),
 	waived           bigint not null default 0 check (waived >= 0),
 	currency         text not null,
-	policy           text not null default '', -- the policy that gave the discount or the subsidy
+	policy           text not null default '', -- the policy that gave the discount
 	explanation      jsonb not null,           -- applied and not applied policies, as quoted
 	created_at       timestamptz not null,
 	constraint charge_dossier foreign key (dossier_id, authority) references dossiers.dossier (id, authority),

@@ -56,7 +56,7 @@ func findForEvent(ctx context.Context, tx pgx.Tx, account MerchantAccount, m pro
 func (s *Service) applyTo(ctx context.Context, tx pgx.Tx, m providers.Merchant, d dossiers.Dossier, p *Payment, e providers.Event, by Evidence) (providers.ReplyKind, error) {
 	switch e.Outcome {
 	case providers.Succeeded:
-		taken, err := captureExists(ctx, tx, p.MerchantID, e.TransactionID)
+		taken, err := captureExists(ctx, tx, *p, e)
 		if err != nil || taken {
 			return providers.ReplyAlreadyStored, err
 		}

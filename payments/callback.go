@@ -82,7 +82,7 @@ func (s *Service) receive(ctx context.Context, authority string, receiver provid
 		row := callbackRow{
 			id: ident.New[callbackKind](), merchant: merchant, provider: receiver.Name(), received: raw.ReceivedAt,
 		}
-		if row.sealed, err = s.sealMessage(row.id, raw); err != nil {
+		if row.sealed, err = s.sealMessage(row.id, withoutCredentials(raw)); err != nil {
 			return err
 		}
 		var event providers.Event
@@ -168,6 +168,14 @@ func (s *Service) sealMessage(id CallbackID, raw providers.RawCallback) ([]byte,
 		return nil, err
 	}
 	return s.Secret.Seal(text, messageAt(id))
+}
+
+// withoutCredentials drops the header that carries a provider's key to us: once
+// a message is verified, the key is no evidence and must not be kept.
+func withoutCredentials(raw providers.RawCallback) providers.RawCallback {
+	raw.Header = raw.Header.Clone()
+	raw.Header.Del("Authorization")
+	return raw
 }
 
 func messageAt(id CallbackID) string { return "payments.callback/message/" + id.String() }

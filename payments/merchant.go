@@ -38,7 +38,7 @@ func (s *Service) RegisterMerchant(ctx context.Context, actor auth.Actor, provid
 	for name, value := range secrets {
 		live[name] = []string{value}
 	}
-	if err := p.CheckMerchant(providers.Merchant{Settings: settings, Secrets: live}); err != nil {
+	if err := s.checkMerchant(p, providers.Merchant{Settings: settings, Secrets: live}); err != nil {
 		return MerchantAccount{}, err
 	}
 	m := MerchantAccount{
@@ -85,7 +85,7 @@ func (s *Service) RotateSecret(ctx context.Context, actor auth.Actor, id Merchan
 		if err != nil {
 			return err
 		}
-		if err := p.CheckMerchant(merchant); err != nil {
+		if err := s.checkMerchant(p, merchant); err != nil {
 			return err
 		}
 		sealed, err := s.sealSecrets(id, merchant.Secrets)
@@ -100,6 +100,22 @@ func (s *Service) RotateSecret(ctx context.Context, actor auth.Actor, id Merchan
 			After: map[string]any{"secret": name},
 		})
 	})
+}
+
+// checkMerchant asks the provider, and the one that notifies in its place, whether settings and secrets will do.
+func (s *Service) checkMerchant(p providers.Provider, m providers.Merchant) error {
+	if err := p.CheckMerchant(m); err != nil {
+		return err
+	}
+	notifier := m.Settings["notifier"]
+	if notifier == "" || notifier == p.Name() {
+		return nil
+	}
+	n, err := providers.Find[providers.CallbackReceiver](s.Providers, notifier)
+	if err != nil {
+		return providers.ErrSettings.At("/settings/notifier", "must be a provider that sends notices")
+	}
+	return n.CheckMerchant(m)
 }
 
 // ListMerchants returns the live accounts of the actor's authority, without secrets.

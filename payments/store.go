@@ -251,11 +251,15 @@ func insertCapture(ctx context.Context, tx pgx.Tx, authority string, c Capture) 
 	return err
 }
 
-func captureExists(ctx context.Context, tx pgx.Tx, merchant MerchantID, transaction string) (bool, error) {
+// captureExists looks for a capture by the provider's transaction, or by the
+// bank's reference with the same amount: a notice sent anew under another id.
+func captureExists(ctx context.Context, tx pgx.Tx, p Payment, e providers.Event) (bool, error) {
 	var found bool
 	err := tx.QueryRow(ctx, `
-		select exists (select from payments.capture where merchant_account_id = $1 and transaction_id = $2)`,
-		merchant, transaction).Scan(&found)
+		select exists (select from payments.capture where merchant_account_id = $1 and transaction_id = $2)
+			or ($3 <> '' and exists (
+				select from payments.capture where payment_id = $4 and bank_reference = $3 and amount = $5))`,
+		p.MerchantID, e.TransactionID, e.BankReference, p.ID, e.Amount.Minor).Scan(&found)
 	return found, err
 }
 
