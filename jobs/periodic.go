@@ -1,0 +1,35 @@
+package jobs
+
+import (
+	"time"
+
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
+)
+
+// SweepInquiries looks for payments that are to be asked about, of all
+// authorities, and queues an inquiry for each.
+type SweepInquiries struct{}
+
+// Kind implements river.JobArgs.
+func (SweepInquiries) Kind() string { return "sweep_inquiries" }
+
+// periodic lists the jobs that the elected leader inserts again and again. A
+// tick can be missed or come twice: each of them looks for due rows. One that
+// has not been worked yet takes the place of the next.
+func periodic(each time.Duration) []*river.PeriodicJob {
+	return []*river.PeriodicJob{
+		sweep("sweep-inquiries", each, SweepInquiries{}),
+	}
+}
+
+func sweep(id string, each time.Duration, args river.JobArgs) *river.PeriodicJob {
+	return river.NewPeriodicJob(river.PeriodicInterval(each),
+		func() (river.JobArgs, *river.InsertOpts) {
+			return args, &river.InsertOpts{UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: []rivertype.JobState{
+				rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRunning,
+				rivertype.JobStateRetryable, rivertype.JobStateScheduled,
+			}}}
+		},
+		&river.PeriodicJobOpts{ID: id, RunOnStart: true})
+}

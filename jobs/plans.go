@@ -1,0 +1,96 @@
+package jobs
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
+
+	"github.com/doisoat/doisoat/dossiers"
+	"github.com/doisoat/doisoat/payments"
+)
+
+// Queues. Work that waits for a provider does not hold up work that does not.
+const (
+	queueDefault   = river.QueueDefault // short work in our own database
+	queueInquiries = "inquiries"        // asks providers about payments
+	queueRefunds   = "refunds"          // sends refunds and asks about them
+	queueSweeps    = "sweeps"           // looks for due rows
+)
+
+// plan says how one kind of job is run.
+type plan struct {
+	queue    string
+	attempts int           // then it is discarded; a sweep finds what is still due
+	timeout  time.Duration // of one try
+	first    time.Duration // wait after the first failure; doubles each time
+	longest  time.Duration // wait at most
+}
+
+// Providers get a minute and a half: their own time-out ends a call well before.
+const (
+	defaultTimeout  = time.Minute
+	providerTimeout = 90 * time.Second
+)
+
+var (
+	ownPlan      = plan{queue: queueDefault, attempts: 25, timeout: defaultTimeout, first: 2 * time.Second, longest: time.Hour}
+	inquiryPlan  = plan{queue: queueInquiries, attempts: 8, timeout: providerTimeout, first: 15 * time.Second, longest: 10 * time.Minute}
+	refundPlan   = plan{queue: queueRefunds, attempts: 8, timeout: providerTimeout, first: 15 * time.Second, longest: 10 * time.Minute}
+	sweepPlan    = plan{queue: queueSweeps, attempts: 1, timeout: defaultTimeout, first: time.Second, longest: time.Second}
+	plansByKinds = map[string]plan{
+		payments.ApplyCallback{}.Kind():       ownPlan,
+		payments.ProposeExcessRefund{}.Kind(): ownPlan,
+		dossiers.ProposeRefunds{}.Kind():      ownPlan,
+		payments.InquirePayment{}.Kind():      inquiryPlan,
+		SweepInquiries{}.Kind():               sweepPlan,
+	}
+)
+
+// planOf returns how a kind is run.
+func planOf(kind string) plan {
+	if p, ok := plansByKinds[kind]; ok {
+		return p
+	}
+	return ownPlan
+}
+
+func queueNames() []string {
+	names := []string{queueDefault}
+	for _, p := range plansByKinds {
+		if !slices.Contains(names, p.queue) {
+			names = append(names, p.queue)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// planner gives every inserted job the queue and the number of attempts of its
+// plan, so that rooms say what is to be done and not how.
+type planner struct{ river.MiddlewareDefaults }
+
+// InsertMany implements rivertype.JobInsertMiddleware.
+func (*planner) InsertMany(ctx context.Context, list []*rivertype.JobInsertParams, insert func(context.Context) ([]*rivertype.JobInsertResult, error)) ([]*rivertype.JobInsertResult, error) {
+	for _, job := range list {
+		p := planOf(job.Kind)
+		job.Queue, job.MaxAttempts = p.queue, p.attempts
+	}
+	return insert(ctx)
+}
+
+// retries is River's retry policy: the plan of the kind.
+type retries struct{}
+
+// NextRetry implements river.ClientRetryPolicy.
+func (retries) NextRetry(job *rivertype.JobRow) time.Time {
+	from := time.Now() //nolint:forbidigo // River's schedule is the machine's time
+	return from.Add(planOf(job.Kind).wait(len(job.Errors) + 1))
+}
+
+// wait is the time before the next try after so many failures.
+func (p plan) wait(failures int) time.Duration {
+	return min(p.first<<min(max(failures-1, 0), 20), p.longest)
+}

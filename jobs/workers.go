@@ -1,0 +1,47 @@
+package jobs
+
+import (
+	"context"
+	"time"
+
+	"github.com/riverqueue/river"
+
+	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/payments"
+)
+
+// Rooms are the use cases that jobs call.
+type Rooms struct {
+	Payments *payments.Service
+}
+
+// register adds a worker for every kind of job there is.
+func (r Rooms) register(w *river.Workers) {
+	add(w, func(ctx context.Context, a payments.InquirePayment) error {
+		_, err := r.Payments.Inquire(ctx, auth.System(a.Authority), a.Payment)
+		return err
+	})
+	add(w, func(ctx context.Context, a payments.ApplyCallback) error {
+		return r.Payments.ApplyKept(ctx, a.Authority, a.Callback)
+	})
+	add(w, func(ctx context.Context, _ SweepInquiries) error {
+		_, err := r.Payments.QueueDue(ctx)
+		return err
+	})
+}
+
+// worker runs one kind of job by its plan.
+type worker[A river.JobArgs] struct {
+	river.WorkerDefaults[A]
+	do func(ctx context.Context, args A) error
+}
+
+// Work implements river.Worker.
+func (w *worker[A]) Work(ctx context.Context, job *river.Job[A]) error { return w.do(ctx, job.Args) }
+
+// Timeout implements river.Worker.
+func (w *worker[A]) Timeout(job *river.Job[A]) time.Duration { return planOf(job.Kind).timeout }
+
+func add[A river.JobArgs](w *river.Workers, do func(ctx context.Context, args A) error) {
+	river.AddWorker(w, &worker[A]{do: do})
+}
