@@ -23,7 +23,7 @@ import (
 	"github.com/doisoat/doisoat/payments"
 )
 
-//go:generate go tool -modfile=../../tools/go.mod oapi-codegen -config oapi-codegen.yaml openapi.yaml
+//go:generate go tool -modfile=../../tools/go.mod oapi-codegen -config oapi-codegen.yaml -o gen.go openapi.yaml
 
 // Limits of bodies in bytes.
 const (

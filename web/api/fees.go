@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 
 	"github.com/doisoat/doisoat/fees"
 	"github.com/doisoat/doisoat/web"
@@ -76,14 +75,10 @@ func (s *server) RegisterFeeType(ctx context.Context, r RegisterFeeTypeRequestOb
 		if stored.Code != f.Code || stored.Territory != f.Territory {
 			continue
 		}
-		view, err := feeTypeView(stored)
-		if err != nil {
-			return nil, err
-		}
 		if done.Unchanged > 0 {
-			return RegisterFeeType200JSONResponse(view), nil
+			return RegisterFeeType200JSONResponse(feeTypeView(stored)), nil
 		}
-		return RegisterFeeType201JSONResponse(view), nil
+		return RegisterFeeType201JSONResponse(feeTypeView(stored)), nil
 	}
 	return nil, fees.ErrNotFound
 }
@@ -101,25 +96,22 @@ func (s *server) ListFeeTypes(ctx context.Context, r ListFeeTypesRequestObject) 
 	}
 	views := FeeTypeList{Items: make([]FeeType, 0, len(page)), NextCursor: next}
 	for _, f := range page {
-		view, err := feeTypeView(f)
-		if err != nil {
-			return nil, err
-		}
-		views.Items = append(views.Items, view)
+		views.Items = append(views.Items, feeTypeView(f))
 	}
 	return ListFeeTypes200JSONResponse(views), nil
 }
 
-// feeTypeView is the document as recorded, with its version.
-func feeTypeView(f fees.FeeType) (FeeType, error) {
-	text, err := json.Marshal(struct {
-		fees.FeeType
-		Version int `json:"version"`
-	}{f, f.Version})
-	if err != nil {
-		return nil, fmt.Errorf("write fee type: %w", err)
+// feeTypeDocument is a fee type as recorded, with its version.
+type feeTypeDocument struct {
+	fees.FeeType
+	Version int `json:"version"`
+}
+
+func feeTypeView(f fees.FeeType) FeeType {
+	if f.Rates == nil {
+		f.Rates = []fees.Rate{}
 	}
-	return text, nil
+	return FeeType{f, f.Version}
 }
 
 // CreatePolicy handles POST /v1/policies.

@@ -1135,7 +1135,7 @@ type FeeRefundRuleDecision string
 type FeeRefundRuleStage string
 
 // FeeType defines model for FeeType.
-type FeeType = json.RawMessage
+type FeeType = feeTypeDocument
 
 // FeeTypeCode Example: LP_GPXD
 type FeeTypeCode = string
@@ -1363,7 +1363,7 @@ type Policy struct {
 	Policy     json.RawMessage `json:"policy"`
 	RecordedAt time.Time       `json:"recorded_at"`
 
-	// Sha256 Of the content
+	// Sha256 Of the content, layout aside; hex
 	Sha256    string             `json:"sha256"`
 	Status    PolicyStatus       `json:"status"`
 	ValidFrom openapi_types.Date `json:"valid_from,omitempty,omitzero"`

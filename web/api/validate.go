@@ -207,6 +207,10 @@ func schemaFaults(prefix string, err error) []fault.Field {
 				return inner
 			}
 		}
+		var name string
+		if n, _ := fmt.Sscanf(e.Reason, "property %q", &name); n == 1 && strings.HasSuffix(e.Reason, "is unsupported") { // the library points at the parent
+			return []fault.Field{{Pointer: at + "/" + web.EscapePointer(name), Detail: "is not known here"}}
+		}
 		return []fault.Field{{Pointer: at, Detail: e.Reason}}
 	case *openapi3filter.ParseError:
 		return []fault.Field{{Pointer: prefix, Detail: "is not of the described type"}}

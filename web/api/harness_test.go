@@ -1,0 +1,217 @@
+package api_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+
+	"github.com/doisoat/doisoat/dossiers"
+	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/internal/auth/keys"
+	"github.com/doisoat/doisoat/internal/postgres/pgtest"
+	"github.com/doisoat/doisoat/internal/secret"
+	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/payments"
+	"github.com/doisoat/doisoat/providers"
+	"github.com/doisoat/doisoat/providers/sepay"
+	"github.com/doisoat/doisoat/providers/vietqr"
+	"github.com/doisoat/doisoat/providers/vnpay"
+	"github.com/doisoat/doisoat/web/api"
+)
+
+// province whose keys the tests hold; its discounts are in the demo policies.
+const province = "H41"
+
+// harness is the whole surface over a database of its own, asked over HTTP.
+type harness struct {
+	t      *testing.T
+	url    string
+	client *http.Client
+	keys   map[auth.Role]string
+	log    *lockedBuffer
+}
+
+func newHarness(t *testing.T) *harness {
+	t.Helper()
+	db := pgtest.New(t)
+	now := func() time.Time { return time.Date(2024, 5, 2, 3, 0, 0, 0, time.UTC) }
+	authorities, err := auth.KnownAuthorities()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := auth.EnsureAuthorities(t.Context(), db.Owner, authorities); err != nil {
+		t.Fatal(err)
+	}
+	keyring, err := secret.Create(filepath.Join(t.TempDir(), "keys.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	jobs, err := river.NewClient(riverpgxv5.New(db.App), &river.Config{Schema: "river", TestOnly: true, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	schedule := fees.Service{DB: db.App, Now: now}
+	rooms := api.Rooms{
+		Auth:     auth.Service{DB: db.App, Now: now},
+		Fees:     schedule,
+		Dossiers: &dossiers.Service{DB: db.App, Fees: &schedule, Secret: keyring, Jobs: jobs, Now: now},
+		Ledger:   &ledger.Service{DB: db.App},
+		Payments: &payments.Service{
+			DB: db.App, Providers: providers.NewRegistry(vnpay.New(http.DefaultClient), vietqr.New(), sepay.New()), Secret: keyring,
+			Jobs: jobs, Now: now, Random: rand.Reader, PublicURL: "https://thanhtoan.example.gov.vn",
+		},
+	}
+	h := &harness{t: t, keys: map[auth.Role]string{}, log: &lockedBuffer{}, client: &http.Client{
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+	h.loadFees(schedule)
+	makers := keys.Service{DB: db.App, Now: now, Random: rand.Reader}
+	for _, role := range auth.KeyRoles() {
+		text, _, err := makers.CreateKey(t.Context(), auth.Operator(province), role, string(role), time.Time{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.keys[role] = text
+	}
+	server := httptest.NewServer(api.New(rooms, api.Options{Log: slog.New(slog.NewJSONHandler(h.log, nil)), Metrics: prometheus.NewRegistry(), Now: now}))
+	t.Cleanup(server.Close)
+	t.Cleanup(h.client.CloseIdleConnections)
+	h.url = server.URL
+	return h
+}
+
+func (h *harness) loadFees(s fees.Service) {
+	h.t.Helper()
+	file, err := fees.ParseFile(fees.DemoPolicies())
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	ctx := context.Background()
+	if _, err := s.LoadFeeTypes(ctx, auth.Operator("BTC"), file.AllFeeTypes()); err != nil {
+		h.t.Fatal(err)
+	}
+	for _, owner := range file.Owners() {
+		if _, err := s.LoadPolicies(ctx, auth.Operator(owner), file.OwnedBy(owner)); err != nil {
+			h.t.Fatal(err)
+		}
+	}
+}
+
+// answer is what came back, with JSON already read.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+	json   map[string]any
+}
+
+// ask sends a request as role; body is JSON text, or empty for none.
+func (h *harness) ask(role auth.Role, method, path, body string, header ...string) answer {
+	h.t.Helper()
+	var reader io.Reader
+	if body != "" {
+		reader = strings.NewReader(body)
+	}
+	r, err := http.NewRequestWithContext(h.t.Context(), method, h.url+path, reader)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	if key := h.keys[role]; key != "" {
+		r.Header.Set("Authorization", "Bearer "+key)
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	return h.send(r)
+}
+
+func (h *harness) send(r *http.Request) answer {
+	h.t.Helper()
+	response, err := h.client.Do(r)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	a := answer{status: response.StatusCode, header: response.Header}
+	if a.body, err = io.ReadAll(response.Body); err != nil {
+		h.t.Fatal(err)
+	}
+	if strings.Contains(response.Header.Get("Content-Type"), "json") {
+		if err := json.Unmarshal(a.body, &a.json); err != nil {
+			h.t.Fatalf("%s %s: %v in %s", r.Method, r.URL.Path, err, a.body)
+		}
+	}
+	return a
+}
+
+// must is ask that ends the test unless the status is the wanted one.
+func (h *harness) must(status int, role auth.Role, method, path, body string, header ...string) answer {
+	h.t.Helper()
+	a := h.ask(role, method, path, body, header...)
+	if a.status != status {
+		h.t.Fatalf("%s %s as %q: got %d, want %d: %s\n%s", method, path, role, a.status, status, a.body, h.log)
+	}
+	return a
+}
+
+// at reads a member by dotted path, for example "charges.0.due".
+func (a answer) at(path string) any {
+	var v any = a.json
+	for step := range strings.SplitSeq(path, ".") {
+		switch t := v.(type) {
+		case map[string]any:
+			v = t[step]
+		case []any:
+			var i int
+			if json.Unmarshal([]byte(step), &i) != nil || i >= len(t) {
+				return nil
+			}
+			v = t[i]
+		default:
+			return nil
+		}
+	}
+	return v
+}
+
+// text is at for a member that must be a string.
+func (a answer) text(path string) string {
+	s, _ := a.at(path).(string)
+	return s
+}
+
+// lockedBuffer is a log that handlers and the test may touch at once.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
