@@ -21,6 +21,7 @@ import (
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/payments"
+	"github.com/doisoat/doisoat/refunds"
 )
 
 //go:generate go tool -modfile=../../tools/go.mod oapi-codegen -config oapi-codegen.yaml -o gen.go openapi.yaml
@@ -39,6 +40,7 @@ type Rooms struct {
 	Fees     fees.Service
 	Dossiers *dossiers.Service
 	Payments *payments.Service
+	Refunds  *refunds.Service
 	Ledger   *ledger.Service
 }
 

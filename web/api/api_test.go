@@ -28,7 +28,7 @@ func TestQuote(t *testing.T) {
 	}
 }
 
-// TestPayByIPN plays the main job as a portal and VNPAY see it.
+// TestDossierAndPayment plays the main job as a portal and VNPAY see it.
 func TestDossierAndPayment(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -95,8 +95,40 @@ func TestDossierAndPayment(t *testing.T) {
 		t.Errorf("code %q, want %q", got, want)
 	}
 	h.checkBook(t)
+	h.refund(t)
 	if strings.Contains(h.log.String(), "H41.12-240502") || strings.Contains(h.log.String(), "Nguyễn") {
 		t.Errorf("the log holds what it must not: %s", h.log)
+	}
+}
+
+// refund lets a maker propose twice and a checker decide.
+func (h *harness) refund(t *testing.T) {
+	t.Helper()
+	const path = "/v1/dossiers/H41.12-240502-0001/refunds"
+	changed := h.must(409, auth.RoleAccountant, http.MethodPost, path, `{"reason":"SERVICE_IMPOSSIBLE","expected_refundable":1}`)
+	if got, want := changed.text("code"), "refunds.changed"; got != want {
+		t.Errorf("code %q, want %q", got, want)
+	}
+	const body = `{"reason":"SERVICE_IMPOSSIBLE","expected_refundable":60000,"note":"Hệ thống ngừng hoạt động"}`
+	first := h.must(201, auth.RoleAccountant, http.MethodPost, path, body, "Idempotency-Key", "refund-0001")
+	h.must(409, auth.RoleAccountant, http.MethodPost, path, `{"reason":"SERVICE_IMPOSSIBLE"}`)
+	got := []any{first.at("status"), first.at("amount"), first.at("route"), first.at("items.0.amount"), first.at("timeline.0.event")}
+	if diff := cmp.Diff(got, []any{"requested", 60000.0, "provider", 60000.0, "requested"}); diff != "" {
+		t.Errorf("refund (-got +want):\n%s\n%s", diff, first.body)
+	}
+	id := first.text("id")
+	h.must(403, auth.RoleAccountant, http.MethodPost, "/v1/refunds/"+id+"/approve", "")
+	h.must(422, auth.RoleChiefAccountant, http.MethodPost, "/v1/refunds/"+id+"/reject", `{}`)
+	approved := h.must(200, auth.RoleChiefAccountant, http.MethodPost, "/v1/refunds/"+id+"/approve", `{"note":"Đồng ý"}`)
+	again := h.must(200, auth.RoleChiefAccountant, http.MethodPost, "/v1/refunds/"+id+"/approve", "")
+	found := h.must(200, auth.RolePortal, http.MethodGet, "/v1/refunds/"+id, "")
+	if diff := cmp.Diff([]any{approved.at("status"), again.json}, []any{"reserved", found.json}); diff != "" {
+		t.Errorf("approved (-got +want):\n%s", diff)
+	}
+	h.must(409, auth.RoleChiefAccountant, http.MethodPost, "/v1/refunds/"+id+"/reject", `{"reason":"Không"}`)
+	list := h.must(200, auth.RoleAuditor, http.MethodGet, "/v1/refunds?dossier=H41.12-240502-0001&status=reserved", "")
+	if list.at("items.0.id") != id || list.at("next_cursor") != nil {
+		t.Errorf("list: %s", list.body)
 	}
 }
 

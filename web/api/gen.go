@@ -427,6 +427,24 @@ func (e PriceReason) Valid() bool {
 	}
 }
 
+// Defines values for RefundOrigin.
+const (
+	RefundOriginAutomatic RefundOrigin = "automatic"
+	RefundOriginManual    RefundOrigin = "manual"
+)
+
+// Valid indicates whether the value is a known member of the RefundOrigin enum.
+func (e RefundOrigin) Valid() bool {
+	switch e {
+	case RefundOriginAutomatic:
+		return true
+	case RefundOriginManual:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for RefundReason.
 const (
 	RefundReasonBILLEXPIREDLATEPAY   RefundReason = "BILL_EXPIRED_LATE_PAY"
@@ -1543,8 +1561,12 @@ type Refund struct {
 	// Example: VND
 	Currency Currency `json:"currency"`
 
-	// Deadline Last working day to decide and pay
-	Deadline openapi_types.Date `json:"deadline,omitempty,omitzero"`
+	// Deadline Last working day to decide
+	Deadline openapi_types.Date `json:"deadline"`
+
+	// DecidedBy The checker
+	DecidedBy      string `json:"decided_by,omitempty,omitzero"`
+	DecisionReason string `json:"decision_reason,omitempty,omitzero"`
 
 	// Dossier Dossier code
 	Dossier string       `json:"dossier"`
@@ -1552,17 +1574,26 @@ type Refund struct {
 	Items   []RefundItem `json:"items"`
 	Note    string       `json:"note,omitempty,omitzero"`
 
+	// Origin `automatic`: proposed by the rule table or because too much was captured
+	Origin RefundOrigin `json:"origin"`
+
 	// Payment Id of the payment whose money goes back
-	Payment string       `json:"payment,omitempty,omitzero"`
+	Payment string       `json:"payment"`
 	Reason  RefundReason `json:"reason"`
 
 	// Reference Ours, fixed when the money is reserved
-	Reference string `json:"reference,omitempty,omitzero"`
+	Reference string `json:"reference"`
+
+	// RequestedBy The maker
+	RequestedBy string `json:"requested_by"`
 
 	// Route By where the money is: back through the provider, from the agency's account, or a treasury order C1-04/NS
-	Route    RefundRoute     `json:"route,omitempty,omitzero"`
+	Route    RefundRoute     `json:"route"`
 	Status   RefundStatus    `json:"status"`
 	Timeline []TimelineEvent `json:"timeline,omitempty,omitzero"`
+
+	// TransactionID The provider's id of the refund
+	TransactionID string `json:"transaction_id,omitempty,omitzero"`
 }
 
 // RefundItem defines model for RefundItem.
@@ -1570,8 +1601,7 @@ type RefundItem struct {
 	Amount int64 `json:"amount"`
 
 	// Charge Id of the charge; absent for money that belonged to none (paid twice or too much)
-	Charge  string `json:"charge,omitempty,omitzero"`
-	FeeType string `json:"fee_type,omitempty,omitzero"`
+	Charge string `json:"charge,omitempty,omitzero"`
 }
 
 // RefundList defines model for RefundList.
@@ -1579,6 +1609,9 @@ type RefundList struct {
 	Items      []Refund `json:"items"`
 	NextCursor *string  `json:"next_cursor"`
 }
+
+// RefundOrigin `automatic`: proposed by the rule table or because too much was captured
+type RefundOrigin string
 
 // RefundReason defines model for RefundReason.
 type RefundReason string
@@ -1614,10 +1647,13 @@ type RefundSummary struct {
 	// Currency ISO 4217
 	//
 	// Example: VND
-	Currency Currency     `json:"currency"`
-	ID       string       `json:"id"`
-	Reason   RefundReason `json:"reason"`
-	Status   RefundStatus `json:"status"`
+	Currency Currency `json:"currency"`
+	ID       string   `json:"id"`
+
+	// Origin `automatic`: proposed by the rule table or because too much was captured
+	Origin RefundOrigin `json:"origin"`
+	Reason RefundReason `json:"reason"`
+	Status RefundStatus `json:"status"`
 }
 
 // RejectionRequest defines model for RejectionRequest.

@@ -31,6 +31,7 @@ import (
 	"github.com/doisoat/doisoat/providers/sepay"
 	"github.com/doisoat/doisoat/providers/vietqr"
 	"github.com/doisoat/doisoat/providers/vnpay"
+	"github.com/doisoat/doisoat/refunds"
 	"github.com/doisoat/doisoat/web/api"
 )
 
@@ -66,15 +67,17 @@ func newHarness(t *testing.T) *harness {
 		t.Fatal(err)
 	}
 	schedule := fees.Service{DB: db.App, Now: now}
+	registry := providers.NewRegistry(vnpay.New(http.DefaultClient), vietqr.New(), sepay.New())
+	paying := &payments.Service{
+		DB: db.App, Providers: registry, Secret: keyring, Jobs: jobs, Now: now, Random: rand.Reader, PublicURL: "https://thanhtoan.example.gov.vn",
+	}
 	rooms := api.Rooms{
 		Auth:     auth.Service{DB: db.App, Now: now},
 		Fees:     schedule,
 		Dossiers: &dossiers.Service{DB: db.App, Fees: &schedule, Secret: keyring, Jobs: jobs, Now: now},
 		Ledger:   &ledger.Service{DB: db.App},
-		Payments: &payments.Service{
-			DB: db.App, Providers: providers.NewRegistry(vnpay.New(http.DefaultClient), vietqr.New(), sepay.New()), Secret: keyring,
-			Jobs: jobs, Now: now, Random: rand.Reader, PublicURL: "https://thanhtoan.example.gov.vn",
-		},
+		Payments: paying,
+		Refunds:  &refunds.Service{DB: db.App, Payments: paying, Fees: &schedule, Providers: registry, Jobs: jobs, Now: now, Random: rand.Reader},
 	}
 	h := &harness{t: t, keys: map[auth.Role]string{}, log: &lockedBuffer{}, client: &http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

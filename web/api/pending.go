@@ -8,24 +8,6 @@ import (
 
 var errPending = fault.New(fault.Unavailable, "http.pending", "not there yet")
 
-func (s *server) refundsOf(context.Context, string) ([]RefundSummary, error) {
-	return []RefundSummary{}, nil
-}
-func (s *server) RequestRefund(context.Context, RequestRefundRequestObject) (RequestRefundResponseObject, error) {
-	return nil, errPending
-}
-func (s *server) ListRefunds(context.Context, ListRefundsRequestObject) (ListRefundsResponseObject, error) {
-	return nil, errPending
-}
-func (s *server) FindRefund(context.Context, FindRefundRequestObject) (FindRefundResponseObject, error) {
-	return nil, errPending
-}
-func (s *server) ApproveRefund(context.Context, ApproveRefundRequestObject) (ApproveRefundResponseObject, error) {
-	return nil, errPending
-}
-func (s *server) RejectRefund(context.Context, RejectRefundRequestObject) (RejectRefundResponseObject, error) {
-	return nil, errPending
-}
 func (s *server) ListBreaks(context.Context, ListBreaksRequestObject) (ListBreaksResponseObject, error) {
 	return nil, errPending
 }
