@@ -15,6 +15,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/getkin/kin-openapi/routers/gorillamux"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
@@ -45,6 +49,7 @@ type harness struct {
 	client *http.Client
 	keys   map[auth.Role]string
 	log    *lockedBuffer
+	routes routers.Router // of the served description, to hold answers against it
 }
 
 func newHarness(t *testing.T) *harness {
@@ -95,6 +100,13 @@ func newHarness(t *testing.T) *harness {
 	t.Cleanup(server.Close)
 	t.Cleanup(h.client.CloseIdleConnections)
 	h.url = server.URL
+	doc, err := openapi3.NewLoader().LoadFromData(h.must(200, "", http.MethodGet, "/openapi.json", "").body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h.routes, err = gorillamux.NewRouter(doc); err != nil {
+		t.Fatal(err)
+	}
 	return h
 }
 
@@ -157,12 +169,33 @@ func (h *harness) send(r *http.Request) answer {
 	if a.body, err = io.ReadAll(response.Body); err != nil {
 		h.t.Fatal(err)
 	}
+	h.checkDescribed(r, a)
 	if strings.Contains(response.Header.Get("Content-Type"), "json") {
 		if err := json.Unmarshal(a.body, &a.json); err != nil {
 			h.t.Fatalf("%s %s: %v in %s", r.Method, r.URL.Path, err, a.body)
 		}
 	}
 	return a
+}
+
+// checkDescribed holds an answer of /v1 against the description: status,
+// content type and shape.
+func (h *harness) checkDescribed(r *http.Request, a answer) {
+	h.t.Helper()
+	if h.routes == nil || !strings.HasPrefix(r.URL.Path, "/v1/") {
+		return
+	}
+	route, parameters, err := h.routes.FindRoute(r)
+	if err != nil {
+		return // an address that tests a refusal
+	}
+	input := &openapi3filter.ResponseValidationInput{
+		RequestValidationInput: &openapi3filter.RequestValidationInput{Request: r, PathParams: parameters, Route: route},
+		Status:                 a.status, Header: a.header, Options: &openapi3filter.Options{IncludeResponseStatus: true, MultiError: true},
+	}
+	if err := openapi3filter.ValidateResponse(r.Context(), input.SetBodyBytes(a.body)); err != nil {
+		h.t.Errorf("%s %s: the answer is not as described: %v\n%s", r.Method, r.URL.Path, err, a.body)
+	}
 }
 
 // must is ask that ends the test unless the status is the wanted one.

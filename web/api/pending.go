@@ -32,9 +32,6 @@ func (s *server) RegisterSource(context.Context, RegisterSourceRequestObject) (R
 func (s *server) ListStatements(context.Context, ListStatementsRequestObject) (ListStatementsResponseObject, error) {
 	return nil, errPending
 }
-func (s *server) UploadStatement(context.Context, UploadStatementRequestObject) (UploadStatementResponseObject, error) {
-	return nil, errPending
-}
 func (s *server) FindStatement(context.Context, FindStatementRequestObject) (FindStatementResponseObject, error) {
 	return nil, errPending
 }
