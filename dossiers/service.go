@@ -36,6 +36,11 @@ type Service struct {
 	Now    func() time.Time
 }
 
+// keptPrecision is what PostgreSQL keeps of a time: the first answer must be what a repeat reads.
+const keptPrecision = time.Microsecond
+
+func (s *Service) now() time.Time { return s.Now().UTC().Truncate(keptPrecision) }
+
 // Register records a dossier, assesses its items and posts the memo entry.
 // The same code with the same content gives the first dossier and created is
 // false; other content is ErrOtherContent. The applicant is sealed.
@@ -46,6 +51,7 @@ func (s *Service) Register(ctx context.Context, actor auth.Actor, r Registration
 	if err := r.validate(actor); err != nil {
 		return Dossier{}, false, err
 	}
+	r.SubmittedAt = r.SubmittedAt.UTC().Truncate(keptPrecision)
 	hash, err := s.hashOf(r)
 	if err != nil {
 		return Dossier{}, false, err
@@ -74,7 +80,7 @@ func (s *Service) register(ctx context.Context, tx pgx.Tx, actor auth.Actor, r R
 	} else if !ErrNotFound.Is(err) {
 		return Dossier{}, false, err
 	}
-	now := s.Now()
+	now := s.now()
 	d = Dossier{
 		ID: ident.New[dossierKind](), Authority: actor.Authority, Code: r.Code, Agency: r.Agency, Procedure: r.Procedure,
 		Channel: r.Channel, ServiceLevel: r.ServiceLevel, SubmittedAt: r.SubmittedAt, PricingDate: calendar.On(r.SubmittedAt),
@@ -125,7 +131,7 @@ func (s *Service) AddCharges(ctx context.Context, actor auth.Actor, code string,
 		if err != nil {
 			return err
 		}
-		now := s.Now()
+		now := s.now()
 		before := d.Totals()
 		if err := s.assess(ctx, tx, actor, &d, quote, now); err != nil {
 			return err
@@ -184,12 +190,13 @@ func (s *Service) RecordStatus(ctx context.Context, actor auth.Actor, code strin
 	if r.Status < 1 || r.Status > 10 || r.At.IsZero() {
 		return Dossier{}, ErrInvalid.At("/status", "status must be 1 to 10 and at a time")
 	}
+	r.At = r.At.UTC().Truncate(keptPrecision)
 	err = postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
 		d, err = Lock(ctx, tx, code)
 		if err != nil {
 			return err
 		}
-		now := s.Now()
+		now := s.now()
 		isNew, err := insertStatusEvent(ctx, tx, d, r, now, actor.ID)
 		if err != nil || !isNew {
 			return err
