@@ -82,11 +82,17 @@ func Cr(account string, amount money.Amount, about Dimensions) Posting {
 	return Posting{Account: account, Side: Credit, Amount: amount, Dimensions: about}
 }
 
+// maxPostings bounds the postings of one entry: far above any settlement, and within the table's smallint.
+const maxPostings = 10_000
+
 // Validate tells which rule an entry breaks before the database would.
 func (e Entry) Validate() error {
 	if e.Authority == "" || e.BusinessDate.IsZero() || e.RecordedAt.IsZero() || e.Actor == "" ||
 		e.Cause.Kind == "" || e.Cause.ID == "" || e.Cause.Event == "" || len(e.Postings) < 2 {
 		return ErrMalformed.With("entry for %s %s lacks a member", e.Cause.Kind, e.Cause.ID)
+	}
+	if len(e.Postings) > maxPostings {
+		return ErrMalformed.With("entry for %s %s has more than %d postings", e.Cause.Kind, e.Cause.ID, maxPostings)
 	}
 	type group struct {
 		currency money.Currency

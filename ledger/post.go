@@ -204,7 +204,7 @@ func columns(entries []Entry) *columnar {
 		a.actor = append(a.actor, e.Actor)
 		a.reverses = append(a.reverses, e.Reverses)
 		a.reason = append(a.reason, e.Reason)
-		a.lines = append(a.lines, int16(len(e.Postings))) //nolint:gosec // the smallint check of the table bounds it
+		a.lines = append(a.lines, int16(len(e.Postings))) //nolint:gosec // maxPostings bounds it
 		a.digest = append(a.digest, e.digest())
 		for line, p := range e.Postings {
 			currency := string(p.Amount.Currency)

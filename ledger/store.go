@@ -86,10 +86,12 @@ type line struct {
 	Policy       string        `db:"policy"`
 }
 
-const selectLines = `
+const lineColumns = `
 	select p.entry_id, p.business_date, e.recorded_at, e.cause_kind, e.cause_id, e.cause_event, e.description, e.actor,
 		e.reverses, e.reason, e.authority, p.line, a.code as account, a.normal, p.side, p.amount, p.currency,
-		p.dossier_id, p.payment_id, p.refund_id, p.charge_id, coalesce(p.fee_type, '') as fee_type, coalesce(p.policy, '') as policy
+		p.dossier_id, p.payment_id, p.refund_id, p.charge_id, coalesce(p.fee_type, '') as fee_type, coalesce(p.policy, '') as policy`
+
+const selectLines = lineColumns + `
 	from ledger.posting p
 	join ledger.entry e on e.id = p.entry_id
 	join ledger.account a on a.id = p.account_id`
@@ -145,12 +147,25 @@ type cursorPosition struct {
 	Line  int16
 }
 
+// A page is read from where the last one ended, per account (one in each
+// currency), so that a page of a hot account costs no more than one of a quiet account.
+const selectAccount = lineColumns + `
+	from ledger.account a
+	cross join lateral (
+		select q.entry_id, q.business_date, q.line, q.side, q.amount, q.currency, q.dossier_id, q.payment_id, q.refund_id,
+			q.charge_id, q.fee_type, q.policy
+		from ledger.posting q
+		where q.account_id = a.id and (q.business_date, q.entry_id, q.line) >
+			(coalesce(@after_date::date, '-infinity'), coalesce(@after_entry::uuid, '00000000-0000-0000-0000-000000000000'), @after_line::smallint)
+		order by q.business_date, q.entry_id, q.line
+		limit @limit) p
+	join ledger.entry e on e.id = p.entry_id
+	where a.authority = (select app.authority()) and a.code = @code
+	order by p.business_date, p.entry_id, p.line
+	limit @limit`
+
 func selectAccountLines(ctx context.Context, tx pgx.Tx, code string, after cursorPosition, limit int) ([]line, error) {
-	rows, err := tx.Query(ctx, selectLines+`
-		where p.account_id in (select id from ledger.account where authority = (select app.authority()) and code = @code)
-			and (@after_date::date is null or (p.business_date, p.entry_id, p.line) > (@after_date, @after_entry, @after_line))
-		order by p.business_date, p.entry_id, p.line
-		limit @limit`, pgx.StrictNamedArgs{
+	rows, err := tx.Query(ctx, selectAccount, pgx.StrictNamedArgs{
 		"code": code, "after_date": after.Date, "after_entry": after.Entry, "after_line": after.Line, "limit": limit,
 	})
 	if err != nil {

@@ -15,6 +15,8 @@ CREATE SCHEMA ledger;
 
 CREATE SCHEMA payments;
 
+CREATE SCHEMA refunds;
+
 CREATE PROCEDURE app.append_only(IN target regclass)
     LANGUAGE plpgsql
     AS $$
@@ -124,7 +126,7 @@ begin
 	end if;
 	select p.entry_id into bad
 	from new_postings p join ledger.entry e on e.id = p.entry_id
-	where e.tx <> pg_current_xact_id()
+	where e.tx <> pg_current_xact_id() or p.line > e.lines
 	limit 1;
 	if found then
 		raise exception 'entry % is finished: postings come with their entry', bad
@@ -136,7 +138,7 @@ $$;
 
 CREATE FUNCTION ledger.day_lock(authority text, business_date date) RETURNS bigint
     LANGUAGE sql IMMUTABLE
-    RETURN hashtextextended((authority || (business_date)::text), (20231107)::bigint);
+    RETURN hashtextextended(((authority || ' '::text) || ((business_date - '2000-01-01'::date))::text), (20231107)::bigint);
 
 CREATE FUNCTION ledger.lock_day_for_closing() RETURNS trigger
     LANGUAGE plpgsql
@@ -227,6 +229,63 @@ CREATE FUNCTION payments.due_for_inquiry(at timestamp with time zone, most integ
     FROM payments.payment p
    WHERE (p.next_inquiry_at <= due_for_inquiry.at)
    ORDER BY p.next_inquiry_at
+  LIMIT due_for_inquiry.most;
+END;
+
+CREATE TABLE refunds.refund (
+    id uuid NOT NULL,
+    authority text NOT NULL,
+    dossier_id uuid NOT NULL,
+    payment_id uuid NOT NULL,
+    capture_id uuid NOT NULL,
+    merchant_account_id uuid NOT NULL,
+    provider text NOT NULL,
+    reference text NOT NULL,
+    reason text NOT NULL,
+    origin text NOT NULL,
+    route text NOT NULL,
+    status text NOT NULL,
+    amount bigint NOT NULL,
+    currency text NOT NULL,
+    note text DEFAULT ''::text NOT NULL,
+    deadline date NOT NULL,
+    requested_at timestamp with time zone NOT NULL,
+    requested_by text NOT NULL,
+    decided_at timestamp with time zone,
+    decided_by text,
+    decision_reason text DEFAULT ''::text NOT NULL,
+    sent_at timestamp with time zone,
+    done_at timestamp with time zone,
+    settled_at timestamp with time zone,
+    status_at timestamp with time zone NOT NULL,
+    provider_transaction text DEFAULT ''::text NOT NULL,
+    provider_reason text DEFAULT ''::text NOT NULL,
+    next_inquiry_at timestamp with time zone,
+    inquiries integer DEFAULT 0 NOT NULL,
+    idempotency_key text,
+    request_hash bytea NOT NULL,
+    CONSTRAINT refund_amount_check CHECK ((amount > 0)),
+    CONSTRAINT refund_decided CHECK (((status = ANY (ARRAY['requested'::text, 'cancelled'::text])) OR (decided_by IS NOT NULL))),
+    CONSTRAINT refund_maker_is_not_checker CHECK (((decided_by IS NULL) OR (decided_by <> requested_by))),
+    CONSTRAINT refund_origin CHECK ((origin = ANY (ARRAY['automatic'::text, 'manual'::text]))),
+    CONSTRAINT refund_reason_check CHECK ((reason <> ''::text)),
+    CONSTRAINT refund_reference_check CHECK ((reference ~ '^[A-Z0-9]{12}$'::text)),
+    CONSTRAINT refund_request_hash_check CHECK ((length(request_hash) = 32)),
+    CONSTRAINT refund_route CHECK ((route = ANY (ARRAY['provider'::text, 'payment_order'::text, 'treasury_order'::text]))),
+    CONSTRAINT refund_status CHECK ((status = ANY (ARRAY['requested'::text, 'approved'::text, 'rejected'::text, 'reserved'::text, 'sending'::text, 'sent'::text, 'unknown'::text, 'done'::text, 'declined'::text, 'returned'::text, 'cancelled'::text])))
+);
+
+ALTER TABLE ONLY refunds.refund FORCE ROW LEVEL SECURITY;
+
+CREATE FUNCTION refunds.due_for_inquiry(at timestamp with time zone, most integer) RETURNS TABLE(authority text, refund_id uuid)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog'
+    BEGIN ATOMIC
+ SELECT r.authority,
+     r.id
+    FROM refunds.refund r
+   WHERE (r.next_inquiry_at <= due_for_inquiry.at)
+   ORDER BY r.next_inquiry_at
   LIMIT due_for_inquiry.most;
 END;
 
@@ -591,6 +650,18 @@ CREATE TABLE payments.payment_charge (
 
 ALTER TABLE ONLY payments.payment_charge FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE refunds.item (
+    refund_id uuid NOT NULL,
+    line smallint NOT NULL,
+    authority text NOT NULL,
+    charge_id uuid,
+    amount bigint NOT NULL,
+    CONSTRAINT item_amount_check CHECK ((amount > 0)),
+    CONSTRAINT item_line_check CHECK ((line >= 1))
+);
+
+ALTER TABLE ONLY refunds.item FORCE ROW LEVEL SECURITY;
+
 ALTER TABLE ONLY audit.event
     ADD CONSTRAINT event_pkey PRIMARY KEY (id);
 
@@ -717,6 +788,21 @@ ALTER TABLE ONLY payments.payment
 ALTER TABLE ONLY payments.payment
     ADD CONSTRAINT payment_reference UNIQUE (reference);
 
+ALTER TABLE ONLY refunds.item
+    ADD CONSTRAINT item_pkey PRIMARY KEY (refund_id, line);
+
+ALTER TABLE ONLY refunds.refund
+    ADD CONSTRAINT refund_idempotency_key UNIQUE (authority, idempotency_key);
+
+ALTER TABLE ONLY refunds.refund
+    ADD CONSTRAINT refund_identity UNIQUE (id, authority);
+
+ALTER TABLE ONLY refunds.refund
+    ADD CONSTRAINT refund_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY refunds.refund
+    ADD CONSTRAINT refund_reference UNIQUE (reference);
+
 CREATE INDEX event_object ON audit.event USING btree (authority, object_kind, object_id, at);
 
 CREATE INDEX event_time ON audit.event USING btree (authority, at, id);
@@ -772,6 +858,22 @@ CREATE INDEX payment_due ON payments.payment USING btree (next_inquiry_at) WHERE
 CREATE INDEX payment_listed ON payments.payment USING btree (authority, id DESC);
 
 CREATE UNIQUE INDEX payment_one_live_per_dossier ON payments.payment USING btree (dossier_id) WHERE (status = ANY (ARRAY['pending'::text, 'unknown'::text]));
+
+CREATE INDEX item_by_charge ON refunds.item USING btree (charge_id) WHERE (charge_id IS NOT NULL);
+
+CREATE INDEX refund_by_capture ON refunds.refund USING btree (capture_id);
+
+CREATE INDEX refund_by_dossier ON refunds.refund USING btree (dossier_id, requested_at);
+
+CREATE INDEX refund_by_merchant ON refunds.refund USING btree (merchant_account_id);
+
+CREATE INDEX refund_by_payment ON refunds.refund USING btree (payment_id);
+
+CREATE INDEX refund_due ON refunds.refund USING btree (next_inquiry_at) WHERE (next_inquiry_at IS NOT NULL);
+
+CREATE INDEX refund_listed ON refunds.refund USING btree (authority, id DESC);
+
+CREATE INDEX refund_open ON refunds.refund USING btree (authority, provider) WHERE (settled_at IS NULL);
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON audit.event FOR EACH ROW EXECUTE FUNCTION app.refuse_change();
 
@@ -891,6 +993,14 @@ CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON payments.payment_charge F
 
 ALTER TABLE payments.payment_charge ENABLE ALWAYS TRIGGER append_only_truncate;
 
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON refunds.item FOR EACH ROW EXECUTE FUNCTION app.refuse_change();
+
+ALTER TABLE refunds.item ENABLE ALWAYS TRIGGER append_only;
+
+CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON refunds.item FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_change();
+
+ALTER TABLE refunds.item ENABLE ALWAYS TRIGGER append_only_truncate;
+
 ALTER TABLE ONLY audit.event
     ADD CONSTRAINT event_authority_fkey FOREIGN KEY (authority) REFERENCES auth.authority(code);
 
@@ -983,6 +1093,27 @@ ALTER TABLE ONLY payments.payment
 
 ALTER TABLE ONLY payments.payment
     ADD CONSTRAINT payment_merchant FOREIGN KEY (merchant_account_id, authority) REFERENCES payments.merchant_account(id, authority);
+
+ALTER TABLE ONLY refunds.item
+    ADD CONSTRAINT item_charge FOREIGN KEY (charge_id, authority) REFERENCES dossiers.charge(id, authority);
+
+ALTER TABLE ONLY refunds.item
+    ADD CONSTRAINT item_refund FOREIGN KEY (refund_id, authority) REFERENCES refunds.refund(id, authority);
+
+ALTER TABLE ONLY refunds.refund
+    ADD CONSTRAINT refund_authority_fkey FOREIGN KEY (authority) REFERENCES auth.authority(code);
+
+ALTER TABLE ONLY refunds.refund
+    ADD CONSTRAINT refund_capture FOREIGN KEY (capture_id, authority) REFERENCES payments.capture(id, authority);
+
+ALTER TABLE ONLY refunds.refund
+    ADD CONSTRAINT refund_dossier FOREIGN KEY (dossier_id, authority) REFERENCES dossiers.dossier(id, authority);
+
+ALTER TABLE ONLY refunds.refund
+    ADD CONSTRAINT refund_merchant FOREIGN KEY (merchant_account_id, authority) REFERENCES payments.merchant_account(id, authority);
+
+ALTER TABLE ONLY refunds.refund
+    ADD CONSTRAINT refund_payment FOREIGN KEY (payment_id, authority) REFERENCES payments.payment(id, authority);
 
 CREATE POLICY by_authority ON audit.event TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
 
@@ -1118,6 +1249,18 @@ ALTER TABLE payments.payment ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE payments.payment_charge ENABLE ROW LEVEL SECURITY;
 
+CREATE POLICY by_authority ON refunds.item TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
+
+CREATE POLICY by_authority ON refunds.refund TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
+
+CREATE POLICY by_owner ON refunds.item TO postgres USING (true) WITH CHECK (true);
+
+CREATE POLICY by_owner ON refunds.refund TO postgres USING (true) WITH CHECK (true);
+
+ALTER TABLE refunds.item ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE refunds.refund ENABLE ROW LEVEL SECURITY;
+
 GRANT USAGE ON SCHEMA app TO doisoat_app;
 
 GRANT USAGE ON SCHEMA audit TO doisoat_app;
@@ -1131,6 +1274,8 @@ GRANT USAGE ON SCHEMA fees TO doisoat_app;
 GRANT USAGE ON SCHEMA ledger TO doisoat_app;
 
 GRANT USAGE ON SCHEMA payments TO doisoat_app;
+
+GRANT USAGE ON SCHEMA refunds TO doisoat_app;
 
 GRANT SELECT,INSERT ON TABLE auth.api_key TO doisoat_app;
 
@@ -1169,6 +1314,35 @@ GRANT UPDATE(inquiries) ON TABLE payments.payment TO doisoat_app;
 REVOKE ALL ON FUNCTION payments.due_for_inquiry(at timestamp with time zone, most integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION payments.due_for_inquiry(at timestamp with time zone, most integer) TO doisoat_app;
 
+GRANT SELECT,INSERT ON TABLE refunds.refund TO doisoat_app;
+
+GRANT UPDATE(status) ON TABLE refunds.refund TO doisoat_app;
+
+GRANT UPDATE(decided_at) ON TABLE refunds.refund TO doisoat_app;
+
+GRANT UPDATE(decided_by) ON TABLE refunds.refund TO doisoat_app;
+
+GRANT UPDATE(decision_reason) ON TABLE refunds.refund TO doisoat_app;
+
+GRANT UPDATE(sent_at) ON TABLE refunds.refund TO doisoat_app;
+
+GRANT UPDATE(done_at) ON TABLE refunds.refund TO doisoat_app;
+
+GRANT UPDATE(settled_at) ON TABLE refunds.refund TO doisoat_app;
+
+GRANT UPDATE(status_at) ON TABLE refunds.refund TO doisoat_app;
+
+GRANT UPDATE(provider_transaction) ON TABLE refunds.refund TO doisoat_app;
+
+GRANT UPDATE(provider_reason) ON TABLE refunds.refund TO doisoat_app;
+
+GRANT UPDATE(next_inquiry_at) ON TABLE refunds.refund TO doisoat_app;
+
+GRANT UPDATE(inquiries) ON TABLE refunds.refund TO doisoat_app;
+
+REVOKE ALL ON FUNCTION refunds.due_for_inquiry(at timestamp with time zone, most integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION refunds.due_for_inquiry(at timestamp with time zone, most integer) TO doisoat_app;
+
 GRANT SELECT,INSERT ON TABLE audit.event TO doisoat_app;
 
 GRANT SELECT ON TABLE auth.authority TO doisoat_app;
@@ -1205,7 +1379,33 @@ GRANT SELECT,INSERT ON TABLE ledger.account TO doisoat_app;
 
 GRANT SELECT,INSERT ON TABLE ledger.closed_day TO doisoat_app;
 
-GRANT SELECT,INSERT ON TABLE ledger.entry TO doisoat_app;
+GRANT SELECT ON TABLE ledger.entry TO doisoat_app;
+
+GRANT INSERT(id) ON TABLE ledger.entry TO doisoat_app;
+
+GRANT INSERT(authority) ON TABLE ledger.entry TO doisoat_app;
+
+GRANT INSERT(business_date) ON TABLE ledger.entry TO doisoat_app;
+
+GRANT INSERT(recorded_at) ON TABLE ledger.entry TO doisoat_app;
+
+GRANT INSERT(cause_kind) ON TABLE ledger.entry TO doisoat_app;
+
+GRANT INSERT(cause_id) ON TABLE ledger.entry TO doisoat_app;
+
+GRANT INSERT(cause_event) ON TABLE ledger.entry TO doisoat_app;
+
+GRANT INSERT(description) ON TABLE ledger.entry TO doisoat_app;
+
+GRANT INSERT(actor) ON TABLE ledger.entry TO doisoat_app;
+
+GRANT INSERT(reverses) ON TABLE ledger.entry TO doisoat_app;
+
+GRANT INSERT(reason) ON TABLE ledger.entry TO doisoat_app;
+
+GRANT INSERT(lines) ON TABLE ledger.entry TO doisoat_app;
+
+GRANT INSERT(digest) ON TABLE ledger.entry TO doisoat_app;
 
 GRANT SELECT,INSERT ON TABLE ledger.posting TO doisoat_app;
 
@@ -1230,3 +1430,5 @@ GRANT UPDATE(excess_reserved) ON TABLE payments.capture TO doisoat_app;
 GRANT UPDATE(settled_at) ON TABLE payments.capture TO doisoat_app;
 
 GRANT SELECT,INSERT ON TABLE payments.payment_charge TO doisoat_app;
+
+GRANT SELECT,INSERT ON TABLE refunds.item TO doisoat_app;
