@@ -54,14 +54,16 @@ func findForEvent(ctx context.Context, tx pgx.Tx, account MerchantAccount, m pro
 }
 
 func (s *Service) applyTo(ctx context.Context, tx pgx.Tx, m providers.Merchant, d dossiers.Dossier, p *Payment, e providers.Event, by Evidence) (providers.ReplyKind, error) {
+	// The guides check the amount before the state. An inquiry about a payment
+	// that took no money names no amount.
+	if e.Amount != p.Amount && !payerSetsAmount(*p) && (by == ByCallback || e.Outcome == providers.Succeeded) {
+		return providers.ReplyWrongAmount, nil
+	}
 	switch e.Outcome {
 	case providers.Succeeded:
 		taken, err := captureExists(ctx, tx, *p, e)
 		if err != nil || taken {
 			return providers.ReplyAlreadyStored, err
-		}
-		if e.Amount != p.Amount && !payerSetsAmount(*p) {
-			return providers.ReplyWrongAmount, nil
 		}
 		if !e.Amount.IsPositive() || e.Amount.Currency != p.Amount.Currency {
 			return providers.ReplyWrongAmount, nil

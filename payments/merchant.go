@@ -77,6 +77,9 @@ func (s *Service) RotateSecret(ctx context.Context, actor auth.Actor, id Merchan
 		if err != nil {
 			return err
 		}
+		if value == "" || len(merchant.Secrets[name]) == 0 {
+			return providers.ErrSettings.At("/secrets/"+name, "must be a new value of a secret that the account has")
+		}
 		merchant.Secrets[name] = append([]string{value}, merchant.Secrets[name]...)
 		if len(merchant.Secrets[name]) > 2 {
 			merchant.Secrets[name] = merchant.Secrets[name][:2]
@@ -116,6 +119,35 @@ func (s *Service) checkMerchant(p providers.Provider, m providers.Merchant) erro
 		return providers.ErrSettings.At("/settings/notifier", "must be a provider that sends notices")
 	}
 	return n.CheckMerchant(m)
+}
+
+// ChangeSettings replaces the settings of an account, for a provider that moved
+// its addresses or an account that got another name. What names the account at
+// the provider should stay: payments under way refer to it.
+func (s *Service) ChangeSettings(ctx context.Context, actor auth.Actor, id MerchantID, settings map[string]string) error {
+	if err := auth.Require(actor, auth.PermMerchantWrite); err != nil {
+		return err
+	}
+	return postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+		account, merchant, err := s.merchant(ctx, tx, id, ` for update`)
+		if err != nil {
+			return err
+		}
+		p, err := providers.Find[providers.Provider](s.Providers, account.Provider)
+		if err != nil {
+			return err
+		}
+		if err := p.CheckMerchant(providers.Merchant{Settings: settings, Secrets: merchant.Secrets}); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `update payments.merchant_account set settings = $2 where id = $1`, id, settings); err != nil {
+			return err
+		}
+		return audit.Record(ctx, tx, audit.Event{
+			Actor: actor, At: s.Now(), Act: "merchant.change_settings", ObjectKind: "merchant_account", ObjectID: id.String(),
+			Before: map[string]any{"settings": account.Settings}, After: map[string]any{"settings": settings},
+		})
+	})
 }
 
 // ListMerchants returns the live accounts of the actor's authority, without secrets.

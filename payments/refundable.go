@@ -1,7 +1,9 @@
 package payments
 
 import (
+	"bytes"
 	"context"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -113,8 +115,9 @@ func changeReserved(ctx context.Context, tx pgx.Tx, id CaptureID, portions []Por
 	if err != nil {
 		return refundFault(err)
 	}
-	if tag.RowsAffected() == 0 {
-		return ErrRefundCap.With("the capture did not pay this charge")
+	slices.SortFunc(charges, func(a, b dossiers.ChargeID) int { return bytes.Compare(a[:], b[:]) })
+	if tag.RowsAffected() != int64(len(slices.Compact(charges))) {
+		return ErrRefundCap.With("the capture did not pay one of these charges")
 	}
 	return nil
 }

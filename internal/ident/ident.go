@@ -39,7 +39,11 @@ func Parse[K Kind](s string) (ID[K], error) {
 	if err != nil {
 		return ID[K]{}, ErrID
 	}
-	return ID[K](b), nil
+	id := ID[K](b)
+	if id.IsZero() { // zero means "none" in our code: nobody outside may say it
+		return ID[K]{}, ErrID
+	}
+	return id, nil
 }
 
 // String returns the outside form, for example pay_0199….
