@@ -101,14 +101,14 @@ func Wrap(router http.Handler, log *slog.Logger, metrics prometheus.Registerer) 
 	metrics.MustRegister(seconds, running)
 	inner := recoverPanics(securityHeaders(router))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		begin := time.Now()
+		begin := time.Now() //nolint:forbidigo // how long we took, which no clock of a test may change
 		n := &notes{id: requestID(r), ip: ipOf(r), route: noRoute}
 		w.Header().Set("X-Request-Id", n.id)
 		answer := &recorder{ResponseWriter: w}
 		running.Inc()
 		defer func() {
 			running.Dec()
-			took := time.Since(begin)
+			took := time.Since(begin) //nolint:forbidigo // as above
 			seconds.WithLabelValues(methodLabel(r.Method), n.route, strconv.Itoa(answer.status())).Observe(took.Seconds())
 			logRequest(r.Context(), log, r.Method, n, answer, took)
 		}()

@@ -47,13 +47,15 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger
 	if err := server.Shutdown(grace); err != nil {
 		return errors.Join(fmt.Errorf("stop http: %w", err), server.Close())
 	}
-	<-failed // http.ErrServerClosed
+	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve http: %w", err)
+	}
 	return nil
 }
 
 // ExtendDeadlines gives a request the time that a large upload needs. Deadlines
 // of connections are the machine's time, whatever clock the rooms are given.
 func ExtendDeadlines(w http.ResponseWriter) error {
-	c, now := http.NewResponseController(w), time.Now()
+	c, now := http.NewResponseController(w), time.Now() //nolint:forbidigo // the connection knows only the machine's clock
 	return errors.Join(c.SetReadDeadline(now.Add(uploadTimeout)), c.SetWriteDeadline(now.Add(uploadTimeout+writeTimeout)))
 }

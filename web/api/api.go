@@ -37,7 +37,7 @@ const (
 // Rooms are the use cases that the surface offers.
 type Rooms struct {
 	Auth     auth.Service
-	Fees     fees.Service
+	Fees     *fees.Service
 	Dossiers *dossiers.Service
 	Payments *payments.Service
 	Refunds  *refunds.Service

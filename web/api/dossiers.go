@@ -58,7 +58,7 @@ func (s *server) AddCharges(ctx context.Context, r AddChargesRequestObject) (Add
 // ReportStatus handles POST /v1/dossiers/{code}/status.
 func (s *server) ReportStatus(ctx context.Context, r ReportStatusRequestObject) (ReportStatusResponseObject, error) {
 	d, err := s.rooms.Dossiers.RecordStatus(ctx, web.Actor(ctx), r.Code, dossiers.StatusReport{
-		Status: dossiers.Status(r.Body.Status), At: r.Body.At, Reason: string(r.Body.Reason), Note: r.Body.Note,
+		Status: dossiers.Status(r.Body.Status), At: r.Body.At, Reason: string(r.Body.Reason), Note: r.Body.Note, //nolint:gosec // the description says 1 to 10
 	})
 	if err != nil {
 		return nil, err

@@ -78,7 +78,7 @@ func newHarness(t *testing.T) *harness {
 	}
 	rooms := api.Rooms{
 		Auth:     auth.Service{DB: db.App, Now: now},
-		Fees:     schedule,
+		Fees:     &schedule,
 		Dossiers: &dossiers.Service{DB: db.App, Fees: &schedule, Secret: keyring, Jobs: jobs, Now: now},
 		Ledger:   &ledger.Service{DB: db.App},
 		Payments: paying,
