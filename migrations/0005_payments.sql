@@ -19,7 +19,7 @@ create table payments.merchant_account (
 create unique index merchant_account_one_live on payments.merchant_account (authority, provider) where disabled_at is null;
 call app.protect('payments.merchant_account');
 grant select, insert on payments.merchant_account to doisoat_app;
-grant update (secrets, disabled_at) on payments.merchant_account to doisoat_app;
+grant update (settings, secrets, disabled_at) on payments.merchant_account to doisoat_app;
 
 -- A callback names a merchant account before anything is known of its authority.
 -- +goose StatementBegin
