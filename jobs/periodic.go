@@ -14,12 +14,20 @@ type SweepInquiries struct{}
 // Kind implements river.JobArgs.
 func (SweepInquiries) Kind() string { return "sweep_inquiries" }
 
+// SweepRefunds looks for refunds that are to be sent or asked about, of all
+// authorities, and queues a job for each.
+type SweepRefunds struct{}
+
+// Kind implements river.JobArgs.
+func (SweepRefunds) Kind() string { return "sweep_refunds" }
+
 // periodic lists the jobs that the elected leader inserts again and again. A
 // tick can be missed or come twice: each of them looks for due rows. One that
 // has not been worked yet takes the place of the next.
 func periodic(each time.Duration) []*river.PeriodicJob {
 	return []*river.PeriodicJob{
 		sweep("sweep-inquiries", each, SweepInquiries{}),
+		sweep("sweep-refunds", each, SweepRefunds{}),
 	}
 }
 

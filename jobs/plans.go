@@ -10,6 +10,7 @@ import (
 
 	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/payments"
+	"github.com/doisoat/doisoat/refunds"
 )
 
 // Queues. Work that waits for a provider does not hold up work that does not.
@@ -45,7 +46,10 @@ var (
 		payments.ProposeExcessRefund{}.Kind(): ownPlan,
 		dossiers.ProposeRefunds{}.Kind():      ownPlan,
 		payments.InquirePayment{}.Kind():      inquiryPlan,
+		refunds.SendRefund{}.Kind():           refundPlan,
+		refunds.InquireRefund{}.Kind():        refundPlan,
 		SweepInquiries{}.Kind():               sweepPlan,
+		SweepRefunds{}.Kind():                 sweepPlan,
 	}
 )
 

@@ -6,13 +6,16 @@ import (
 
 	"github.com/riverqueue/river"
 
+	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/payments"
+	"github.com/doisoat/doisoat/refunds"
 )
 
 // Rooms are the use cases that jobs call.
 type Rooms struct {
 	Payments *payments.Service
+	Refunds  *refunds.Service
 }
 
 // register adds a worker for every kind of job there is.
@@ -24,8 +27,24 @@ func (r Rooms) register(w *river.Workers) {
 	add(w, func(ctx context.Context, a payments.ApplyCallback) error {
 		return r.Payments.ApplyKept(ctx, a.Authority, a.Callback)
 	})
+	add(w, func(ctx context.Context, a payments.ProposeExcessRefund) error {
+		return r.Refunds.ProposeExcess(ctx, a.Authority, a.Capture)
+	})
+	add(w, func(ctx context.Context, a dossiers.ProposeRefunds) error {
+		return r.Refunds.ProposeForDossier(ctx, a.Authority, a.Dossier, a.Reason)
+	})
+	add(w, func(ctx context.Context, a refunds.SendRefund) error {
+		return r.Refunds.Send(ctx, a.Authority, a.Refund)
+	})
+	add(w, func(ctx context.Context, a refunds.InquireRefund) error {
+		return r.Refunds.Inquire(ctx, a.Authority, a.Refund)
+	})
 	add(w, func(ctx context.Context, _ SweepInquiries) error {
 		_, err := r.Payments.QueueDue(ctx)
+		return err
+	})
+	add(w, func(ctx context.Context, _ SweepRefunds) error {
+		_, err := r.Refunds.QueueDue(ctx)
 		return err
 	})
 }
