@@ -1,0 +1,263 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/doisoat/doisoat/internal/config"
+	"github.com/doisoat/doisoat/internal/fault"
+	"github.com/doisoat/doisoat/internal/postgres/pglocal"
+	"github.com/doisoat/doisoat/jobs"
+	"github.com/doisoat/doisoat/providers/sandbox/simulator"
+	"github.com/doisoat/doisoat/web"
+)
+
+type devCommand struct {
+	DataDir         string `help:"Folder of database, keys and simulator; made when missing." default:".doisoat" type:"path"`
+	Listen          string `help:"Address of API and console; port 0 takes a free one." default:"127.0.0.1:8080"`
+	SimulatorListen string `help:"Address of the provider simulator; whoever reaches it commands it." default:"127.0.0.1:8090"`
+}
+
+// errDatabaseEnded: the local PostgreSQL gave up while the program was running.
+var errDatabaseEnded = fault.New(fault.Unavailable, "dev.database_ended", "the local PostgreSQL has ended")
+
+// Run starts everything in one process and runs until ctx ends. Everything
+// that it makes is kept in the data folder: a second start, also after a kill,
+// goes on with the same data, keys and simulator.
+func (c *devCommand) Run(ctx context.Context, p *program) error {
+	settings, err := config.Load(c.environment(p))
+	if err != nil {
+		return err
+	}
+	log := p.logger(settings)
+	if err := os.MkdirAll(c.DataDir, 0o711); err != nil { //nolint:gosec // under root the server's user passes through
+		return fmt.Errorf("make data folder: %w", err)
+	}
+	apiListener, simulatorListener, err := c.listen()
+	if err != nil {
+		return err
+	}
+	defer apiListener.Close()       //nolint:errcheck // closed by its server already, unless the start failed
+	defer simulatorListener.Close() //nolint:errcheck // as above
+	settings.PublicURL = "http://" + apiListener.Addr().String()
+
+	database, err := c.startDatabase(ctx, &settings, log)
+	if err != nil {
+		return err
+	}
+	defer database.stop(log)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go database.watch(ctx, cancel)
+
+	if _, err := migrate(ctx, settings); err != nil {
+		return firstCause(ctx, err)
+	}
+	return firstCause(ctx, c.runOn(ctx, p, settings, log, apiListener, simulatorListener))
+}
+
+// environment gives the log a shape for people unless somebody asked for another.
+func (c *devCommand) environment(p *program) func(string) string {
+	return func(name string) string {
+		v := p.getenv(name)
+		if v == "" && name == config.LogFormat {
+			return string(config.FormatText)
+		}
+		return v
+	}
+}
+
+// listen takes both addresses before anything else: a busy port is the most common fault.
+func (c *devCommand) listen() (forAPI, forSimulator net.Listener, err error) {
+	if forAPI, err = net.Listen("tcp", c.Listen); err != nil {
+		return nil, nil, fmt.Errorf("listen for the API (choose another address with --listen): %w", err)
+	}
+	if forSimulator, err = net.Listen("tcp", c.SimulatorListen); err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("listen for the simulator (choose another address with --simulator-listen): %w", err), forAPI.Close())
+	}
+	return forAPI, forSimulator, nil
+}
+
+// runOn is everything above the database. It stops in order: the API takes no
+// more requests, jobs finish, then the simulator, then the pool.
+func (c *devCommand) runOn(ctx context.Context, p *program, settings config.Config, log *slog.Logger, forAPI, forSimulator net.Listener) error {
+	ring, err := openKeys(settings.SecretKeys, true)
+	if err != nil {
+		return err
+	}
+	pool, err := openCurrent(ctx, settings, "dev")
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	all, err := wire(surroundings{pool: pool, ring: ring, publicURL: settings.PublicURL, now: p.now, random: p.random})
+	if err != nil {
+		return err
+	}
+	manifestPath := filepath.Join(c.DataDir, manifestFile)
+	previous, err := readManifest(manifestPath)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	far := simulator.New(simulator.Options{Log: log, StateFile: filepath.Join(c.DataDir, simulatorFile)})
+	defer far.Close()
+	if err := far.Err(); err != nil {
+		return fmt.Errorf("start the simulator: %w", err)
+	}
+	m := manifest{
+		API: settings.PublicURL, Console: settings.PublicURL + "/console", Simulator: "http://" + forSimulator.Addr().String(),
+		DatabaseURL: string(settings.MigrateURL), Logins: []any{}, Authority: firstAuthority,
+	}
+	seeds := demo{rooms: all, pool: pool, random: p.random, api: m.API, simulator: m.Simulator, previous: previous.Authorities}
+	if m.Authorities, err = seeds.plant(ctx, far); err != nil {
+		return fmt.Errorf("load the demo: %w", err)
+	}
+	m.Keys = m.Authorities[firstAuthority].Keys
+
+	work, err := jobs.New(pool, all.jobs(), jobs.Options{Log: log, Workers: settings.Workers, SoftStop: settings.ShutdownGrace})
+	if err != nil {
+		return err
+	}
+	if err := work.Start(context.WithoutCancel(ctx)); err != nil {
+		return fmt.Errorf("start jobs: %w", err)
+	}
+	servers := newServers(ctx)
+	servers.start("api", func(ctx context.Context) error { return web.Serve(ctx, forAPI, all.api(log, p.now, pool), log) })
+	farServer := newServers(context.WithoutCancel(ctx))
+	farServer.start("simulator", func(ctx context.Context) error { return web.Serve(ctx, forSimulator, far.Handler(), log) })
+	err = writeManifest(manifestPath, m)
+	if err == nil {
+		c.announce(p, m)
+		err = servers.wait(farServer.failed)
+	}
+	servers.stop()
+	return errors.Join(err, stopJobs(work, settings.ShutdownGrace), farServer.stop())
+}
+
+// announce tells a person where everything is.
+func (c *devCommand) announce(p *program, m manifest) {
+	fmt.Fprintf(p.stdout, `doisoat is ready
+  API        %s      (description at /docs)
+  console    %s
+  simulator  %s      (scripts at /control)
+  keys       %s
+  data       %s
+first payment: examples/first-payment.sh %s
+`, m.API, m.Console, m.Simulator, filepath.Join(c.DataDir, manifestFile), c.DataDir, filepath.Join(c.DataDir, manifestFile))
+}
+
+// localDatabase is the database of dev: a server of our own, or one that was named.
+type localDatabase struct{ server *pglocal.Server }
+
+// startDatabase starts a local server unless the environment names a database,
+// and writes into settings where it is.
+func (c *devCommand) startDatabase(ctx context.Context, settings *config.Config, log *slog.Logger) (localDatabase, error) {
+	if settings.SecretKeys == "" {
+		settings.SecretKeys = filepath.Join(c.DataDir, keysFile)
+	}
+	if settings.DatabaseURL != "" {
+		return localDatabase{}, nil
+	}
+	server, err := pglocal.Start(ctx, pglocal.Options{DataDir: c.DataDir, Log: log, Durable: true, BinDir: settings.PGBin})
+	if err != nil {
+		return localDatabase{}, err
+	}
+	settings.DatabaseURL = config.Address(server.AdminDSN())
+	settings.MigrateURL = settings.DatabaseURL
+	return localDatabase{server}, nil
+}
+
+// watch ends the program when its server has ended for good.
+func (d localDatabase) watch(ctx context.Context, cancel context.CancelCauseFunc) {
+	if d.server == nil {
+		return
+	}
+	select {
+	case <-ctx.Done():
+	case <-d.server.Done():
+		cancel(errDatabaseEnded.Because(d.server.Err()))
+	}
+}
+
+// databaseStop is more than pglocal needs to stop in order, then at once.
+const databaseStop = 40 * time.Second
+
+func (d localDatabase) stop(log *slog.Logger) {
+	if d.server == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), databaseStop)
+	defer cancel()
+	if err := d.server.Stop(ctx); err != nil {
+		log.Error("local PostgreSQL did not stop", "err", err)
+	}
+}
+
+// firstCause prefers why the program was ended over what broke in consequence.
+// An end that was asked for is no error.
+func firstCause(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// servers run until they are stopped or one of them fails.
+type servers struct {
+	ctx    context.Context //nolint:containedctx // the life of the servers
+	cancel context.CancelFunc
+	failed chan error
+	group  sync.WaitGroup
+	mu     sync.Mutex
+	err    error
+}
+
+func newServers(ctx context.Context) *servers {
+	s := &servers{failed: make(chan error, 4)}
+	s.ctx, s.cancel = context.WithCancel(ctx)
+	return s
+}
+
+func (s *servers) start(name string, serve func(ctx context.Context) error) {
+	s.group.Go(func() {
+		if err := serve(s.ctx); err != nil {
+			err = fmt.Errorf("%s: %w", name, err)
+			s.mu.Lock()
+			s.err = errors.Join(s.err, err)
+			s.mu.Unlock()
+			s.failed <- err
+		}
+	})
+}
+
+// wait returns when the context ends (nil), or when one of these or of the others fails.
+func (s *servers) wait(others <-chan error) error {
+	select {
+	case <-s.ctx.Done():
+		return nil
+	case err := <-s.failed:
+		return err
+	case err := <-others:
+		return err
+	}
+}
+
+// stop lets running requests finish and returns what failed.
+func (s *servers) stop() error {
+	s.cancel()
+	s.group.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}

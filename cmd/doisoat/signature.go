@@ -1,0 +1,96 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/doisoat/doisoat/providers"
+	"github.com/doisoat/doisoat/providers/sepay"
+	"github.com/doisoat/doisoat/providers/vietqr"
+	"github.com/doisoat/doisoat/providers/vnpay"
+)
+
+type signatureCommand struct {
+	File string `arg:"" help:"One message or a list of them, in the shape of the published vectors; - reads the standard input."`
+}
+
+// vectorChecks judges one message, by provider.
+var vectorChecks = map[string]func(providers.Vector) providers.VectorResult{
+	vnpay.Name:  vnpay.CheckVector,
+	vietqr.Name: vietqr.CheckVector,
+	sepay.Name:  sepay.CheckVector,
+}
+
+// Run prints the verdict over each message: an object for one message, a list
+// for a list. It fails when the file cannot be read and when a verdict is not
+// what it should be: what a message's member "expect" says, else accepted.
+func (c *signatureCommand) Run(p *program) error {
+	f, err := openFile(c.File)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxVectors+1))
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.File, err)
+	}
+	if len(text) > maxVectors {
+		return fmt.Errorf("%s: the file is larger than %d bytes", c.File, maxVectors)
+	}
+	vectors, err := providers.DecodeVectors(bytes.NewReader(text))
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.File, err)
+	}
+	expected := expectations(text)
+	results, well := make([]providers.VectorResult, len(vectors)), true
+	for i, v := range vectors {
+		results[i] = judge(v)
+		want := "accept"
+		if i < len(expected) && expected[i] != "" {
+			want = expected[i]
+		}
+		well = well && results[i].Accepted == (want == "accept")
+	}
+	if bytes.HasPrefix(bytes.TrimSpace(text), []byte("{")) && len(results) == 1 {
+		err = p.writeJSON(results[0])
+	} else {
+		err = p.writeJSON(results)
+	}
+	if err == nil && !well {
+		return errNotWell
+	}
+	return err
+}
+
+const maxVectors = 8 << 20
+
+func judge(v providers.Vector) providers.VectorResult {
+	check, ok := vectorChecks[v.Provider]
+	if !ok {
+		return providers.VectorResult{ID: v.ID, Signature: v.Signature, Reason: "unknown provider " + v.Provider}
+	}
+	return check(v)
+}
+
+// expectations reads the members "expect": accept or reject, "" where there is none.
+func expectations(text []byte) []string {
+	var list []struct {
+		Expect string `json:"expect"`
+	}
+	if json.Unmarshal(text, &list) != nil {
+		var one struct {
+			Expect string `json:"expect"`
+		}
+		if json.Unmarshal(text, &one) != nil {
+			return nil
+		}
+		return []string{one.Expect}
+	}
+	out := make([]string, len(list))
+	for i, e := range list {
+		out[i] = e.Expect
+	}
+	return out
+}

@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river"
+
+	"github.com/doisoat/doisoat/dossiers"
+	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/internal/auth/keys"
+	"github.com/doisoat/doisoat/internal/config"
+	"github.com/doisoat/doisoat/internal/fault"
+	"github.com/doisoat/doisoat/internal/postgres"
+	"github.com/doisoat/doisoat/internal/secret"
+	"github.com/doisoat/doisoat/jobs"
+	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/migrations"
+	"github.com/doisoat/doisoat/payments"
+	"github.com/doisoat/doisoat/providers"
+	"github.com/doisoat/doisoat/providers/sepay"
+	"github.com/doisoat/doisoat/providers/vietqr"
+	"github.com/doisoat/doisoat/providers/vnpay"
+	"github.com/doisoat/doisoat/refunds"
+)
+
+// Faults of starting.
+var (
+	errPending    = fault.New(fault.Precondition, "start.pending_migrations", "the database is older than this program: run doisoat migrate")
+	errNoDatabase = fault.New(fault.Precondition, "start.no_database",
+		"no database: set DOISOAT_DATABASE_URL, or start doisoat dev and name its --data-dir")
+)
+
+// rooms is every use case of the program, wired once.
+type rooms struct {
+	auth     auth.Service
+	keys     keys.Service
+	fees     *fees.Service
+	dossiers *dossiers.Service
+	payments *payments.Service
+	refunds  *refunds.Service
+	ledger   *ledger.Service
+	inserts  *river.Client[pgx.Tx]
+}
+
+// surroundings is what the rooms stand on.
+type surroundings struct {
+	pool      *pgxpool.Pool
+	ring      *secret.Keyring
+	publicURL string
+	now       func() time.Time
+	random    io.Reader
+}
+
+func wire(s surroundings) (rooms, error) {
+	inserts, err := jobs.InsertOnly(s.pool)
+	if err != nil {
+		return rooms{}, err
+	}
+	registry := providers.NewRegistry(vnpay.New(providerClient()), vietqr.New(), sepay.New())
+	r := rooms{
+		auth:    auth.Service{DB: s.pool, Now: s.now},
+		keys:    keys.Service{DB: s.pool, Now: s.now, Random: s.random},
+		fees:    &fees.Service{DB: s.pool, Now: s.now},
+		ledger:  &ledger.Service{DB: s.pool},
+		inserts: inserts,
+	}
+	r.dossiers = &dossiers.Service{DB: s.pool, Fees: r.fees, Secret: s.ring, Jobs: inserts, Now: s.now}
+	r.payments = &payments.Service{
+		DB: s.pool, Providers: registry, Secret: s.ring, Jobs: inserts, Now: s.now, Random: s.random, PublicURL: s.publicURL,
+	}
+	r.refunds = &refunds.Service{
+		DB: s.pool, Payments: r.payments, Fees: r.fees, Providers: registry, Jobs: inserts, Now: s.now, Random: s.random,
+	}
+	return r, nil
+}
+
+// Times of calls to providers. A call that gets no answer by then is unknown,
+// and an inquiry finds out.
+const (
+	providerTimeout = 30 * time.Second
+	dialTimeout     = 5 * time.Second
+)
+
+// providerClient has a transport of its own: a provider that hangs takes nothing from others.
+func providerClient() *http.Client {
+	return &http.Client{
+		Timeout: providerTimeout,
+		Transport: &http.Transport{
+			Proxy:                 http.ProxyFromEnvironment,
+			DialContext:           (&net.Dialer{Timeout: dialTimeout}).DialContext,
+			TLSHandshakeTimeout:   dialTimeout,
+			ResponseHeaderTimeout: providerTimeout,
+			MaxIdleConnsPerHost:   8,
+			IdleConnTimeout:       time.Minute,
+			ForceAttemptHTTP2:     true,
+		},
+	}
+}
+
+// place tells where a command finds the database and the keys: the
+// environment, else the data folder of doisoat dev.
+type place struct {
+	DataDir string `help:"Data folder of doisoat dev, for when DOISOAT_DATABASE_URL is not set." default:".doisoat" type:"path"`
+}
+
+// settings reads the environment and fills in what the data folder knows.
+func (l place) settings(p *program) (config.Config, error) {
+	c, err := config.Load(p.getenv)
+	if err != nil {
+		return config.Config{}, err
+	}
+	if c.DatabaseURL == "" {
+		manifest, err := readManifest(filepath.Join(l.DataDir, manifestFile))
+		if errors.Is(err, fs.ErrNotExist) {
+			return config.Config{}, errNoDatabase
+		}
+		if err != nil {
+			return config.Config{}, err
+		}
+		c.DatabaseURL = config.Address(manifest.DatabaseURL)
+		c.MigrateURL = c.DatabaseURL
+		if c.SecretKeys == "" {
+			c.SecretKeys = filepath.Join(l.DataDir, keysFile)
+		}
+	}
+	return c, nil
+}
+
+// openPool opens the application's pool, as the restricted role whatever the login is.
+func openPool(ctx context.Context, c config.Config, name string) (*pgxpool.Pool, error) {
+	return postgres.Open(ctx, postgres.Config{
+		URL: string(c.DatabaseURL), Role: postgres.AppRole, MaxConns: c.MaxConns, ApplicationName: "doisoat " + name,
+	})
+}
+
+// openCurrent is openPool for programs that must not work on an older schema.
+func openCurrent(ctx context.Context, c config.Config, name string) (*pgxpool.Pool, error) {
+	pool, err := openPool(ctx, c, name)
+	if err != nil {
+		return nil, err
+	}
+	if err := current(ctx, pool); err != nil {
+		pool.Close()
+		return nil, err
+	}
+	return pool, nil
+}
+
+// current returns nil when the schema is this program's.
+func current(ctx context.Context, pool *pgxpool.Pool) error {
+	pending, err := migrations.Pending(ctx, pool)
+	if err != nil {
+		return errPending.Because(err)
+	}
+	if pending > 0 {
+		return errPending.With("%d migrations are pending: run doisoat migrate", pending)
+	}
+	return nil
+}
+
+// openKeys reads the key file; create makes it when it is not there.
+func openKeys(path string, create bool) (*secret.Keyring, error) {
+	if path == "" {
+		return nil, fmt.Errorf("%s must name the key file", config.SecretKeys)
+	}
+	ring, err := secret.Open(path)
+	if create && errors.Is(err, fs.ErrNotExist) {
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			return nil, fmt.Errorf("make folder of key file: %w", err)
+		}
+		ring, err = secret.Create(path)
+	}
+	return ring, err
+}
