@@ -1,0 +1,207 @@
+package ledger_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/doisoat/doisoat/internal/money"
+	"github.com/doisoat/doisoat/internal/postgres"
+	"github.com/doisoat/doisoat/ledger"
+)
+
+// statements keeps what a pool sends, so that exactly that can be explained.
+type statements struct {
+	mu   sync.Mutex
+	list []statement
+}
+
+type statement struct {
+	sql  string
+	args []any
+}
+
+func (s *statements) add(sql string, args []any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if strings.Contains(sql, "ledger.") {
+		s.list = append(s.list, statement{sql, args})
+	}
+}
+
+func (s *statements) TraceQueryStart(ctx context.Context, _ *pgx.Conn, d pgx.TraceQueryStartData) context.Context {
+	s.add(d.SQL, d.Args)
+	return ctx
+}
+
+func (s *statements) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
+func (s *statements) TraceBatchStart(ctx context.Context, _ *pgx.Conn, d pgx.TraceBatchStartData) context.Context {
+	for _, q := range d.Batch.QueuedQueries {
+		s.add(q.SQL, q.Arguments)
+	}
+	return ctx
+}
+
+func (s *statements) TraceBatchQuery(context.Context, *pgx.Conn, pgx.TraceBatchQueryData) {}
+
+func (s *statements) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndData) {}
+
+// Every statement of the room finds its rows by an index once the book is
+// large. The trial balance sums the whole book, so it may read all of it.
+func TestStatementsUseIndexes(t *testing.T) {
+	t.Parallel()
+	b := newBook(t)
+	dossier, id := seed(b, 5_000) // 20,000 postings
+	config, err := pgxpool.ParseConfig(b.AppDSN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := &statements{}
+	config.ConnConfig.Tracer = seen
+	pool, err := pgxpool.NewWithConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	s := &ledger.Service{DB: pool}
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(postgres.InTx(t.Context(), pool, ngheAn, func(tx pgx.Tx) error {
+		if _, err := ledger.OpenDate(t.Context(), tx, ngheAn, day); err != nil {
+			return err
+		}
+		if _, err := ledger.DossierStatement(t.Context(), tx, dossier); err != nil {
+			return err
+		}
+		_, err := ledger.Reverse(t.Context(), tx, id, ledger.Cause{Kind: "match", ID: "m", Event: "revoked"}, "why", accountant, day, now)
+		return err
+	}))
+	_, next, err := s.ListPostings(t.Context(), reader, ledger.ProvisionalLePhi, "", 50)
+	must(err)
+	_, _, err = s.ListPostings(t.Context(), reader, ledger.ProvisionalLePhi, next, 50)
+	must(err)
+	_, err = s.TrialBalance(t.Context(), reader, day)
+	must(err)
+	if len(seen.list) < 9 {
+		t.Fatalf("got %d statements, want all of the room", len(seen.list))
+	}
+	for _, st := range seen.list {
+		whole := strings.Contains(st.sql, "group by a.id")
+		plan := explain(b, st)
+		for _, bad := range []string{"Seq Scan on posting", "Seq Scan on entry"} {
+			if strings.Contains(plan, bad) && !whole {
+				t.Errorf("%s\n%s", st.sql, plan)
+			}
+		}
+		if strings.Contains(st.sql, "cross join lateral") && !strings.Contains(plan, "ROW(business_date, entry_id, line) >") {
+			t.Errorf("the page does not start at the cursor:\n%s", plan)
+		}
+	}
+}
+
+func explain(b book, st statement) string {
+	b.t.Helper()
+	var plan string
+	err := b.inTx(ngheAn, func(tx pgx.Tx) error {
+		rows, err := tx.Query(context.WithoutCancel(b.t.Context()), "explain "+st.sql, st.args...)
+		if err != nil {
+			return err
+		}
+		lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		plan = strings.Join(lines, "\n")
+		return err
+	})
+	if err != nil {
+		b.t.Fatalf("explain: %v\n%s", err, st.sql)
+	}
+	return plan
+}
+
+// seed posts captures of many dossiers and days for two authorities; it returns one dossier and one entry of the first.
+func seed(b book, entries int) (uuid.UUID, ledger.EntryID) {
+	b.t.Helper()
+	var (
+		dossier uuid.UUID
+		id      ledger.EntryID
+	)
+	const batch = 500
+	for from := 0; from < entries; from += batch {
+		for _, authority := range []string{ngheAn, other} {
+			var list []ledger.Entry
+			for n := from; n < from+batch/2; n++ {
+				dossier = uuid.Must(uuid.NewV7())
+				e := captured(authority, cause(n), int64(1000+n), dossier)
+				e.BusinessDate = day.AddDays(-n % 60)
+				list = append(list, e)
+			}
+			ids := b.mustPost(list...)
+			if authority == ngheAn {
+				id = ids[0]
+			}
+		}
+	}
+	if _, err := b.Owner.Exec(b.t.Context(), `analyze`); err != nil {
+		b.t.Fatal(err)
+	}
+	return dossier, id
+}
+
+// BenchmarkPost appends ordinary captures, one per commit.
+func BenchmarkPost(bench *testing.B) {
+	b := newBook(bench)
+	var sequence struct {
+		sync.Mutex
+		n int
+	}
+	next := func() int {
+		sequence.Lock()
+		defer sequence.Unlock()
+		sequence.n++
+		return sequence.n
+	}
+	for _, clients := range []int{1, 8} {
+		bench.Run(fmt.Sprintf("clients=%d", clients), func(bench *testing.B) {
+			var group sync.WaitGroup
+			work := make(chan int)
+			for range clients {
+				group.Go(func() {
+					for n := range work {
+						if _, err := b.post(captured(ngheAn, cause(n), 60_000, uuid.New())); err != nil {
+							bench.Error(err)
+						}
+					}
+				})
+			}
+			for bench.Loop() {
+				work <- next()
+			}
+			close(work)
+			group.Wait()
+			bench.ReportMetric(float64(bench.N)/bench.Elapsed().Seconds(), "entries/s")
+		})
+	}
+	bench.Run("batch=100", func(bench *testing.B) {
+		for bench.Loop() {
+			var list []ledger.Entry
+			for range 100 {
+				list = append(list, captured(ngheAn, cause(next()), 60_000, uuid.New()))
+			}
+			b.mustPost(list...)
+		}
+		bench.ReportMetric(float64(100*bench.N)/bench.Elapsed().Seconds(), "entries/s")
+	})
+	if got := b.count(`select coalesce(sum(case side when 'D' then amount else -amount end), 0) from ledger.posting`); got != 0 {
+		bench.Errorf("the book is off by %v", money.Dong(int64(got)))
+	}
+}
