@@ -646,7 +646,6 @@ const (
 	StatementLineStatusIgnored StatementLineStatus = "ignored"
 	StatementLineStatusMatched StatementLineStatus = "matched"
 	StatementLineStatusOpen    StatementLineStatus = "open"
-	StatementLineStatusRefused StatementLineStatus = "refused"
 )
 
 // Valid indicates whether the value is a known member of the StatementLineStatus enum.
@@ -659,8 +658,6 @@ func (e StatementLineStatus) Valid() bool {
 	case StatementLineStatusMatched:
 		return true
 	case StatementLineStatusOpen:
-		return true
-	case StatementLineStatusRefused:
 		return true
 	default:
 		return false
@@ -1010,10 +1007,12 @@ type ControlTotals struct {
 	Currency     string                    `json:"currency,omitempty,omitzero"`
 
 	// Entries Booked ones
-	Entries   int64  `json:"entries"`
-	Opening   *int64 `json:"opening,omitempty,omitzero"`
-	SumCredit int64  `json:"sum_credit"`
-	SumDebit  int64  `json:"sum_debit"`
+	Entries   int64              `json:"entries"`
+	From      openapi_types.Date `json:"from,omitempty,omitzero"`
+	Opening   *int64             `json:"opening,omitempty,omitzero"`
+	SumCredit int64              `json:"sum_credit"`
+	SumDebit  int64              `json:"sum_debit"`
+	To        openapi_types.Date `json:"to,omitempty,omitzero"`
 }
 
 // ControlTotalsBalanceCheck defines model for ControlTotals.BalanceCheck.
@@ -1717,12 +1716,17 @@ type Side string
 
 // Source defines model for Source.
 type Source struct {
-	Account   string     `json:"account,omitempty,omitzero"`
-	Code      string     `json:"code"`
-	CreatedAt time.Time  `json:"created_at"`
-	Kind      SourceKind `json:"kind"`
-	Profile   string     `json:"profile,omitempty,omitzero"`
-	Provider  string     `json:"provider,omitempty,omitzero"`
+	Account   string    `json:"account,omitempty,omitzero"`
+	Code      string    `json:"code"`
+	CreatedAt time.Time `json:"created_at"`
+
+	// Currency ISO 4217
+	//
+	// Example: VND
+	Currency Currency   `json:"currency"`
+	Kind     SourceKind `json:"kind"`
+	Profile  string     `json:"profile,omitempty,omitzero"`
+	Provider string     `json:"provider,omitempty,omitzero"`
 }
 
 // SourceKind defines model for Source.Kind.
@@ -1763,7 +1767,7 @@ type SourceRequestKind string
 
 // Statement defines model for Statement.
 type Statement struct {
-	// DuplicateOf Id of the first statement with the same content
+	// DuplicateOf Id of the first statement with the same bytes
 	DuplicateOf string `json:"duplicate_of,omitempty,omitzero"`
 	FileName    string `json:"file_name,omitempty,omitzero"`
 
@@ -1771,11 +1775,21 @@ type Statement struct {
 	Format string `json:"format,omitempty,omitzero"`
 
 	// ID Absent after a dry run
-	ID           string             `json:"id,omitempty,omitzero"`
-	Problems     []StatementProblem `json:"problems"`
-	ReceivedAt   time.Time          `json:"received_at,omitempty,omitzero"`
-	RowsAccepted int64              `json:"rows_accepted"`
-	RowsRefused  int64              `json:"rows_refused"`
+	ID         string             `json:"id,omitempty,omitzero"`
+	PeriodFrom openapi_types.Date `json:"period_from,omitempty,omitzero"`
+	PeriodTo   openapi_types.Date `json:"period_to,omitempty,omitzero"`
+	Problems   []StatementProblem `json:"problems"`
+
+	// Profile How a settlement file was read
+	Profile    string    `json:"profile,omitempty,omitzero"`
+	ReceivedAt time.Time `json:"received_at,omitempty,omitzero"`
+
+	// RowsAccepted Good rows of the file
+	RowsAccepted int64 `json:"rows_accepted"`
+
+	// RowsKnown Of those, brought by an earlier file already
+	RowsKnown   int64 `json:"rows_known"`
+	RowsRefused int64 `json:"rows_refused"`
 
 	// Sha256 Of the file; hex
 	Sha256 string `json:"sha256"`
@@ -1790,25 +1804,38 @@ type Statement struct {
 // StatementLine defines model for StatementLine.
 type StatementLine struct {
 	// Amount Minor units; positive is money in
-	Amount      int64              `json:"amount"`
+	Amount        int64  `json:"amount"`
+	BankReference string `json:"bank_reference,omitempty,omitzero"`
+
+	// Batch Settlement batch
+	Batch       string             `json:"batch,omitempty,omitzero"`
 	BookingDate openapi_types.Date `json:"booking_date,omitempty,omitzero"`
 
 	// Content Transfer text
 	Content  string `json:"content,omitempty,omitzero"`
 	Currency string `json:"currency"`
 
-	// Fee Kept by the provider; minor units
+	// Fee Kept by the provider, tax included; minor units
 	Fee int64  `json:"fee,omitempty,omitzero"`
 	ID  string `json:"id"`
 
+	// Kind What the row is: payment, refund, transfer, fee …
+	Kind string `json:"kind,omitempty,omitzero"`
+
+	// Net What the source moves for the row; minor units
+	Net int64 `json:"net,omitempty,omitzero"`
+
 	// Ref The source's reference
-	Ref       string              `json:"ref,omitempty,omitzero"`
-	Row       int64               `json:"row"`
-	Status    StatementLineStatus `json:"status"`
-	ValueDate openapi_types.Date  `json:"value_date,omitempty,omitzero"`
+	Ref string `json:"ref,omitempty,omitzero"`
+	Row int64  `json:"row"`
+
+	// Status `ignored`: not booked, counts nowhere
+	Status        StatementLineStatus `json:"status"`
+	TransactionID string              `json:"transaction_id,omitempty,omitzero"`
+	ValueDate     openapi_types.Date  `json:"value_date,omitempty,omitzero"`
 }
 
-// StatementLineStatus defines model for StatementLine.Status.
+// StatementLineStatus `ignored`: not booked, counts nowhere
 type StatementLineStatus string
 
 // StatementLineList defines model for StatementLineList.
