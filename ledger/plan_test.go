@@ -157,13 +157,16 @@ func seed(b book, entries int) (uuid.UUID, ledger.EntryID) {
 	return dossier, id
 }
 
-// BenchmarkPost appends ordinary captures, one per commit.
+// BenchmarkPost appends ordinary captures of four postings, one per commit and
+// by the hundred, to a book that PostgreSQL has statistics of.
 func BenchmarkPost(bench *testing.B) {
 	b := newBook(bench)
+	seed(b, 5_000)
 	var sequence struct {
 		sync.Mutex
 		n int
 	}
+	sequence.n = 100_000 // after the seed
 	next := func() int {
 		sequence.Lock()
 		defer sequence.Unlock()
