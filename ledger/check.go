@@ -1,0 +1,73 @@
+package ledger
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// mostProblems bounds what one check tells: whoever reads fifty needs no more.
+const mostProblems = 50
+
+// checks find what must never be in the book. The database refuses each of
+// them when it is written; this proves it of what is there, also after a
+// restore or a hand that was not ours.
+var checks = []string{
+	// An entry balances: real and memo postings each on their own, per currency.
+	`select 'entry ent_' || replace(p.entry_id::text, '-', '') || ' is off by ' ||
+			sum(case p.side when 'D' then p.amount else -p.amount end) || ' ' || p.currency || case when p.memo then ' (memo)' else '' end
+		from ledger.posting p
+		group by p.entry_id, p.currency, p.memo
+		having sum(case p.side when 'D' then p.amount else -p.amount end) <> 0`,
+	// The whole book balances, per currency.
+	`select 'the trial balance is off by ' || sum(case p.side when 'D' then p.amount else -p.amount end) || ' ' || p.currency ||
+			case when p.memo then ' (memo)' else '' end
+		from ledger.posting p
+		group by p.currency, p.memo
+		having sum(case p.side when 'D' then p.amount else -p.amount end) <> 0`,
+	// An entry has the lines that it announced.
+	`select 'entry ent_' || replace(e.id::text, '-', '') || ' has ' || count(p.line) || ' lines and announced ' || e.lines
+		from ledger.entry e left join ledger.posting p on p.entry_id = e.id
+		group by e.id, e.lines
+		having count(p.line) <> e.lines`,
+	// A reversal mirrors its entry: together they come to nothing on every account.
+	`select 'entry ent_' || replace(e.id::text, '-', '') || ' does not mirror what it reverses on account ' || a.code
+		from ledger.entry e
+		join ledger.posting p on p.entry_id in (e.id, e.reverses)
+		join ledger.account a on a.id = p.account_id
+		where e.reverses is not null
+		group by e.id, a.code, p.currency
+		having sum(case p.side when 'D' then p.amount else -p.amount end) <> 0`,
+	// Nobody is owed less than nothing.
+	`select 'refund payable of payment ' || coalesce('pay_' || replace(p.payment_id::text, '-', ''), '(none)') || ' is ' ||
+			sum(case p.side when 'C' then p.amount else -p.amount end) || ' ' || p.currency
+		from ledger.posting p join ledger.account a on a.id = p.account_id
+		where a.code = 'L-REFUND'
+		group by p.payment_id, p.currency
+		having sum(case p.side when 'C' then p.amount else -p.amount end) < 0`,
+	// No charge has given back more than was collected for it.
+	`select 'provisional collection of charge ' || coalesce('chg_' || replace(p.charge_id::text, '-', ''), '(none)') || ' is ' ||
+			sum(case p.side when 'C' then p.amount else -p.amount end) || ' ' || p.currency
+		from ledger.posting p join ledger.account a on a.id = p.account_id
+		where a.code in ('L-TAMTHU-PHI', 'L-TAMTHU-LEPHI')
+		group by p.charge_id, a.code, p.currency
+		having sum(case p.side when 'C' then p.amount else -p.amount end) < 0`,
+}
+
+// Check recomputes the book of the transaction's authority and returns what is
+// wrong, one sentence each; none means that all is well. It reads every posting.
+func Check(ctx context.Context, tx pgx.Tx) ([]string, error) {
+	var problems []string
+	for _, query := range checks {
+		rows, err := tx.Query(ctx, query+` limit $1`, mostProblems)
+		if err != nil {
+			return nil, err
+		}
+		found, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			return nil, err
+		}
+		problems = append(problems, found...)
+	}
+	return problems, nil
+}
