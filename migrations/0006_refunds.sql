@@ -55,6 +55,9 @@ create index refund_by_capture on refunds.refund (capture_id);
 create index refund_by_merchant on refunds.refund (merchant_account_id);
 create index refund_listed on refunds.refund (authority, id desc);
 create index refund_due on refunds.refund (next_inquiry_at) where next_inquiry_at is not null;
+create index refund_unsent on refunds.refund (status_at) where status = 'reserved' and route = 'provider';
+-- we propose a refund by ourselves once; what people or the provider made of it stands
+create unique index refund_proposed_once on refunds.refund (capture_id, reason) where origin = 'automatic';
 create index refund_open on refunds.refund (authority, provider) where settled_at is null;
 call app.protect('refunds.refund');
 grant select, insert on refunds.refund to doisoat_app;
@@ -69,6 +72,7 @@ create table refunds.item (
 	charge_id uuid,
 	amount    bigint not null check (amount > 0),
 	primary key (refund_id, line),
+	constraint item_charge_once unique nulls not distinct (refund_id, charge_id),
 	constraint item_refund foreign key (refund_id, authority) references refunds.refund (id, authority),
 	constraint item_charge foreign key (charge_id, authority) references dossiers.charge (id, authority)
 );
@@ -77,7 +81,7 @@ call app.protect('refunds.item');
 call app.append_only('refunds.item');
 grant select, insert on refunds.item to doisoat_app;
 
--- The sweep looks for due work across authorities; it learns ids and nothing else.
+-- The sweeps look for due work across authorities; they learn ids and nothing else.
 -- +goose StatementBegin
 create function refunds.due_for_inquiry(at timestamptz, most integer) returns table (authority text, refund_id uuid)
 	language sql stable security definer set search_path = pg_catalog
@@ -89,3 +93,15 @@ create function refunds.due_for_inquiry(at timestamptz, most integer) returns ta
 -- +goose StatementEnd
 revoke all on function refunds.due_for_inquiry(timestamptz, integer) from public;
 grant execute on function refunds.due_for_inquiry(timestamptz, integer) to doisoat_app;
+
+-- +goose StatementBegin
+create function refunds.due_for_sending(before timestamptz, most integer) returns table (authority text, refund_id uuid)
+	language sql stable security definer set search_path = pg_catalog
+	begin atomic
+		select r.authority, r.id from refunds.refund r
+		where r.status = 'reserved' and r.route = 'provider' and r.status_at <= before
+		order by r.status_at limit most;
+	end;
+-- +goose StatementEnd
+revoke all on function refunds.due_for_sending(timestamptz, integer) from public;
+grant execute on function refunds.due_for_sending(timestamptz, integer) to doisoat_app;

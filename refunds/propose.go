@@ -15,7 +15,7 @@ import (
 )
 
 // ProposeForDossier opens proposals for a dossier that will not be delivered,
-// one per capture, with the items whose fee says "refund in full" for this
+// one per capture and reason, with the items whose fee says "refund in full" for this
 // reason and stage; other items are left to a person, and the audit trail
 // says what each rule was. Unpaid charges with that rule are waived and a live
 // payment is cancelled. Running it again proposes only what is left.
@@ -38,12 +38,7 @@ func (s *Service) ProposeForDossier(ctx context.Context, authority string, id do
 			return err
 		}
 		for _, c := range captures {
-			items := inFull(leftOf(c), decisions)
-			if len(items) == 0 {
-				continue
-			}
-			hash := sha256.Sum256([]byte(reason + c.ID.String()))
-			if _, err := s.open(ctx, tx, actor, d, c, items, proposal{reason: reason, origin: Automatic, hash: hash[:]}); err != nil {
+			if err := s.proposeOnce(ctx, tx, actor, d, c, inFull(leftOf(c), decisions), reason); err != nil {
 				return err
 			}
 		}
@@ -89,7 +84,7 @@ func (s *Service) waiveUnpaid(ctx context.Context, tx pgx.Tx, actor auth.Actor, 
 		}
 	}
 	if len(list) > 0 {
-		if err := dossiers.Waive(ctx, tx, d, list, list[0].Charge.ID.UUID(), s.Now(), actor.ID); err != nil {
+		if err := dossiers.Waive(ctx, tx, d, list, list[0].Charge.ID.UUID(), s.now(), actor.ID); err != nil {
 			return err
 		}
 	}
@@ -98,7 +93,7 @@ func (s *Service) waiveUnpaid(ctx context.Context, tx pgx.Tx, actor auth.Actor, 
 		rules[id.String()] = decision
 	}
 	return audit.Record(ctx, tx, audit.Event{
-		Actor: actor, At: s.Now(), Act: "refund.propose", ObjectKind: "dossier", ObjectID: d.ID.String(), Reason: reason,
+		Actor: actor, At: s.now(), Act: "refund.propose", ObjectKind: "dossier", ObjectID: d.ID.String(), Reason: reason,
 		After: map[string]any{"rules": rules, "stage": d.Stage()},
 	})
 }
@@ -127,8 +122,22 @@ func (s *Service) ProposeExcess(ctx context.Context, authority string, id paymen
 		if len(c.Allocations) == 0 {
 			reason = "DUPLICATE"
 		}
-		hash := sha256.Sum256([]byte(reason + id.String()))
-		_, err = s.open(ctx, tx, actor, d, c, []Item{{Amount: left}}, proposal{reason: reason, origin: Automatic, hash: hash[:]})
-		return err
+		return s.proposeOnce(ctx, tx, actor, d, c, []Item{{Amount: left}}, reason)
 	})
+}
+
+// proposeOnce opens a proposal unless one was opened for this capture and
+// reason before: what a person rejected, or the provider refused, does not
+// come back by itself.
+func (s *Service) proposeOnce(ctx context.Context, tx pgx.Tx, actor auth.Actor, d dossiers.Dossier, c payments.Capture, items []Item, reason string) error {
+	if len(items) == 0 {
+		return nil
+	}
+	proposed, err := wasProposed(ctx, tx, c.ID, reason)
+	if err != nil || proposed {
+		return err
+	}
+	hash := sha256.Sum256([]byte(reason + c.ID.String()))
+	_, err = s.open(ctx, tx, actor, d, c, items, proposal{reason: reason, origin: Automatic, hash: hash[:]})
+	return err
 }

@@ -2,13 +2,13 @@ package refunds
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/riverqueue/river"
-	"github.com/riverqueue/river/rivertype"
 
 	"github.com/doisoat/doisoat/dossiers"
+	"github.com/doisoat/doisoat/internal/audit"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/postgres"
@@ -17,53 +17,30 @@ import (
 	"github.com/doisoat/doisoat/providers"
 )
 
-// Times of inquiries about refunds: soon, then more and more rarely, never stopping.
-const (
-	firstInquiry   = 10 * time.Second
-	longestBackoff = time.Hour
-	sweepSize      = 1000
-)
-
-// interruptedAfter is how long a refund may stay in sending before a sweep
-// takes it for interrupted. It is longer than any call to a provider.
-const interruptedAfter = 2 * time.Minute
-
-func nextInquiry(r Refund, now time.Time) *time.Time {
-	var at time.Time
-	switch r.Status {
-	case Sending:
-		at = now.Add(interruptedAfter)
-	case Sent, Unknown:
-		at = now.Add(min(firstInquiry<<min(r.Inquiries, 12), longestBackoff))
-	default:
-		return nil
-	}
-	return &at
-}
-
 // Send gives an approved refund to its provider, in three steps: a transaction
 // that moves it to sending; the call, with no transaction open; a transaction
-// that records the answer. A refund found in sending was interrupted between
-// the steps: it may be at the provider, so it is not sent again but becomes
-// unknown. ErrCannotSend when nothing left us: the same refund, with the same
+// that records the answer. A refund found in sending is left to who is sending
+// it; after a while it was interrupted between the steps: it may be at the
+// provider, so it is not sent again but becomes unknown. ErrCannotSend when nothing left us: the same refund, with the same
 // reference, is sent by the next try.
 func (s *Service) Send(ctx context.Context, authority string, id ID) error {
 	actor := auth.System(authority)
-	refunder, m, r, p, c, err := s.begin(ctx, actor, id)
-	if err != nil || r.Status != Sending {
+	// Whoever is later than this could send what others take for interrupted.
+	calling, stop := context.WithTimeout(ctx, sendLimit)
+	defer stop()
+	call, err := s.begin(calling, actor, id)
+	if err != nil || call == nil {
 		return err
 	}
-	answer, err := refunder.Refund(ctx, m, providers.RefundRequest{
-		Reference: r.Reference, Payment: p.Reference, TransactionID: c.TransactionID, PaidCreatedAt: p.CreatedAt,
-		Amount: r.Amount, Captured: c.Amount, Description: "Hoan tra ho so " + r.DossierCode, RequestedBy: "doisoat", Now: s.Now(),
-	})
+	answer, err := call.provider.Refund(calling, call.merchant, call.request)
 	if err != nil { // the request could not be built: nothing left us
 		answer = providers.RefundResult{Outcome: providers.NotSent, Reason: "not_built"}
 	}
 	// The answer must be kept even when the caller is going away.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+	recording, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
-	if recordErr := s.record(ctx, actor, id, answer.Outcome, answer.TransactionID, answer.Reason); recordErr != nil {
+	recordErr := s.record(recording, actor, id, func(pgx.Tx, Refund) (providers.RefundResult, error) { return answer, nil })
+	if recordErr != nil {
 		return recordErr
 	}
 	if err != nil {
@@ -75,51 +52,85 @@ func (s *Service) Send(ctx context.Context, authority string, id ID) error {
 	return nil
 }
 
-// recordTimeout bounds the transaction that keeps a provider's answer.
-const recordTimeout = 15 * time.Second
+// sendLimit bounds steps one and two; recordTimeout the transaction that keeps a provider's answer.
+const (
+	sendLimit     = time.Minute
+	recordTimeout = 15 * time.Second
+)
 
-// begin is step one. It returns the refund in sending only when this call put it there.
-func (s *Service) begin(ctx context.Context, actor auth.Actor, id ID) (refunder providers.Refunder, m providers.Merchant, r Refund, p payments.Payment, c payments.Capture, err error) {
+// refundCall is what step two needs.
+type refundCall struct {
+	provider providers.Refunder
+	merchant providers.Merchant
+	request  providers.RefundRequest
+}
+
+// begin is step one. It returns a call only when it moved the refund to
+// sending itself: nil when there is nothing to send.
+func (s *Service) begin(ctx context.Context, actor auth.Actor, id ID) (call *refundCall, err error) {
 	err = postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
-		if _, r, err = lockBoth(ctx, tx, id); err != nil {
+		call = nil
+		_, r, err := lockBoth(ctx, tx, id)
+		if err != nil {
 			return err
 		}
-		if r.Status == Sending { // interrupted
+		if r.Status == Sending && interrupted(r, s.now()) {
 			return s.move(ctx, tx, actor, &r, Unknown, "interrupted")
 		}
-		if r.Status != Reserved {
-			return nil // sent before: a repeated job has nothing to do
+		if r.Status != Reserved || r.Route != ByProvider {
+			return nil // sent before, or being sent: a repeated job has nothing to do
 		}
-		if refunder, err = providers.Find[providers.Refunder](s.Providers, r.Provider); err != nil {
+		found, err := s.callFor(ctx, tx, r)
+		if err != nil {
 			return err
 		}
-		if p, err = payments.FindInTx(ctx, tx, r.PaymentID); err != nil {
+		if err := s.move(ctx, tx, actor, &r, Sending, ""); err != nil {
 			return err
 		}
-		if c, err = payments.FindCapture(ctx, tx, r.CaptureID); err != nil {
-			return err
-		}
-		if m, err = s.Payments.Merchant(ctx, tx, r.MerchantID); err != nil {
-			return err
-		}
-		return s.move(ctx, tx, actor, &r, Sending, "")
+		call = &found
+		return nil
 	})
-	return refunder, m, r, p, c, err
+	return call, err
+}
+
+func (s *Service) callFor(ctx context.Context, tx pgx.Tx, r Refund) (refundCall, error) {
+	refunder, err := providers.Find[providers.Refunder](s.Providers, r.Provider)
+	if err != nil {
+		return refundCall{}, err
+	}
+	p, err := payments.FindInTx(ctx, tx, r.PaymentID)
+	if err != nil {
+		return refundCall{}, err
+	}
+	c, err := payments.FindCapture(ctx, tx, r.CaptureID)
+	if err != nil {
+		return refundCall{}, err
+	}
+	m, err := s.Payments.Merchant(ctx, tx, r.MerchantID)
+	return refundCall{refunder, m, providers.RefundRequest{
+		Reference: r.Reference, Payment: p.Reference, TransactionID: c.TransactionID, PaidCreatedAt: p.CreatedAt,
+		Amount: r.Amount, Captured: c.Amount, Description: "Hoan tra ho so " + r.DossierCode, RequestedBy: "doisoat", Now: s.now(),
+	}}, err
 }
 
 // record is step three: it writes an outcome of a refund that is under way.
 // Outcomes that add nothing to what is known only put off the next inquiry.
-func (s *Service) record(ctx context.Context, actor auth.Actor, id ID, outcome providers.Outcome, transaction, reason string) error {
+// believed is asked under the lock what the answer is worth now.
+func (s *Service) record(ctx context.Context, actor auth.Actor, id ID, believed func(pgx.Tx, Refund) (providers.RefundResult, error)) error {
 	return postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
 		d, r, err := lockBoth(ctx, tx, id)
 		if err != nil || !r.Status.underWay() {
 			return err
 		}
-		if transaction != "" {
-			r.Transaction = transaction
+		answer, err := believed(tx, r)
+		if err != nil {
+			return err
 		}
-		r.ProviderReason = reason
-		return s.apply(ctx, tx, actor, d, &r, outcome, reason)
+		if answer.TransactionID != "" {
+			r.Transaction = answer.TransactionID
+		}
+		r.ProviderReason = answer.Reason
+		return s.apply(ctx, tx, actor, d, &r, answer.Outcome, answer.Reason)
 	})
 }
 
@@ -142,7 +153,7 @@ func (s *Service) apply(ctx context.Context, tx pgx.Tx, actor auth.Actor, d doss
 			return s.move(ctx, tx, actor, r, Unknown, reason)
 		}
 	}
-	r.NextInquiry = nextInquiry(*r, s.Now())
+	r.NextInquiry = nextInquiry(*r, s.now())
 	return update(ctx, tx, *r)
 }
 
@@ -151,7 +162,7 @@ func (s *Service) finish(ctx context.Context, tx pgx.Tx, actor auth.Actor, d dos
 	if err := s.move(ctx, tx, actor, r, Done, reason); err != nil {
 		return err
 	}
-	now := s.Now()
+	now := s.now()
 	date, err := ledger.OpenDate(ctx, tx, r.Authority, calendar.On(now))
 	if err != nil {
 		return err
@@ -168,7 +179,7 @@ func (s *Service) decline(ctx context.Context, tx pgx.Tx, actor auth.Actor, d do
 	if err := s.move(ctx, tx, actor, r, Declined, reason); err != nil {
 		return err
 	}
-	now := s.Now()
+	now := s.now()
 	date, err := ledger.OpenDate(ctx, tx, r.Authority, calendar.On(now))
 	if err != nil {
 		return err
@@ -183,22 +194,20 @@ func (s *Service) decline(ctx context.Context, tx pgx.Tx, actor auth.Actor, d do
 
 // Inquire asks the provider what became of a refund that is under way and
 // records the answer. A refund that stayed in sending was interrupted and
-// becomes unknown first.
+// becomes unknown first; one that is being sent right now is left alone.
 func (s *Service) Inquire(ctx context.Context, authority string, id ID) error {
 	actor := auth.System(authority)
 	var (
-		r     Refund
-		p     payments.Payment
-		c     payments.Capture
-		m     providers.Merchant
-		other []string
+		ask *providers.InquiryRequest
+		r   Refund
+		m   providers.Merchant
 	)
 	err := postgres.InTx(ctx, s.DB, authority, func(tx pgx.Tx) (err error) {
+		ask = nil
 		if _, r, err = lockBoth(ctx, tx, id); err != nil || !r.Status.underWay() {
 			return err
 		}
-		if r.Status == Sending && s.Now().Sub(r.StatusAt) < interruptedAfter {
-			r.Status = Reserved // another worker is sending it right now: leave it alone
+		if r.Status == Sending && !interrupted(r, s.now()) {
 			return nil
 		}
 		r.Inquiries++
@@ -207,80 +216,54 @@ func (s *Service) Inquire(ctx context.Context, authority string, id ID) error {
 				return err
 			}
 		}
-		r.NextInquiry = nextInquiry(r, s.Now())
+		r.NextInquiry = nextInquiry(r, s.now())
 		if err := update(ctx, tx, r); err != nil {
 			return err
 		}
-		if p, err = payments.FindInTx(ctx, tx, r.PaymentID); err != nil {
+		if m, err = s.Payments.Merchant(ctx, tx, r.MerchantID); err != nil {
 			return err
 		}
-		if c, err = payments.FindCapture(ctx, tx, r.CaptureID); err != nil {
-			return err
-		}
-		if other, err = otherTransactions(ctx, tx, r); err != nil {
-			return err
-		}
-		m, err = s.Payments.Merchant(ctx, tx, r.MerchantID)
+		ask, err = s.inquiryAbout(ctx, tx, r)
 		return err
 	})
-	if err != nil || !r.Status.underWay() {
+	if err != nil || ask == nil {
 		return err
 	}
 	inquirer, err := providers.Find[providers.Inquirer](s.Providers, r.Provider)
 	if err != nil {
 		return err
 	}
-	event, err := inquirer.Inquire(ctx, m, providers.InquiryRequest{
-		Reference: p.Reference, TransactionID: c.TransactionID, CreatedAt: p.CreatedAt, RefundReference: r.Reference,
-		RefundTransactionID: r.Transaction, RefundAmount: r.Amount, OtherRefunds: other, RequestID: payments.NewRequestID(), Now: s.Now(),
-	})
+	event, err := inquirer.Inquire(ctx, m, *ask)
 	if err != nil {
 		return err
 	}
-	return s.record(ctx, actor, id, event.Outcome, event.TransactionID, event.Reason)
+	return s.record(ctx, actor, id, func(tx pgx.Tx, r Refund) (providers.RefundResult, error) {
+		// Another refund of the payment, sent while we asked, may be the one that the answer is about.
+		others, err := otherTransactions(ctx, tx, r)
+		if err != nil {
+			return providers.RefundResult{}, err
+		}
+		if !slices.Equal(others, ask.OtherRefunds) {
+			return providers.RefundResult{Outcome: providers.Unknown, Reason: "other_refund_meanwhile"}, nil
+		}
+		return providers.RefundResult{Outcome: event.Outcome, TransactionID: event.TransactionID, Reason: event.Reason}, nil
+	})
 }
 
-// otherTransactions lists the provider's ids of the payment's other refunds that were sent; "" where none is known.
-func otherTransactions(ctx context.Context, tx pgx.Tx, r Refund) ([]string, error) {
-	rows, err := tx.Query(ctx, `
-		select provider_transaction from refunds.refund
-		where payment_id = $1 and id <> $2 and status in ('sending', 'sent', 'unknown', 'done', 'returned')`, r.PaymentID, r.ID)
+func (s *Service) inquiryAbout(ctx context.Context, tx pgx.Tx, r Refund) (*providers.InquiryRequest, error) {
+	p, err := payments.FindInTx(ctx, tx, r.PaymentID)
 	if err != nil {
 		return nil, err
 	}
-	return pgx.CollectRows(rows, pgx.RowTo[string])
-}
-
-// QueueDue queues an inquiry for every refund that is due, of all authorities.
-func (s *Service) QueueDue(ctx context.Context) (int, error) {
-	queued := 0
-	err := postgres.InTx(ctx, s.DB, "", func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, `select authority, refund_id from refunds.due_for_inquiry($1, $2)`, s.Now(), sweepSize)
-		if err != nil {
-			return err
-		}
-		due, err := pgx.CollectRows(rows, pgx.RowToStructByPos[InquireRefund])
-		if err != nil || len(due) == 0 {
-			return err
-		}
-		list := make([]river.InsertManyParams, len(due))
-		for i, args := range due {
-			list[i] = river.InsertManyParams{Args: args, InsertOpts: &river.InsertOpts{UniqueOpts: river.UniqueOpts{
-				ByArgs: true, ByState: []rivertype.JobState{
-					rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRunning,
-					rivertype.JobStateRetryable, rivertype.JobStateScheduled,
-				},
-			}}}
-		}
-		results, err := s.Jobs.InsertManyTx(ctx, tx, list)
-		for _, done := range results {
-			if !done.UniqueSkippedAsDuplicate {
-				queued++
-			}
-		}
-		return err
-	})
-	return queued, err
+	c, err := payments.FindCapture(ctx, tx, r.CaptureID)
+	if err != nil {
+		return nil, err
+	}
+	others, err := otherTransactions(ctx, tx, r)
+	return &providers.InquiryRequest{
+		Reference: p.Reference, TransactionID: c.TransactionID, CreatedAt: p.CreatedAt, RefundReference: r.Reference,
+		RefundTransactionID: r.Transaction, RefundAmount: r.Amount, OtherRefunds: others, RequestID: payments.NewRequestID(), Now: s.now(),
+	}, err
 }
 
 // ConfirmBySettlement takes a line of the provider's settlement as proof that
@@ -306,15 +289,29 @@ func (s *Service) ConfirmBySettlement(ctx context.Context, tx pgx.Tx, actor auth
 		return nil
 	}
 	r.SettledAt = &at
-	return update(ctx, tx, r)
+	if err := update(ctx, tx, r); err != nil {
+		return err
+	}
+	return s.auditSettled(ctx, tx, actor, r, "refund.settle", at)
 }
 
-// Unsettle undoes the settled mark for a match that was revoked; a refund that is done stays done.
-func (s *Service) Unsettle(ctx context.Context, tx pgx.Tx, id ID) error {
+// Unsettle undoes the settled mark for a match that was revoked; a refund that
+// is done stays done. Doing it again changes nothing.
+func (s *Service) Unsettle(ctx context.Context, tx pgx.Tx, actor auth.Actor, id ID) error {
 	_, r, err := lockBoth(ctx, tx, id)
-	if err != nil {
+	if err != nil || r.SettledAt == nil {
 		return err
 	}
 	r.SettledAt = nil
-	return update(ctx, tx, r)
+	if err := update(ctx, tx, r); err != nil {
+		return err
+	}
+	return s.auditSettled(ctx, tx, actor, r, "refund.unsettle", s.now())
+}
+
+func (s *Service) auditSettled(ctx context.Context, tx pgx.Tx, actor auth.Actor, r Refund, act string, at time.Time) error {
+	return audit.Record(ctx, tx, audit.Event{
+		Actor: actor, At: at, Act: act, ObjectKind: "refund", ObjectID: r.ID.String(),
+		After: map[string]any{"status": r.Status, "settled": r.SettledAt != nil, "transaction": r.Transaction},
+	})
 }

@@ -43,6 +43,9 @@ type Service struct {
 	Random    io.Reader
 }
 
+// now is the clock at the precision that PostgreSQL keeps: the first answer must be what a repeat reads.
+func (s *Service) now() time.Time { return s.Now().UTC().Truncate(time.Microsecond) }
+
 // Request asks for money of a dossier back and reserves it at once, so that
 // requests together never exceed what was captured: ErrExceeds, whoever comes
 // first. The same idempotency key gives the first refund and created is false.
@@ -64,6 +67,11 @@ func (s *Service) Request(ctx context.Context, actor auth.Actor, dossierCode str
 }
 
 func (s *Service) request(ctx context.Context, tx pgx.Tx, actor auth.Actor, code string, q Request) (Refund, bool, error) {
+	// The lock comes first: of two requests with one key the later must see what the first wrote.
+	d, err := dossiers.Lock(ctx, tx, code)
+	if err != nil {
+		return Refund{}, false, err
+	}
 	hash := q.hash(code)
 	if q.IdempotencyKey != "" {
 		r, err := selectOne(ctx, tx, ` where r.authority = $1 and r.idempotency_key = $2`, actor.Authority, q.IdempotencyKey)
@@ -73,10 +81,6 @@ func (s *Service) request(ctx context.Context, tx pgx.Tx, actor auth.Actor, code
 		if !ErrNotFound.Is(err) {
 			return r, false, err
 		}
-	}
-	d, err := dossiers.Lock(ctx, tx, code)
-	if err != nil {
-		return Refund{}, false, err
 	}
 	captures, err := payments.CapturesOf(ctx, tx, d.ID)
 	if err != nil {
@@ -112,7 +116,7 @@ func (s *Service) open(ctx context.Context, tx pgx.Tx, actor auth.Actor, d dossi
 	if err != nil {
 		return Refund{}, err
 	}
-	now := s.Now()
+	now := s.now()
 	r := Refund{
 		ID: ident.New[refundKind](), Authority: d.Authority, DossierID: d.ID, DossierCode: d.Code, PaymentID: c.PaymentID,
 		CaptureID: c.ID, MerchantID: c.MerchantID, Provider: c.Provider, Reference: reference, Reason: why.reason,
@@ -154,11 +158,11 @@ func (s *Service) Approve(ctx context.Context, actor auth.Actor, id ID, note str
 		if err := s.move(ctx, tx, actor, locked, Approved, note); err != nil {
 			return err
 		}
-		date, err := ledger.OpenDate(ctx, tx, locked.Authority, calendar.On(s.Now()))
+		date, err := ledger.OpenDate(ctx, tx, locked.Authority, calendar.On(s.now()))
 		if err != nil {
 			return err
 		}
-		if entry, ok := approved(*locked, paidOf(d, *locked), date, s.Now(), actor.ID); ok {
+		if entry, ok := approved(*locked, paidOf(d, *locked), date, s.now(), actor.ID); ok {
 			if _, err := ledger.Post(ctx, tx, entry); err != nil {
 				return err
 			}
@@ -277,7 +281,7 @@ func (s *Service) move(ctx context.Context, tx pgx.Tx, actor auth.Actor, r *Refu
 		return err
 	}
 	before := r.Status
-	now := s.Now()
+	now := s.now()
 	r.Status, r.StatusAt = to, now
 	switch to {
 	case Approved, Rejected:
@@ -312,10 +316,15 @@ func choose(captures []payments.Capture, items []Item) (payments.Capture, []Item
 	if len(items) == 0 {
 		return chooseAll(captures)
 	}
+	seen := make(map[dossiers.ChargeID]bool, len(items))
 	for _, i := range items {
 		if i.Amount <= 0 {
 			return payments.Capture{}, nil, ErrInvalid.At("/items", "amounts must be above zero")
 		}
+		if seen[i.Charge] {
+			return payments.Capture{}, nil, ErrInvalid.At("/items", "a charge, and the excess, may be named once")
+		}
+		seen[i.Charge] = true
 	}
 	spread := false
 	for _, c := range captures {

@@ -1,0 +1,130 @@
+package refunds
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/doisoat/doisoat/ledger"
+)
+
+// Check recomputes what must hold of the refunds of the transaction's authority
+// and describes each breach in one line, none when all is well:
+//   - what payments, captures and allocations have reserved is what the refunds hold that were not given up;
+//   - a refund is the sum of its items and was decided by another than who asked;
+//   - in the book each refund has moved exactly what its state says, and L-REFUND
+//     of a payment is what is owed to its payer, never below zero;
+//   - charges were given back what done refunds name for them;
+//   - no refund under way is forgotten by the sweep.
+//
+// Lines hold ids and amounts, no personal data. It changes nothing.
+func Check(ctx context.Context, tx pgx.Tx) ([]string, error) {
+	var breaches []string
+	for _, check := range checks {
+		rows, err := tx.Query(ctx, withHeld+check, pgx.StrictNamedArgs{"payable": ledger.RefundPayable})
+		if err != nil {
+			return nil, fmt.Errorf("check refunds: %w", err)
+		}
+		found, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			return nil, fmt.Errorf("check refunds: %w", err)
+		}
+		breaches = append(breaches, found...)
+	}
+	return breaches, nil
+}
+
+// withHeld starts every check: each refund with the parts of its items; held is
+// whether its reservation stands, decided whether it was ever posted as owed,
+// owed whether it still is to be taken out of L-REFUND or was.
+const withHeld = `
+	with refund as (
+		select r.id, r.payment_id, r.capture_id, r.status, r.amount, r.requested_by, r.decided_by, r.next_inquiry_at,
+			coalesce(i.of_charges, 0) as of_charges, coalesce(i.of_excess, 0) as of_excess,
+			r.status not in ('rejected', 'declined', 'cancelled') as held,
+			r.status in ('approved', 'reserved', 'sending', 'sent', 'unknown', 'done', 'returned') as owed
+		from refunds.refund r
+		left join (
+			select refund_id, sum(amount) filter (where charge_id is not null) as of_charges,
+				sum(amount) filter (where charge_id is null) as of_excess
+			from refunds.item group by refund_id) i on i.refund_id = r.id
+		where r.authority = (select app.authority())),
+	payable as (
+		select p.payment_id, p.refund_id, sum(case p.side when 'C' then p.amount else -p.amount end) as balance
+		from ledger.posting p
+		join ledger.account a on a.id = p.account_id
+		where a.authority = (select app.authority()) and a.code = @payable and p.payment_id is not null
+		group by p.payment_id, p.refund_id)`
+
+var checks = []string{
+	`select format('payment %s has reserved %s for refunds that hold %s', p.id, p.refund_reserved, coalesce(h.amount, 0))
+	from payments.payment p
+	left join (select payment_id, sum(amount) as amount from refund where held group by payment_id) h on h.payment_id = p.id
+	where p.refund_reserved <> coalesce(h.amount, 0) order by p.id`,
+
+	`select format('capture %s has reserved %s (excess %s) for refunds that hold %s (excess %s)',
+		c.id, c.refund_reserved, c.excess_reserved, coalesce(h.amount, 0), coalesce(h.excess, 0))
+	from payments.capture c
+	left join (select capture_id, sum(amount) as amount, sum(of_excess) as excess from refund where held group by capture_id) h
+		on h.capture_id = c.id
+	where (c.refund_reserved, c.excess_reserved) <> (coalesce(h.amount, 0), coalesce(h.excess, 0)) order by c.id`,
+
+	`select format('allocation of capture %s to charge %s has reserved %s for refunds that hold %s',
+		coalesce(a.capture_id, h.capture_id), coalesce(a.charge_id, h.charge_id), coalesce(a.refund_reserved, 0), coalesce(h.amount, 0))
+	from payments.allocation a
+	full join (
+		select r.capture_id, i.charge_id, sum(i.amount) as amount
+		from refund r join refunds.item i on i.refund_id = r.id
+		where r.held and i.charge_id is not null group by r.capture_id, i.charge_id) h
+		on h.capture_id = a.capture_id and h.charge_id = a.charge_id
+	where coalesce(a.refund_reserved, 0) <> coalesce(h.amount, 0) order by 1`,
+
+	`select format('refund %s is over %s and its items over %s', id, amount, of_charges + of_excess)
+	from refund where amount <> of_charges + of_excess order by id`,
+
+	`select format('refund %s was decided by %s who asked for it', id, decided_by)
+	from refund where decided_by = requested_by order by id`,
+
+	`select format('refund %s is %s and nobody decided', id, status)
+	from refund where decided_by is null and status not in ('requested', 'cancelled') order by id`,
+
+	`select format('refund %s is %s and no sweep will ask about it', id, status)
+	from refund where status in ('sending', 'sent', 'unknown') and next_inquiry_at is null order by id`,
+
+	// One refund in the book: approved adds what was collected for charges, done takes the whole out.
+	`select format('refund %s is %s and has moved %s by %s in the book, not %s', r.id, r.status, @payable::text, coalesce(p.balance, 0), e.balance)
+	from refund r
+	cross join lateral (select case when r.owed then r.of_charges else 0 end - case r.status when 'done' then r.amount else 0 end as balance) e
+	left join payable p on p.refund_id = r.id
+	where coalesce(p.balance, 0) <> e.balance order by r.id`,
+
+	`select format('refund %s is %s and its entry of event %s is %s', r.id, r.status, n.event, case when n.wanted then 'missing' else 'there' end)
+	from refund r
+	cross join lateral (values
+		('approved', r.of_charges > 0 and (r.owed or r.status = 'declined')),
+		('declined', r.of_charges > 0 and r.status = 'declined'),
+		('done', r.status in ('done', 'returned'))) n (event, wanted)
+	left join ledger.entry e on e.authority = (select app.authority()) and e.cause_kind = 'refund'
+		and e.cause_id = 'ref_' || replace(r.id::text, '-', '') and e.cause_event = n.event
+	where n.wanted <> (e.id is not null) order by r.id`,
+
+	// What a payer is owed: the excess of captures and what was decided, less what was given back.
+	`select format('payment %s owes %s on %s, not %s', p.id, coalesce(b.balance, 0), @payable::text, e.balance)
+	from payments.payment p
+	left join (select payment_id, sum(balance) as balance from payable group by payment_id) b on b.payment_id = p.id
+	left join (select payment_id, sum(excess) as excess from payments.capture group by payment_id) c on c.payment_id = p.id
+	left join (
+		select payment_id, sum(case when owed then of_charges else 0 end - case status when 'done' then amount else 0 end) as open
+		from refund group by payment_id) r on r.payment_id = p.id
+	cross join lateral (select coalesce(c.excess, 0) + coalesce(r.open, 0) as balance) e
+	where coalesce(b.balance, 0) <> e.balance or coalesce(b.balance, 0) < 0 order by p.id`,
+
+	`select format('charge %s was given back %s and done refunds name %s', c.id, c.refunded, coalesce(g.amount, 0))
+	from dossiers.charge c
+	left join (
+		select i.charge_id, sum(i.amount) as amount
+		from refund r join refunds.item i on i.refund_id = r.id
+		where r.status in ('done', 'returned') and i.charge_id is not null group by i.charge_id) g on g.charge_id = c.id
+	where c.refunded <> coalesce(g.amount, 0) order by c.id`,
+}

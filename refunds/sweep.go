@@ -1,0 +1,94 @@
+package refunds
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
+
+	"github.com/doisoat/doisoat/internal/postgres"
+)
+
+// Times of inquiries about refunds: soon, then more and more rarely, never stopping.
+const (
+	firstInquiry   = 10 * time.Second
+	longestBackoff = time.Hour
+	sweepSize      = 1000
+)
+
+// interruptedAfter is how long a refund may stay in sending before it was
+// interrupted. It is longer than sendLimit and recordTimeout together, with
+// room for clocks that differ.
+const interruptedAfter = 2 * time.Minute
+
+// unsentAfter is when a sweep queues a reserved refund again: its job was given
+// up, because nothing could be sent for long, or is lost.
+const unsentAfter = time.Hour
+
+// interrupted tells of a refund in sending that nobody sends any more.
+func interrupted(r Refund, now time.Time) bool { return now.Sub(r.StatusAt) >= interruptedAfter }
+
+func nextInquiry(r Refund, now time.Time) *time.Time {
+	var at time.Time
+	switch r.Status {
+	case Sending:
+		at = now.Add(interruptedAfter)
+	case Sent, Unknown:
+		at = now.Add(min(firstInquiry<<min(r.Inquiries, 12), longestBackoff))
+	default:
+		return nil
+	}
+	return &at
+}
+
+// QueueDue queues, for refunds of all authorities, an inquiry for each that is
+// due and the sending of each that is approved and still lies here. What is
+// queued already is not queued twice. It returns how many jobs it queued.
+func (s *Service) QueueDue(ctx context.Context) (int, error) {
+	queued := 0
+	err := postgres.InTx(ctx, s.DB, "", func(tx pgx.Tx) error {
+		queued = 0
+		now := s.now()
+		inquiries, err := due[InquireRefund](ctx, tx, `select authority, refund_id from refunds.due_for_inquiry($1, $2)`, now)
+		if err != nil {
+			return err
+		}
+		unsent, err := due[SendRefund](ctx, tx, `select authority, refund_id from refunds.due_for_sending($1, $2)`, now.Add(-unsentAfter))
+		list := append(inquiries, unsent...)
+		if err != nil || len(list) == 0 {
+			return err
+		}
+		results, err := s.Jobs.InsertManyTx(ctx, tx, list)
+		for _, result := range results {
+			if !result.UniqueSkippedAsDuplicate {
+				queued++
+			}
+		}
+		return err
+	})
+	return queued, err
+}
+
+// due makes a job of each row that a sweep's function finds, unless one is on its way.
+func due[A river.JobArgs](ctx context.Context, tx pgx.Tx, query string, at time.Time) ([]river.InsertManyParams, error) {
+	rows, err := tx.Query(ctx, query, at, sweepSize)
+	if err != nil {
+		return nil, err
+	}
+	found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[A])
+	if err != nil {
+		return nil, err
+	}
+	list := make([]river.InsertManyParams, len(found))
+	for i, args := range found {
+		list[i] = river.InsertManyParams{Args: args, InsertOpts: &river.InsertOpts{UniqueOpts: river.UniqueOpts{
+			ByArgs: true, ByState: []rivertype.JobState{
+				rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRunning,
+				rivertype.JobStateRetryable, rivertype.JobStateScheduled,
+			},
+		}}}
+	}
+	return list, nil
+}
