@@ -1,0 +1,90 @@
+package refunds_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/internal/money"
+	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/refunds"
+)
+
+// Each damage that an owner of the database could do is named.
+func TestCheckFindsDamage(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		damage string   // of a refund that is done, one that is unknown and one that is requested
+		want   []string // beginnings of what is found
+	}{
+		"none":             {`select 1`, nil},
+		"payment":          {`update payments.payment set refund_reserved = refund_reserved - 1`, []string{"payment "}},
+		"capture":          {`update payments.capture set refund_reserved = refund_reserved - 1`, []string{"capture "}},
+		"allocation":       {`update payments.allocation set refund_reserved = refund_reserved - 1`, []string{"allocation ", "allocation "}},
+		"maker is checker": {`alter table refunds.refund drop constraint refund_maker_is_not_checker; update refunds.refund set decided_by = requested_by where status = 'done'`, []string{"refund "}},
+		"nobody decided":   {`alter table refunds.refund drop constraint refund_decided; update refunds.refund set decided_by = null where status = 'done'`, []string{"refund "}},
+		"amount":           {`update refunds.refund set amount = amount + 1 where status = 'requested'`, []string{"payment ", "capture ", "refund "}},
+		"forgotten":        {`update refunds.refund set next_inquiry_at = null`, []string{"refund "}},
+		"done by hand":     {`update refunds.refund set status = 'done' where status = 'unknown'`, []string{"refund ", "refund ", "payment ", "charge "}},
+		"rejected by hand": {`update refunds.refund set status = 'rejected' where status = 'unknown'`, []string{"payment ", "capture ", "allocation ", "refund ", "refund ", "payment "}},
+		"charge":           {`update dossiers.charge set paid = paid - 1, refunded = refunded - 1 where refunded > 0`, []string{"charge "}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := damaged(t)
+			_, err := w.db.Owner.Exec(t.Context(), c.damage)
+			w.ok(err)
+			got := w.breaches()
+			ok := len(got) == len(c.want)
+			for i := 0; ok && i < len(got); i++ {
+				ok = strings.HasPrefix(got[i], c.want[i])
+			}
+			if !ok {
+				t.Errorf("Check: got %q, want lines that begin with %q", got, c.want)
+			}
+		})
+	}
+}
+
+// Entries that no refund made are found, too.
+func TestCheckFindsForeignEntries(t *testing.T) {
+	t.Parallel()
+	w := damaged(t)
+	d, p := w.paid(phi)
+	about := ledger.Dimensions{Dossier: d.ID.UUID(), Payment: p.ID.UUID()}
+	one := money.Amount{Currency: "VND", Minor: 1}
+	w.in(province, func(tx pgx.Tx) error {
+		_, err := ledger.Post(t.Context(), tx, ledger.Entry{
+			Authority: province, BusinessDate: calendar.On(begin), RecordedAt: begin, Actor: "system", Description: "test",
+			Cause:    ledger.Cause{Kind: "test", ID: "1", Event: "posted"},
+			Postings: []ledger.Posting{ledger.Dr(ledger.RefundPayable, one, about), ledger.Cr(ledger.Clearing("vnpay"), one, about)},
+		})
+		return err
+	})
+	if got := w.breaches(); len(got) != 1 || !strings.HasPrefix(got[0], "payment "+p.ID.UUID().String()+" owes -1 on L-REFUND") {
+		t.Errorf("Check: got %q, want the payment that owes less than nothing", got)
+	}
+}
+
+// damaged is a world that nobody checks at its end.
+func damaged(t *testing.T) *world {
+	t.Helper()
+	w := newWorld(t)
+	w.unchecked = true
+	d, _ := w.paid(phi, lePhi)
+	first := w.approved(d, refunds.Item{Charge: charge(t, d, phi).ID, Amount: 40_000})
+	w.send(first.ID)
+	w.clock.advance(time.Minute)
+	w.inquire(first.ID)
+	w.status(first.ID, refunds.Done)
+	second := w.approved(d, refunds.Item{Charge: charge(t, d, lePhi).ID, Amount: 50_000})
+	w.script.Fault(t, "vnpay", "refund", "timeout_not_done")
+	w.send(second.ID)
+	w.status(second.ID, refunds.Unknown)
+	w.request(d, refunds.Item{Charge: charge(t, d, phi).ID, Amount: 60_000})
+	w.consistent()
+	return w
+}
