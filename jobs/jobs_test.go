@@ -1,0 +1,292 @@
+package jobs
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
+
+	"github.com/doisoat/doisoat/dossiers"
+	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/internal/fault"
+	"github.com/doisoat/doisoat/internal/postgres"
+	"github.com/doisoat/doisoat/internal/postgres/pgtest"
+	"github.com/doisoat/doisoat/internal/secret"
+	"github.com/doisoat/doisoat/payments"
+	"github.com/doisoat/doisoat/providers"
+	"github.com/doisoat/doisoat/providers/sandbox/simulator"
+	"github.com/doisoat/doisoat/providers/vnpay"
+	"github.com/doisoat/doisoat/refunds"
+)
+
+const (
+	province = "H41"
+	waitMost = 30 * time.Second
+)
+
+// world is the rooms over a database and a far side of their own, with jobs
+// worked for real. offset moves the clock of the rooms.
+type world struct {
+	t        *testing.T
+	db       *pgtest.DB
+	inserts  *river.Client[pgx.Tx]
+	dossiers *dossiers.Service
+	payments *payments.Service
+	refunds  *refunds.Service
+	far      *simulator.Simulator
+	offset   atomic.Int64
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{t: t, db: pgtest.New(t)}
+	now := func() time.Time { return time.Now().Add(time.Duration(w.offset.Load())) }
+	ring, err := secret.Create(filepath.Join(t.TempDir(), "keys.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w.inserts, err = InsertOnly(w.db.App); err != nil {
+		t.Fatal(err)
+	}
+	schedule := &fees.Service{DB: w.db.App, Now: now}
+	registry := providers.NewRegistry(vnpay.New(&http.Client{Timeout: 10 * time.Second}))
+	w.dossiers = &dossiers.Service{DB: w.db.App, Fees: schedule, Secret: ring, Jobs: w.inserts, Now: now}
+	w.payments = &payments.Service{
+		DB: w.db.App, Providers: registry, Secret: ring, Jobs: w.inserts, Now: now, Random: rand.Reader, PublicURL: "https://thu.example.gov.vn",
+	}
+	w.refunds = &refunds.Service{
+		DB: w.db.App, Payments: w.payments, Fees: schedule, Providers: registry, Jobs: w.inserts, Now: now, Random: rand.Reader,
+	}
+	w.seed(schedule)
+	return w
+}
+
+func (w *world) seed(schedule *fees.Service) {
+	w.t.Helper()
+	list, err := auth.KnownAuthorities()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := auth.EnsureAuthorities(w.t.Context(), w.db.Owner, list); err != nil {
+		w.t.Fatal(err)
+	}
+	if _, err := schedule.LoadFeeTypes(w.t.Context(), auth.Operator("BTC"), fees.Catalogue().FeeTypes); err != nil {
+		w.t.Fatal(err)
+	}
+	// The far side's callbacks go nowhere: jobs have to find everything out.
+	w.far = simulator.New(simulator.Options{RefundDelay: time.Millisecond})
+	server := httptest.NewServer(w.far.Handler())
+	w.t.Cleanup(w.far.Close)
+	w.t.Cleanup(server.Close)
+	const terminal, hash = "DOISOH41", "a secret of both sides"
+	w.far.RegisterVNPAY(terminal, hash, "http://127.0.0.1:1/nobody")
+	_, err = w.payments.RegisterMerchant(w.t.Context(), auth.Operator(province), vnpay.Name, map[string]string{
+		"tmn_code": terminal, "pay_url": server.URL + simulator.PayPath, "api_url": server.URL + simulator.APIPath,
+	}, map[string]string{"hash_secret": hash})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// work starts the working client and stops it before the database goes.
+func (w *world) work() {
+	w.t.Helper()
+	client, err := New(w.db.App, Rooms{Payments: w.payments, Refunds: w.refunds}, Options{
+		Log: slog.New(slog.NewTextHandler(w.t.Output(), nil)), Workers: 2, SoftStop: time.Second, SweepEach: 100 * time.Millisecond, Test: true,
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := client.Start(context.WithoutCancel(w.t.Context())); err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), waitMost)
+		defer cancel()
+		if err := client.Stop(ctx); err != nil {
+			w.t.Error(err)
+		}
+	})
+}
+
+// pay registers a dossier, starts a payment and pays it at VNPAY without a word to us.
+func (w *world) pay(code string) payments.Payment {
+	w.t.Helper()
+	portal := auth.Actor{Authority: province, Role: auth.RolePortal, ID: "key_portal"}
+	base := int64(100_000)
+	_, _, err := w.dossiers.Register(w.t.Context(), portal, dossiers.Registration{
+		Authority: province, Code: code, Agency: province, Channel: "direct", SubmittedAt: time.Date(2024, 5, 2, 2, 0, 0, 0, time.UTC),
+		Applicant: dossiers.Applicant{Name: "Người nộp"}, Items: []fees.ItemRequest{{FeeType: "LP_DKKD", Base: &base}},
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	p, _, err := w.payments.Create(w.t.Context(), portal, code, payments.Request{Provider: vnpay.Name})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	body := `{"url":"` + p.Checkout.URL + `","outcome":"paid","callback":"lose"}`
+	answer := httptest.NewRecorder()
+	w.far.Handler().ServeHTTP(answer, httptest.NewRequestWithContext(w.t.Context(), http.MethodPost, "/control/pay", strings.NewReader(body)))
+	if answer.Code != http.StatusOK {
+		w.t.Fatalf("pay: %d %s", answer.Code, answer.Body)
+	}
+	return p
+}
+
+// until asks again and again until done says yes.
+func (w *world) until(what string, done func() bool) {
+	w.t.Helper()
+	for deadline := time.Now().Add(waitMost); !done(); {
+		if time.Now().After(deadline) {
+			w.t.Fatalf("%s: not within %s", what, waitMost)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// TestSweepsFindWhatCallbacksLost: a payment nobody told us of is found by the
+// sweep of inquiries; its refund is proposed, sent and asked about by jobs alone.
+func TestSweepsFindWhatCallbacksLost(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	paid := w.pay("H41.12-240502-0001")
+	w.offset.Store(int64(6 * time.Minute)) // the first inquiry is due, the payment time is not over
+	w.work()
+
+	system := auth.System(province)
+	w.until("the payment is captured", func() bool {
+		p, err := w.payments.Find(t.Context(), system, paid.ID)
+		return err == nil && p.Status == payments.Captured
+	})
+	portal := auth.Actor{Authority: province, Role: auth.RolePortal, ID: "key_portal"}
+	_, err := w.dossiers.RecordStatus(t.Context(), portal, "H41.12-240502-0001", dossiers.StatusReport{
+		Status: dossiers.Processing, At: time.Now(), Reason: dossiers.ServiceImpossible,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var proposal refunds.Refund
+	w.until("a refund is proposed", func() bool {
+		list, _, err := w.refunds.List(t.Context(), system, refunds.Filter{DossierCode: "H41.12-240502-0001"})
+		if err != nil || len(list) != 1 {
+			return false
+		}
+		proposal = list[0]
+		return true
+	})
+	chief := auth.Actor{Authority: province, Role: auth.RoleChiefAccountant, ID: "key_chief"}
+	if _, err := w.refunds.Approve(t.Context(), chief, proposal.ID, ""); err != nil {
+		t.Fatal(err)
+	}
+	w.until("the refund is sent", func() bool {
+		r, err := w.refunds.Find(t.Context(), system, proposal.ID)
+		return err == nil && r.SentAt != nil
+	})
+	w.offset.Store(int64(8 * time.Minute)) // the inquiry about the refund is due
+	w.until("the refund is done", func() bool {
+		r, err := w.refunds.Find(t.Context(), system, proposal.ID)
+		return err == nil && r.Status == refunds.Done
+	})
+}
+
+// TestHopelessJobsAreCancelled: a job about something that does not exist is
+// not tried again, and its queue and attempts are those of its plan.
+func TestHopelessJobsAreCancelled(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var inserted *rivertype.JobInsertResult
+	err := postgres.InTx(t.Context(), w.db.App, province, func(tx pgx.Tx) (err error) {
+		inserted, err = w.inserts.InsertTx(t.Context(), tx, payments.InquirePayment{Authority: province, Payment: unknownPayment(t)}, nil)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	type put struct {
+		Queue    string
+		Attempts int
+	}
+	want := put{queueInquiries, inquiryPlan.attempts}
+	if diff := cmp.Diff(put{inserted.Job.Queue, inserted.Job.MaxAttempts}, want); diff != "" {
+		t.Errorf("planned job differs (-got +want):\n%s", diff)
+	}
+	w.work()
+	w.until("the job is cancelled", func() bool {
+		job, err := w.inserts.JobGet(t.Context(), inserted.Job.ID)
+		return err == nil && job.State == rivertype.JobStateCancelled && job.Attempt == 1
+	})
+}
+
+func unknownPayment(t *testing.T) payments.ID {
+	t.Helper()
+	id, err := payments.ParseID("pay_0193c2f0a0007000800000000000abcd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+func TestHopeless(t *testing.T) {
+	t.Parallel()
+	tests := map[fault.Kind]bool{
+		fault.Invalid: true, fault.Unauthenticated: true, fault.Forbidden: true, fault.NotFound: true,
+		fault.Conflict: true, fault.Precondition: true,
+		fault.Unavailable: false, fault.OutcomeUnknown: false, fault.Internal: false,
+	}
+	for kind, want := range tests {
+		if got := hopeless(fault.New(kind, "x.y", "text")); got != want {
+			t.Errorf("hopeless(%s) = %t, want %t", kind, got, want)
+		}
+	}
+	if hopeless(errors.New("no fault at all")) {
+		t.Error("an error of no kind was given up, want it tried again")
+	}
+}
+
+func TestWaitsGrowUpToTheLongest(t *testing.T) {
+	t.Parallel()
+	p := plan{first: 15 * time.Second, longest: 10 * time.Minute}
+	var got []time.Duration
+	for _, failures := range []int{0, 1, 2, 3, 7, 1000} {
+		got = append(got, p.wait(failures))
+	}
+	want := []time.Duration{15 * time.Second, 15 * time.Second, 30 * time.Second, time.Minute, 10 * time.Minute, 10 * time.Minute}
+	if diff := cmp.Diff(got, want); diff != "" {
+		t.Errorf("waits differ (-got +want):\n%s", diff)
+	}
+}
+
+// TestPlansAreSound: a lost job is found after every time-out, and every kind that is worked has a plan.
+func TestPlansAreSound(t *testing.T) {
+	t.Parallel()
+	for kind, p := range plansByKinds {
+		if p.timeout >= rescueAfter {
+			t.Errorf("%s: got time-out %s, want below %s", kind, p.timeout, rescueAfter)
+		}
+		if p.attempts < 1 || p.first <= 0 || p.longest < p.first || p.queue == "" {
+			t.Errorf("%s: got an incomplete plan %+v", kind, p)
+		}
+	}
+	for _, args := range []river.JobArgs{
+		payments.InquirePayment{}, payments.ApplyCallback{}, payments.ProposeExcessRefund{}, dossiers.ProposeRefunds{},
+		refunds.SendRefund{}, refunds.InquireRefund{}, SweepInquiries{}, SweepRefunds{},
+	} {
+		if _, ok := plansByKinds[args.Kind()]; !ok {
+			t.Errorf("%s has no plan", args.Kind())
+		}
+	}
+}
