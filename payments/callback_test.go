@@ -1,0 +1,274 @@
+package payments_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/internal/ident"
+	"github.com/doisoat/doisoat/payments"
+	"github.com/doisoat/doisoat/providers"
+)
+
+// The main road: the payer pays at VNPAY, VNPAY calls twice.
+func TestPaidAtVNPAY(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	code := d.dossier(1, 60_000, 20_000).Code
+	p := d.create(code, "vnpay")
+	if diff := cmp.Diff(d.pay(p, map[string]any{"callback": "twice"}), []string{"00", "02"}); diff != "" {
+		t.Errorf("answers (-got +want):\n%s", diff)
+	}
+	got := d.find(p.ID)
+	if got.Status != payments.Captured || got.Captured != 80_000 || got.NextInquiry != nil || got.Attempts[0].Status != payments.AttemptCaptured {
+		t.Errorf("payment: got %+v", got.Payment)
+	}
+	if len(got.Captures) != 1 || got.Captures[0].Amount != dong(80_000) || got.Captures[0].Excess != 0 ||
+		got.Captures[0].Evidence != payments.ByCallback || len(got.Captures[0].Allocations) != 2 {
+		t.Errorf("captures: got %+v", got.Captures)
+	}
+	if diff := cmp.Diff(d.postings(p.ID), []string{
+		"D A-CLR-vnpay 80000",
+		"C L-TAMTHU-PHI 60000", "D M-COLLECTED 60000", "C M-RECEIVABLE 60000",
+		"C L-TAMTHU-LEPHI 20000", "D M-COLLECTED 20000", "C M-RECEIVABLE 20000",
+	}); diff != "" {
+		t.Errorf("postings (-got +want):\n%s", diff)
+	}
+	if got := d.owed(code); got.Paid != 80_000 || got.Outstanding != 0 {
+		t.Errorf("dossier: got %+v", got)
+	}
+	if diff := cmp.Diff(d.rows(`select kind || ' ' || amount from dossiers.receipt order by kind`), []string{"le_phi 20000", "phi 60000"}); diff != "" {
+		t.Errorf("receipts (-got +want):\n%s", diff)
+	}
+	if diff := cmp.Diff(d.rows(`select act from audit.event where object_kind in ('payment', 'capture') order by act`),
+		[]string{"capture.record", "payment.capture", "payment.create"}); diff != "" {
+		t.Errorf("audit (-got +want):\n%s", diff)
+	}
+	if got := d.rows(`select kind from river.river_job`); len(got) != 0 {
+		t.Errorf("jobs: got %v, want none", got)
+	}
+}
+
+// Each situation has VNPAY's own answer, in the order of its guide.
+func TestAnswersToVNPAY(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	p := d.create(d.dossier(1, 60_000).Code, "vnpay")
+	unknown, err := ident.NewReference(strings.NewReader(strings.Repeat("abcdefghijklmnop", 20)))
+	d.must(err)
+	good := ipn(hashSecret, terminal, p.Reference, "14000001", 60_000, "00", "00")
+	for _, tt := range []struct {
+		name, query, want string
+		status            payments.Status
+	}{
+		{"no signature", good[:strings.Index(good, "&vnp_SecureHash")], "97", payments.Pending},
+		{"another key", ipn("TESTONLYVNPAYHASHSECRET000000002", terminal, p.Reference, "14000001", 60_000, "00", "00"), "97", payments.Pending},
+		{"changed amount", strings.Replace(good, "vnp_Amount=6000000", "vnp_Amount=600000000", 1), "97", payments.Pending},
+		{"empty", "", "97", payments.Pending},
+		{"parameter twice", good + "&vnp_Amount=6000000", "97", payments.Pending},
+		{"unknown reference", ipn(hashSecret, terminal, unknown, "14000001", 60_000, "00", "00"), "01", payments.Pending},
+		{"reference of nobody's making", ipn(hashSecret, terminal, "HOADON1", "14000001", 60_000, "00", "00"), "01", payments.Pending},
+		{"less", ipn(hashSecret, terminal, p.Reference, "14000001", 59_999, "00", "00"), "04", payments.Pending},
+		{"a hundred times more", ipn(hashSecret, terminal, p.Reference, "14000001", 6_000_000, "00", "00"), "04", payments.Pending},
+		{"failed with another amount", ipn(hashSecret, terminal, p.Reference, "14000001", 1, "24", "02"), "04", payments.Pending},
+		{"another terminal", ipn(hashSecret, "DVCTEST2", p.Reference, "14000001", 60_000, "00", "00"), "99", payments.Pending},
+		{"suspected fraud", ipn(hashSecret, terminal, p.Reference, "14000001", 60_000, "07", "07"), "00", payments.Unknown},
+		{"paid", good, "00", payments.Captured},
+		{"paid again", good, "02", payments.Captured},
+		{"failed after paid", ipn(hashSecret, terminal, p.Reference, "14000001", 60_000, "24", "02"), "02", payments.Captured},
+		{"paid with another amount", ipn(hashSecret, terminal, p.Reference, "14000001", 70_000, "00", "00"), "04", payments.Captured},
+	} {
+		if got := d.call(d.vnpay.ID, tt.query); got != tt.want {
+			t.Errorf("%s: answered %s, want %s", tt.name, got, tt.want)
+		}
+		if got := d.find(p.ID).Status; got != tt.status {
+			t.Errorf("%s: payment is %s, want %s", tt.name, got, tt.status)
+		}
+	}
+	if got := len(d.find(p.ID).Captures); got != 1 {
+		t.Errorf("captures: got %d, want 1", got)
+	}
+	// Every message is kept, sealed.
+	if diff := cmp.Diff(d.replies(), []string{
+		"already_stored 2", "bad_message 1", "bad_signature 5", "stored 2", "unknown_order 2", "wrong_amount 4",
+	}); diff != "" {
+		t.Errorf("kept messages (-got +want):\n%s", diff)
+	}
+	if got := d.rows(`select id::text from payments.callback where position('vnp_'::bytea in message) > 0`); len(got) != 0 {
+		t.Errorf("messages in clear: %v", got)
+	}
+}
+
+func TestIdenticalNoticesAtOnceMakeOneCapture(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	code := d.dossier(1, 60_000).Code
+	p := d.create(code, "vnpay")
+	query := ipn(hashSecret, terminal, p.Reference, "14000001", 60_000, "00", "00")
+	const calls = 20
+	var (
+		group sync.WaitGroup
+		got   [calls]string
+	)
+	for i := range calls {
+		group.Go(func() { got[i] = d.call(d.vnpay.ID, query) })
+	}
+	group.Wait()
+	count := map[string]int{}
+	for _, answer := range got {
+		count[answer]++
+	}
+	if diff := cmp.Diff(count, map[string]int{"00": 1, "02": calls - 1}); diff != "" {
+		t.Errorf("answers (-got +want):\n%s", diff)
+	}
+	if got := d.rows(`select (select count(*) from payments.capture) || ' ' || (select count(*) from ledger.entry where cause_kind = 'capture')
+		|| ' ' || (select count(*) from dossiers.receipt)`); got[0] != "1 1 1" {
+		t.Errorf("captures, entries, receipts: got %s, want one of each", got[0])
+	}
+	if diff := cmp.Diff(d.replies(), []string{fmt.Sprintf("already_stored %d", calls-1), "stored 1"}); diff != "" {
+		t.Errorf("kept messages (-got +want):\n%s", diff)
+	}
+}
+
+// A failed payment that is recorded is "00", and the dossier can be paid anew.
+func TestFailedAtVNPAY(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	code := d.dossier(1, 60_000).Code
+	for _, outcome := range []string{"failed", "cancelled"} {
+		p := d.create(code, "vnpay")
+		if diff := cmp.Diff(d.pay(p, map[string]any{"outcome": outcome}), []string{"00"}); diff != "" {
+			t.Errorf("%s (-got +want):\n%s", outcome, diff)
+		}
+		if got := d.find(p.ID); got.Status != payments.Failed || got.Reason == "" || got.Attempts[0].Status != payments.AttemptDeclined || len(got.Captures) != 0 {
+			t.Errorf("%s: got %+v", outcome, got.Payment)
+		}
+	}
+	if diff := cmp.Diff(d.pay(d.create(code, "vnpay"), nil), []string{"00"}); diff != "" {
+		t.Errorf("paid at last (-got +want):\n%s", diff)
+	}
+}
+
+// What fails at our side is answered "99", kept, and applied later: once.
+func TestOurFaultLosesNothing(t *testing.T) {
+	t.Parallel()
+	for name, broken := range map[string]struct{ breaks, mends string }{
+		"a right is missing": {
+			`revoke insert on ledger.posting from doisoat_app`, `grant insert on ledger.posting to doisoat_app`,
+		},
+		"a trigger raises": {
+			`create function public.broken() returns trigger language plpgsql as 'begin raise exception ''broken''; end';
+			create trigger broken before insert on payments.capture for each row execute function public.broken()`,
+			`drop trigger broken on payments.capture`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newDesk(t)
+			code := d.dossier(1, 60_000).Code
+			p := d.create(code, "vnpay")
+			d.exec(broken.breaks)
+			if diff := cmp.Diff(d.pay(p, nil), []string{"99"}); diff != "" {
+				t.Errorf("answer (-got +want):\n%s", diff)
+			}
+			if got := d.find(p.ID); got.Status != payments.Pending || len(got.Captures) != 0 || d.owed(code).Paid != 0 {
+				t.Errorf("nothing may be recorded: got %+v", got.Payment)
+			}
+			if diff := cmp.Diff(d.replies(), []string{"our_error 1"}); diff != "" {
+				t.Errorf("kept messages (-got +want):\n%s", diff)
+			}
+			kept := d.rows(`select id::text from payments.callback`)[0]
+			id, err := ident.Parse[callbackKind]("cbk_" + strings.ReplaceAll(kept, "-", ""))
+			d.must(err)
+			if diff := cmp.Diff(d.jobs("apply_callback"), []string{fmt.Sprintf(`{"callback": %q, "authority": "H41"}`, id)}); diff != "" {
+				t.Errorf("jobs (-got +want):\n%s", diff)
+			}
+			if err := d.ApplyKept(t.Context(), "H41", payments.CallbackID(id)); err == nil {
+				t.Error("applied while broken: got no error, so the job would not run again")
+			}
+			d.exec(broken.mends)
+			for range 2 {
+				d.must(d.ApplyKept(t.Context(), "H41", payments.CallbackID(id)))
+			}
+			if got := d.find(p.ID); got.Status != payments.Captured || len(got.Captures) != 1 || d.owed(code).Paid != 60_000 {
+				t.Errorf("after the fault: got %+v", got.Payment)
+			}
+			if diff := cmp.Diff(d.replies(), []string{"already_stored 1", "our_error 1", "stored 1"}); diff != "" {
+				t.Errorf("kept messages (-got +want):\n%s", diff)
+			}
+			if err := d.ApplyKept(t.Context(), "H26", payments.CallbackID(id)); !errors.Is(err, payments.ErrNotFound) {
+				t.Errorf("for another authority: got %v, want ErrNotFound", err)
+			}
+		})
+	}
+}
+
+type callbackKind struct{}
+
+func (callbackKind) Prefix() string { return "cbk" }
+
+// A reference counts at the merchant account that it was made for, and nowhere else.
+func TestCallbackOfAnotherMerchant(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	p := d.create(d.dossier(1, 60_000).Code, "vnpay")
+	const theirKey, theirTerminal = "TESTONLYVNPAYHASHSECRET000000009", "DVCTEST9"
+	theirs, err := d.RegisterMerchant(t.Context(), auth.Actor{Authority: "H26", Role: auth.RoleAdmin, ID: "key_admin_26"}, "vnpay",
+		d.vnpaySettings(theirTerminal), map[string]string{"hash_secret": theirKey})
+	d.must(err)
+	if got := d.call(theirs.ID, ipn(theirKey, theirTerminal, p.Reference, "14000001", 60_000, "00", "00")); got != "01" {
+		t.Errorf("our reference at their account: answered %s, want 01", got)
+	}
+	if got := d.call(theirs.ID, ipn(hashSecret, terminal, p.Reference, "14000001", 60_000, "00", "00")); got != "97" {
+		t.Errorf("our signature at their account: answered %s, want 97", got)
+	}
+	if got := d.call(d.vnpay.ID, ipn(theirKey, theirTerminal, p.Reference, "14000001", 60_000, "00", "00")); got != "97" {
+		t.Errorf("their signature at our account: answered %s, want 97", got)
+	}
+	if got := d.find(p.ID); got.Status != payments.Pending || len(got.Captures) != 0 {
+		t.Errorf("payment: got %+v", got.Payment)
+	}
+	if diff := cmp.Diff(d.rows(`select authority || ' ' || reply from payments.callback order by 1`),
+		[]string{"H26 bad_signature", "H26 unknown_order", "H41 bad_signature"}); diff != "" {
+		t.Errorf("whose messages (-got +want):\n%s", diff)
+	}
+}
+
+// Addresses that are nobody's answer 404 and keep nothing.
+func TestCallbackForNobody(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	p := d.create(d.dossier(1, 60_000).Code, "vnpay")
+	query := ipn(hashSecret, terminal, p.Reference, "14000001", 60_000, "00", "00")
+	off := d.rows(`update payments.merchant_account set disabled_at = now() where provider = 'vietqr' returning id::text`)
+	if len(off) != 1 {
+		t.Fatal("no account to disable")
+	}
+	for name, at := range map[string][2]string{
+		"unknown provider":      {"momo", d.vnpay.ID.String()},
+		"cannot receive":        {"vietqr", d.bank.ID.String()},
+		"account of another":    {"sepay", d.vnpay.ID.String()},
+		"no such account":       {"vnpay", strings.Replace(d.vnpay.ID.String(), "mer_0", "mer_1", 1)},
+		"no account":            {"vnpay", "x"},
+		"zero account":          {"vnpay", "mer_00000000000000000000000000000000"},
+		"disabled bank account": {"sepay", d.bank.ID.String()},
+	} {
+		reply := d.ReceiveCallback(t.Context(), at[0], at[1], providers.RawCallback{Method: http.MethodGet, RawQuery: query, ReceivedAt: d.clock.Now()})
+		if reply.Status != http.StatusNotFound {
+			t.Errorf("%s: got %d %s, want 404", name, reply.Status, reply.Body)
+		}
+	}
+	if got := d.replies(); len(got) != 0 {
+		t.Errorf("kept messages: got %v, want none", got)
+	}
+	_, _, err := d.Create(t.Context(), portal, d.dossier(2, 1000).Code, payments.Request{Provider: "vietqr"})
+	if !errors.Is(err, payments.ErrNoMerchant) {
+		t.Errorf("payment at a disabled account: got %v, want ErrNoMerchant", err)
+	}
+}
