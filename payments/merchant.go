@@ -158,7 +158,7 @@ func (s *Service) ListMerchants(ctx context.Context, actor auth.Actor) (list []M
 	err = postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `
 			select id, authority, provider, settings, created_at from payments.merchant_account
-			where disabled_at is null order by created_at`)
+			where disabled_at is null order by created_at, id`)
 		if err != nil {
 			return err
 		}

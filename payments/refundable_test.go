@@ -1,0 +1,163 @@
+package payments_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/doisoat/doisoat/dossiers"
+	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/payments"
+)
+
+// taken is a capture of 60,000 and 20,000 for two charges, with 5,000 too much.
+func (d *desk) taken() (payments.Payment, payments.Capture) {
+	d.t.Helper()
+	p := d.create(d.dossier(1, 60_000, 20_000).Code, "vietqr")
+	d.pay(p, map[string]any{"amount": 85_000})
+	return p, d.find(p.ID).Captures[0]
+}
+
+func (d *desk) reserve(id payments.CaptureID, portions ...payments.Portion) error {
+	return d.inTx(func(tx pgx.Tx) error {
+		return payments.ReserveRefund(context.WithoutCancel(d.t.Context()), tx, id, portions)
+	})
+}
+
+func TestConcurrentReservationsNeverExceedACapture(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	_, c := d.taken()
+	charge := c.Allocations[0].Charge
+	const refunds = 10
+	var (
+		group sync.WaitGroup
+		errs  [refunds]error
+	)
+	for i := range refunds {
+		group.Go(func() { errs[i] = d.reserve(c.ID, payments.Portion{Charge: charge, Amount: 20_000}) })
+	}
+	group.Wait()
+	done := 0
+	for _, err := range errs {
+		switch {
+		case err == nil:
+			done++
+		case !errors.Is(err, payments.ErrRefundCap):
+			t.Errorf("got %v, want ErrRefundCap", err)
+		}
+	}
+	got := d.rows(`select c.refund_reserved || ' ' || p.refund_reserved || ' ' || sum(a.refund_reserved)
+		from payments.capture c join payments.payment p on p.id = c.payment_id join payments.allocation a on a.capture_id = c.id
+		group by c.id, p.id`)
+	if done != 3 || got[0] != "60000 60000 60000" {
+		t.Errorf("%d reservations, reserved %s, want 3 and 60000 everywhere", done, got[0])
+	}
+}
+
+func TestReserveAndRelease(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	_, c := d.taken()
+	first, second := c.Allocations[0].Charge, c.Allocations[1].Charge
+	stranger := dossiers.ChargeID(uuid.Must(uuid.NewV7()))
+	for what, portions := range map[string][]payments.Portion{
+		"more than a charge got":  {{Charge: second, Amount: 20_001}},
+		"a charge twice":          {{Charge: second, Amount: 15_000}, {Charge: second, Amount: 15_000}},
+		"more than the excess":    {{Amount: 5_001}},
+		"more than the capture":   {{Charge: first, Amount: 60_000}, {Charge: second, Amount: 20_000}, {Amount: 5_001}},
+		"another's charge":        {{Charge: stranger, Amount: 1}},
+		"one of two is another's": {{Charge: first, Amount: 1}, {Charge: stranger, Amount: 1}},
+		"nothing":                 {{Charge: first, Amount: 0}},
+		"less than nothing":       {{Charge: first, Amount: -1}},
+		"more and less":           {{Charge: first, Amount: 70_000}, {Charge: second, Amount: -10_000}},
+	} {
+		if err := d.reserve(c.ID, portions...); !errors.Is(err, payments.ErrRefundCap) {
+			t.Errorf("%s: got %v, want ErrRefundCap", what, err)
+		}
+	}
+	all := []payments.Portion{{Charge: first, Amount: 60_000}, {Charge: second, Amount: 20_000}, {Amount: 5_000}}
+	d.must(d.reserve(c.ID, all...))
+	found := func() (c2 payments.Capture) {
+		d.must(d.inTx(func(tx pgx.Tx) (err error) {
+			c2, err = payments.FindCapture(t.Context(), tx, c.ID)
+			return err
+		}))
+		return c2
+	}
+	want := c
+	want.Reserved, want.ExcessReserved = 85_000, 5_000
+	want.Allocations = []payments.Allocation{{Charge: first, Amount: 60_000, Reserved: 60_000}, {Charge: second, Amount: 20_000, Reserved: 20_000}}
+	if diff := cmp.Diff(found(), want); diff != "" {
+		t.Errorf("all reserved (-got +want):\n%s", diff)
+	}
+	if err := d.reserve(c.ID, payments.Portion{Charge: first, Amount: 1}); !errors.Is(err, payments.ErrRefundCap) {
+		t.Errorf("one more: got %v, want ErrRefundCap", err)
+	}
+	release := func() error {
+		return d.inTx(func(tx pgx.Tx) error { return payments.ReleaseRefund(t.Context(), tx, c.ID, all) })
+	}
+	d.must(release())
+	if diff := cmp.Diff(found(), c); diff != "" {
+		t.Errorf("released (-got +want):\n%s", diff)
+	}
+	if err := release(); !errors.Is(err, payments.ErrRefundCap) {
+		t.Errorf("released twice: got %v, want ErrRefundCap", err)
+	}
+	if err := d.reserve(payments.CaptureID(uuid.New()), all...); !errors.Is(err, payments.ErrCaptureNotFound) {
+		t.Errorf("no such capture: got %v, want ErrCaptureNotFound", err)
+	}
+}
+
+func TestSettleAndUnsettle(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	p := d.create(d.dossier(1, 60_000).Code, "vietqr")
+	d.pay(p, map[string]any{"amount": 40_000})
+	d.pay(p, map[string]any{"amount": 20_000})
+	captures := d.find(p.ID).Captures
+	ids := []payments.CaptureID{captures[0].ID, captures[1].ID}
+	accountant := auth.Actor{Authority: "H41", Role: auth.RoleAccountant, ID: "key_accountant"}
+	settle := func(ids ...payments.CaptureID) payments.Status {
+		d.must(d.inTx(func(tx pgx.Tx) error { return d.Settle(t.Context(), tx, accountant, ids, d.clock.Now()) }))
+		return d.find(p.ID).Status
+	}
+	unsettle := func(ids ...payments.CaptureID) payments.Status {
+		d.must(d.inTx(func(tx pgx.Tx) error { return d.Unsettle(t.Context(), tx, accountant, ids, d.clock.Now()) }))
+		return d.find(p.ID).Status
+	}
+	unsettled := func() (n int) {
+		d.must(d.inTx(func(tx pgx.Tx) error {
+			list, err := payments.Unsettled(t.Context(), tx, "H41", "vietqr", calendar.On(d.clock.Now()), 10)
+			n = len(list)
+			return err
+		}))
+		return n
+	}
+	got := []any{
+		unsettled(), settle(ids[0]), unsettled(), settle(ids...), settle(ids...), unsettled(),
+		unsettle(ids[1]), unsettle(ids[1]), unsettled(), settle(ids[1]),
+	}
+	want := []any{
+		2, payments.Captured, 1, payments.Settled, payments.Settled, 0,
+		payments.Captured, payments.Captured, 1, payments.Settled,
+	}
+	if diff := cmp.Diff(got, want); diff != "" {
+		t.Errorf("step by step (-got +want):\n%s", diff)
+	}
+	// A further transfer reopens a settled payment.
+	d.pay(p, map[string]any{"amount": 1_000})
+	if got := d.find(p.ID); got.Status != payments.Captured || got.Captured != 61_000 || unsettled() != 1 {
+		t.Errorf("after a further transfer: got %+v", got.Payment)
+	}
+	if diff := cmp.Diff(d.rows(`select act from audit.event where object_id = $1 and actor_id = 'key_accountant' order by id`, p.ID.String()),
+		[]string{"payment.settle", "payment.unsettle", "payment.settle"}); diff != "" {
+		t.Errorf("audit (-got +want):\n%s", diff)
+	}
+}
