@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"github.com/doisoat/doisoat/internal/config"
 	"github.com/doisoat/doisoat/internal/fault"
 	"github.com/doisoat/doisoat/internal/postgres/pglocal"
@@ -86,8 +88,7 @@ func (c *devCommand) listen() (forAPI, forSimulator net.Listener, err error) {
 	return forAPI, forSimulator, nil
 }
 
-// runOn is everything above the database. It stops in order: the API takes no
-// more requests, jobs finish, then the simulator, then the pool.
+// runOn is everything above the database.
 func (c *devCommand) runOn(ctx context.Context, p *program, settings config.Config, log *slog.Logger, forAPI, forSimulator net.Listener) error {
 	ring, err := openKeys(settings.SecretKeys, true)
 	if err != nil {
@@ -102,11 +103,6 @@ func (c *devCommand) runOn(ctx context.Context, p *program, settings config.Conf
 	if err != nil {
 		return err
 	}
-	manifestPath := filepath.Join(c.DataDir, manifestFile)
-	previous, err := readManifest(manifestPath)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
 	far := simulator.New(simulator.Options{Log: log, StateFile: filepath.Join(c.DataDir, simulatorFile)})
 	defer far.Close()
 	if err := far.Err(); err != nil {
@@ -116,30 +112,42 @@ func (c *devCommand) runOn(ctx context.Context, p *program, settings config.Conf
 		API: settings.PublicURL, Console: settings.PublicURL + "/console", Simulator: "http://" + forSimulator.Addr().String(),
 		DatabaseURL: string(settings.MigrateURL), Logins: []any{}, Authority: firstAuthority,
 	}
+	if err := c.plant(ctx, p, all, pool, far, &m); err != nil {
+		return err
+	}
+	work, err := jobs.New(pool, all.jobs(), jobs.Options{Log: log, Workers: settings.Workers, SoftStop: settings.ShutdownGrace})
+	if err != nil {
+		return err
+	}
+	// It stops in order: the API takes no more requests, jobs finish, then the
+	// simulator, which they may be asking, then the pool.
+	if err := work.Start(context.WithoutCancel(ctx)); err != nil {
+		return fmt.Errorf("start jobs: %w", err)
+	}
+	servers, farServer := newServers(ctx), newServers(context.WithoutCancel(ctx))
+	servers.start("api", func(ctx context.Context) error { return web.Serve(ctx, forAPI, all.api(log, p.now, pool), log) })
+	farServer.start("simulator", func(ctx context.Context) error { return web.Serve(ctx, forSimulator, far.Handler(), log) })
+	if err = writeManifest(c.manifestPath(), m); err == nil {
+		c.announce(p, m)
+		servers.wait(farServer.failed)
+	}
+	return errors.Join(err, servers.stop(), stopJobs(work, settings.ShutdownGrace), farServer.stop())
+}
+
+func (c *devCommand) manifestPath() string { return filepath.Join(c.DataDir, manifestFile) }
+
+// plant loads the demo and writes what it made into m.
+func (c *devCommand) plant(ctx context.Context, p *program, all rooms, pool *pgxpool.Pool, far *simulator.Simulator, m *manifest) error {
+	previous, err := readManifest(c.manifestPath())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	seeds := demo{rooms: all, pool: pool, random: p.random, api: m.API, simulator: m.Simulator, previous: previous.Authorities}
 	if m.Authorities, err = seeds.plant(ctx, far); err != nil {
 		return fmt.Errorf("load the demo: %w", err)
 	}
 	m.Keys = m.Authorities[firstAuthority].Keys
-
-	work, err := jobs.New(pool, all.jobs(), jobs.Options{Log: log, Workers: settings.Workers, SoftStop: settings.ShutdownGrace})
-	if err != nil {
-		return err
-	}
-	if err := work.Start(context.WithoutCancel(ctx)); err != nil {
-		return fmt.Errorf("start jobs: %w", err)
-	}
-	servers := newServers(ctx)
-	servers.start("api", func(ctx context.Context) error { return web.Serve(ctx, forAPI, all.api(log, p.now, pool), log) })
-	farServer := newServers(context.WithoutCancel(ctx))
-	farServer.start("simulator", func(ctx context.Context) error { return web.Serve(ctx, forSimulator, far.Handler(), log) })
-	err = writeManifest(manifestPath, m)
-	if err == nil {
-		c.announce(p, m)
-		err = servers.wait(farServer.failed)
-	}
-	servers.stop()
-	return errors.Join(err, stopJobs(work, settings.ShutdownGrace), farServer.stop())
+	return nil
 }
 
 // announce tells a person where everything is.
@@ -151,7 +159,7 @@ func (c *devCommand) announce(p *program, m manifest) {
   keys       %s
   data       %s
 first payment: examples/first-payment.sh %s
-`, m.API, m.Console, m.Simulator, filepath.Join(c.DataDir, manifestFile), c.DataDir, filepath.Join(c.DataDir, manifestFile))
+`, m.API, m.Console, m.Simulator, c.manifestPath(), c.DataDir, c.manifestPath())
 }
 
 // localDatabase is the database of dev: a server of our own, or one that was named.
@@ -217,14 +225,14 @@ func firstCause(ctx context.Context, err error) error {
 type servers struct {
 	ctx    context.Context //nolint:containedctx // the life of the servers
 	cancel context.CancelFunc
-	failed chan error
+	failed chan struct{}
 	group  sync.WaitGroup
 	mu     sync.Mutex
 	err    error
 }
 
 func newServers(ctx context.Context) *servers {
-	s := &servers{failed: make(chan error, 4)}
+	s := &servers{failed: make(chan struct{}, 4)}
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	return s
 }
@@ -232,24 +240,20 @@ func newServers(ctx context.Context) *servers {
 func (s *servers) start(name string, serve func(ctx context.Context) error) {
 	s.group.Go(func() {
 		if err := serve(s.ctx); err != nil {
-			err = fmt.Errorf("%s: %w", name, err)
 			s.mu.Lock()
-			s.err = errors.Join(s.err, err)
+			s.err = errors.Join(s.err, fmt.Errorf("%s: %w", name, err))
 			s.mu.Unlock()
-			s.failed <- err
+			s.failed <- struct{}{}
 		}
 	})
 }
 
-// wait returns when the context ends (nil), or when one of these or of the others fails.
-func (s *servers) wait(others <-chan error) error {
+// wait returns when the context ends, or when one of these or of the others fails.
+func (s *servers) wait(others <-chan struct{}) {
 	select {
 	case <-s.ctx.Done():
-		return nil
-	case err := <-s.failed:
-		return err
-	case err := <-others:
-		return err
+	case <-s.failed:
+	case <-others:
 	}
 }
 
