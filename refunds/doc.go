@@ -12,8 +12,13 @@
 //
 // Sending is three steps: a transaction that moves the refund to sending, the
 // call with no transaction open, a transaction that records the answer. A
-// refund found in sending by a later job was interrupted: it is not sent
-// again, it is unknown.
+// refund found in sending is left to who is sending it; when that has taken
+// longer than it can, it was interrupted: it is not sent again, it is unknown.
+//
+// An inquiry's answer counts only while no other refund of the payment was
+// sent meanwhile: providers tell refunds of one payment apart badly. What we
+// propose by ourselves comes once per capture and reason; what people or the
+// provider made of it stands.
 //
 // States: see states.go, the one table of edges.
 package refunds

@@ -305,7 +305,11 @@ func (w *world) refundsOf(d dossiers.Dossier) (list []refunds.Refund) {
 	return list
 }
 
-func (w *world) send(id refunds.ID) { w.t.Helper(); w.ok(w.refunds.Send(w.t.Context(), province, id)) }
+func (w *world) send(id refunds.ID) {
+	w.t.Helper()
+	w.ok(w.refunds.Send(w.t.Context(), province, id))
+}
+
 func (w *world) inquire(id refunds.ID) {
 	w.t.Helper()
 	w.ok(w.refunds.Inquire(w.t.Context(), province, id))

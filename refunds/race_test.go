@@ -185,17 +185,19 @@ func TestSweepQueuesWhatIsDueOnce(t *testing.T) {
 	r := w.approved(d, refunds.Item{Charge: charge(t, d, phi).ID, Amount: 100_000})
 	w.clock.advance(2 * time.Hour)
 	sweep(0) // its first job still waits
-	finish := func() {
-		_, err := w.db.Owner.Exec(t.Context(), `update river.river_job set state = 'discarded', finalized_at = now() where state = 'available'`)
+	finish := func(as string) {
+		_, err := w.db.Owner.Exec(t.Context(), `update river.river_job set state = $1, finalized_at = now() where state = 'available'`, as)
 		w.ok(err)
 	}
-	finish()
-	sweep(1) // the job was given up
+	finish("completed") // it found another that was sending, and that one could not
+	sweep(1)
+	finish("discarded") // tried too often
+	sweep(1)
 	sweep(0)
 	if got := w.jobs("send_refund"); len(got) != 1 {
 		t.Errorf("jobs: got %q, want one that sends", got)
 	}
-	finish()
+	finish("completed")
 	w.script.Fault(t, "vnpay", "refund", "timeout_not_done")
 	w.send(r.ID)
 	sweep(0)
@@ -205,7 +207,7 @@ func TestSweepQueuesWhatIsDueOnce(t *testing.T) {
 	if got := w.jobs("inquire_refund"); len(got) != 1 || got[0] != `{"refund": "`+r.ID.String()+`", "authority": "H41"}` {
 		t.Errorf("jobs: got %q, want one inquiry with ids alone", got)
 	}
-	finish()
+	finish("completed")
 	w.inquire(r.ID)
 	sweep(0)
 	w.clock.advance(time.Hour)

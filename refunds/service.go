@@ -174,7 +174,7 @@ func (s *Service) Approve(ctx context.Context, actor auth.Actor, id ID, note str
 		if locked.Route != ByProvider {
 			return nil
 		}
-		_, err = s.Jobs.InsertTx(ctx, tx, SendRefund{Authority: locked.Authority, Refund: id}, &river.InsertOpts{UniqueOpts: river.UniqueOpts{ByArgs: true}})
+		_, err = s.Jobs.InsertTx(ctx, tx, SendRefund{Authority: locked.Authority, Refund: id}, unlessQueued())
 		return err
 	})
 	return r, err
@@ -290,6 +290,7 @@ func (s *Service) move(ctx context.Context, tx pgx.Tx, actor auth.Actor, r *Refu
 		r.SentAt = &now
 	case Done:
 		r.DoneAt = &now
+	default: // the others have no time of their own
 	}
 	r.NextInquiry = nextInquiry(*r, now)
 	if err := update(ctx, tx, *r); err != nil {

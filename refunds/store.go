@@ -138,7 +138,7 @@ func insertRefund(ctx context.Context, tx pgx.Tx, r Refund, key string) error {
 		amounts []int64
 	)
 	for i, item := range r.Items {
-		lines = append(lines, int16(i+1)) //nolint:gosec // dossiers.MaxCharges bounds it
+		lines = append(lines, int16(i+1))
 		charges, amounts = append(charges, item.Charge), append(amounts, item.Amount)
 	}
 	_, err = tx.Exec(ctx, `

@@ -83,12 +83,16 @@ func due[A river.JobArgs](ctx context.Context, tx pgx.Tx, query string, at time.
 	}
 	list := make([]river.InsertManyParams, len(found))
 	for i, args := range found {
-		list[i] = river.InsertManyParams{Args: args, InsertOpts: &river.InsertOpts{UniqueOpts: river.UniqueOpts{
-			ByArgs: true, ByState: []rivertype.JobState{
-				rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRunning,
-				rivertype.JobStateRetryable, rivertype.JobStateScheduled,
-			},
-		}}}
+		list[i] = river.InsertManyParams{Args: args, InsertOpts: unlessQueued()}
 	}
 	return list, nil
+}
+
+// unlessQueued inserts a job unless one with the same arguments is on its way.
+// One that has ended, however it did, is in nobody's way.
+func unlessQueued() *river.InsertOpts {
+	return &river.InsertOpts{UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: []rivertype.JobState{
+		rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRunning,
+		rivertype.JobStateRetryable, rivertype.JobStateScheduled,
+	}}}
 }
