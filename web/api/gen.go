@@ -141,6 +141,7 @@ func (e BreakKind) Valid() bool {
 
 // Defines values for BreakStatus.
 const (
+	BreakStatusCarried  BreakStatus = "carried"
 	BreakStatusOpen     BreakStatus = "open"
 	BreakStatusResolved BreakStatus = "resolved"
 )
@@ -148,6 +149,8 @@ const (
 // Valid indicates whether the value is a known member of the BreakStatus enum.
 func (e BreakStatus) Valid() bool {
 	switch e {
+	case BreakStatusCarried:
+		return true
 	case BreakStatusOpen:
 		return true
 	case BreakStatusResolved:
@@ -848,9 +851,13 @@ type AuthorityCode = string
 
 // Break defines model for Break.
 type Break struct {
-	// Amount Money that the break is about; minor units
-	Amount     int64     `json:"amount"`
+	// Amount The difference, or all of it where one side is missing; minor units
+	Amount int64 `json:"amount"`
+
+	// Batch Settlement batch
+	Batch      string    `json:"batch,omitempty,omitzero"`
 	BookAmount *int64    `json:"book_amount,omitempty,omitzero"`
+	Capture    string    `json:"capture,omitempty,omitzero"`
 	CreatedAt  time.Time `json:"created_at"`
 
 	// Currency ISO 4217
@@ -862,18 +869,26 @@ type Break struct {
 	Detail string `json:"detail"`
 
 	// Dossier Dossier code
-	Dossier string    `json:"dossier,omitempty,omitzero"`
-	ID      string    `json:"id"`
-	Kind    BreakKind `json:"kind"`
+	Dossier string `json:"dossier,omitempty,omitzero"`
+
+	// Holds Counts in the money identity; others only tell
+	Holds bool      `json:"holds"`
+	ID    string    `json:"id"`
+	Kind  BreakKind `json:"kind"`
 
 	// Line Statement line
-	Line         string      `json:"line,omitempty,omitzero"`
-	Payment      string      `json:"payment,omitempty,omitzero"`
-	Refund       string      `json:"refund,omitempty,omitzero"`
-	Run          string      `json:"run"`
-	Source       string      `json:"source"`
-	SourceAmount *int64      `json:"source_amount,omitempty,omitzero"`
-	Status       BreakStatus `json:"status"`
+	Line         string    `json:"line,omitempty,omitzero"`
+	Payment      string    `json:"payment,omitempty,omitzero"`
+	Refund       string    `json:"refund,omitempty,omitzero"`
+	Resolution   string    `json:"resolution,omitempty,omitzero"`
+	ResolvedAt   time.Time `json:"resolved_at,omitempty,omitzero"`
+	Run          string    `json:"run"`
+	Source       string    `json:"source"`
+	SourceAmount *int64    `json:"source_amount,omitempty,omitzero"`
+	Statement    string    `json:"statement,omitempty,omitzero"`
+
+	// Status `carried`: open, and its run is closed
+	Status BreakStatus `json:"status"`
 }
 
 // BreakKind defines model for BreakKind.
@@ -885,7 +900,7 @@ type BreakList struct {
 	NextCursor *string `json:"next_cursor"`
 }
 
-// BreakStatus defines model for BreakStatus.
+// BreakStatus `carried`: open, and its run is closed
 type BreakStatus string
 
 // Capture defines model for Capture.
@@ -1259,9 +1274,11 @@ type MerchantAccountRequest struct {
 // Example: 60000
 type Money = int64
 
-// MoneyIdentity What came in by the source = matched + listed breaks; the day closes only when `difference` is 0
+// MoneyIdentity Total = matched + listed breaks; a run closes only when both `difference` are 0
 type MoneyIdentity struct {
-	Breaks     int64 `json:"breaks"`
+	Breaks int64 `json:"breaks"`
+
+	// Difference What nothing explains
 	Difference int64 `json:"difference"`
 	Holds      bool  `json:"holds"`
 	Matched    int64 `json:"matched"`
@@ -1663,22 +1680,45 @@ type RejectionRequest struct {
 
 // Run defines model for Run.
 type Run struct {
+	// BookIdentity Total = matched + listed breaks; a run closes only when both `difference` are 0
+	BookIdentity MoneyIdentity `json:"book_identity"`
+
+	// Breaks Held by breaks, by kind
 	Breaks       []RunTotal         `json:"breaks"`
 	BusinessDate openapi_types.Date `json:"business_date"`
 	ClosedAt     time.Time          `json:"closed_at,omitempty,omitzero"`
+	ClosedBy     string             `json:"closed_by,omitempty,omitzero"`
 	CreatedAt    time.Time          `json:"created_at"`
 
 	// Currency ISO 4217
 	//
 	// Example: VND
 	Currency Currency `json:"currency"`
-	ID       string   `json:"id"`
 
-	// Identity What came in by the source = matched + listed breaks; the day closes only when `difference` is 0
+	// Holds Both sides are explained to the last đồng and line
+	Holds bool   `json:"holds"`
+	ID    string `json:"id"`
+
+	// Identity Total = matched + listed breaks; a run closes only when both `difference` are 0
 	Identity MoneyIdentity `json:"identity"`
-	Lanes    []RunTotal    `json:"lanes"`
-	Source   string        `json:"source"`
-	Status   RunStatus     `json:"status"`
+
+	// Items Book items
+	Items int64 `json:"items"`
+
+	// Lanes Matched, by lane
+	Lanes []RunTotal `json:"lanes"`
+
+	// Lines Booked lines of the source
+	Lines     int64     `json:"lines"`
+	MatchedAt time.Time `json:"matched_at,omitempty,omitzero"`
+
+	// Number 1, then supplementary runs of the same date
+	Number int64     `json:"number"`
+	Source string    `json:"source"`
+	Status RunStatus `json:"status"`
+
+	// Unexplained Lines and items that are neither matched nor held
+	Unexplained int64 `json:"unexplained"`
 }
 
 // RunRequest defines model for RunRequest.
@@ -1694,8 +1734,14 @@ type RunStatus string
 
 // RunTotal defines model for RunTotal.
 type RunTotal struct {
+	// Amount By the source; minor units
 	Amount int64 `json:"amount"`
-	Count  int64 `json:"count"`
+
+	// BookAmount By our book; minor units
+	BookAmount int64 `json:"book_amount"`
+
+	// Count Lines of the source, or book items where the source has none
+	Count int64 `json:"count"`
 
 	// Kind Break kind
 	Kind string `json:"kind,omitempty,omitzero"`
