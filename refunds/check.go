@@ -3,9 +3,11 @@ package refunds
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/ledger"
 )
 
@@ -18,15 +20,12 @@ import (
 //   - charges were given back what done refunds name for them;
 //   - no refund under way is forgotten by the sweep.
 //
-// Lines hold ids and amounts, no personal data. It changes nothing.
+// At most mostBreaches of each kind are told. Lines hold references, ids and
+// amounts, no personal data. It changes nothing.
 func Check(ctx context.Context, tx pgx.Tx) ([]string, error) {
 	var breaches []string
 	for _, check := range checks {
-		rows, err := tx.Query(ctx, withHeld+check, pgx.StrictNamedArgs{"payable": ledger.RefundPayable})
-		if err != nil {
-			return nil, fmt.Errorf("check refunds: %w", err)
-		}
-		found, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		found, err := sentences(ctx, tx, withHeld+check+` limit @most`, pgx.StrictNamedArgs{"payable": ledger.RefundPayable, "most": mostBreaches})
 		if err != nil {
 			return nil, fmt.Errorf("check refunds: %w", err)
 		}
@@ -35,12 +34,49 @@ func Check(ctx context.Context, tx pgx.Tx) ([]string, error) {
 	return breaches, nil
 }
 
+// mostBreaches bounds what one check tells.
+const mostBreaches = 50
+
+// overdue is how late work may be before a person should look at it; doubtful
+// how long an outcome may stay open.
+const (
+	overdue  = time.Hour
+	doubtful = 24 * time.Hour
+)
+
+// Stuck returns work of the transaction's authority that should have been done
+// by now: refunds that nobody decided in time, that were approved and never
+// left, that were not asked about or whose outcome is open for long. It is a
+// warning: nothing is lost, and the sweeps go on trying.
+func Stuck(ctx context.Context, tx pgx.Tx, now time.Time) ([]string, error) {
+	return sentences(ctx, tx, `
+		select format('refund %s is %s since %s%s', r.reference, r.status, to_char(r.status_at at time zone 'Asia/Ho_Chi_Minh', 'YYYY-MM-DD HH24:MI'),
+			case when r.next_inquiry_at < @overdue then ' and was not asked about' else '' end)
+		from refunds.refund r
+		where r.authority = (select app.authority()) and (r.next_inquiry_at < @overdue
+			or r.status = 'requested' and r.deadline < @today
+			or r.status = 'reserved' and r.route = 'provider' and r.status_at < @unsent
+			or r.status = 'reserved' and r.route <> 'provider' and r.deadline < @today
+			or r.status in ('sending', 'sent', 'unknown') and r.status_at < @doubtful)
+		order by r.status_at, r.id limit @most`, pgx.StrictNamedArgs{
+		"overdue": now.Add(-overdue), "unsent": now.Add(-unsentAfter - overdue), "doubtful": now.Add(-doubtful), "today": calendar.On(now), "most": mostBreaches,
+	})
+}
+
+func sentences(ctx context.Context, tx pgx.Tx, query string, args pgx.StrictNamedArgs) ([]string, error) {
+	rows, err := tx.Query(ctx, query, args)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[string])
+}
+
 // withHeld starts every check: each refund with the parts of its items; held is
 // whether its reservation stands, decided whether it was ever posted as owed,
 // owed whether it still is to be taken out of L-REFUND or was.
 const withHeld = `
 	with refund as (
-		select r.id, r.payment_id, r.capture_id, r.status, r.amount, r.requested_by, r.decided_by, r.next_inquiry_at,
+		select r.id, r.reference, r.payment_id, r.capture_id, r.status, r.amount, r.requested_by, r.decided_by, r.next_inquiry_at,
 			coalesce(i.of_charges, 0) as of_charges, coalesce(i.of_excess, 0) as of_excess,
 			r.status not in ('rejected', 'declined', 'cancelled') as held,
 			r.status in ('approved', 'reserved', 'sending', 'sent', 'unknown', 'done', 'returned') as owed
@@ -58,20 +94,20 @@ const withHeld = `
 		group by p.payment_id, p.refund_id)`
 
 var checks = []string{
-	`select format('payment %s has reserved %s for refunds that hold %s', p.id, p.refund_reserved, coalesce(h.amount, 0))
+	`select format('payment %s has reserved %s for refunds that hold %s', p.reference, p.refund_reserved, coalesce(h.amount, 0))
 	from payments.payment p
 	left join (select payment_id, sum(amount) as amount from refund where held group by payment_id) h on h.payment_id = p.id
 	where p.refund_reserved <> coalesce(h.amount, 0) order by p.id`,
 
-	`select format('capture %s has reserved %s (excess %s) for refunds that hold %s (excess %s)',
-		c.id, c.refund_reserved, c.excess_reserved, coalesce(h.amount, 0), coalesce(h.excess, 0))
+	`select format('capture cap_%s has reserved %s (excess %s) for refunds that hold %s (excess %s)',
+		replace(c.id::text, '-', ''), c.refund_reserved, c.excess_reserved, coalesce(h.amount, 0), coalesce(h.excess, 0))
 	from payments.capture c
 	left join (select capture_id, sum(amount) as amount, sum(of_excess) as excess from refund where held group by capture_id) h
 		on h.capture_id = c.id
 	where (c.refund_reserved, c.excess_reserved) <> (coalesce(h.amount, 0), coalesce(h.excess, 0)) order by c.id`,
 
-	`select format('allocation of capture %s to charge %s has reserved %s for refunds that hold %s',
-		coalesce(a.capture_id, h.capture_id), coalesce(a.charge_id, h.charge_id), coalesce(a.refund_reserved, 0), coalesce(h.amount, 0))
+	`select format('allocation of capture cap_%s to charge chg_%s has reserved %s for refunds that hold %s',
+		replace(coalesce(a.capture_id, h.capture_id)::text, '-', ''), replace(coalesce(a.charge_id, h.charge_id)::text, '-', ''), coalesce(a.refund_reserved, 0), coalesce(h.amount, 0))
 	from payments.allocation a
 	full join (
 		select r.capture_id, i.charge_id, sum(i.amount) as amount
@@ -80,26 +116,26 @@ var checks = []string{
 		on h.capture_id = a.capture_id and h.charge_id = a.charge_id
 	where coalesce(a.refund_reserved, 0) <> coalesce(h.amount, 0) order by 1`,
 
-	`select format('refund %s is over %s and its items over %s', id, amount, of_charges + of_excess)
+	`select format('refund %s is over %s and its items over %s', reference, amount, of_charges + of_excess)
 	from refund where amount <> of_charges + of_excess order by id`,
 
-	`select format('refund %s was decided by %s who asked for it', id, decided_by)
+	`select format('refund %s was decided by %s who asked for it', reference, decided_by)
 	from refund where decided_by = requested_by order by id`,
 
-	`select format('refund %s is %s and nobody decided', id, status)
+	`select format('refund %s is %s and nobody decided', reference, status)
 	from refund where decided_by is null and status not in ('requested', 'cancelled') order by id`,
 
-	`select format('refund %s is %s and no sweep will ask about it', id, status)
+	`select format('refund %s is %s and no sweep will ask about it', reference, status)
 	from refund where status in ('sending', 'sent', 'unknown') and next_inquiry_at is null order by id`,
 
 	// One refund in the book: approved adds what was collected for charges, done takes the whole out.
-	`select format('refund %s is %s and has moved %s by %s in the book, not %s', r.id, r.status, @payable::text, coalesce(p.balance, 0), e.balance)
+	`select format('refund %s is %s and has moved %s by %s in the book, not %s', r.reference, r.status, @payable::text, coalesce(p.balance, 0), e.balance)
 	from refund r
 	cross join lateral (select case when r.owed then r.of_charges else 0 end - case r.status when 'done' then r.amount else 0 end as balance) e
 	left join payable p on p.refund_id = r.id
 	where coalesce(p.balance, 0) <> e.balance order by r.id`,
 
-	`select format('refund %s is %s and its entry of event %s is %s', r.id, r.status, n.event, case when n.wanted then 'missing' else 'there' end)
+	`select format('refund %s is %s and its entry of event %s is %s', r.reference, r.status, n.event, case when n.wanted then 'missing' else 'there' end)
 	from refund r
 	cross join lateral (values
 		('approved', r.of_charges > 0 and (r.owed or r.status = 'declined')),
@@ -110,7 +146,7 @@ var checks = []string{
 	where n.wanted <> (e.id is not null) order by r.id`,
 
 	// What a payer is owed: the excess of captures and what was decided, less what was given back.
-	`select format('payment %s owes %s on %s, not %s', p.id, coalesce(b.balance, 0), @payable::text, e.balance)
+	`select format('payment %s owes %s on %s, not %s', p.reference, coalesce(b.balance, 0), @payable::text, e.balance)
 	from payments.payment p
 	left join (select payment_id, sum(balance) as balance from payable group by payment_id) b on b.payment_id = p.id
 	left join (select payment_id, sum(excess) as excess from payments.capture group by payment_id) c on c.payment_id = p.id
@@ -120,7 +156,7 @@ var checks = []string{
 	cross join lateral (select coalesce(c.excess, 0) + coalesce(r.open, 0) as balance) e
 	where coalesce(b.balance, 0) <> e.balance or coalesce(b.balance, 0) < 0 order by p.id`,
 
-	`select format('charge %s was given back %s and done refunds name %s', c.id, c.refunded, coalesce(g.amount, 0))
+	`select format('charge chg_%s was given back %s and done refunds name %s', replace(c.id::text, '-', ''), c.refunded, coalesce(g.amount, 0))
 	from dossiers.charge c
 	left join (
 		select i.charge_id, sum(i.amount) as amount

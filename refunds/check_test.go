@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/doisoat/doisoat/internal/calendar"
@@ -64,7 +65,7 @@ func TestCheckFindsForeignEntries(t *testing.T) {
 		})
 		return err
 	})
-	if got := w.breaches(); len(got) != 1 || !strings.HasPrefix(got[0], "payment "+p.ID.UUID().String()+" owes -1 on L-REFUND") {
+	if got := w.breaches(); len(got) != 1 || !strings.HasPrefix(got[0], "payment "+p.Reference+" owes -1 on L-REFUND") {
 		t.Errorf("Check: got %q, want the payment that owes less than nothing", got)
 	}
 }
@@ -87,4 +88,39 @@ func damaged(t *testing.T) *world {
 	w.request(d, refunds.Item{Charge: charge(t, d, phi).ID, Amount: 60_000})
 	w.consistent()
 	return w
+}
+
+func TestStuck(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	stuck := func() (list []string) {
+		w.in(province, func(tx pgx.Tx) (err error) {
+			list, err = refunds.Stuck(t.Context(), tx, w.clock.Now())
+			return err
+		})
+		return list
+	}
+	d, _ := w.paid(phi, lePhi)
+	unknown := w.approved(d, refunds.Item{Charge: charge(t, d, phi).ID, Amount: 10_000})
+	w.script.Fault(t, "vnpay", "refund", "timeout_not_done")
+	w.send(unknown.ID)
+	unsent := w.approved(d, refunds.Item{Charge: charge(t, d, phi).ID, Amount: 20_000})
+	open := w.request(d, refunds.Item{Charge: charge(t, d, phi).ID, Amount: 30_000})
+	if got := stuck(); len(got) != 0 {
+		t.Errorf("Stuck: got %q, want nothing yet", got)
+	}
+	w.clock.advance(8 * 24 * time.Hour)
+	got := stuck()
+	want := []string{
+		"refund " + unknown.Reference + " is unknown since 2024-05-02 10:00 and was not asked about",
+		"refund " + unsent.Reference + " is reserved since 2024-05-02 10:00",
+		"refund " + open.Reference + " is requested since 2024-05-02 10:00",
+	}
+	if diff := cmp.Diff(got, want); diff != "" {
+		t.Errorf("Stuck (-got +want):\n%s", diff)
+	}
+	w.inquire(unknown.ID) // it was asked about, and is still in doubt
+	if got, want := stuck()[0], "refund "+unknown.Reference+" is unknown since 2024-05-02 10:00"; got != want {
+		t.Errorf("Stuck: got %q, want %q", got, want)
+	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/payments"
+	"github.com/doisoat/doisoat/reconcile"
 	"github.com/doisoat/doisoat/refunds"
 )
 
@@ -31,6 +32,7 @@ var roomChecks = []struct {
 	{"dossiers", dossiers.Check},
 	{"payments", payments.Check},
 	{"refunds", refunds.Check},
+	{"reconcile", reconcile.Check},
 }
 
 // roomWarnings find work that should have been done by now.
@@ -39,6 +41,7 @@ var roomWarnings = []struct {
 	stuck func(ctx context.Context, tx pgx.Tx, now time.Time) ([]string, error)
 }{
 	{"payments", payments.Stuck},
+	{"refunds", refunds.Stuck},
 }
 
 // checkReport is the answer of the command.
@@ -152,7 +155,9 @@ func countChecked(ctx context.Context, tx pgx.Tx, counts map[string]int64) error
 		union all select 'charges', count(*) from dossiers.charge
 		union all select 'payments', count(*) from payments.payment
 		union all select 'captures', count(*) from payments.capture
-		union all select 'refunds', count(*) from refunds.refund`)
+		union all select 'refunds', count(*) from refunds.refund
+		union all select 'lines', count(*) from reconcile.statement_line
+		union all select 'matches', count(*) from reconcile.match`)
 	if err != nil {
 		return err
 	}
@@ -169,9 +174,9 @@ func printCheck(p *program, r checkReport) {
 		if a.Checked["entries"] == 0 && len(a.Problems)+len(a.Warnings) == 0 {
 			continue
 		}
-		fmt.Fprintf(p.stdout, "%s: %d entries, %d postings, %d dossiers, %d charges, %d payments, %d captures, %d refunds\n", a.Authority,
+		fmt.Fprintf(p.stdout, "%s: %d entries, %d postings, %d dossiers, %d charges, %d payments, %d captures, %d refunds, %d lines, %d matches\n", a.Authority,
 			a.Checked["entries"], a.Checked["postings"], a.Checked["dossiers"], a.Checked["charges"],
-			a.Checked["payments"], a.Checked["captures"], a.Checked["refunds"])
+			a.Checked["payments"], a.Checked["captures"], a.Checked["refunds"], a.Checked["lines"], a.Checked["matches"])
 		for _, f := range a.Problems {
 			fmt.Fprintf(p.stdout, "  WRONG %s: %s\n", f.Room, f.Detail)
 		}
