@@ -119,6 +119,8 @@ create table reconcile.statement_line (
 	content        bytea,                        -- sealed: transfer text and other party
 	run_id         uuid,
 	payout_run_id  uuid,
+	matched        boolean not null default false, -- in a live match as a line
+	paid_out       boolean not null default false, -- in a live match as part of a batch
 	suspense_entry uuid,                         -- live entry that holds the money of an unmatched bank line
 	suspensions    smallint not null default 0,
 	constraint statement_line_source foreign key (source_id, authority) references reconcile.source (id, authority),
@@ -131,11 +133,12 @@ create table reconcile.statement_line (
 create index statement_line_by_statement on reconcile.statement_line (statement_id, row, id);
 create index statement_line_by_run on reconcile.statement_line (run_id) where run_id is not null;
 create index statement_line_by_payout_run on reconcile.statement_line (payout_run_id) where payout_run_id is not null;
-create index statement_line_by_date on reconcile.statement_line (source_id, business_date);
-create index statement_line_by_batch on reconcile.statement_line (source_id, account, batch_id) where batch_id <> '';
+create index statement_line_open on reconcile.statement_line (source_id, business_date) where not matched;
+create index statement_line_unpaid on reconcile.statement_line (source_id, business_date) where not paid_out and booked and batch_id <> '';
+create index statement_line_by_source on reconcile.statement_line (source_id, run_id) where run_id is null;
 call app.protect('reconcile.statement_line');
 grant select, insert on reconcile.statement_line to doisoat_app;
-grant update (run_id, payout_run_id, suspense_entry, suspensions) on reconcile.statement_line to doisoat_app;
+grant update (run_id, payout_run_id, matched, paid_out, suspense_entry, suspensions) on reconcile.statement_line to doisoat_app;
 
 -- What of our book a run had to account for. Each capture and refund counts in
 -- exactly one run: the first that looked for it.
@@ -215,8 +218,8 @@ call app.protect('reconcile.match_item');
 grant select, insert on reconcile.match_item to doisoat_app;
 grant update (live) on reconcile.match_item to doisoat_app;
 
--- A difference of one closed kind. A break that holds money (held_source,
--- held_book) is where unmatched lines and items count in the money identity;
+-- A difference of one closed kind. A break that holds is where an unmatched
+-- line, item or batch counts in the money identity, and each is held once;
 -- others (a wrong fee on a matched row, a gap between statements) only tell.
 create table reconcile.break (
 	id              uuid primary key,
@@ -238,8 +241,6 @@ create table reconcile.break (
 	amount          bigint not null,
 	source_amount   bigint,
 	book_amount     bigint,
-	held_source     bigint not null default 0,
-	held_book       bigint not null default 0,
 	currency        text not null,
 	detail          text not null, -- for people; no personal data
 	created_at      timestamptz not null,
@@ -253,18 +254,17 @@ create table reconcile.break (
 	constraint break_payment foreign key (payment_id, authority) references payments.payment (id, authority),
 	constraint break_statement foreign key (statement_id, authority) references reconcile.statement (id, authority),
 	constraint break_batch_source foreign key (batch_source_id, authority) references reconcile.source (id, authority),
-	constraint break_resolved check ((state = 'resolved') = (resolved_at is not null)),
-	constraint break_tells_or_holds check (holds or (held_source = 0 and held_book = 0))
+	constraint break_resolved check ((state = 'resolved') = (resolved_at is not null))
 );
 create unique index break_one_per_line on reconcile.break (line_id, kind) where state <> 'resolved' and line_id is not null;
 create unique index break_one_per_capture on reconcile.break (capture_id, kind) where state <> 'resolved' and capture_id is not null;
 create unique index break_one_per_refund on reconcile.break (refund_id, kind) where state <> 'resolved' and refund_id is not null;
 create unique index break_one_per_statement on reconcile.break (statement_id, kind) where state <> 'resolved' and statement_id is not null;
-create unique index break_one_per_batch on reconcile.break (run_id, batch_source_id, batch_account, batch_id, kind)
-	where state <> 'resolved' and batch_source_id is not null;
 create unique index break_holds_line_once on reconcile.break (line_id) where state <> 'resolved' and holds and line_id is not null;
 create unique index break_holds_capture_once on reconcile.break (capture_id) where state <> 'resolved' and holds and capture_id is not null;
 create unique index break_holds_refund_once on reconcile.break (refund_id) where state <> 'resolved' and holds and refund_id is not null;
+create unique index break_holds_batch_once on reconcile.break (batch_source_id, batch_account, batch_id)
+	where state <> 'resolved' and holds and batch_source_id is not null;
 create index break_by_run on reconcile.break (run_id, id);
 create index break_listed on reconcile.break (authority, id desc);
 create index break_by_source on reconcile.break (source_id) where state <> 'resolved';
@@ -276,7 +276,7 @@ create index break_by_statement on reconcile.break (statement_id) where statemen
 create index break_by_batch on reconcile.break (batch_source_id) where batch_source_id is not null;
 call app.protect('reconcile.break');
 grant select, insert on reconcile.break to doisoat_app;
-grant update (state, amount, source_amount, book_amount, held_source, held_book, detail, resolved_at, resolution)
+grant update (state, amount, source_amount, book_amount, detail, resolved_at, resolution)
 	on reconcile.break to doisoat_app;
 
 -- Automatic repairs: what was asked because of a line, and what came of it. The

@@ -145,3 +145,36 @@ func NewRequestID() string {
 	id := ident.New[attemptKind]()
 	return id.String()[len("att_"):]
 }
+
+// RecordFromStatement records a transfer that a bank's statement shows and no
+// notice told of. The line names the payment by our reference; e carries the
+// bank's reference, so that a notice which arrives later is the same capture.
+// Recording it again changes nothing; what cannot be recorded is ErrStatement.
+func (s *Service) RecordFromStatement(ctx context.Context, actor auth.Actor, id ID, e providers.Event) error {
+	if err := auth.Require(actor, auth.PermReconcile); err != nil {
+		return err
+	}
+	return postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+		p, err := selectOne(ctx, tx, ` where id = $1`, id)
+		if err != nil {
+			return err
+		}
+		m, err := s.Merchant(ctx, tx, p.MerchantID)
+		if err != nil {
+			return err
+		}
+		d, err := dossiers.LockByID(ctx, tx, p.DossierID)
+		if err != nil {
+			return err
+		}
+		if p, err = lock(ctx, tx, id); err != nil {
+			return err
+		}
+		e.Reference = p.Reference
+		kind, err := s.applyTo(ctx, tx, m, d, &p, e, ByStatement)
+		if err == nil && kind != providers.ReplyStored && kind != providers.ReplyAlreadyStored {
+			return ErrStatement.With("the line cannot be recorded: %s", kind)
+		}
+		return err
+	})
+}

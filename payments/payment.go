@@ -58,6 +58,7 @@ var (
 	ErrInvalid          = fault.New(fault.Invalid, "payments.invalid", "the payment request is not valid")
 	ErrCaptureNotFound  = fault.New(fault.NotFound, "payments.capture_not_found", "no such capture")
 	ErrRefundCap        = fault.New(fault.Precondition, "payments.refund_cap", "more than what was captured and not yet given back")
+	ErrStatement        = fault.New(fault.Precondition, "payments.statement", "the statement line cannot be recorded as a capture")
 )
 
 // Request asks for a payment of a dossier's open charges.

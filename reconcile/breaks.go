@@ -1,0 +1,348 @@
+package reconcile
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/internal/ident"
+	"github.com/doisoat/doisoat/internal/money"
+	"github.com/doisoat/doisoat/internal/postgres"
+	"github.com/doisoat/doisoat/payments"
+	"github.com/doisoat/doisoat/refunds"
+)
+
+type breakKind struct{}
+
+// Prefix implements ident.Kind.
+func (breakKind) Prefix() string { return "brk" }
+
+// BreakID names a break.
+type BreakID = ident.ID[breakKind]
+
+// ParseBreakID reads the outside form of a break's id.
+func ParseBreakID(s string) (BreakID, error) { return ident.Parse[breakKind](s) }
+
+// BreakKind is a kind of difference. The list is closed (domain 5.1).
+type BreakKind string
+
+// The kinds.
+const (
+	MissingInBook   BreakKind = "missing_in_book"
+	MissingAtSource BreakKind = "missing_at_source"
+	AmountMismatch  BreakKind = "amount_mismatch"
+	FeeMismatch     BreakKind = "fee_mismatch"
+	StatusMismatch  BreakKind = "status_mismatch"
+	DateMismatch    BreakKind = "date_mismatch"
+	DuplicateLine   BreakKind = "duplicate"
+	WrongAccount    BreakKind = "wrong_account"
+	Unidentified    BreakKind = "unidentified"
+	RefundUnmatched BreakKind = "refund_unmatched"
+	BalanceBreak    BreakKind = "balance_break"
+)
+
+// BreakState says whether a break is still a difference.
+type BreakState string
+
+// The states. Carried means open, and its run is closed.
+const (
+	BreakOpen     BreakState = "open"
+	BreakCarried  BreakState = "carried"
+	BreakResolved BreakState = "resolved"
+)
+
+// Break is a difference found by a run.
+type Break struct {
+	ID           BreakID
+	Run          RunID
+	Source       string
+	Kind         BreakKind
+	State        BreakState
+	Holds        bool // counts in the money identity; others only tell
+	Line         LineID
+	Capture      payments.CaptureID
+	Refund       refunds.ID
+	Payment      payments.ID
+	DossierCode  string
+	Statement    StatementID
+	Batch        string
+	Amount       money.Amount // what the break is about: the difference, or all of it where one side is missing
+	SourceAmount *int64
+	BookAmount   *int64
+	Detail       string
+	CreatedAt    time.Time
+	ResolvedAt   *time.Time
+	Resolution   string
+}
+
+type breakRow struct {
+	ID           BreakID            `db:"id"`
+	RunID        RunID              `db:"run_id"`
+	Source       string             `db:"source"`
+	Kind         BreakKind          `db:"kind"`
+	State        BreakState         `db:"state"`
+	Holds        bool               `db:"holds"`
+	LineID       LineID             `db:"line_id"`
+	CaptureID    payments.CaptureID `db:"capture_id"`
+	RefundID     refunds.ID         `db:"refund_id"`
+	PaymentID    payments.ID        `db:"payment_id"`
+	DossierCode  string             `db:"dossier_code"`
+	StatementID  StatementID        `db:"statement_id"`
+	BatchSource  SourceID           `db:"batch_source_id"`
+	BatchAccount string             `db:"batch_account"`
+	BatchID      string             `db:"batch_id"`
+	Amount       int64              `db:"amount"`
+	SourceAmount *int64             `db:"source_amount"`
+	BookAmount   *int64             `db:"book_amount"`
+	Currency     money.Currency     `db:"currency"`
+	Detail       string             `db:"detail"`
+	CreatedAt    time.Time          `db:"created_at"`
+	ResolvedAt   *time.Time         `db:"resolved_at"`
+	Resolution   string             `db:"resolution"`
+}
+
+func (r breakRow) found() Break {
+	return Break{
+		ID: r.ID, Run: r.RunID, Source: r.Source, Kind: r.Kind, State: r.State, Holds: r.Holds, Line: r.LineID, Capture: r.CaptureID,
+		Refund: r.RefundID, Payment: r.PaymentID, DossierCode: r.DossierCode, Statement: r.StatementID, Batch: r.BatchID,
+		Amount: money.Amount{Currency: r.Currency, Minor: r.Amount}, SourceAmount: r.SourceAmount, BookAmount: r.BookAmount,
+		Detail: r.Detail, CreatedAt: r.CreatedAt, ResolvedAt: r.ResolvedAt, Resolution: r.Resolution,
+	}
+}
+
+const selectBreak = `
+	select b.id, b.run_id, s.code as source, b.kind, b.state, b.holds, b.line_id, b.capture_id, b.refund_id, b.payment_id,
+		coalesce(d.code, '') as dossier_code, b.statement_id, b.batch_source_id, b.batch_account, b.batch_id, b.amount,
+		b.source_amount, b.book_amount, b.currency, b.detail, b.created_at, b.resolved_at, b.resolution
+	from reconcile.break b
+	join reconcile.source s on s.id = b.source_id
+	left join payments.payment p on p.id = b.payment_id
+	left join dossiers.dossier d on d.id = p.dossier_id
+	where b.authority = (select app.authority())`
+
+func selectBreaks(ctx context.Context, tx pgx.Tx, and string, args ...any) ([]breakRow, error) {
+	rows, err := tx.Query(ctx, selectBreak+and, args...)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByName[breakRow])
+}
+
+// BreakFilter narrows a list of breaks; zero members do not filter.
+type BreakFilter struct {
+	Run    RunID
+	Source string
+	Kind   BreakKind
+	Open   bool // open or carried
+	State  BreakState
+	After  BreakID // last id of the page before
+	Limit  int
+}
+
+// ListBreaks returns breaks of the actor's authority, newest first. next is zero at the end.
+func (s *Service) ListBreaks(ctx context.Context, actor auth.Actor, f BreakFilter) (list []Break, next BreakID, err error) {
+	if err := auth.Require(actor, auth.PermReconcileRead); err != nil {
+		return nil, next, err
+	}
+	f.Limit = page(f.Limit)
+	err = postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+		found, err := selectBreaks(ctx, tx, `
+				and (@run::uuid is null or b.run_id = @run) and (@source = '' or s.code = @source) and (@kind = '' or b.kind = @kind)
+				and (@state = '' or b.state = @state) and (not @open or b.state <> 'resolved') and (@after::uuid is null or b.id < @after)
+			order by b.id desc limit @limit`, pgx.StrictNamedArgs{
+			"run": f.Run, "source": f.Source, "kind": string(f.Kind), "state": string(f.State), "open": f.Open, "after": f.After, "limit": f.Limit + 1,
+		})
+		if len(found) > f.Limit {
+			found = found[:f.Limit]
+			next = found[f.Limit-1].ID
+		}
+		list = make([]Break, len(found))
+		for i, r := range found {
+			list[i] = r.found()
+		}
+		return err
+	})
+	return list, next, err
+}
+
+// breakKey is what makes two breaks the same: kind and what it is about.
+type breakKey struct {
+	kind  BreakKind
+	line  LineID
+	item  uuid.UUID
+	batch batchKey
+}
+
+func (r breakRow) key() breakKey {
+	item := r.CaptureID.UUID()
+	if item == uuid.Nil {
+		item = r.RefundID.UUID()
+	}
+	return breakKey{r.Kind, r.LineID, item, batchKey{r.BatchSource, r.BatchAccount, r.BatchID}}
+}
+
+// keyOf is the key of what the matcher found.
+func keyOf(in input, f finding) breakKey {
+	k := breakKey{kind: f.Kind}
+	if f.Line >= 0 {
+		k.line = in.Lines[f.Line].ID
+	}
+	if f.Item >= 0 {
+		k.item = in.Items[f.Item].ID
+	}
+	if f.Batch >= 0 {
+		k.batch = in.Batches[f.Batch].batchKey
+	}
+	return k
+}
+
+// saveBreaks makes the live breaks of the run's scope be what the matcher
+// found: those found again stay, the others end, new ones are written.
+func saveBreaks(ctx context.Context, tx pgx.Tx, run Run, in input, out outcome, now time.Time) error {
+	live, err := selectBreaks(ctx, tx, ` and b.source_id = $1 and b.state <> 'resolved' and b.statement_id is null`, run.SourceID)
+	if err != nil {
+		return err
+	}
+	scope := scopeOf(in)
+	wanted := make(map[breakKey]finding, len(out.Findings))
+	for _, f := range out.Findings {
+		wanted[keyOf(in, f)] = f
+	}
+	matched := matchedKeys(in, out)
+	var ended struct {
+		ids  []BreakID
+		whys []string
+	}
+	kept := map[breakKey]bool{}
+	for _, b := range live {
+		k := b.key()
+		f, again := wanted[k]
+		switch {
+		case again:
+			kept[k] = true
+			if err := refreshBreak(ctx, tx, b, f); err != nil {
+				return err
+			}
+		case b.Holds && scope.touches(k):
+			why := "superseded"
+			if matched.touches(k) {
+				why = "matched"
+			}
+			ended.ids, ended.whys = append(ended.ids, b.ID), append(ended.whys, why)
+		}
+	}
+	_, err = tx.Exec(ctx, `
+		update reconcile.break b set state = 'resolved', resolved_at = $3, resolution = n.why
+		from unnest($1::uuid[], $2::text[]) as n (id, why) where b.id = n.id`, ended.ids, ended.whys, now)
+	if err != nil {
+		return err
+	}
+	var fresh []finding
+	for _, f := range out.Findings {
+		if !kept[keyOf(in, f)] {
+			fresh = append(fresh, f)
+		}
+	}
+	return insertBreaks(ctx, tx, run, in, fresh, now)
+}
+
+// refreshBreak keeps the amounts of a live break true, for example of a batch that grew.
+func refreshBreak(ctx context.Context, tx pgx.Tx, b breakRow, f finding) error {
+	if b.Amount == f.Amount && equal(b.SourceAmount, f.Source) && equal(b.BookAmount, f.Book) && b.Detail == f.Detail {
+		return nil
+	}
+	_, err := tx.Exec(ctx, `
+		update reconcile.break set amount = $2, source_amount = $3, book_amount = $4, detail = $5 where id = $1`,
+		b.ID, f.Amount, f.Source, f.Book, f.Detail)
+	return err
+}
+
+func equal(a, b *int64) bool { return a == b || (a != nil && b != nil && *a == *b) }
+
+func insertBreaks(ctx context.Context, tx pgx.Tx, run Run, in input, list []finding, now time.Time) error {
+	for part := range chunks(list) {
+		lines, captures, refundIDs := make([]LineID, len(part)), make([]payments.CaptureID, len(part)), make([]refunds.ID, len(part))
+		batches := make([]batchKey, len(part))
+		for i, f := range part {
+			k := keyOf(in, f)
+			lines[i], batches[i] = k.line, k.batch
+			if f.Item >= 0 && in.Items[f.Item].Kind == captureItem {
+				captures[i] = payments.CaptureID(k.item)
+			} else if f.Item >= 0 {
+				refundIDs[i] = refunds.ID(k.item)
+			}
+		}
+		_, err := tx.Exec(ctx, `
+			insert into reconcile.break (id, authority, run_id, source_id, kind, state, holds, line_id, capture_id, refund_id, payment_id,
+				batch_source_id, batch_account, batch_id, amount, source_amount, book_amount, currency, detail, created_at)
+			select n.id, @authority, @run, @source, n.kind, 'open', not n.tells, n.line, n.capture, n.refund, n.payment,
+				n.batch_source, n.batch_account, n.batch, n.amount, n.source_amount, n.book_amount, @currency, n.detail, @now
+			from unnest(@ids::uuid[], @kinds::text[], @tells::boolean[], @lines::uuid[], @captures::uuid[], @refunds::uuid[],
+					@payments::uuid[], @batch_sources::uuid[], @batch_accounts::text[], @batches::text[], @amounts::bigint[],
+					@source_amounts::bigint[], @book_amounts::bigint[], @details::text[])
+				as n (id, kind, tells, line, capture, refund, payment, batch_source, batch_account, batch, amount,
+					source_amount, book_amount, detail)`,
+			pgx.StrictNamedArgs{
+				"authority": run.Authority, "run": run.ID, "source": run.SourceID, "currency": run.Currency, "now": now,
+				"ids":   column(part, func(*finding) BreakID { return ident.New[breakKind]() }),
+				"kinds": column(part, func(f *finding) string { return string(f.Kind) }), "tells": column(part, func(f *finding) bool { return f.Tells }),
+				"lines": lines, "captures": captures, "refunds": refundIDs,
+				"payments":       column(part, func(f *finding) payments.ID { return payments.ID(f.Payment) }),
+				"batch_sources":  column(batches, func(k *batchKey) SourceID { return k.Source }),
+				"batch_accounts": column(batches, func(k *batchKey) string { return k.Account }),
+				"batches":        column(batches, func(k *batchKey) string { return k.ID }),
+				"amounts":        column(part, func(f *finding) int64 { return f.Amount }),
+				"source_amounts": column(part, func(f *finding) *int64 { return f.Source }),
+				"book_amounts":   column(part, func(f *finding) *int64 { return f.Book }),
+				"details":        column(part, func(f *finding) string { return f.Detail }),
+			})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// scope is a set of lines, items and batches.
+type scope struct {
+	lines   map[LineID]bool
+	items   map[uuid.UUID]bool
+	batches map[batchKey]bool
+}
+
+func (s scope) touches(k breakKey) bool {
+	return s.lines[k.line] || s.items[k.item] || s.batches[k.batch]
+}
+
+// scopeOf is everything the run looked at.
+func scopeOf(in input) scope {
+	s := scope{map[LineID]bool{}, map[uuid.UUID]bool{}, map[batchKey]bool{}}
+	for _, l := range in.Lines {
+		s.lines[l.ID] = true
+	}
+	for _, i := range in.Items {
+		s.items[i.ID] = true
+	}
+	for _, b := range in.Batches {
+		s.batches[b.batchKey] = true
+	}
+	return s
+}
+
+// matchedKeys is everything that the run matched.
+func matchedKeys(in input, out outcome) scope {
+	s := scope{map[LineID]bool{}, map[uuid.UUID]bool{}, map[batchKey]bool{}}
+	for _, m := range out.Matches {
+		s.lines[in.Lines[m.Line].ID] = true
+		if m.Item >= 0 {
+			s.items[in.Items[m.Item].ID] = true
+		}
+		if m.Batch >= 0 {
+			s.batches[in.Batches[m.Batch].batchKey] = true
+		}
+	}
+	return s
+}

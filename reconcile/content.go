@@ -1,0 +1,95 @@
+package reconcile
+
+import (
+	"strings"
+	"unicode"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// squeezed is a text reduced to upper-case letters and digits without accents,
+// with the place of each in the text: banks change case, drop punctuation and
+// break words.
+type squeezed struct {
+	text string
+	from []int  // rune index of each byte of text
+	full []rune // the text, decomposed
+}
+
+func squeezeText(s string) squeezed {
+	q := squeezed{full: []rune(norm.NFD.String(s))}
+	var b strings.Builder
+	for i, r := range q.full {
+		r = unicode.ToUpper(r)
+		if r == 'Đ' {
+			r = 'D'
+		}
+		if r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
+			b.WriteRune(r)
+			q.from = append(q.from, i)
+		}
+	}
+	q.text = b.String()
+	return q
+}
+
+func squeeze(s string) string { return squeezeText(s).text }
+
+// shortestName is the least a batch id must have to be looked for in a text:
+// a shorter one is found everywhere.
+const shortestName = 6
+
+// contains reports whether the squeezed name stands in the text on its own: a
+// digit or letter glued to its end would make it another name (…-01 and …-012).
+func (q squeezed) contains(name string) bool {
+	if name == "" {
+		return false
+	}
+	for start := 0; ; {
+		at := strings.Index(q.text[start:], name)
+		if at < 0 {
+			return false
+		}
+		at += start
+		if q.free(q.from[at]-1) && q.free(q.from[at+len(name)-1]+1) {
+			return true
+		}
+		start = at + 1
+	}
+}
+
+// free reports whether the rune at a place of the text ends a word.
+func (q squeezed) free(at int) bool {
+	if at < 0 || at >= len(q.full) {
+		return true
+	}
+	r := q.full[at]
+	return !unicode.IsLetter(r) && !unicode.IsDigit(r)
+}
+
+// namesIn finds which batches and providers a content names. Of batch ids that
+// contain each other only the longest counts.
+func namesIn(content string, batches map[string][]batchKey, providers map[string]string) (keys []batchKey, names []string) {
+	q := squeezeText(content)
+	longest := ""
+	for name, same := range batches {
+		if len(name) >= shortestName && q.contains(name) {
+			if !strings.Contains(longest, name) {
+				longest = name
+			}
+			keys = append(keys, same...)
+		}
+	}
+	kept := keys[:0]
+	for _, k := range keys {
+		if name := squeeze(k.ID); name == longest || !strings.Contains(longest, name) {
+			kept = append(kept, k)
+		}
+	}
+	for name, provider := range providers {
+		if q.contains(name) {
+			names = append(names, provider)
+		}
+	}
+	return kept, names
+}

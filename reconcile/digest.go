@@ -1,0 +1,238 @@
+package reconcile
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"fmt"
+	"time"
+
+	"github.com/shopspring/decimal"
+
+	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/internal/ident"
+	"github.com/doisoat/doisoat/internal/money"
+	"github.com/doisoat/doisoat/providers"
+	"github.com/doisoat/doisoat/providers/statements"
+)
+
+// row is a line of a file on its way into the database.
+type row struct {
+	id            LineID
+	row           int
+	key           [32]byte
+	ordinal       int
+	account       string
+	businessDate  calendar.Date
+	bookingDate   calendar.Date
+	valueDate     calendar.Date
+	occurredAt    *time.Time
+	kind          statements.Kind
+	booked        bool
+	amount        int64
+	fee, vat, net int64
+	currency      money.Currency
+	reference     string
+	transactionID string
+	originalID    string
+	bankRef       string
+	batchID       string
+	codes         []string
+	text          text
+	sealed        []byte
+}
+
+// digest turns a parsed file into a statement and its rows, without the
+// database: it decides whether the file is accepted. A file whose own totals
+// are wrong, or that is not of this source, is rejected whole.
+func digest(src Source, file statements.File, now time.Time) (Statement, []row) {
+	st := Statement{
+		Source: src.Code, State: Accepted, Format: file.Format, Profile: file.Profile,
+		Totals: []ControlTotal{}, Problems: append([]statements.Problem{}, file.Problems...), ReceivedAt: now,
+	}
+	lines := 0
+	for _, part := range file.Statements {
+		lines += len(part.Lines)
+	}
+	if refuse(src, file, &st) {
+		st.State, st.RowsRefused = Rejected, lines
+		return st, nil
+	}
+	if file.Outcome == statements.Partial {
+		st.State = Partial
+	}
+	rows := make([]row, 0, lines)
+	ordinals := make(map[[32]byte]int, lines)
+	for _, part := range file.Statements {
+		for _, l := range part.Lines {
+			r, ok := rowOf(src, part, l, now)
+			if !ok {
+				st.RowsRefused++
+				st.State = Partial
+				if l.Currency != src.Currency {
+					note(&st, l.Row, ProblemForeignRow, "the row is in %s, the source in %s: not imported", l.Currency, src.Currency)
+				}
+				continue
+			}
+			ordinals[r.key]++
+			r.ordinal = ordinals[r.key]
+			rows = append(rows, r)
+		}
+	}
+	st.RowsAccepted = len(rows)
+	return st, rows
+}
+
+// refuse finds what rejects a whole file and notes it; on the way it fills the control totals.
+func refuse(src Source, file statements.File, st *Statement) bool {
+	if file.Outcome == statements.Reject {
+		return true
+	}
+	refused := false
+	stop := func(code statements.Code, format string, args ...any) {
+		refused = true
+		note(st, 0, code, format, args...)
+	}
+	want := map[string]statements.Format{SettlementSource: statements.Settlement, BankSource: statements.Camt053}[src.Kind]
+	if file.Format != want {
+		stop(ProblemWrongFormat, "the file is %s, a %s source takes %s", file.Format, src.Kind, want)
+	}
+	for _, part := range file.Statements {
+		if part.Currency != src.Currency {
+			stop(ProblemWrongCurrency, "the file is in %s, the source in %s", part.Currency, src.Currency)
+			continue
+		}
+		if src.Account != "" && squeeze(part.Account) != squeeze(src.Account) {
+			stop(ProblemWrongAccount, "the file is of another account than the source")
+		}
+		total, err := totalOf(part)
+		if err != nil {
+			stop(statements.AmountNotWhole, "a total of the file has more digits than %s", part.Currency)
+			continue
+		}
+		st.Totals = append(st.Totals, total)
+	}
+	for _, p := range file.Problems {
+		if p.Code == statements.BalanceMismatch || p.Code == statements.SummaryMismatch {
+			refused = true // its totals contradict its rows: rows are missing or changed
+		}
+	}
+	st.period()
+	return refused
+}
+
+// period takes dates and balances of the whole file from its parts.
+func (st *Statement) period() {
+	for i, t := range st.Totals {
+		if i == 0 || (!t.From.IsZero() && t.From.Before(st.PeriodFrom)) {
+			st.PeriodFrom, st.opening = t.From, t.Opening
+		}
+		if i == 0 || !t.To.Before(st.PeriodTo) {
+			st.PeriodTo, st.closing = t.To, t.Closing
+		}
+	}
+}
+
+func totalOf(part statements.Statement) (ControlTotal, error) {
+	t := ControlTotal{
+		Account: part.Account, Currency: part.Currency, From: part.From, To: part.To, Entries: part.Entries, BalanceCheck: part.BalanceCheck,
+	}
+	for _, amount := range []struct {
+		to   *int64
+		from decimal.Decimal
+	}{{&t.SumCredit, part.SumCredit}, {&t.SumDebit, part.SumDebit}} {
+		whole, err := money.FromDecimal(part.Currency, amount.from)
+		if err != nil {
+			return ControlTotal{}, err
+		}
+		*amount.to = whole.Minor
+	}
+	for _, balance := range []struct {
+		to   **int64
+		from *statements.Balance
+	}{{&t.Opening, part.Opening}, {&t.Closing, part.Closing}} {
+		if balance.from == nil || balance.from.Currency != part.Currency {
+			continue
+		}
+		whole, err := money.FromDecimal(part.Currency, balance.from.Amount)
+		if err != nil {
+			return ControlTotal{}, err
+		}
+		*balance.to = &whole.Minor
+	}
+	// The opening balance may carry the date of the day before: the rows tell the period better.
+	for _, l := range part.Lines {
+		if d := firstDate(l.BookingDate, l.ValueDate); !d.IsZero() {
+			if part.From.IsZero() && (t.From.IsZero() || d.Before(t.From)) {
+				t.From = d
+			}
+			if part.To.IsZero() && d.After(t.To) {
+				t.To = d
+			}
+		}
+	}
+	if part.To.IsZero() && part.Closing != nil && part.Closing.Date.After(t.To) {
+		t.To = part.Closing.Date
+	}
+	if t.From.IsZero() {
+		t.From = t.To
+	}
+	return t, nil
+}
+
+func note(st *Statement, at int, code statements.Code, format string, args ...any) {
+	if len(st.Problems) < statements.MaxProblems {
+		st.Problems = append(st.Problems, statements.Problem{Row: at, Code: code, Detail: fmt.Sprintf(format, args...)})
+	}
+}
+
+// rowOf reads one line; ok is false for a line that cannot be booked in the source's currency.
+func rowOf(src Source, part statements.Statement, l statements.Line, now time.Time) (row, bool) {
+	if l.Currency != src.Currency {
+		return row{}, false
+	}
+	amounts, err := l.Settled()
+	if err != nil {
+		return row{}, false
+	}
+	r := row{
+		id: ident.New[lineKind](), row: l.Row, account: part.Account, bookingDate: l.BookingDate, valueDate: l.ValueDate,
+		businessDate: firstDate(l.BookingDate, l.ValueDate, part.To, calendar.On(now)),
+		kind:         l.Kind, booked: l.Status == statements.Booked, currency: l.Currency,
+		amount: amounts.Gross.Minor, fee: amounts.Fee.Minor, vat: amounts.FeeVAT.Minor, net: amounts.Net.Minor,
+		reference: l.Reference, transactionID: l.TransactionID, originalID: l.OriginalID, bankRef: l.Ref, batchID: l.BatchID,
+		codes: []string{},
+		text:  text{Content: l.Content, Name: l.Counterparty.Name, Account: l.Counterparty.Account, Bank: l.Counterparty.Bank},
+	}
+	if !l.OccurredAt.IsZero() {
+		r.occurredAt = &l.OccurredAt
+	}
+	if l.ContentJoined != l.Content {
+		r.text.Joined = l.ContentJoined
+	}
+	if src.Kind == BankSource {
+		r.fee, r.vat, r.net, r.batchID = 0, 0, r.amount, "" // charges of a bank are within its amount
+		r.codes = append(r.codes, providers.References(l.Content)...)
+		if len(r.codes) == 0 && r.text.Joined != "" {
+			r.codes = append(r.codes, providers.References(r.text.Joined)...)
+		}
+	}
+	r.key = r.naturalKey(l)
+	return r, true
+}
+
+// naturalKey is everything that makes two rows of a source the same: the
+// bank's reference only together with account, date and amount; the content
+// where there is no reference (formats: de-duplication). Rows that are equal
+// in all of it are told apart by their ordinal.
+func (r row) naturalKey(l statements.Line) [32]byte {
+	content := ""
+	if r.bankRef == "" && r.transactionID == "" {
+		content = squeeze(l.Content)
+	}
+	return sha256.Sum256(fmt.Appendf(nil, "line 1\n%q %s %s %d %d %d %d %q %q %q %q %q %q %q",
+		r.account, firstDate(r.bookingDate, r.valueDate), r.currency, r.amount, r.fee, r.vat, r.net, l.Status, r.kind,
+		r.reference, r.transactionID, r.originalID, r.bankRef+" "+r.batchID, content))
+}
+
+// firstDate returns the first date that is one.
+func firstDate(dates ...calendar.Date) calendar.Date { return cmp.Or(dates...) }

@@ -1,0 +1,355 @@
+package reconcile
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/payments"
+	"github.com/doisoat/doisoat/providers/statements"
+)
+
+// work is what a pass looks at: the matcher's input, and what saving needs besides.
+type work struct {
+	input
+	suspense map[LineID]suspense
+	occurred map[LineID]time.Time
+}
+
+// suspense is how often a bank line was put on a suspense account, and the entry that holds it now.
+type suspense struct {
+	entry ledger.EntryID
+	times int
+}
+
+// recentDays is how far back rows are looked at that were not booked.
+const recentDays = 31
+
+// claimLines makes the run account for the lines up to its date that no run
+// has accounted for; at a bank, also for the rows of batches.
+func claimLines(ctx context.Context, tx pgx.Tx, src Source, run Run) error {
+	_, err := tx.Exec(ctx, `
+		update reconcile.statement_line set run_id = $2
+		where source_id = $1 and run_id is null and business_date <= $3`, src.ID, run.ID, run.BusinessDate)
+	if err != nil || src.Kind != BankSource {
+		return err
+	}
+	_, err = tx.Exec(ctx, `
+		update reconcile.statement_line set payout_run_id = $1
+		where source_id in (select id from reconcile.source where authority = (select app.authority()) and kind = 'settlement')
+			and not paid_out and booked and batch_id <> '' and payout_run_id is null and business_date <= $2`, run.ID, run.BusinessDate)
+	return err
+}
+
+// somethingNew reports whether anything up to date waits for a first look.
+func (s *Service) somethingNew(ctx context.Context, tx pgx.Tx, src Source, date calendar.Date) (found bool, err error) {
+	err = tx.QueryRow(ctx, `
+		select exists (
+				select from reconcile.statement_line where source_id = $1 and run_id is null and business_date <= $2)
+			or ($3 = 'bank' and exists (
+				select from reconcile.statement_line l join reconcile.source s on s.id = l.source_id
+				where s.authority = (select app.authority()) and s.kind = 'settlement' and not l.paid_out and l.booked
+					and l.batch_id <> '' and l.payout_run_id is null and l.business_date <= $2))`, src.ID, date, src.Kind).Scan(&found)
+	if err != nil || found {
+		return found, err
+	}
+	merchants, err := merchantsOf(ctx, tx, src)
+	if err != nil {
+		return false, err
+	}
+	err = tx.QueryRow(ctx, `
+		select exists (
+			select from payments.capture c
+			where c.authority = (select app.authority()) and c.merchant_account_id = any($1::uuid[]) and c.settled_at is null
+				and c.business_date <= $2 and not exists (select from reconcile.book_item t where t.id = c.id))`, merchants, date).Scan(&found)
+	return found, err
+}
+
+// merchantsOf finds whose money a source shows: of a settlement, the accounts
+// at its provider (at its terminal, where it names one); of a bank, those that
+// collect straight into the account.
+func merchantsOf(ctx context.Context, tx pgx.Tx, src Source) ([]payments.MerchantID, error) {
+	rows, err := tx.Query(ctx, `
+		select m.id from payments.merchant_account m
+		where m.authority = (select app.authority()) and (@kind = 'bank' or m.provider = @provider)
+			and (@account = '' or exists (select from jsonb_each_text(m.settings) v where v.value = @account))
+		order by m.id`, pgx.StrictNamedArgs{"kind": src.Kind, "provider": src.Provider, "account": src.Account})
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[payments.MerchantID])
+}
+
+func (s *Service) load(ctx context.Context, tx pgx.Tx, src Source, run Run) (w work, err error) {
+	if src.Kind == BankSource {
+		if w.Batches, err = loadBatches(ctx, tx, run.BusinessDate); err != nil {
+			return w, err
+		}
+	}
+	if err = s.loadLines(ctx, tx, src, run.BusinessDate, &w); err != nil {
+		return w, err
+	}
+	var k keys
+	for i := range w.Lines {
+		k.add(&w.Lines[i])
+	}
+	merchants, err := merchantsOf(ctx, tx, src)
+	if err != nil {
+		return w, err
+	}
+	if w.Items, err = loadCaptures(ctx, tx, merchants, run.BusinessDate, k); err != nil {
+		return w, err
+	}
+	if src.Kind == SettlementSource {
+		back, err := loadRefunds(ctx, tx, merchants, run.BusinessDate, k)
+		if err != nil {
+			return w, err
+		}
+		w.Items = append(w.Items, back...)
+	}
+	if w.Payments, err = loadPayments(ctx, tx, merchants, k.references); err != nil {
+		return w, err
+	}
+	w.Refused, err = loadRefused(ctx, tx, k.lines)
+	return w, err
+}
+
+// keys are what lines name, to find book items by.
+type keys struct {
+	lines                              []LineID
+	transactions, references, bankRefs []string
+}
+
+func (k *keys) add(l *matchLine) {
+	k.lines = append(k.lines, l.ID)
+	for _, named := range []struct {
+		value string
+		list  *[]string
+	}{{l.TransactionID, &k.transactions}, {l.Reference, &k.references}, {l.BankRef, &k.bankRefs}} {
+		if named.value != "" {
+			*named.list = append(*named.list, named.value)
+		}
+	}
+	k.references = append(k.references, l.Codes...)
+}
+
+type openLine struct {
+	ID            LineID          `db:"id"`
+	BusinessDate  calendar.Date   `db:"business_date"`
+	OccurredAt    *time.Time      `db:"occurred_at"`
+	Row           int             `db:"row"`
+	Kind          statements.Kind `db:"kind"`
+	Booked        bool            `db:"booked"`
+	Amount        int64           `db:"amount"`
+	Fee           int64           `db:"fee"`
+	FeeVAT        int64           `db:"fee_vat"`
+	Net           int64           `db:"net"`
+	Reference     string          `db:"reference"`
+	TransactionID string          `db:"transaction_id"`
+	OriginalID    string          `db:"original_id"`
+	BankRef       string          `db:"bank_ref"`
+	Codes         []string        `db:"codes"`
+	Content       []byte          `db:"content"`
+	SuspenseEntry ledger.EntryID  `db:"suspense_entry"`
+	Suspensions   int             `db:"suspensions"`
+	Repaired      bool            `db:"repaired"`
+}
+
+// loadLines reads every line of the source up to date that no live match holds.
+func (s *Service) loadLines(ctx context.Context, tx pgx.Tx, src Source, date calendar.Date, w *work) error {
+	rows, err := tx.Query(ctx, `
+		select l.id, l.business_date, l.occurred_at, l.row, l.kind, l.booked, l.amount, l.fee, l.fee_vat, l.net, l.reference,
+			l.transaction_id, l.original_id, l.bank_ref, l.codes, l.content, l.suspense_entry, l.suspensions,
+			exists (select from reconcile.repair r where r.line_id = l.id and r.outcome = 'recorded') as repaired
+		from reconcile.statement_line l
+		where l.source_id = $1 and not l.matched and l.business_date <= $2 and (l.booked or l.business_date > $3)`,
+		src.ID, date, date.AddDays(-recentDays))
+	if err != nil {
+		return err
+	}
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByName[openLine])
+	if err != nil {
+		return err
+	}
+	names, issuers := map[string][]batchKey{}, map[string]string{}
+	for _, b := range w.Batches {
+		names[squeeze(b.ID)] = append(names[squeeze(b.ID)], b.batchKey)
+		issuers[squeeze(b.Provider)] = b.Provider
+	}
+	w.suspense, w.occurred = map[LineID]suspense{}, map[LineID]time.Time{}
+	for _, r := range list {
+		l := matchLine{
+			ID: r.ID, Date: r.BusinessDate, Row: r.Row, Kind: r.Kind, Booked: r.Booked, Amount: r.Amount, Fee: r.Fee, VAT: r.FeeVAT, Net: r.Net,
+			Reference: r.Reference, TransactionID: r.TransactionID, OriginalID: r.OriginalID, BankRef: r.BankRef, Codes: r.Codes, Repaired: r.Repaired,
+		}
+		if len(names) > 0 && credit(&l) {
+			t, err := s.openText(r.ID, r.Content)
+			if err != nil {
+				return err
+			}
+			l.Batches, l.Providers = namesIn(t.Content+"\n"+t.Joined, names, issuers)
+		}
+		w.Lines = append(w.Lines, l)
+		w.suspense[r.ID] = suspense{r.SuspenseEntry, r.Suspensions}
+		w.occurred[r.ID] = r.BusinessDate.Start().Add(noon)
+		if r.OccurredAt != nil {
+			w.occurred[r.ID] = *r.OccurredAt
+		}
+	}
+	return nil
+}
+
+// noon is when something happened of which only the day is known.
+const noon = 12 * time.Hour
+
+type captureRow struct {
+	ID            uuid.UUID     `db:"id"`
+	Payment       uuid.UUID     `db:"payment"`
+	Dossier       uuid.UUID     `db:"dossier"`
+	Provider      string        `db:"provider"`
+	Date          calendar.Date `db:"date"`
+	Amount        int64         `db:"amount"`
+	TransactionID string        `db:"transaction_id"`
+	Original      string        `db:"original"`
+	Reference     string        `db:"reference"`
+	BankReference string        `db:"bank_reference"`
+	Matched       bool          `db:"matched"`
+	Due           bool          `db:"due"`
+}
+
+func (r captureRow) item(kind itemKind) bookItem {
+	return bookItem{
+		Kind: kind, ID: r.ID, Payment: r.Payment, Dossier: r.Dossier, Provider: r.Provider, Date: r.Date, Amount: r.Amount,
+		TransactionID: r.TransactionID, Original: r.Original, Reference: r.Reference, BankReference: r.BankReference,
+		Matched: r.Matched, Due: r.Due,
+	}
+}
+
+func collectItems(rows pgx.Rows, kind itemKind) ([]bookItem, error) {
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByName[captureRow])
+	if err != nil {
+		return nil, err
+	}
+	items := make([]bookItem, len(list))
+	for i, r := range list {
+		items[i] = r.item(kind)
+	}
+	return items, nil
+}
+
+// loadCaptures reads what is not settled up to date, and whatever else the
+// lines name: matched captures tell duplicates, later ones an early settlement.
+func loadCaptures(ctx context.Context, tx pgx.Tx, merchants []payments.MerchantID, date calendar.Date, k keys) ([]bookItem, error) {
+	rows, err := tx.Query(ctx, `
+		with wanted as (
+			select c.id from payments.capture c
+			where c.authority = (select app.authority()) and c.merchant_account_id = any(@merchants::uuid[])
+				and c.settled_at is null and c.business_date <= @date
+			union
+			select c.id from payments.capture c
+			where c.merchant_account_id = any(@merchants::uuid[]) and c.transaction_id = any(@transactions::text[])
+			union
+			select c.id from payments.capture c
+			where c.authority = (select app.authority()) and c.bank_reference <> '' and c.bank_reference = any(@bank_refs::text[])
+				and c.merchant_account_id = any(@merchants::uuid[])
+			union
+			select c.id from payments.payment p join payments.capture c on c.payment_id = p.id
+			where p.reference = any(@references::text[]) and c.merchant_account_id = any(@merchants::uuid[])
+		)
+		select c.id, c.payment_id as payment, c.dossier_id as dossier, c.provider, c.business_date as date, c.amount,
+			c.transaction_id, '' as original, p.reference, c.bank_reference,
+			exists (select from reconcile.match_item i where i.capture_id = c.id and i.live) as matched,
+			c.business_date <= @date as due
+		from wanted w join payments.capture c on c.id = w.id join payments.payment p on p.id = c.payment_id`,
+		pgx.StrictNamedArgs{
+			"merchants": merchants, "date": date, "transactions": k.transactions, "bank_refs": k.bankRefs, "references": k.references,
+		})
+	if err != nil {
+		return nil, err
+	}
+	return collectItems(rows, captureItem)
+}
+
+// loadRefunds reads the refunds that the provider may have and no row has shown, and those that the rows name.
+func loadRefunds(ctx context.Context, tx pgx.Tx, merchants []payments.MerchantID, date calendar.Date, k keys) ([]bookItem, error) {
+	rows, err := tx.Query(ctx, `
+		with wanted as (
+			select r.id from refunds.refund r
+			where r.authority = (select app.authority()) and r.merchant_account_id = any(@merchants::uuid[]) and r.route = 'provider'
+				and r.settled_at is null and r.status in ('sending', 'sent', 'unknown', 'done') and r.decided_at < @end
+			union
+			select r.id from refunds.refund r
+			where r.merchant_account_id = any(@merchants::uuid[]) and r.route = 'provider' and r.provider_transaction <> ''
+				and r.status in ('sending', 'sent', 'unknown', 'done') and r.provider_transaction = any(@transactions::text[])
+		)
+		select r.id, r.payment_id as payment, r.dossier_id as dossier, r.provider,
+			(r.decided_at at time zone 'Asia/Ho_Chi_Minh')::date as date, -r.amount as amount, r.provider_transaction as transaction_id,
+			c.transaction_id as original, p.reference, '' as bank_reference,
+			exists (select from reconcile.match_item i where i.refund_id = r.id and i.live) as matched, r.decided_at < @end as due
+		from wanted w join refunds.refund r on r.id = w.id join payments.capture c on c.id = r.capture_id
+			join payments.payment p on p.id = r.payment_id`,
+		pgx.StrictNamedArgs{"merchants": merchants, "end": date.AddDays(1).Start(), "transactions": k.transactions})
+	if err != nil {
+		return nil, err
+	}
+	return collectItems(rows, refundItem)
+}
+
+func loadPayments(ctx context.Context, tx pgx.Tx, merchants []payments.MerchantID, references []string) (map[string]knownPayment, error) {
+	rows, err := tx.Query(ctx, `
+		select reference, id, amount from payments.payment where reference = any($1::text[]) and merchant_account_id = any($2::uuid[])`,
+		references, merchants)
+	if err != nil {
+		return nil, err
+	}
+	known := map[string]knownPayment{}
+	var (
+		reference string
+		p         knownPayment
+	)
+	_, err = pgx.ForEachRow(rows, []any{&reference, &p.ID, &p.Amount}, func() error {
+		known[reference] = p
+		return nil
+	})
+	return known, err
+}
+
+// loadRefused reads the pairs whose match a person revoked.
+func loadRefused(ctx context.Context, tx pgx.Tx, lines []LineID) (map[pair]bool, error) {
+	rows, err := tx.Query(ctx, `
+		select l.line_id, coalesce(b.capture_id, b.refund_id, b.line_id)
+		from reconcile.match_item l join reconcile.match_item b on b.match_id = l.match_id and b.side = 'book'
+		where l.side = 'line' and not l.live and l.line_id = any($1::uuid[])`, lines)
+	if err != nil {
+		return nil, err
+	}
+	refused := map[pair]bool{}
+	var p pair
+	_, err = pgx.ForEachRow(rows, []any{&p.Line, &p.Item}, func() error {
+		refused[p] = true
+		return nil
+	})
+	return refused, err
+}
+
+// loadBatches adds up the settlement rows, of every provider, that no bank line has paid yet.
+func loadBatches(ctx context.Context, tx pgx.Tx, date calendar.Date) ([]batch, error) {
+	rows, err := tx.Query(ctx, `
+		select l.source_id, l.account, l.batch_id, s.provider, max(l.business_date), sum(l.amount)::bigint, sum(l.fee + l.fee_vat)::bigint,
+			sum(l.net)::bigint, array_agg(l.id order by l.id), array_agg(l.net order by l.id)
+		from reconcile.statement_line l join reconcile.source s on s.id = l.source_id
+		where s.authority = (select app.authority()) and s.kind = 'settlement' and not l.paid_out and l.booked
+			and l.batch_id <> '' and l.business_date <= $1
+		group by l.source_id, l.account, l.batch_id, s.provider`, date)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (b batch, err error) {
+		err = row.Scan(&b.Source, &b.Account, &b.ID, &b.Provider, &b.Date, &b.Gross, &b.Fee, &b.Net, &b.Lines, &b.Nets)
+		return b, err
+	})
+}

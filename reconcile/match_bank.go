@@ -1,0 +1,211 @@
+package reconcile
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/google/uuid"
+)
+
+// matchBank compares the lines of a bank account with the batches that
+// providers pay and with the captures of transfers into this account.
+func matchBank(in input) outcome {
+	m := newMatcher(in)
+	m.batchesByName()
+	m.batchesByAmount()
+	m.byBankReference()
+	m.byCode()
+	m.leftBankLines()
+	m.missingItems()
+	for i, b := range m.Batches {
+		if !m.batchDone[i] {
+			net := b.Net
+			m.miss(finding{
+				Kind: MissingAtSource, Line: -1, Item: -1, Batch: i, Amount: net, Book: &net,
+				Detail: fmt.Sprintf("batch of %d rows, no credit of the bank shows it", len(b.Lines)),
+			})
+		}
+	}
+	return m.out
+}
+
+func credit(l *matchLine) bool { return l.Booked && l.Amount > 0 }
+
+func (m *matcher) payOut(line, at int, rule string, score int) bool {
+	l, b := &m.Lines[line], &m.Batches[at]
+	for _, id := range b.Lines {
+		if m.Refused[pair{l.ID, id.UUID()}] {
+			return false
+		}
+	}
+	m.lineDone[line], m.batchDone[at] = true, true
+	m.out.Matches = append(m.out.Matches, found{
+		Lane: lanePayout, Rule: rule, Kind: "grouped", Score: score, Line: line, Item: -1, Batch: at, Inputs: map[string]string{
+			"batch_id": b.ID, "provider": b.Provider, "rows": strconv.Itoa(len(b.Lines)), "gross": strconv.FormatInt(b.Gross, 10),
+			"fee": strconv.FormatInt(b.Fee, 10), "net": strconv.FormatInt(b.Net, 10),
+		},
+	})
+	return true
+}
+
+// batchesByName matches a credit whose content names a batch with exactly its net.
+func (m *matcher) batchesByName() {
+	for i := range m.Lines {
+		if l := &m.Lines[i]; credit(l) && len(l.Batches) == 1 {
+			if at := m.batchAt[l.Batches[0]]; !m.batchDone[at] && m.Batches[at].Net == l.Amount {
+				m.payOut(i, at, ruleBatch, scoreCertain)
+			}
+		}
+	}
+}
+
+// batchesByAmount matches a credit that names a provider and no batch, where
+// one such credit and one batch of the provider have exactly the same net.
+func (m *matcher) batchesByAmount() {
+	type lump struct {
+		provider string
+		net      int64
+	}
+	batches := groups(m.Batches, func(i int, b *batch) (lump, bool) { return lump{b.Provider, b.Net}, !m.batchDone[i] && b.Net > 0 })
+	lines := groups(m.Lines, func(i int, l *matchLine) (lump, bool) {
+		if m.lineDone[i] || !credit(l) || len(l.Batches) > 0 || len(l.Providers) != 1 {
+			return lump{}, false
+		}
+		return lump{l.Providers[0], l.Amount}, true
+	})
+	for i := range m.Lines {
+		l := &m.Lines[i]
+		if m.lineDone[i] || len(l.Providers) != 1 {
+			continue
+		}
+		key := lump{l.Providers[0], l.Amount}
+		if one := lines[key]; len(one) == 1 && one[0] == i && len(batches[key]) == 1 {
+			m.payOut(i, batches[key][0], ruleProviderAmount, scoreLikely)
+		}
+	}
+}
+
+type refAmount struct {
+	ref    string
+	amount int64
+}
+
+// byBankReference matches where one credit and one capture share the bank's reference and the amount.
+func (m *matcher) byBankReference() {
+	captures := groups(m.Items, func(i int, v *bookItem) (refAmount, bool) {
+		return refAmount{v.BankReference, v.Amount}, v.BankReference != "" && !m.itemDone[i]
+	})
+	lines := groups(m.Lines, func(i int, l *matchLine) (refAmount, bool) {
+		return refAmount{l.BankRef, l.Amount}, credit(l) && l.BankRef != "" && !m.lineDone[i]
+	})
+	for i := range m.Lines {
+		l := &m.Lines[i]
+		key := refAmount{l.BankRef, l.Amount}
+		if one := lines[key]; len(one) == 1 && one[0] == i && len(captures[key]) == 1 {
+			m.pairUp(i, captures[key][0], laneTransfer, ruleBankReference, "exact", scoreCertain, map[string]string{
+				"bank_reference": l.BankRef, "amount": strconv.FormatInt(l.Amount, 10),
+			})
+		}
+	}
+}
+
+// code returns the one payment reference of ours that a content names.
+func (m *matcher) code(l *matchLine) (reference string, pay knownPayment, several bool) {
+	for _, c := range l.Codes {
+		p, known := m.Payments[c]
+		if !known {
+			continue
+		}
+		if reference != "" {
+			return "", knownPayment{}, true
+		}
+		reference, pay = c, p
+	}
+	return reference, pay, false
+}
+
+// byCode matches where one credit and one capture share our reference and the amount.
+func (m *matcher) byCode() {
+	captures := groups(m.Items, func(i int, v *bookItem) (refAmount, bool) {
+		return refAmount{v.Reference, v.Amount}, v.Reference != "" && !m.itemDone[i]
+	})
+	lines := groups(m.Lines, func(i int, l *matchLine) (refAmount, bool) {
+		ref, _, _ := m.code(l)
+		return refAmount{ref, l.Amount}, credit(l) && ref != "" && !m.lineDone[i]
+	})
+	for i := range m.Lines {
+		l := &m.Lines[i]
+		if m.lineDone[i] {
+			continue
+		}
+		ref, _, _ := m.code(l)
+		key := refAmount{ref, l.Amount}
+		if one := lines[key]; len(one) == 1 && one[0] == i && len(captures[key]) == 1 {
+			m.pairUp(i, captures[key][0], laneTransfer, ruleReference, "rule", scoreLikely, map[string]string{
+				"reference": ref, "amount": strconv.FormatInt(l.Amount, 10), "bank_reference": l.BankRef,
+			})
+		}
+	}
+}
+
+// leftBankLines says what every booked line that is left means.
+func (m *matcher) leftBankLines() {
+	captures := groups(m.Items, func(_ int, v *bookItem) (string, bool) { return v.Reference, v.Reference != "" })
+	for i := range m.Lines {
+		l := &m.Lines[i]
+		if m.lineDone[i] || !l.Booked {
+			continue
+		}
+		ref, pay, several := m.code(l)
+		mine := captures[ref]
+		open := m.openItems(mine)
+		switch {
+		case l.Amount < 0:
+			m.lineBreak(i, Unidentified, uuid.Nil, "money left the account, nothing in the book explains it")
+		case len(l.Batches) == 1:
+			m.leftPayout(i, m.batchAt[l.Batches[0]])
+		case len(l.Batches) > 1:
+			m.lineBreak(i, Unidentified, uuid.Nil, "the content names several batches")
+		case several:
+			m.lineBreak(i, Unidentified, uuid.Nil, "the content names several payments")
+		case ref == "":
+			m.lineBreak(i, Unidentified, uuid.Nil, "nothing in the content names a payment or a batch")
+		case len(open) == 1 && m.Items[open[0]].Amount != l.Amount:
+			m.mismatch(i, open[0], "same reference, different amount")
+		case len(open) > 0:
+			m.lineBreak(i, MissingInBook, pay.ID, "several captures or credits share this reference: a person decides")
+		case len(mine) > 0:
+			m.lineBreak(i, DuplicateLine, pay.ID, "money came again for a payment whose capture is matched")
+		case pay.Amount != l.Amount:
+			m.transferOfOtherAmount(i, pay)
+		default:
+			if !l.Repaired && l.BankRef != "" { // without the bank's reference a late notice would count twice
+				m.out.Wishes = append(m.out.Wishes, wish{i, pay.ID})
+			}
+			m.lineBreak(i, MissingInBook, pay.ID, "the bank shows a transfer for a payment that has no capture")
+		}
+	}
+}
+
+// leftPayout is a credit that names a batch which it does not pay exactly.
+func (m *matcher) leftPayout(line, at int) {
+	b, amount := &m.Batches[at], m.Lines[line].Amount
+	if m.batchDone[at] {
+		m.lineBreak(line, DuplicateLine, uuid.Nil, "a further credit for a batch that is matched")
+		return
+	}
+	m.batchDone[at] = true
+	net := b.Net
+	m.miss(finding{
+		Kind: AmountMismatch, Line: line, Item: -1, Batch: at, Amount: amount - net, Source: &amount, Book: &net,
+		Detail: fmt.Sprintf("the batch of %d rows has another net than the credit that names it", len(b.Lines)),
+	})
+}
+
+func (m *matcher) transferOfOtherAmount(line int, pay knownPayment) {
+	amount, asked := m.Lines[line].Amount, pay.Amount
+	m.miss(finding{
+		Kind: AmountMismatch, Line: line, Item: -1, Batch: -1, Payment: pay.ID, Amount: amount - asked, Source: &amount, Book: &asked,
+		Detail: "the transfer names a payment without a capture and has another amount than was asked for",
+	})
+}

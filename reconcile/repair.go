@@ -1,0 +1,157 @@
+package reconcile
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/internal/ident"
+	"github.com/doisoat/doisoat/internal/money"
+	"github.com/doisoat/doisoat/internal/postgres"
+	"github.com/doisoat/doisoat/payments"
+	"github.com/doisoat/doisoat/providers"
+)
+
+type repairKind struct{}
+
+// Prefix implements ident.Kind.
+func (repairKind) Prefix() string { return "rep" }
+
+// Kinds of repair.
+const (
+	missedSuccess = "missed_success" // settlement row + the provider's answer to an inquiry
+	lostNotice    = "lost_notice"    // bank line + our reference in its content, exact amount
+)
+
+// askAtOnce bounds how many providers' answers a run waits for at a time.
+const askAtOnce = 4
+
+// repair is one payment to be asked about because of one line.
+type repair struct {
+	line    LineID
+	payment payments.ID
+	kind    string
+	event   providers.Event // lost notice: what the bank line says
+}
+
+// reserveRepairs notes what will be asked, within the caps of the day; what is
+// beyond them stays a break. A line that was asked about before counts anew.
+func (s *Service) reserveRepairs(ctx context.Context, tx pgx.Tx, src Source, run Run, w work, wishes []wish, now time.Time) ([]repair, error) {
+	left, leftSum := s.RepairsPerDay, s.RepairSumPerDay
+	if left == 0 {
+		left = defaultRepairsPerDay
+	}
+	if leftSum == 0 {
+		leftSum = defaultRepairSumPerDay
+	}
+	lines := make([]LineID, len(wishes))
+	for i, wish := range wishes {
+		lines[i] = w.Lines[wish.Line].ID
+	}
+	var (
+		used    int
+		usedSum int64
+		today   = calendar.On(now)
+	)
+	err := tx.QueryRow(ctx, `
+		select count(*), coalesce(sum(amount), 0)::bigint from reconcile.repair
+		where authority = (select app.authority()) and asked_on = $1 and line_id <> all($2::uuid[])`, today, lines).Scan(&used, &usedSum)
+	if err != nil {
+		return nil, err
+	}
+	left, leftSum = left-used, leftSum-usedSum
+	var (
+		list    []repair
+		amounts []int64
+	)
+	for _, wish := range wishes {
+		l := w.Lines[wish.Line]
+		if left <= 0 || l.Amount > leftSum {
+			slog.WarnContext(ctx, "repair left to people: the daily cap is reached", "source", src.Code, "line", l.ID)
+			continue
+		}
+		left, leftSum = left-1, leftSum-l.Amount
+		r := repair{line: l.ID, payment: payments.ID(wish.Payment), kind: missedSuccess}
+		if src.Kind == BankSource {
+			r.kind = lostNotice
+			r.event = providers.Event{
+				TransactionID: l.BankRef, BankReference: l.BankRef, Outcome: providers.Succeeded, Reason: "bank_statement",
+				Amount: money.Amount{Currency: src.Currency, Minor: l.Amount}, OccurredAt: w.occurred[l.ID], Account: src.Account,
+			}
+		}
+		list, amounts = append(list, r), append(amounts, l.Amount)
+	}
+	_, err = tx.Exec(ctx, `
+		insert into reconcile.repair (id, authority, run_id, line_id, payment_id, kind, amount, currency, asked_at, asked_on, outcome)
+		select n.id, @authority, @run, n.line, n.payment, n.kind, n.amount, @currency, @now, @today, 'asked'
+		from unnest(@ids::uuid[], @lines::uuid[], @payments::uuid[], @kinds::text[], @amounts::bigint[]) as n (id, line, payment, kind, amount)
+		on conflict on constraint repair_once do update
+		set run_id = excluded.run_id, asked_at = excluded.asked_at, asked_on = excluded.asked_on, outcome = 'asked'`,
+		pgx.StrictNamedArgs{
+			"authority": run.Authority, "run": run.ID, "currency": run.Currency, "now": now, "today": today, "amounts": amounts,
+			"ids":   column(list, func(*repair) ident.ID[repairKind] { return ident.New[repairKind]() }),
+			"lines": column(list, func(r *repair) LineID { return r.line }), "payments": column(list, func(r *repair) payments.ID { return r.payment }),
+			"kinds": column(list, func(r *repair) string { return r.kind }),
+		})
+	return list, err
+}
+
+// repair asks about each payment with no transaction open and notes what came
+// of it. A provider that cannot be asked leaves a break, not an error.
+func (s *Service) repair(ctx context.Context, authority string, list []repair) {
+	var group errgroup.Group
+	group.SetLimit(askAtOnce)
+	for _, r := range list {
+		group.Go(func() error {
+			outcome, evidence := s.ask(ctx, authority, r)
+			if err := s.answered(ctx, authority, r, outcome, evidence); err != nil {
+				slog.ErrorContext(ctx, "answer to a repair not kept", "line", r.line, "err", err)
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // every fault is a break, and logged
+}
+
+func (s *Service) ask(ctx context.Context, authority string, r repair) (outcome string, evidence map[string]any) {
+	var (
+		p   payments.Payment
+		err error
+	)
+	if r.kind == lostNotice {
+		err = s.Payments.RecordFromStatement(ctx, auth.System(authority), r.payment, r.event)
+		evidence = map[string]any{"bank_reference": r.event.BankReference}
+		if err == nil {
+			return "recorded", evidence
+		}
+	} else {
+		p, err = s.Payments.Inquire(ctx, auth.System(authority), r.payment)
+		evidence = map[string]any{"inquiry": p.Status, "reason": p.Reason, "captured": p.Captured}
+		if err == nil && p.Captured > 0 {
+			return "recorded", evidence
+		}
+	}
+	if err != nil {
+		slog.WarnContext(ctx, "repair not answered", "line", r.line, "payment", r.payment, "err", err)
+		return "failed", evidence
+	}
+	return "not_confirmed", evidence
+}
+
+func (s *Service) answered(ctx context.Context, authority string, r repair, outcome string, evidence map[string]any) error {
+	document, err := json.Marshal(evidence)
+	if err != nil {
+		return err
+	}
+	return postgres.InTx(ctx, s.DB, authority, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `
+			update reconcile.repair set outcome = $2, evidence = $3, answered_at = $4 where line_id = $1`, r.line, outcome, document, s.now())
+		return err
+	})
+}

@@ -1,0 +1,217 @@
+package reconcile
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Total counts what one lane matched or one kind of break holds. Amount is of
+// the source's side, Book of ours, in minor units.
+type Total struct {
+	Lane   string    `json:"lane,omitempty"`
+	Kind   BreakKind `json:"kind,omitempty"`
+	Count  int       `json:"count"`
+	Amount int64     `json:"amount"`
+	Book   int64     `json:"book"`
+
+	counted bool // by lines of the source; otherwise by items of the book
+}
+
+// Identity says that one side of a run is explained: total = matched + breaks.
+type Identity struct {
+	Total   int64 `json:"total"`
+	Matched int64 `json:"matched"`
+	Breaks  int64 `json:"breaks"`
+}
+
+// Difference is what nothing explains; 0 when the identity holds.
+func (i Identity) Difference() int64 { return i.Total - i.Matched - i.Breaks }
+
+// Report is what a run found. The lines and book items of a run are those that
+// it was the first to account for, so that the reports of a day add up. A later
+// run may match what an earlier one left: it then shows with its first run as
+// long as that is not closed.
+type Report struct {
+	Lanes       []Total  `json:"lanes"`       // matched, by lane
+	Breaks      []Total  `json:"breaks"`      // held by breaks, by kind
+	SourceSide  Identity `json:"source_side"` // booked lines
+	BookSide    Identity `json:"book_side"`   // captures, refunds and, at a bank, settlement rows of batches
+	Lines       int      `json:"lines"`       // booked lines
+	Items       int      `json:"items"`       // captures, refunds, settlement rows
+	Unexplained int      `json:"unexplained"` // lines and items that are neither matched nor held
+}
+
+// Holds reports whether both sides are explained to the last đồng and line.
+func (r Report) Holds() bool {
+	return r.SourceSide.Difference() == 0 && r.BookSide.Difference() == 0 && r.Unexplained == 0
+}
+
+// side is one group of lines or items with one fate: lane, or kind, or neither.
+type side struct {
+	Lane    string    `db:"lane"`
+	Kind    BreakKind `db:"kind"`
+	Count   int       `db:"count"`
+	Total   int64     `db:"total"`
+	Matched int64     `db:"matched"`
+}
+
+const linesOfRun = `
+	select coalesce(m.lane, '') as lane, coalesce(b.kind, '') as kind, count(*)::integer as count,
+		sum(l.amount)::bigint as total, coalesce(sum(i.amount), 0)::bigint as matched
+	from reconcile.statement_line l
+	left join reconcile.match_item i on i.line_id = l.id and i.side = 'line' and i.live
+	left join reconcile.match m on m.id = i.match_id
+	left join reconcile.break b on b.line_id = l.id and b.holds and b.state <> 'resolved'
+	where l.run_id = $1 and l.booked
+	group by 1, 2 order by 1, 2`
+
+const itemsOfRun = `
+	select coalesce(mc.lane, mr.lane, '') as lane, coalesce(bc.kind, br.kind, '') as kind, count(*)::integer as count,
+		sum(t.amount)::bigint as total, coalesce(sum(coalesce(ic.amount, ir.amount)), 0)::bigint as matched
+	from reconcile.book_item t
+	left join reconcile.match_item ic on ic.capture_id = t.capture_id and ic.live
+	left join reconcile.match_item ir on ir.refund_id = t.refund_id and ir.live
+	left join reconcile.match mc on mc.id = ic.match_id
+	left join reconcile.match mr on mr.id = ir.match_id
+	left join reconcile.break bc on bc.capture_id = t.capture_id and bc.holds and bc.state <> 'resolved'
+	left join reconcile.break br on br.refund_id = t.refund_id and br.holds and br.state <> 'resolved'
+	where t.run_id = $1
+	group by 1, 2 order by 1, 2`
+
+const batchesOfRun = `
+	select coalesce(m.lane, '') as lane, coalesce(b.kind, '') as kind, count(*)::integer as count,
+		sum(l.net)::bigint as total, coalesce(sum(i.amount), 0)::bigint as matched
+	from reconcile.statement_line l
+	left join reconcile.match_item i on i.line_id = l.id and i.side = 'book' and i.live
+	left join reconcile.match m on m.id = i.match_id
+	left join reconcile.break b on b.batch_source_id = l.source_id and b.batch_account = l.account and b.batch_id = l.batch_id
+		and b.holds and b.state <> 'resolved'
+	where l.payout_run_id = $1
+	group by 1, 2 order by 1, 2`
+
+// report adds up what became of the lines and items of a run, from their rows.
+func report(ctx context.Context, tx pgx.Tx, run Run) (Report, error) {
+	r := Report{Lanes: []Total{}, Breaks: []Total{}}
+	for i, query := range []string{linesOfRun, itemsOfRun, batchesOfRun} {
+		rows, err := tx.Query(ctx, query, run.ID)
+		if err != nil {
+			return Report{}, err
+		}
+		list, err := pgx.CollectRows(rows, pgx.RowToStructByName[side])
+		if err != nil {
+			return Report{}, err
+		}
+		for _, g := range list {
+			r.add(g, i == 0)
+		}
+	}
+	return r, nil
+}
+
+func (r *Report) add(g side, ofSource bool) {
+	identity, n := &r.BookSide, &r.Items
+	if ofSource {
+		identity, n = &r.SourceSide, &r.Lines
+	}
+	*n += g.Count
+	identity.Total += g.Total
+	identity.Matched += g.Matched
+	var t *Total
+	switch {
+	case g.Lane != "" && g.Kind != "": // matched and held at once: the sums will not add up, and say so
+		r.Unexplained += g.Count
+		identity.Breaks += g.Total
+		return
+	case g.Lane != "":
+		t = totalIn(&r.Lanes, func(t Total) bool { return t.Lane == g.Lane }, Total{Lane: g.Lane})
+	case g.Kind != "":
+		identity.Breaks += g.Total
+		t = totalIn(&r.Breaks, func(t Total) bool { return t.Kind == g.Kind }, Total{Kind: g.Kind})
+	default:
+		r.Unexplained += g.Count
+		return
+	}
+	if ofSource {
+		t.Count, t.Amount, t.counted = t.Count+g.Count, t.Amount+g.Total, true
+		return
+	}
+	t.Book += g.Total
+	if !t.counted {
+		t.Count += g.Count // nothing of the source: count what is missing there
+	}
+}
+
+// totalIn finds a total of a list, or adds an empty one.
+func totalIn(list *[]Total, is func(Total) bool, empty Total) *Total {
+	for i, t := range *list {
+		if is(t) {
+			return &(*list)[i]
+		}
+	}
+	*list = append(*list, empty)
+	return &(*list)[len(*list)-1]
+}
+
+// Check looks for what must never be in the authority of tx, and returns a
+// sentence for each fault: matches that hold something twice or whose sides
+// differ, lines whose marks contradict their matches, closed runs whose lines
+// no longer add up to the report.
+func Check(ctx context.Context, tx pgx.Tx) ([]string, error) {
+	var faults []string
+	for _, rule := range checks {
+		rows, err := tx.Query(ctx, rule.query)
+		if err != nil {
+			return nil, fmt.Errorf("check %s: %w", rule.means, err)
+		}
+		ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			return nil, fmt.Errorf("check %s: %w", rule.means, err)
+		}
+		for _, id := range ids {
+			faults = append(faults, fmt.Sprintf("reconcile: %s: %s", rule.means, id))
+		}
+	}
+	return faults, nil
+}
+
+// checks find ids of rows that break a rule; each is cut at 100.
+var checks = []struct{ means, query string }{
+	{"line, capture or refund in two live matches", `
+		select coalesce(line_id, capture_id, refund_id)::text from reconcile.match_item where live
+		group by line_id, capture_id, refund_id, case when line_id is not null then side end having count(*) > 1 limit 100`},
+	{"match whose sides differ", `
+		select m.id::text from reconcile.match m join reconcile.match_item i on i.match_id = m.id
+		group by m.id having sum(case i.side when 'line' then i.amount else -i.amount end) <> 0
+			or sum(i.amount) filter (where i.side = 'line') is distinct from m.amount limit 100`},
+	{"match that is revoked on one half only", `
+		select m.id::text from reconcile.match m join reconcile.match_item i on i.match_id = m.id
+		where i.live <> (m.revoked_at is null) limit 100`},
+	{"line whose marks contradict its matches", `
+		select l.id::text from reconcile.statement_line l
+		where l.matched <> exists (select from reconcile.match_item i where i.line_id = l.id and i.side = 'line' and i.live)
+			or l.paid_out <> exists (select from reconcile.match_item i where i.line_id = l.id and i.side = 'book' and i.live) limit 100`},
+	{"matched line that a break still holds", `
+		select b.id::text from reconcile.break b join reconcile.statement_line l on l.id = b.line_id
+		where b.holds and b.state <> 'resolved' and l.matched limit 100`},
+	{"closed run whose report does not add up", `
+		select r.id::text from reconcile.run r where r.state = 'closed' and (
+			(r.report->'source_side'->>'total')::bigint <> (r.report->'source_side'->>'matched')::bigint + (r.report->'source_side'->>'breaks')::bigint
+			or (r.report->'book_side'->>'total')::bigint <> (r.report->'book_side'->>'matched')::bigint + (r.report->'book_side'->>'breaks')::bigint
+			or (r.report->>'unexplained')::bigint <> 0) limit 100`},
+	{"closed run whose lines are not those of its report", `
+		select r.id::text from reconcile.run r where r.state = 'closed' and (
+			(r.report->'source_side'->>'total')::bigint is distinct from
+				(select coalesce(sum(l.amount), 0) from reconcile.statement_line l where l.run_id = r.id and l.booked)
+			or (r.report->'book_side'->>'total')::bigint is distinct from
+				(select coalesce(sum(t.amount), 0) from reconcile.book_item t where t.run_id = r.id)
+				+ (select coalesce(sum(l.net), 0) from reconcile.statement_line l where l.payout_run_id = r.id)) limit 100`},
+	{"line of a closed run that was never matched nor listed", `
+		select l.id::text from reconcile.statement_line l join reconcile.run r on r.id = l.run_id
+		where r.state = 'closed' and l.booked
+			and not exists (select from reconcile.match_item i where i.line_id = l.id and i.side = 'line')
+			and not exists (select from reconcile.break b where b.line_id = l.id and b.holds) limit 100`},
+	{"suspense of a bank line that is matched", `
+		select l.id::text from reconcile.statement_line l where l.matched and l.suspense_entry is not null limit 100`},
+}

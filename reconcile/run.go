@@ -1,0 +1,387 @@
+package reconcile
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/doisoat/doisoat/internal/audit"
+	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/internal/ident"
+	"github.com/doisoat/doisoat/internal/money"
+	"github.com/doisoat/doisoat/internal/postgres"
+	"github.com/doisoat/doisoat/ledger"
+)
+
+type runKind struct{}
+
+// Prefix implements ident.Kind.
+func (runKind) Prefix() string { return "run" }
+
+// RunID names a run.
+type RunID = ident.ID[runKind]
+
+// ParseRunID reads the outside form of a run's id.
+func ParseRunID(s string) (RunID, error) { return ident.Parse[runKind](s) }
+
+// RunState is how far a run came.
+type RunState string
+
+// The states. Matching lasts from the first look until repairs are answered.
+const (
+	RunOpen     RunState = "open"
+	RunMatching RunState = "matching"
+	RunReview   RunState = "review"
+	RunClosed   RunState = "closed"
+)
+
+// Run reconciles one source and business date. Totals are of now, or frozen when it was closed.
+type Run struct {
+	ID           RunID
+	Authority    string
+	SourceID     SourceID
+	Source       string // code
+	BusinessDate calendar.Date
+	Number       int // 1, then supplementary runs
+	State        RunState
+	Currency     money.Currency
+	CreatedAt    time.Time
+	MatchedAt    *time.Time
+	ClosedAt     *time.Time
+	ClosedBy     string
+	Report
+}
+
+type runRow struct {
+	ID           RunID          `db:"id"`
+	Authority    string         `db:"authority"`
+	SourceID     SourceID       `db:"source_id"`
+	Source       string         `db:"source"`
+	BusinessDate calendar.Date  `db:"business_date"`
+	Number       int            `db:"number"`
+	State        RunState       `db:"state"`
+	Currency     money.Currency `db:"currency"`
+	CreatedAt    time.Time      `db:"created_at"`
+	MatchedAt    *time.Time     `db:"matched_at"`
+	ClosedAt     *time.Time     `db:"closed_at"`
+	ClosedBy     string         `db:"closed_by"`
+	Report       []byte         `db:"report"`
+}
+
+const selectRun = `
+	select r.id, r.authority, r.source_id, s.code as source, r.business_date, r.number, r.state, r.currency, r.created_at,
+		r.matched_at, r.closed_at, coalesce(r.closed_by, '') as closed_by, r.report
+	from reconcile.run r join reconcile.source s on s.id = r.source_id
+	where r.authority = (select app.authority())`
+
+func selectRuns(ctx context.Context, tx pgx.Tx, and string, args ...any) ([]Run, error) {
+	rows, err := tx.Query(ctx, selectRun+and, args...)
+	if err != nil {
+		return nil, err
+	}
+	found, err := pgx.CollectRows(rows, pgx.RowToStructByName[runRow])
+	if err != nil {
+		return nil, err
+	}
+	list := make([]Run, len(found))
+	for i, r := range found {
+		list[i] = Run{
+			ID: r.ID, Authority: r.Authority, SourceID: r.SourceID, Source: r.Source, BusinessDate: r.BusinessDate, Number: r.Number,
+			State: r.State, Currency: r.Currency, CreatedAt: r.CreatedAt, MatchedAt: r.MatchedAt, ClosedAt: r.ClosedAt, ClosedBy: r.ClosedBy,
+		}
+		if r.Report != nil {
+			if err := json.Unmarshal(r.Report, &list[i].Report); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return list, nil
+}
+
+func runByID(ctx context.Context, tx pgx.Tx, id RunID, lock string) (Run, error) {
+	list, err := selectRuns(ctx, tx, ` and r.id = $1`+lock, id)
+	if err != nil {
+		return Run{}, err
+	}
+	if len(list) != 1 {
+		return Run{}, ErrUnknownRun
+	}
+	return list[0], nil
+}
+
+// StartRun reconciles everything of a source that is still open up to a date.
+// The unfinished run of that date goes on; after a closed one a supplementary
+// run takes what is left, and when nothing is left the closed run is the
+// answer. created tells whether this call made the run. Matches, breaks and
+// entries are saved together, in one transaction; repairs ask providers between
+// two passes, with none open. Runs of an authority take turns. Doing it again
+// with nothing new changes nothing.
+func (s *Service) StartRun(ctx context.Context, actor auth.Actor, sourceCode string, date calendar.Date) (run Run, created bool, err error) {
+	if err := auth.Require(actor, auth.PermReconcile); err != nil {
+		return Run{}, false, err
+	}
+	if date.IsZero() || date.After(calendar.On(s.Now())) {
+		return Run{}, false, ErrInvalid.At("/business_date", "must be a day that has begun")
+	}
+	var asked []repair
+	err = postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+		src, err := s.takeTurn(ctx, tx, actor.Authority, sourceCode)
+		if err != nil {
+			return err
+		}
+		if run, created, err = s.findOrCreateRun(ctx, tx, actor, src, date); err != nil || run.State == RunClosed {
+			return err
+		}
+		asked, err = s.pass(ctx, tx, actor, src, &run, true)
+		return err
+	})
+	if err != nil || run.State == RunClosed {
+		return run, created, err
+	}
+	if len(asked) > 0 {
+		s.repair(ctx, actor.Authority, asked)
+		err = postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+			src, err := s.takeTurn(ctx, tx, actor.Authority, sourceCode)
+			if err != nil {
+				return err
+			}
+			if run, err = runByID(ctx, tx, run.ID, ``); err != nil || run.State == RunClosed {
+				return err
+			}
+			_, err = s.pass(ctx, tx, actor, src, &run, false)
+			return err
+		})
+		if err != nil {
+			return run, created, err
+		}
+	}
+	run, err = s.FindRun(ctx, auth.System(actor.Authority), run.ID)
+	return run, created, err
+}
+
+// takeTurn lets one run of an authority work at a time, until tx ends: two
+// runs may want the same batch, capture or line.
+func (s *Service) takeTurn(ctx context.Context, tx pgx.Tx, authority, code string) (Source, error) {
+	if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock(hashtextextended($1, 20231122))`, authority); err != nil {
+		return Source{}, err
+	}
+	return findSource(ctx, tx, code)
+}
+
+func (s *Service) findOrCreateRun(ctx context.Context, tx pgx.Tx, actor auth.Actor, src Source, date calendar.Date) (Run, bool, error) {
+	list, err := selectRuns(ctx, tx, ` and r.source_id = $1 and r.business_date = $2 order by r.number desc limit 1`, src.ID, date)
+	if err != nil {
+		return Run{}, false, err
+	}
+	number := 1
+	if len(list) == 1 {
+		last := list[0]
+		if last.State != RunClosed {
+			return last, false, nil
+		}
+		more, err := s.somethingNew(ctx, tx, src, date)
+		if err != nil || !more {
+			return last, false, err
+		}
+		number = last.Number + 1
+	}
+	run := Run{
+		ID: ident.New[runKind](), Authority: actor.Authority, SourceID: src.ID, Source: src.Code, BusinessDate: date, Number: number,
+		State: RunOpen, Currency: src.Currency, CreatedAt: s.now(),
+	}
+	_, err = tx.Exec(ctx, `
+		insert into reconcile.run (id, authority, source_id, business_date, number, state, currency, created_at, created_by)
+		values (@id, @authority, @source, @date, @number, @state, @currency, @at, @by)`,
+		pgx.StrictNamedArgs{
+			"id": run.ID, "authority": run.Authority, "source": run.SourceID, "date": run.BusinessDate, "number": run.Number,
+			"state": run.State, "currency": run.Currency, "at": run.CreatedAt, "by": actor.ID,
+		})
+	if err != nil {
+		return Run{}, false, err
+	}
+	return run, true, audit.Record(ctx, tx, audit.Event{
+		Actor: actor, At: run.CreatedAt, Act: "run.start", ObjectKind: "run", ObjectID: run.ID.String(),
+		After: map[string]any{"source": src.Code, "business_date": date, "number": number},
+	})
+}
+
+// pass looks at everything open and matches it. On a first pass that finds
+// something to repair it saves only what will be asked, and the pass after the
+// answers saves the rest.
+func (s *Service) pass(ctx context.Context, tx pgx.Tx, actor auth.Actor, src Source, run *Run, mayRepair bool) ([]repair, error) {
+	if err := claimLines(ctx, tx, src, *run); err != nil {
+		return nil, err
+	}
+	w, err := s.load(ctx, tx, src, *run)
+	if err != nil {
+		return nil, err
+	}
+	match := matchSettlement
+	if src.Kind == BankSource {
+		match = matchBank
+	}
+	out := match(w.input)
+	now := s.now()
+	if mayRepair && len(out.Wishes) > 0 {
+		asked, err := s.reserveRepairs(ctx, tx, src, *run, w, out.Wishes, now)
+		if err != nil {
+			return nil, err
+		}
+		if len(asked) > 0 {
+			return asked, setRunState(ctx, tx, run, RunMatching, now)
+		}
+	}
+	if err := s.save(ctx, tx, actor, src, *run, w, out, now); err != nil {
+		return nil, err
+	}
+	return nil, setRunState(ctx, tx, run, RunReview, now)
+}
+
+func setRunState(ctx context.Context, tx pgx.Tx, run *Run, state RunState, now time.Time) error {
+	run.State, run.MatchedAt = state, &now
+	_, err := tx.Exec(ctx, `update reconcile.run set state = $2, matched_at = $3 where id = $1`, run.ID, state, now)
+	return err
+}
+
+// FindRun returns a run with its totals, or ErrUnknownRun.
+func (s *Service) FindRun(ctx context.Context, actor auth.Actor, id RunID) (run Run, err error) {
+	if err := auth.Require(actor, auth.PermReconcileRead); err != nil {
+		return Run{}, err
+	}
+	err = postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+		if run, err = runByID(ctx, tx, id, ``); err != nil || run.State == RunClosed {
+			return err
+		}
+		run.Report, err = report(ctx, tx, run)
+		return err
+	})
+	return run, err
+}
+
+// ListRuns returns runs of the actor's authority without totals unless they
+// are closed, newest first, of one source or (empty) of all. next is zero at the end.
+func (s *Service) ListRuns(ctx context.Context, actor auth.Actor, source string, after RunID, limit int) (list []Run, next RunID, err error) {
+	if err := auth.Require(actor, auth.PermReconcileRead); err != nil {
+		return nil, next, err
+	}
+	limit = page(limit)
+	err = postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+		list, err = selectRuns(ctx, tx, `
+			and ($1 = '' or s.code = $1) and ($2::uuid is null or r.id < $2) order by r.id desc limit $3`, source, after, limit+1)
+		return err
+	})
+	if len(list) > limit {
+		list = list[:limit]
+		next = list[limit-1].ID
+	}
+	return list, next, err
+}
+
+// CloseRun freezes a run with its report, when on both sides total = matched +
+// listed breaks exactly and every line has a place: ErrUnexplained otherwise,
+// ErrNotMatched when lines arrived that it has not looked at. Open breaks are
+// carried to later runs. Closing a closed run changes nothing.
+func (s *Service) CloseRun(ctx context.Context, actor auth.Actor, id RunID) (run Run, err error) {
+	if err := auth.Require(actor, auth.PermRunClose); err != nil {
+		return Run{}, err
+	}
+	err = postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+		found, err := runByID(ctx, tx, id, ``)
+		if err != nil {
+			return err
+		}
+		src, err := s.takeTurn(ctx, tx, actor.Authority, found.Source)
+		if err != nil {
+			return err
+		}
+		if run, err = runByID(ctx, tx, id, ` for update of r`); err != nil || run.State == RunClosed {
+			return err
+		}
+		if run.State != RunReview {
+			return ErrNotMatched.With("the run is %s: run again before closing", run.State)
+		}
+		if more, err := s.somethingNew(ctx, tx, src, run.BusinessDate); err != nil || more {
+			return orElse(err, ErrNotMatched)
+		}
+		if run.Report, err = report(ctx, tx, run); err != nil {
+			return err
+		}
+		if !run.Holds() {
+			return ErrUnexplained.With("unexplained: %d of the source, %d of the book, %d lines or items",
+				run.SourceSide.Difference(), run.BookSide.Difference(), run.Unexplained)
+		}
+		return s.close(ctx, tx, actor, &run)
+	})
+	return run, err
+}
+
+func orElse(err, other error) error {
+	if err != nil {
+		return err
+	}
+	return other
+}
+
+func (s *Service) close(ctx context.Context, tx pgx.Tx, actor auth.Actor, run *Run) error {
+	now := s.now()
+	frozen, err := json.Marshal(run.Report)
+	if err != nil {
+		return err
+	}
+	run.State, run.ClosedAt, run.ClosedBy = RunClosed, &now, actor.ID
+	_, err = tx.Exec(ctx, `
+		update reconcile.run set state = 'closed', closed_at = $2, closed_by = $3, report = $4 where id = $1`, run.ID, now, actor.ID, frozen)
+	if err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, `update reconcile.break set state = 'carried' where run_id = $1 and state = 'open'`, run.ID); err != nil {
+		return err
+	}
+	return audit.Record(ctx, tx, audit.Event{
+		Actor: actor, At: now, Act: "run.close", ObjectKind: "run", ObjectID: run.ID.String(),
+		Before: map[string]any{"state": RunReview},
+		After: map[string]any{
+			"state": RunClosed, "total": run.SourceSide.Total, "matched": run.SourceSide.Matched, "breaks": run.SourceSide.Breaks,
+		},
+	})
+}
+
+// CloseDay refuses further entries of a date that is over and whose runs, one
+// at least per source, are all closed: ErrDayOpen says what is missing.
+// Closing a closed day changes nothing.
+func (s *Service) CloseDay(ctx context.Context, actor auth.Actor, date calendar.Date) error {
+	if err := auth.Require(actor, auth.PermRunClose); err != nil {
+		return err
+	}
+	now := s.now()
+	if !date.Before(calendar.On(now)) {
+		return ErrDayOpen.With("%s is not over", date)
+	}
+	return postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, `
+			select s.code from reconcile.source s
+			where s.authority = $1 and s.created_at < $3 and (
+				not exists (select from reconcile.run r where r.source_id = s.id and r.business_date = $2)
+				or exists (select from reconcile.run r where r.source_id = s.id and r.business_date = $2 and r.state <> 'closed'))
+			order by s.code`, actor.Authority, date, date.AddDays(1).Start())
+		if err != nil {
+			return err
+		}
+		open, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			return err
+		}
+		if len(open) > 0 {
+			return ErrDayOpen.With("the runs of these sources are not closed: %v", open)
+		}
+		if err := ledger.CloseDay(ctx, tx, actor.Authority, date, actor.ID, now); err != nil {
+			return err
+		}
+		return audit.Record(ctx, tx, audit.Event{
+			Actor: actor, At: now, Act: "day.close", ObjectKind: "day", ObjectID: date.String(), After: map[string]any{"date": date},
+		})
+	})
+}

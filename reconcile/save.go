@@ -1,0 +1,353 @@
+package reconcile
+
+import (
+	"context"
+	"encoding/json"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/internal/ident"
+	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/payments"
+	"github.com/doisoat/doisoat/refunds"
+)
+
+type matchKind struct{}
+
+// Prefix implements ident.Kind.
+func (matchKind) Prefix() string { return "mat" }
+
+// MatchID names a match.
+type MatchID = ident.ID[matchKind]
+
+// ParseMatchID reads the outside form of a match's id.
+func ParseMatchID(s string) (MatchID, error) { return ident.Parse[matchKind](s) }
+
+// entriesAtOnce bounds the entries of one round trip to the ledger.
+const entriesAtOnce = 1000
+
+func chunks[T any](list []T) iter.Seq[[]T] { return slices.Chunk(list, chunk) }
+
+// save writes what a pass found: first rooms below (locks in their order), then
+// matches and breaks, then the book. Everything is in the transaction of the run.
+func (s *Service) save(ctx context.Context, tx pgx.Tx, actor auth.Actor, src Source, run Run, w work, out outcome, now time.Time) error {
+	ids := make([]MatchID, len(out.Matches))
+	for i := range ids {
+		ids[i] = ident.New[matchKind]()
+	}
+	if err := s.settle(ctx, tx, actor, w, out, now); err != nil {
+		return err
+	}
+	if err := insertItems(ctx, tx, run, w.input, out); err != nil {
+		return err
+	}
+	entries := make([]ledger.EntryID, len(ids))
+	if src.Kind == BankSource {
+		var err error
+		if entries, err = s.postRun(ctx, tx, actor, src, w, out, ids, now); err != nil {
+			return err
+		}
+	}
+	if err := insertMatches(ctx, tx, actor, run, w.input, out.Matches, ids, entries, now); err != nil {
+		return err
+	}
+	if err := saveBreaks(ctx, tx, run, w.input, out, now); err != nil {
+		return err
+	}
+	if src.Kind == BankSource {
+		return saveBalanceBreaks(ctx, tx, src, run, now)
+	}
+	return nil
+}
+
+// settle tells refunds and payments what the source confirmed.
+func (s *Service) settle(ctx context.Context, tx pgx.Tx, actor auth.Actor, w work, out outcome, now time.Time) error {
+	var captures []payments.CaptureID
+	for _, m := range out.Matches {
+		if m.Item < 0 {
+			continue
+		}
+		item, line := w.Items[m.Item], w.Lines[m.Line]
+		if item.Kind == captureItem {
+			captures = append(captures, payments.CaptureID(item.ID))
+			continue
+		}
+		if err := s.Refunds.ConfirmBySettlement(ctx, tx, actor, refunds.ID(item.ID), line.TransactionID, now); err != nil {
+			return err
+		}
+	}
+	if len(captures) == 0 {
+		return nil
+	}
+	return s.Payments.Settle(ctx, tx, actor, captures, now)
+}
+
+// insertItems makes the run account for the captures and refunds it decided on, unless an earlier run does.
+func insertItems(ctx context.Context, tx pgx.Tx, run Run, in input, out outcome) error {
+	var used []bookItem
+	for _, m := range out.Matches {
+		if m.Item >= 0 {
+			used = append(used, in.Items[m.Item])
+		}
+	}
+	for _, f := range out.Findings {
+		if f.Item >= 0 {
+			used = append(used, in.Items[f.Item])
+		}
+	}
+	for part := range chunks(used) {
+		_, err := tx.Exec(ctx, `
+			insert into reconcile.book_item (id, authority, run_id, capture_id, refund_id, amount)
+			select n.id, $1, $2, case when not n.refund then n.id end, case when n.refund then n.id end, n.amount
+			from unnest($3::uuid[], $4::boolean[], $5::bigint[]) as n (id, refund, amount)
+			on conflict (id) do nothing`, run.Authority, run.ID,
+			column(part, func(i *bookItem) uuid.UUID { return i.ID }),
+			column(part, func(i *bookItem) bool { return i.Kind == refundItem }),
+			column(part, func(i *bookItem) int64 { return i.Amount }))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// matchItem is one line or book item of a match.
+type matchItem struct {
+	match   MatchID
+	side    string
+	capture payments.CaptureID
+	refund  refunds.ID
+	line    LineID
+	amount  int64
+}
+
+func insertMatches(ctx context.Context, tx pgx.Tx, actor auth.Actor, run Run, in input, list []found, ids []MatchID, entries []ledger.EntryID, now time.Time) error {
+	if len(list) == 0 {
+		return nil
+	}
+	inputs := make([][]byte, len(list))
+	var items []matchItem
+	for i, m := range list {
+		var err error
+		if inputs[i], err = json.Marshal(m.Inputs); err != nil {
+			return err
+		}
+		line := in.Lines[m.Line]
+		items = append(items, matchItem{match: ids[i], side: "line", line: line.ID, amount: line.Amount})
+		if m.Batch >= 0 {
+			b := in.Batches[m.Batch]
+			for n, id := range b.Lines {
+				items = append(items, matchItem{match: ids[i], side: "book", line: id, amount: b.Nets[n]})
+			}
+			continue
+		}
+		book := matchItem{match: ids[i], side: "book", amount: in.Items[m.Item].Amount}
+		if in.Items[m.Item].Kind == captureItem {
+			book.capture = payments.CaptureID(in.Items[m.Item].ID)
+		} else {
+			book.refund = refunds.ID(in.Items[m.Item].ID)
+		}
+		items = append(items, book)
+	}
+	_, err := tx.Exec(ctx, `
+		insert into reconcile.match (id, authority, run_id, lane, rule, version, kind, score, inputs, amount, currency, entry_id, created_at, created_by)
+		select n.id, @authority, @run, n.lane, n.rule, @version, n.kind, n.score, n.inputs, n.amount, @currency, n.entry, @now, @by
+		from unnest(@ids::uuid[], @lanes::text[], @rules::text[], @kinds::text[], @scores::smallint[], @inputs::jsonb[], @amounts::bigint[], @entries::uuid[])
+			as n (id, lane, rule, kind, score, inputs, amount, entry)`,
+		pgx.StrictNamedArgs{
+			"authority": run.Authority, "run": run.ID, "version": version, "currency": run.Currency, "now": now, "by": actor.ID,
+			"ids": ids, "inputs": inputs, "entries": entries,
+			"lanes": column(list, func(m *found) string { return m.Lane }), "rules": column(list, func(m *found) string { return m.Rule }),
+			"kinds": column(list, func(m *found) string { return m.Kind }), "scores": column(list, func(m *found) int { return m.Score }),
+			"amounts": column(list, func(m *found) int64 { return in.Lines[m.Line].Amount }),
+		})
+	if err != nil {
+		return err
+	}
+	return insertMatchItems(ctx, tx, run.Authority, items)
+}
+
+// insertMatchItems writes the sides of matches and marks their lines.
+func insertMatchItems(ctx context.Context, tx pgx.Tx, authority string, items []matchItem) error {
+	for part := range chunks(items) {
+		_, err := tx.Exec(ctx, `
+			with n as (
+				select * from unnest(@matches::uuid[], @sides::text[], @captures::uuid[], @refunds::uuid[], @lines::uuid[], @amounts::bigint[])
+					as n (match, side, capture, refund, line, amount)),
+			i as (
+				insert into reconcile.match_item (match_id, authority, side, capture_id, refund_id, line_id, amount)
+				select n.match, @authority, n.side, n.capture, n.refund, n.line, n.amount from n)
+			update reconcile.statement_line l set matched = l.matched or n.side = 'line', paid_out = l.paid_out or n.side = 'book'
+			from n where l.id = n.line`,
+			pgx.StrictNamedArgs{
+				"authority": authority,
+				"matches":   column(part, func(i *matchItem) MatchID { return i.match }), "sides": column(part, func(i *matchItem) string { return i.side }),
+				"captures": column(part, func(i *matchItem) payments.CaptureID { return i.capture }),
+				"refunds":  column(part, func(i *matchItem) refunds.ID { return i.refund }),
+				"lines":    column(part, func(i *matchItem) LineID { return i.line }), "amounts": column(part, func(i *matchItem) int64 { return i.amount }),
+			})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// poster posts the entries of one run on open dates.
+type poster struct {
+	stamp
+	dates map[calendar.Date]calendar.Date
+}
+
+func (p *poster) date(ctx context.Context, tx pgx.Tx, d calendar.Date) (calendar.Date, error) {
+	if open, known := p.dates[d]; known {
+		return open, nil
+	}
+	open, err := ledger.OpenDate(ctx, tx, p.authority, d)
+	p.dates[d] = open
+	return open, err
+}
+
+func (s *Service) poster(actor auth.Actor, src Source, now time.Time) *poster {
+	return &poster{
+		stamp: stamp{authority: src.Authority, bank: ledger.Bank(src.Code), currency: src.Currency, now: now, actor: actor.ID},
+		dates: map[calendar.Date]calendar.Date{},
+	}
+}
+
+// postRun writes the book of a bank: matched lines leave suspense and are
+// posted for what they are; lines that nothing explains go into suspense once.
+// It returns the entry of each match.
+func (s *Service) postRun(ctx context.Context, tx pgx.Tx, actor auth.Actor, src Source, w work, out outcome, ids []MatchID, now time.Time) ([]ledger.EntryID, error) {
+	p := s.poster(actor, src, now)
+	entries := make([]ledger.Entry, 0, len(out.Matches))
+	var freed []LineID
+	done := map[LineID]bool{}
+	for i, m := range out.Matches {
+		line := w.Lines[m.Line]
+		done[line.ID] = true
+		date, err := p.date(ctx, tx, line.Date)
+		if err != nil {
+			return nil, err
+		}
+		if held := w.suspense[line.ID]; !held.entry.IsZero() {
+			if err := p.identify(ctx, tx, line.ID, held, date); err != nil {
+				return nil, err
+			}
+			freed = append(freed, line.ID)
+		}
+		if m.Batch >= 0 {
+			entries = append(entries, paidOut(p.stamp, ids[i], w.Batches[m.Batch], date))
+		} else {
+			entries = append(entries, transferred(p.stamp, ids[i], w.Items[m.Item], date))
+		}
+	}
+	if _, err := tx.Exec(ctx, `update reconcile.statement_line set suspense_entry = null where id = any($1::uuid[])`, freed); err != nil {
+		return nil, err
+	}
+	posted, err := postAll(ctx, tx, entries)
+	if err != nil {
+		return nil, err
+	}
+	var waiting []matchLine
+	for _, l := range w.Lines {
+		if l.Booked && l.Amount != 0 && !done[l.ID] && w.suspense[l.ID].entry.IsZero() {
+			waiting = append(waiting, l)
+		}
+	}
+	return posted, p.suspend(ctx, tx, waiting, func(id LineID) int { return w.suspense[id].times + 1 })
+}
+
+// identify takes a line's money out of suspense.
+func (p *poster) identify(ctx context.Context, tx pgx.Tx, line LineID, held suspense, date calendar.Date) error {
+	_, err := ledger.Reverse(ctx, tx, held.entry, suspenseCause(line, "identified", held.times), "the bank line is identified", p.actor, date, p.now)
+	return err
+}
+
+// suspend puts bank lines into suspense, each for the given time.
+func (p *poster) suspend(ctx context.Context, tx pgx.Tx, lines []matchLine, times func(LineID) int) error {
+	entries := make([]ledger.Entry, 0, len(lines))
+	for _, l := range lines {
+		date, err := p.date(ctx, tx, l.Date)
+		if err != nil {
+			return err
+		}
+		entries = append(entries, suspended(p.stamp, l.ID, l.Amount, times(l.ID), date))
+	}
+	posted, err := postAll(ctx, tx, entries)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `
+		update reconcile.statement_line l set suspense_entry = n.entry, suspensions = l.suspensions + 1
+		from unnest($1::uuid[], $2::uuid[]) as n (line, entry) where l.id = n.line`,
+		column(lines, func(l *matchLine) LineID { return l.ID }), posted)
+	return err
+}
+
+func postAll(ctx context.Context, tx pgx.Tx, entries []ledger.Entry) ([]ledger.EntryID, error) {
+	ids := make([]ledger.EntryID, 0, len(entries))
+	for part := range slices.Chunk(entries, entriesAtOnce) {
+		posted, err := ledger.Post(ctx, tx, part...)
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, posted...)
+	}
+	return ids, nil
+}
+
+// saveBalanceBreaks compares the opening balance of each recent statement with
+// the closing of the one before it. Files may arrive in any order, so it looks
+// at all of them anew: a gap that a late file filled ends.
+func saveBalanceBreaks(ctx context.Context, tx pgx.Tx, src Source, run Run, now time.Time) error {
+	rows, err := tx.Query(ctx, `
+		select st.id, before.closing, st.opening
+		from reconcile.statement st
+		cross join lateral (
+			select p.closing from reconcile.statement p
+			where p.source_id = st.source_id and p.state in ('accepted', 'partial') and p.closing is not null and p.period_to < st.period_from
+			order by p.period_to desc, p.id desc limit 1) before
+		where st.source_id = $1 and st.state in ('accepted', 'partial') and st.opening is not null
+			and st.period_from <= $2 and st.period_from > $3 and before.closing <> st.opening`, src.ID, run.BusinessDate, run.BusinessDate.AddDays(-recentDays))
+	if err != nil {
+		return err
+	}
+	type gap struct {
+		Statement        StatementID
+		Closing, Opening int64
+	}
+	gaps, err := pgx.CollectRows(rows, pgx.RowToStructByPos[gap])
+	if err != nil {
+		return err
+	}
+	ids := column(gaps, func(g *gap) StatementID { return g.Statement })
+	_, err = tx.Exec(ctx, `
+		update reconcile.break b set state = 'resolved', resolved_at = $5, resolution = 'filled'
+		from reconcile.statement st
+		where b.source_id = $1 and b.kind = 'balance_break' and b.state <> 'resolved' and st.id = b.statement_id
+			and st.period_from <= $2 and st.period_from > $3 and b.statement_id <> all($4::uuid[])`,
+		src.ID, run.BusinessDate, run.BusinessDate.AddDays(-recentDays), ids, now)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `
+		insert into reconcile.break (id, authority, run_id, source_id, kind, state, holds, statement_id, amount, source_amount, book_amount,
+			currency, detail, created_at)
+		select n.id, @authority, @run, @source, 'balance_break', 'open', false, n.statement, n.opening - n.closing, n.opening, n.closing,
+			@currency, 'the statement opens with another balance than the one before it closed with', @now
+		from unnest(@ids::uuid[], @statements::uuid[], @openings::bigint[], @closings::bigint[]) as n (id, statement, opening, closing)
+		on conflict (statement_id, kind) where state <> 'resolved' and statement_id is not null do nothing`,
+		pgx.StrictNamedArgs{
+			"authority": run.Authority, "run": run.ID, "source": src.ID, "currency": run.Currency, "now": now,
+			"ids": column(gaps, func(*gap) BreakID { return ident.New[breakKind]() }), "statements": ids,
+			"openings": column(gaps, func(g *gap) int64 { return g.Opening }), "closings": column(gaps, func(g *gap) int64 { return g.Closing }),
+		})
+	return err
+}

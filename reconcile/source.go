@@ -1,0 +1,246 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"regexp"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/doisoat/doisoat/internal/audit"
+	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/internal/fault"
+	"github.com/doisoat/doisoat/internal/ident"
+	"github.com/doisoat/doisoat/internal/money"
+	"github.com/doisoat/doisoat/internal/postgres"
+	"github.com/doisoat/doisoat/internal/secret"
+	"github.com/doisoat/doisoat/payments"
+	"github.com/doisoat/doisoat/providers/statements"
+	"github.com/doisoat/doisoat/refunds"
+)
+
+// MaxPage is the largest page of a list.
+const MaxPage = 200
+
+// Daily caps of automatic repairs per authority, when the Service names none.
+const (
+	defaultRepairsPerDay   = 1000
+	defaultRepairSumPerDay = 1_000_000_000 // minor units: đồng
+)
+
+// Service holds the use cases of reconcile.
+type Service struct {
+	DB       *pgxpool.Pool
+	Payments *payments.Service
+	Refunds  *refunds.Service
+	Secret   *secret.Keyring
+	Now      func() time.Time
+
+	// Caps of automatic repairs per authority and day, by number and by sum in
+	// minor units; zero means the defaults, below zero switches repairs off.
+	RepairsPerDay   int
+	RepairSumPerDay int64
+}
+
+// Faults of reconcile.
+var (
+	ErrUnknownSource    = fault.New(fault.NotFound, "reconcile.unknown_source", "no such source")
+	ErrUnknownStatement = fault.New(fault.NotFound, "reconcile.unknown_statement", "no such statement")
+	ErrUnknownRun       = fault.New(fault.NotFound, "reconcile.unknown_run", "no such run")
+	ErrUnknownMatch     = fault.New(fault.NotFound, "reconcile.unknown_match", "no such match")
+	ErrInvalid          = fault.New(fault.Invalid, "reconcile.invalid", "the request is not valid")
+	ErrSourceExists     = fault.New(fault.Conflict, "reconcile.source_exists", "a source with this code exists with other content")
+	ErrKeyReused        = fault.New(fault.Conflict, "reconcile.idempotency_key", "the idempotency key was used for another request")
+	ErrTooLarge         = fault.New(fault.Invalid, "reconcile.too_large", "the file is larger than 64 MiB")
+	ErrUnexplained      = fault.New(fault.Precondition, "reconcile.unexplained", "total in is not matched plus listed breaks")
+	ErrNotMatched       = fault.New(fault.Precondition, "reconcile.not_matched", "lines have arrived since: run again before closing")
+	ErrDayOpen          = fault.New(fault.Precondition, "reconcile.day_open", "the day cannot be closed yet")
+	ErrRevoked          = fault.New(fault.Conflict, "reconcile.already_revoked", "the match is revoked already")
+)
+
+type sourceKind struct{}
+
+// Prefix implements ident.Kind.
+func (sourceKind) Prefix() string { return "src" }
+
+// SourceID names a source inside; outside its code does.
+type SourceID = ident.ID[sourceKind]
+
+// Kinds of sources.
+const (
+	SettlementSource = "settlement" // a provider's file of what it collected
+	BankSource       = "bank"       // statements of one bank account
+)
+
+// Source is a provider or a bank account that issues statements.
+type Source struct {
+	ID        SourceID       `db:"id"`
+	Authority string         `db:"authority"`
+	Code      string         `db:"code"`
+	Kind      string         `db:"kind"`
+	Provider  string         `db:"provider"`
+	Account   string         `db:"account"`
+	Profile   string         `db:"profile"`
+	Currency  money.Currency `db:"currency"`
+	CreatedAt time.Time      `db:"created_at"`
+}
+
+// SourceRequest asks for a source. A bank has an account; a settlement has a
+// provider and may be narrowed to one terminal (Account) and one mapping Profile.
+type SourceRequest struct {
+	Code     string
+	Kind     string
+	Provider string
+	Account  string
+	Profile  string
+}
+
+var (
+	sourceCode   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$`)
+	providerName = regexp.MustCompile(`^[a-z0-9]{2,20}$`)
+)
+
+func (r SourceRequest) validate() error {
+	e := ErrInvalid
+	if !sourceCode.MatchString(r.Code) {
+		e = e.At("/code", "must be 1 to 40 letters, digits, dots, dashes or underscores")
+	}
+	switch r.Kind {
+	case SettlementSource:
+		if !providerName.MatchString(r.Provider) {
+			e = e.At("/provider", "a settlement comes from a provider")
+		}
+		if r.Profile != "" && !slices.Contains(statements.Profiles(), r.Profile) {
+			e = e.At("/profile", "is not a known mapping profile")
+		}
+	case BankSource:
+		if r.Account == "" {
+			e = e.At("/account", "a bank's statements are of an account")
+		}
+		if r.Provider != "" && !providerName.MatchString(r.Provider) {
+			e = e.At("/provider", "is not a provider's name")
+		}
+	default:
+		e = e.At("/kind", "must be settlement or bank")
+	}
+	if len(r.Account) > 64 {
+		e = e.At("/account", "is longer than 64 characters")
+	}
+	if len(e.Fields) > 0 {
+		return e
+	}
+	return nil
+}
+
+// RegisterSource keeps a source. The same code with the same content gives the
+// first and created is false; other content is ErrSourceExists.
+func (s *Service) RegisterSource(ctx context.Context, actor auth.Actor, r SourceRequest) (src Source, created bool, err error) {
+	if err := auth.Require(actor, auth.PermSourceWrite); err != nil {
+		return Source{}, false, err
+	}
+	if err := r.validate(); err != nil {
+		return Source{}, false, err
+	}
+	src = Source{
+		ID: ident.New[sourceKind](), Authority: actor.Authority, Code: r.Code, Kind: r.Kind, Provider: r.Provider,
+		Account: r.Account, Profile: r.Profile, Currency: money.VND, CreatedAt: s.now(),
+	}
+	err = postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, `
+			insert into reconcile.source (id, authority, code, kind, provider, account, profile, currency, created_at, created_by)
+			values (@id, @authority, @code, @kind, @provider, @account, @profile, @currency, @at, @by)
+			on conflict on constraint source_code do nothing`,
+			pgx.StrictNamedArgs{
+				"id": src.ID, "authority": src.Authority, "code": src.Code, "kind": src.Kind, "provider": src.Provider,
+				"account": src.Account, "profile": src.Profile, "currency": src.Currency, "at": src.CreatedAt, "by": actor.ID,
+			})
+		if err != nil {
+			return err
+		}
+		if created = tag.RowsAffected() == 1; created {
+			return audit.Record(ctx, tx, audit.Event{
+				Actor: actor, At: src.CreatedAt, Act: "source.register", ObjectKind: "source", ObjectID: src.ID.String(),
+				After: map[string]any{"code": src.Code, "kind": src.Kind, "provider": src.Provider},
+			})
+		}
+		first, err := findSource(ctx, tx, r.Code)
+		if err != nil {
+			return err
+		}
+		if (SourceRequest{first.Code, first.Kind, first.Provider, first.Account, first.Profile}) != r {
+			return ErrSourceExists
+		}
+		src = first
+		return nil
+	})
+	return src, created, err
+}
+
+// ListSources returns sources of the actor's authority by code, after a code;
+// next is empty at the end.
+func (s *Service) ListSources(ctx context.Context, actor auth.Actor, after string, limit int) (list []Source, next string, err error) {
+	if err := auth.Require(actor, auth.PermSourceRead); err != nil {
+		return nil, "", err
+	}
+	limit = page(limit)
+	err = postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+		list, err = selectSources(ctx, tx, ` and code > $1 order by code limit $2`, after, limit+1)
+		return err
+	})
+	if len(list) > limit {
+		list = list[:limit]
+		next = list[limit-1].Code
+	}
+	return list, next, err
+}
+
+const selectSource = `
+	select id, authority, code, kind, provider, account, profile, currency, created_at
+	from reconcile.source where authority = (select app.authority())`
+
+func selectSources(ctx context.Context, tx pgx.Tx, and string, args ...any) ([]Source, error) {
+	rows, err := tx.Query(ctx, selectSource+and, args...)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByName[Source])
+}
+
+func findSource(ctx context.Context, tx pgx.Tx, code string) (Source, error) {
+	list, err := selectSources(ctx, tx, ` and code = $1`, code)
+	if err != nil {
+		return Source{}, err
+	}
+	if len(list) != 1 {
+		return Source{}, ErrUnknownSource.With("no source %q", code)
+	}
+	return list[0], nil
+}
+
+func sourceByID(ctx context.Context, tx pgx.Tx, id SourceID) (Source, error) {
+	list, err := selectSources(ctx, tx, ` and id = $1`, id)
+	if err != nil {
+		return Source{}, err
+	}
+	if len(list) != 1 {
+		return Source{}, ErrUnknownSource
+	}
+	return list[0], nil
+}
+
+// page bounds the size of a page.
+func page(limit int) int {
+	if limit < 1 || limit > MaxPage {
+		return MaxPage
+	}
+	return limit
+}
+
+// now is the one instant of a transaction, no finer than the database keeps it.
+func (s *Service) now() time.Time { return s.Now().UTC().Truncate(time.Microsecond) }
+
+// absent reports that a query for one row found none.
+func absent(err error) bool { return errors.Is(err, pgx.ErrNoRows) }

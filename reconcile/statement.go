@@ -1,0 +1,270 @@
+package reconcile
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/doisoat/doisoat/internal/audit"
+	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/internal/ident"
+	"github.com/doisoat/doisoat/internal/money"
+	"github.com/doisoat/doisoat/internal/postgres"
+	"github.com/doisoat/doisoat/providers/statements"
+)
+
+type (
+	statementKind struct{}
+	lineKind      struct{}
+)
+
+// Prefix implements ident.Kind.
+func (statementKind) Prefix() string { return "stm" }
+
+// Prefix implements ident.Kind.
+func (lineKind) Prefix() string { return "sln" }
+
+// StatementID names a statement, LineID one of its lines.
+type (
+	StatementID = ident.ID[statementKind]
+	LineID      = ident.ID[lineKind]
+)
+
+// ParseStatementID reads the outside form of a statement's id.
+func ParseStatementID(s string) (StatementID, error) { return ident.Parse[statementKind](s) }
+
+// ParseLineID reads the outside form of a line's id.
+func ParseLineID(s string) (LineID, error) { return ident.Parse[lineKind](s) }
+
+// StatementState is how far a file came.
+type StatementState string
+
+// The states that Ingest answers. Received, parsed and balanced are passed
+// within one transaction and never seen. Duplicate is an answer, not a row.
+const (
+	Accepted  StatementState = "accepted"
+	Partial   StatementState = "partial" // accepted, but some rows were refused or need a person
+	Rejected  StatementState = "rejected"
+	Duplicate StatementState = "duplicate"
+)
+
+// ControlTotal is what one account's part of a file says of itself, in minor units.
+type ControlTotal struct {
+	Account      string           `json:"account"`
+	Currency     money.Currency   `json:"currency"`
+	From         calendar.Date    `json:"from"`
+	To           calendar.Date    `json:"to"`
+	Opening      *int64           `json:"opening"`
+	Closing      *int64           `json:"closing"`
+	Entries      int              `json:"entries"`
+	SumCredit    int64            `json:"sum_credit"`
+	SumDebit     int64            `json:"sum_debit"`
+	BalanceCheck statements.Check `json:"balance_check"`
+}
+
+// Statement is one file of a source and what became of it.
+type Statement struct {
+	ID           StatementID // zero after a dry run
+	Source       string
+	State        StatementState
+	DuplicateOf  StatementID // the first statement with the same bytes; everything else is of that one
+	FileName     string
+	Format       statements.Format
+	Profile      string
+	SHA256       [32]byte
+	Size         int64
+	RowsAccepted int // good rows of the file
+	RowsKnown    int // of those, brought by an earlier file already
+	RowsRefused  int
+	PeriodFrom   calendar.Date
+	PeriodTo     calendar.Date
+	Totals       []ControlTotal
+	Problems     []statements.Problem
+	ReceivedAt   time.Time
+	opening      *int64
+	closing      *int64
+}
+
+// Problems that this room finds; the others are of package statements.
+const (
+	ProblemWrongAccount  statements.Code = "wrong_account"
+	ProblemWrongFormat   statements.Code = "wrong_format"
+	ProblemWrongCurrency statements.Code = "wrong_currency"
+	ProblemForeignRow    statements.Code = "foreign_row" // a row in another currency is not imported
+)
+
+// Ingest takes a file of a source: keeps the bytes, reads, checks the file
+// against its own totals and stores the lines, in one transaction. What is
+// wrong with a file is its state and problems, never an error. The same bytes
+// again change nothing and answer the first statement with DuplicateOf. A dry
+// run stores nothing. A file that overlaps others adds only lines not yet known.
+func (s *Service) Ingest(ctx context.Context, actor auth.Actor, sourceCode, fileName string, content []byte, dryRun bool, idempotencyKey string) (st Statement, err error) {
+	if err := auth.Require(actor, auth.PermStatementWrite); err != nil {
+		return Statement{}, err
+	}
+	if len(content) > statements.MaxBytes {
+		return Statement{}, ErrTooLarge
+	}
+	var src Source
+	err = postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+		if src, err = findSource(ctx, tx, sourceCode); err != nil {
+			return err
+		}
+		st, err = s.known(ctx, tx, src, content, idempotencyKey)
+		return err
+	})
+	if err == nil || !ErrUnknownStatement.Is(err) {
+		return st, err
+	}
+	// Reading a large file takes seconds: it is done with no transaction open.
+	file, err := statements.Parse(bytes.NewReader(content), statements.Options{Profile: src.Profile})
+	if err != nil {
+		return Statement{}, err
+	}
+	now := s.now()
+	st, lines := digest(src, file, now)
+	st.FileName, st.SHA256, st.Size = fileName, sha256.Sum256(content), int64(len(content))
+	if dryRun {
+		return st, nil
+	}
+	st.ID = ident.New[statementKind]()
+	sealed, err := s.Secret.Seal(content, fileAt(st.ID))
+	if err != nil {
+		return Statement{}, err
+	}
+	if err := s.sealLines(lines); err != nil {
+		return Statement{}, err
+	}
+	err = postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+		return store(ctx, tx, actor, src, st, sealed, lines, idempotencyKey)
+	})
+	if c := postgres.Constraint(err); c == "statement_once" || c == "statement_idempotency_key" {
+		// Another request with these bytes or this key was faster: answer from what it wrote.
+		err = postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+			st, err = s.known(ctx, tx, src, content, idempotencyKey)
+			return err
+		})
+		return st, err
+	}
+	if err != nil {
+		return Statement{}, err
+	}
+	return s.FindStatement(ctx, auth.System(actor.Authority), st.ID)
+}
+
+// known answers a file that was seen before, or ErrUnknownStatement.
+func (s *Service) known(ctx context.Context, tx pgx.Tx, src Source, content []byte, key string) (Statement, error) {
+	sum := sha256.Sum256(content)
+	if key != "" {
+		list, err := selectStatements(ctx, tx, true, ` and st.idempotency_key = $1`, key)
+		if err != nil {
+			return Statement{}, err
+		}
+		if len(list) == 1 && (list[0].SHA256 != sum || list[0].Source != src.Code) {
+			return Statement{}, ErrKeyReused
+		}
+	}
+	list, err := selectStatements(ctx, tx, true, ` and st.source_id = $1 and st.sha256 = $2`, src.ID, sum[:])
+	if err != nil {
+		return Statement{}, err
+	}
+	if len(list) != 1 {
+		return Statement{}, ErrUnknownStatement
+	}
+	st := list[0]
+	st.DuplicateOf, st.State = st.ID, Duplicate
+	return st, nil
+}
+
+func store(ctx context.Context, tx pgx.Tx, actor auth.Actor, src Source, st Statement, sealed []byte, lines []row, key string) error {
+	if gap, err := chainGap(ctx, tx, src, st); err != nil {
+		return err
+	} else if gap {
+		st.Problems = append(st.Problems, statements.Problem{
+			Code: statements.ChainGap, Detail: "the statement does not open with the closing balance of the one before it",
+		})
+	}
+	// The statement goes first, so that lines can refer to it; what is known
+	// already is counted before, under a lock that keeps other files out.
+	if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock(hashtextextended($1, 20240502))`, src.ID.String()); err != nil {
+		return err
+	}
+	known, err := countKnown(ctx, tx, src.ID, lines)
+	if err != nil {
+		return err
+	}
+	st.RowsKnown = known
+	if err := insertStatement(ctx, tx, actor, src, st, sealed, key); err != nil {
+		return err
+	}
+	if err := insertLines(ctx, tx, src, st.ID, lines); err != nil {
+		return err
+	}
+	return audit.Record(ctx, tx, audit.Event{
+		Actor: actor, At: st.ReceivedAt, Act: "statement.ingest", ObjectKind: "statement", ObjectID: st.ID.String(),
+		After: map[string]any{
+			"source": src.Code, "state": st.State, "rows_accepted": st.RowsAccepted, "rows_known": st.RowsKnown,
+			"rows_refused": st.RowsRefused, "problems": len(st.Problems),
+		},
+	})
+}
+
+// chainGap reports whether a statement opens with another balance than the one before it closed with.
+func chainGap(ctx context.Context, tx pgx.Tx, src Source, st Statement) (bool, error) {
+	if src.Kind != BankSource || st.State == Rejected || st.opening == nil {
+		return false, nil
+	}
+	var before *int64
+	err := tx.QueryRow(ctx, `
+		select closing from reconcile.statement
+		where source_id = $1 and state in ('accepted', 'partial') and closing is not null and period_to < $2
+		order by period_to desc, id desc limit 1`, src.ID, st.PeriodFrom).Scan(&before)
+	if absent(err) {
+		return false, nil
+	}
+	return err == nil && *before != *st.opening, err
+}
+
+func fileAt(id StatementID) string { return "reconcile.statement/file/" + id.String() }
+func textAt(id LineID) string      { return "reconcile.statement_line/content/" + id.String() }
+
+// text is the sealed part of a line: what people wrote and who they are.
+type text struct {
+	Content string `json:"content"`
+	Joined  string `json:"joined,omitempty"` // when it differs from Content
+	Name    string `json:"name,omitempty"`
+	Account string `json:"account,omitempty"`
+	Bank    string `json:"bank,omitempty"`
+}
+
+func (s *Service) sealLines(lines []row) error {
+	for i := range lines {
+		if lines[i].text == (text{}) {
+			continue
+		}
+		plain, err := json.Marshal(lines[i].text)
+		if err != nil {
+			return err
+		}
+		if lines[i].sealed, err = s.Secret.Seal(plain, textAt(lines[i].id)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Service) openText(id LineID, sealed []byte) (t text, err error) {
+	if len(sealed) == 0 {
+		return text{}, nil
+	}
+	plain, err := s.Secret.Open(sealed, textAt(id))
+	if err != nil {
+		return text{}, err
+	}
+	return t, json.Unmarshal(plain, &t)
+}
