@@ -39,7 +39,9 @@ var rows = map[string]int{
 	"internal/auth/keys": 5,
 	"ledger":             5,
 
-	"dossiers":  6,
+	"dossiers":          6,
+	"ledger/ledgertest": 6,
+
 	"payments":  7,
 	"refunds":   8,
 	"reconcile": 9,

@@ -1,0 +1,40 @@
+package payments
+
+import (
+	"testing"
+	"time"
+
+	"github.com/doisoat/doisoat/dossiers"
+	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/internal/ident"
+	"github.com/doisoat/doisoat/internal/money"
+	"github.com/doisoat/doisoat/ledger/ledgertest"
+
+	"github.com/google/uuid"
+)
+
+// The manual shows every entry of this room.
+func TestManual(t *testing.T) {
+	t.Parallel()
+	day, now := calendar.MustParse("2026-11-20"), time.Date(2026, 11, 20, 3, 0, 0, 0, time.UTC)
+	dossier := dossiers.ID(uuid.New())
+	charges := []dossiers.Charge{
+		{ID: dossiers.ChargeID(uuid.New()), DossierID: dossier, Kind: fees.Phi, FeeType: "P_CONG_BO_DN", Due: 60_000, Currency: money.VND},
+		{ID: dossiers.ChargeID(uuid.New()), DossierID: dossier, Kind: fees.LePhi, FeeType: "LP_DKKD", Due: 20_000, Currency: money.VND},
+	}
+	example := func(title, when, provider string, amount int64, open []dossiers.Charge) ledgertest.Example {
+		c := Capture{
+			ID: ident.New[captureKind](), PaymentID: ident.New[paymentKind](), DossierID: dossier, Provider: provider,
+			Amount: money.Dong(amount), Evidence: ByCallback,
+		}
+		paid := allocate(&c, open)
+		return ledgertest.Example{Title: title, When: when, Entry: captured("H41", c, paid, day, now, "system")}
+	}
+	ledgertest.CheckManual(t, "payments", []ledgertest.Example{
+		example("Captured", "A provider confirms that the payer's money is taken; it pays the open charges in their order.", "vnpay", 80_000, charges),
+		example("Captured, too little", "A transfer of less than was asked pays what it can; the rest stays owed.", "vietqr", 70_000, charges),
+		example("Captured, too much", "What no charge needs is owed back at once and never becomes collection.", "vietqr", 85_000, charges),
+		example("Captured twice, or after another payment has paid", "Nothing is owed any more: all of it is owed back.", "vnpay", 80_000, nil),
+	})
+}
