@@ -21,6 +21,7 @@ import (
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/payments"
+	"github.com/doisoat/doisoat/reconcile"
 	"github.com/doisoat/doisoat/refunds"
 )
 
@@ -36,12 +37,13 @@ const (
 
 // Rooms are the use cases that the surface offers.
 type Rooms struct {
-	Auth     auth.Service
-	Fees     *fees.Service
-	Dossiers *dossiers.Service
-	Payments *payments.Service
-	Refunds  *refunds.Service
-	Ledger   *ledger.Service
+	Auth      auth.Service
+	Fees      *fees.Service
+	Dossiers  *dossiers.Service
+	Payments  *payments.Service
+	Refunds   *refunds.Service
+	Reconcile *reconcile.Service
+	Ledger    *ledger.Service
 }
 
 // Options of New. Console may be nil: a page then says that it is not there.

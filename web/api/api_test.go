@@ -95,6 +95,7 @@ func TestDossierAndPayment(t *testing.T) {
 		t.Errorf("code %q, want %q", got, want)
 	}
 	h.checkBook(t)
+	h.reconcile(t, pay.text("reference"))
 	h.refund(t)
 	if strings.Contains(h.log.String(), "H41.12-240502") || strings.Contains(h.log.String(), "Nguyễn") {
 		t.Errorf("the log holds what it must not: %s", h.log)
@@ -129,6 +130,80 @@ func (h *harness) refund(t *testing.T) {
 	list := h.must(200, auth.RoleAuditor, http.MethodGet, "/v1/refunds?dossier=H41.12-240502-0001&status=reserved", "")
 	if list.at("items.0.id") != id || list.at("next_cursor") != nil {
 		t.Errorf("list: %s", list.body)
+	}
+}
+
+// reconcile plays the accountant's day: a settlement file with our payment and one nobody knows.
+func (h *harness) reconcile(t *testing.T, reference string) {
+	t.Helper()
+	const source = `{"code":"vnpay-h41","kind":"settlement","provider":"vnpay","profile":"vnpay-settlement-v1"}`
+	h.must(201, auth.RoleAdmin, http.MethodPost, "/v1/sources", source)
+	h.must(200, auth.RoleAdmin, http.MethodPost, "/v1/sources", source)
+	h.must(409, auth.RoleAdmin, http.MethodPost, "/v1/sources", strings.Replace(source, `"provider":"vnpay"`, `"provider":"momo"`, 1))
+	if a := h.must(200, auth.RoleAuditor, http.MethodGet, "/v1/sources", ""); a.at("items.0.code") != "vnpay-h41" {
+		t.Errorf("sources: %s", a.body)
+	}
+	file := "Mã website (terminal),Mã tham chiếu,Mã giao dịch VNPAY,Loại,Số tiền,Phí,VAT phí,Thực nhận,Trạng thái,Thời gian,Mã đợt\n" +
+		"DVCTEST1," + reference + ",14271027,PAYMENT,60000,600,60,59340,SETTLED,02/05/2024 10:00:00,B1\n" +
+		"DVCTEST1,DSKHONGCO123,99999999,PAYMENT,5000,50,5,4945,SETTLED,02/05/2024 10:05:00,B1\n"
+	upload := func(status int, dryRun string) answer {
+		t.Helper()
+		body := "--x\r\nContent-Disposition: form-data; name=\"source\"\r\n\r\nvnpay-h41\r\n" +
+			"--x\r\nContent-Disposition: form-data; name=\"dry_run\"\r\n\r\n" + dryRun + "\r\n" +
+			"--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"02-05.csv\"\r\n\r\n" + file + "\r\n--x--"
+		return h.must(status, auth.RoleAccountant, http.MethodPost, "/v1/statements", body, "Content-Type", "multipart/form-data; boundary=x")
+	}
+	if dry := upload(200, "true"); dry.at("id") != nil || dry.at("rows_accepted") != 2.0 {
+		t.Errorf("dry run: %s", dry.body)
+	}
+	kept := upload(201, "false")
+	if again := upload(200, "false"); again.at("status") != "duplicate" || again.at("duplicate_of") != kept.at("id") {
+		t.Errorf("the same file: %s", again.body)
+	}
+	lines := h.must(200, auth.RoleAccountant, http.MethodGet, "/v1/statements/"+kept.text("id")+"/lines?limit=1", "")
+	lines2 := h.must(200, auth.RoleAccountant, http.MethodGet, "/v1/statements/"+kept.text("id")+"/lines?cursor="+lines.text("next_cursor"), "")
+	got := []any{lines.at("items.0.amount"), lines.at("items.0.fee"), lines.at("items.0.net"), lines2.at("items.0.amount"), lines2.at("next_cursor")}
+	if diff := cmp.Diff(got, []any{60000.0, 660.0, 59340.0, 5000.0, nil}); diff != "" {
+		t.Errorf("lines (-got +want):\n%s", diff)
+	}
+	if a := h.must(200, auth.RoleAccountant, http.MethodGet, "/v1/statements?source=vnpay-h41", ""); a.at("items.0.id") != kept.at("id") {
+		t.Errorf("statements: %s", a.body)
+	}
+
+	run := h.must(201, auth.RoleAccountant, http.MethodPost, "/v1/runs", `{"source":"vnpay-h41","business_date":"2024-05-02"}`)
+	got = []any{run.at("status"), run.at("identity.total"), run.at("identity.matched"), run.at("identity.breaks"), run.at("holds"), run.at("unexplained")}
+	if diff := cmp.Diff(got, []any{"review", 65000.0, 60000.0, 5000.0, true, 0.0}); diff != "" {
+		t.Errorf("run (-got +want):\n%s\n%s", diff, run.body)
+	}
+	again := h.must(200, auth.RoleAccountant, http.MethodPost, "/v1/runs", `{"source":"vnpay-h41","business_date":"2024-05-02"}`)
+	for _, member := range []string{"id", "identity", "book_identity", "lanes", "breaks"} {
+		if diff := cmp.Diff(again.at(member), run.at(member)); diff != "" {
+			t.Errorf("run again, %s (-got +want):\n%s", member, diff)
+		}
+	}
+	breaks := h.must(200, auth.RoleAccountant, http.MethodGet, "/v1/breaks?run="+run.text("id")+"&status=open", "")
+	got = []any{breaks.at("items.0.amount"), breaks.at("items.0.holds"), breaks.at("items.1"), breaks.at("next_cursor")}
+	if diff := cmp.Diff(got, []any{5000.0, true, nil, nil}); diff != "" {
+		t.Errorf("breaks (-got +want):\n%s\n%s", diff, breaks.body)
+	}
+	matches := h.must(200, auth.RoleAccountant, http.MethodGet, "/v1/matches?run="+run.text("id"), "")
+	got = []any{matches.at("items.0.amount"), matches.at("items.0.lane"), matches.at("items.0.lines.1"), matches.at("items.1"), matches.at("next_cursor")}
+	if diff := cmp.Diff(got, []any{60000.0, "settlement", nil, nil, nil}); diff != "" {
+		t.Errorf("matches (-got +want):\n%s\n%s", diff, matches.body)
+	}
+	if a := h.must(404, auth.RoleAccountant, http.MethodPost, "/v1/matches/mat_1/revoke", `{"reason":"x"}`); a.text("code") != "reconcile.unknown_match" {
+		t.Errorf("revoke: %s", a.body)
+	}
+	h.must(403, auth.RoleAccountant, http.MethodPost, "/v1/runs/"+run.text("id")+"/close", "")
+	closed := h.must(200, auth.RoleChiefAccountant, http.MethodPost, "/v1/runs/"+run.text("id")+"/close", "")
+	if closed.at("status") != "closed" || closed.at("closed_at") == nil {
+		t.Errorf("closed: %s", closed.body)
+	}
+	if list := h.must(200, auth.RoleAuditor, http.MethodGet, "/v1/runs?source=vnpay-h41", ""); list.at("items.0.id") != run.at("id") {
+		t.Errorf("runs: %s", list.body)
+	}
+	if found := h.must(200, auth.RoleAuditor, http.MethodGet, "/v1/runs/"+run.text("id"), ""); found.text("status") != "closed" {
+		t.Errorf("found: %s", found.body)
 	}
 }
 

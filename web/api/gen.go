@@ -316,6 +316,30 @@ func (e MatchKind) Valid() bool {
 	}
 }
 
+// Defines values for MatchLane.
+const (
+	MatchLanePayout     MatchLane = "payout"
+	MatchLaneRefund     MatchLane = "refund"
+	MatchLaneSettlement MatchLane = "settlement"
+	MatchLaneTransfer   MatchLane = "transfer"
+)
+
+// Valid indicates whether the value is a known member of the MatchLane enum.
+func (e MatchLane) Valid() bool {
+	switch e {
+	case MatchLanePayout:
+		return true
+	case MatchLaneRefund:
+		return true
+	case MatchLaneSettlement:
+		return true
+	case MatchLaneTransfer:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for PaymentRequestLocale.
 const (
 	PaymentRequestLocaleEn PaymentRequestLocale = "en"
@@ -1201,27 +1225,42 @@ type ItemsRequest = []ItemRequest
 type Match struct {
 	Amount int64 `json:"amount"`
 
-	// Captures Book items: captures, refunds or settlement lines
+	// BookLines Settlement rows that a bank credit paid, at most 200 of them
+	BookLines []string `json:"book_lines"`
+
+	// BookRows How many they are
+	BookRows  int64     `json:"book_rows"`
 	Captures  []string  `json:"captures"`
 	CreatedAt time.Time `json:"created_at"`
+	CreatedBy string    `json:"created_by"`
 
 	// Currency ISO 4217
 	//
 	// Example: VND
 	Currency Currency `json:"currency"`
-	ID       string   `json:"id"`
+
+	// Entry Entry that the match posted
+	Entry string `json:"entry,omitempty,omitzero"`
+	ID    string `json:"id"`
 
 	// Inputs What the rule saw
-	Inputs map[string]string `json:"inputs,omitempty,omitzero"`
+	Inputs map[string]string `json:"inputs"`
 	Kind   MatchKind         `json:"kind"`
 
+	// Lane What is compared with what
+	Lane MatchLane `json:"lane"`
+
 	// Lines Statement lines
-	Lines     []string  `json:"lines"`
-	RevokedAt time.Time `json:"revoked_at,omitempty,omitzero"`
+	Lines        []string  `json:"lines"`
+	Refunds      []string  `json:"refunds"`
+	RevokeReason string    `json:"revoke_reason,omitempty,omitzero"`
+	RevokedAt    time.Time `json:"revoked_at,omitempty,omitzero"`
+	RevokedBy    string    `json:"revoked_by,omitempty,omitzero"`
 
 	// Rule Example: transaction_id
-	Rule string `json:"rule"`
-	Run  string `json:"run"`
+	Rule  string `json:"rule"`
+	Run   string `json:"run"`
+	Score int64  `json:"score"`
 
 	// Version Version of the rule
 	Version int64 `json:"version"`
@@ -1229,6 +1268,9 @@ type Match struct {
 
 // MatchKind defines model for Match.Kind.
 type MatchKind string
+
+// MatchLane What is compared with what
+type MatchLane string
 
 // MatchList defines model for MatchList.
 type MatchList struct {
@@ -1678,6 +1720,11 @@ type RejectionRequest struct {
 	Reason string `json:"reason"`
 }
 
+// RevocationRequest defines model for RevocationRequest.
+type RevocationRequest struct {
+	Reason string `json:"reason"`
+}
+
 // Run defines model for Run.
 type Run struct {
 	// BookIdentity Total = matched + listed breaks; a run closes only when both `difference` are 0
@@ -1721,6 +1768,12 @@ type Run struct {
 	Unexplained int64 `json:"unexplained"`
 }
 
+// RunList defines model for RunList.
+type RunList struct {
+	Items      []RunSummary `json:"items"`
+	NextCursor *string      `json:"next_cursor"`
+}
+
 // RunRequest defines model for RunRequest.
 type RunRequest struct {
 	BusinessDate openapi_types.Date `json:"business_date"`
@@ -1731,6 +1784,23 @@ type RunRequest struct {
 
 // RunStatus defines model for RunStatus.
 type RunStatus string
+
+// RunSummary defines model for RunSummary.
+type RunSummary struct {
+	BusinessDate openapi_types.Date `json:"business_date"`
+	ClosedAt     time.Time          `json:"closed_at,omitempty,omitzero"`
+	CreatedAt    time.Time          `json:"created_at"`
+
+	// Currency ISO 4217
+	//
+	// Example: VND
+	Currency  Currency  `json:"currency"`
+	ID        string    `json:"id"`
+	MatchedAt time.Time `json:"matched_at,omitempty,omitzero"`
+	Number    int64     `json:"number"`
+	Source    string    `json:"source"`
+	Status    RunStatus `json:"status"`
+}
 
 // RunTotal defines model for RunTotal.
 type RunTotal struct {
@@ -1743,11 +1813,17 @@ type RunTotal struct {
 	// Count Lines of the source, or book items where the source has none
 	Count int64 `json:"count"`
 
+	// Items Items of our book
+	Items int64 `json:"items"`
+
 	// Kind Break kind
 	Kind string `json:"kind,omitempty,omitzero"`
 
 	// Lane Matching lane
 	Lane string `json:"lane,omitempty,omitzero"`
+
+	// Lines Lines of the source
+	Lines int64 `json:"lines"`
 }
 
 // SecretRequest defines model for SecretRequest.
@@ -2166,6 +2242,18 @@ type ListRefundsParams struct {
 	Limit Limit `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
 }
 
+// ListRunsParams defines parameters for ListRuns.
+type ListRunsParams struct {
+	// Source Only of this source code
+	Source string `form:"source,omitempty" json:"source,omitempty,omitzero"`
+
+	// Cursor `next_cursor` of the page before
+	Cursor Cursor `form:"cursor,omitempty" json:"cursor,omitempty,omitzero"`
+
+	// Limit Items per page
+	Limit Limit `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
+}
+
 // StartRunParams defines parameters for StartRun.
 type StartRunParams struct {
 	// IdempotencyKey A value of the caller's, unique per intended effect; a repeat with the same key and body gets the first answer
@@ -2231,6 +2319,9 @@ type ReportStatusJSONRequestBody = StatusRequest
 
 // RegisterFeeTypeJSONRequestBody defines body for RegisterFeeType for application/json ContentType.
 type RegisterFeeTypeJSONRequestBody = FeeTypeRequest
+
+// RevokeMatchJSONRequestBody defines body for RevokeMatch for application/json ContentType.
+type RevokeMatchJSONRequestBody = RevocationRequest
 
 // RegisterMerchantAccountJSONRequestBody defines body for RegisterMerchantAccount for application/json ContentType.
 type RegisterMerchantAccountJSONRequestBody = MerchantAccountRequest
@@ -2306,6 +2397,9 @@ type ServerInterface interface {
 	// ListMatches Lines and book items judged the same, each with its rule
 	// (GET /v1/matches)
 	ListMatches(w http.ResponseWriter, r *http.Request, params ListMatchesParams)
+	// RevokeMatch Undo a match
+	// (POST /v1/matches/{id}/revoke)
+	RevokeMatch(w http.ResponseWriter, r *http.Request, id ID)
 	// ListMerchantAccounts Merchant accounts without secrets
 	// (GET /v1/merchant-accounts)
 	ListMerchantAccounts(w http.ResponseWriter, r *http.Request, params ListMerchantAccountsParams)
@@ -2351,6 +2445,9 @@ type ServerInterface interface {
 	// RejectRefund Reject, with the reason told to the payer
 	// (POST /v1/refunds/{id}/reject)
 	RejectRefund(w http.ResponseWriter, r *http.Request, id ID)
+	// ListRuns Runs, newest first
+	// (GET /v1/runs)
+	ListRuns(w http.ResponseWriter, r *http.Request, params ListRunsParams)
 	// StartRun Reconcile a source for a business date
 	// (POST /v1/runs)
 	StartRun(w http.ResponseWriter, r *http.Request, params StartRunParams)
@@ -3112,6 +3209,32 @@ func (siw *ServerInterfaceWrapper) ListMatches(w http.ResponseWriter, r *http.Re
 	handler.ServeHTTP(w, r)
 }
 
+// RevokeMatch operation middleware
+func (siw *ServerInterfaceWrapper) RevokeMatch(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", mux.Vars(r)["id"], &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RevokeMatch(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListMerchantAccounts operation middleware
 func (siw *ServerInterfaceWrapper) ListMerchantAccounts(w http.ResponseWriter, r *http.Request) {
 
@@ -3678,6 +3801,65 @@ func (siw *ServerInterfaceWrapper) RejectRefund(w http.ResponseWriter, r *http.R
 	handler.ServeHTTP(w, r)
 }
 
+// ListRuns operation middleware
+func (siw *ServerInterfaceWrapper) ListRuns(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListRunsParams
+
+	// ------------- Optional query parameter "source" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "source", r.URL.Query(), &params.Source, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "source"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "source", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", r.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "cursor"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "cursor", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListRuns(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // StartRun operation middleware
 func (siw *ServerInterfaceWrapper) StartRun(w http.ResponseWriter, r *http.Request) {
 
@@ -4212,6 +4394,8 @@ func HandlerWithOptions(si ServerInterface, options GorillaServerOptions) http.H
 
 	r.HandleFunc(options.BaseURL+"/v1/statements/{id}/lines", wrapper.ListStatementLines).Methods(http.MethodGet)
 
+	r.HandleFunc(options.BaseURL+"/v1/runs", wrapper.ListRuns).Methods(http.MethodGet)
+
 	r.HandleFunc(options.BaseURL+"/v1/runs", wrapper.StartRun).Methods(http.MethodPost)
 
 	r.HandleFunc(options.BaseURL+"/v1/runs/{id}", wrapper.FindRun).Methods(http.MethodGet)
@@ -4221,6 +4405,8 @@ func HandlerWithOptions(si ServerInterface, options GorillaServerOptions) http.H
 	r.HandleFunc(options.BaseURL+"/v1/breaks", wrapper.ListBreaks).Methods(http.MethodGet)
 
 	r.HandleFunc(options.BaseURL+"/v1/matches", wrapper.ListMatches).Methods(http.MethodGet)
+
+	r.HandleFunc(options.BaseURL+"/v1/matches/{id}/revoke", wrapper.RevokeMatch).Methods(http.MethodPost)
 
 	r.HandleFunc(options.BaseURL+"/v1/ledger/accounts", wrapper.ListAccounts).Methods(http.MethodGet)
 
@@ -4948,6 +5134,48 @@ func (response ListMatchesdefaultApplicationProblemPlusJSONResponse) VisitListMa
 	return err
 }
 
+type RevokeMatchRequestObject struct {
+	ID   ID `json:"id"`
+	Body *RevokeMatchJSONRequestBody
+}
+
+type RevokeMatchResponseObject interface {
+	VisitRevokeMatchResponse(w http.ResponseWriter) error
+}
+
+type RevokeMatch200JSONResponse Match
+
+func (response RevokeMatch200JSONResponse) VisitRevokeMatchResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeMatchdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response RevokeMatchdefaultApplicationProblemPlusJSONResponse) VisitRevokeMatchResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListMerchantAccountsRequestObject struct {
 	Params ListMerchantAccountsParams
 }
@@ -5584,6 +5812,47 @@ func (response RejectRefunddefaultApplicationProblemPlusJSONResponse) VisitRejec
 	return err
 }
 
+type ListRunsRequestObject struct {
+	Params ListRunsParams
+}
+
+type ListRunsResponseObject interface {
+	VisitListRunsResponse(w http.ResponseWriter) error
+}
+
+type ListRuns200JSONResponse RunList
+
+func (response ListRuns200JSONResponse) VisitListRunsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRunsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListRunsdefaultApplicationProblemPlusJSONResponse) VisitListRunsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type StartRunRequestObject struct {
 	Params StartRunParams
 	Body   *StartRunJSONRequestBody
@@ -6062,6 +6331,9 @@ type StrictServerInterface interface {
 	// ListMatches Lines and book items judged the same, each with its rule
 	// (GET /v1/matches)
 	ListMatches(ctx context.Context, request ListMatchesRequestObject) (ListMatchesResponseObject, error)
+	// RevokeMatch Undo a match
+	// (POST /v1/matches/{id}/revoke)
+	RevokeMatch(ctx context.Context, request RevokeMatchRequestObject) (RevokeMatchResponseObject, error)
 	// ListMerchantAccounts Merchant accounts without secrets
 	// (GET /v1/merchant-accounts)
 	ListMerchantAccounts(ctx context.Context, request ListMerchantAccountsRequestObject) (ListMerchantAccountsResponseObject, error)
@@ -6107,6 +6379,9 @@ type StrictServerInterface interface {
 	// RejectRefund Reject, with the reason told to the payer
 	// (POST /v1/refunds/{id}/reject)
 	RejectRefund(ctx context.Context, request RejectRefundRequestObject) (RejectRefundResponseObject, error)
+	// ListRuns Runs, newest first
+	// (GET /v1/runs)
+	ListRuns(ctx context.Context, request ListRunsRequestObject) (ListRunsResponseObject, error)
 	// StartRun Reconcile a source for a business date
 	// (POST /v1/runs)
 	StartRun(ctx context.Context, request StartRunRequestObject) (StartRunResponseObject, error)
@@ -6612,6 +6887,39 @@ func (sh *strictHandler) ListMatches(w http.ResponseWriter, r *http.Request, par
 	}
 }
 
+// RevokeMatch operation middleware
+func (sh *strictHandler) RevokeMatch(w http.ResponseWriter, r *http.Request, id ID) {
+	var request RevokeMatchRequestObject
+
+	request.ID = id
+
+	var body RevokeMatchJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RevokeMatch(ctx, request.(RevokeMatchRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RevokeMatch")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RevokeMatchResponseObject); ok {
+		if err := validResponse.VisitRevokeMatchResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ListMerchantAccounts operation middleware
 func (sh *strictHandler) ListMerchantAccounts(w http.ResponseWriter, r *http.Request, params ListMerchantAccountsParams) {
 	var request ListMerchantAccountsRequestObject
@@ -7038,6 +7346,32 @@ func (sh *strictHandler) RejectRefund(w http.ResponseWriter, r *http.Request, id
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(RejectRefundResponseObject); ok {
 		if err := validResponse.VisitRejectRefundResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListRuns operation middleware
+func (sh *strictHandler) ListRuns(w http.ResponseWriter, r *http.Request, params ListRunsParams) {
+	var request ListRunsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListRuns(ctx, request.(ListRunsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListRuns")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListRunsResponseObject); ok {
+		if err := validResponse.VisitListRunsResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -35,6 +35,7 @@ import (
 	"github.com/doisoat/doisoat/providers/sepay"
 	"github.com/doisoat/doisoat/providers/vietqr"
 	"github.com/doisoat/doisoat/providers/vnpay"
+	"github.com/doisoat/doisoat/reconcile"
 	"github.com/doisoat/doisoat/refunds"
 	"github.com/doisoat/doisoat/web/api"
 )
@@ -76,13 +77,15 @@ func newHarness(t *testing.T) *harness {
 	paying := &payments.Service{
 		DB: db.App, Providers: registry, Secret: keyring, Jobs: jobs, Now: now, Random: rand.Reader, PublicURL: "https://thanhtoan.example.gov.vn",
 	}
+	refunding := &refunds.Service{DB: db.App, Payments: paying, Fees: &schedule, Providers: registry, Jobs: jobs, Now: now, Random: rand.Reader}
 	rooms := api.Rooms{
-		Auth:     auth.Service{DB: db.App, Now: now},
-		Fees:     &schedule,
-		Dossiers: &dossiers.Service{DB: db.App, Fees: &schedule, Secret: keyring, Jobs: jobs, Now: now},
-		Ledger:   &ledger.Service{DB: db.App},
-		Payments: paying,
-		Refunds:  &refunds.Service{DB: db.App, Payments: paying, Fees: &schedule, Providers: registry, Jobs: jobs, Now: now, Random: rand.Reader},
+		Auth:      auth.Service{DB: db.App, Now: now},
+		Fees:      &schedule,
+		Dossiers:  &dossiers.Service{DB: db.App, Fees: &schedule, Secret: keyring, Jobs: jobs, Now: now},
+		Ledger:    &ledger.Service{DB: db.App},
+		Payments:  paying,
+		Refunds:   refunding,
+		Reconcile: &reconcile.Service{DB: db.App, Payments: paying, Refunds: refunding, Secret: keyring, Now: now},
 	}
 	h := &harness{t: t, keys: map[auth.Role]string{}, log: &lockedBuffer{}, client: &http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

@@ -1,0 +1,50 @@
+package api
+
+import (
+	"context"
+
+	"github.com/doisoat/doisoat/reconcile"
+	"github.com/doisoat/doisoat/web"
+)
+
+// RegisterSource handles POST /v1/sources.
+func (s *server) RegisterSource(ctx context.Context, r RegisterSourceRequestObject) (RegisterSourceResponseObject, error) {
+	actor := web.Actor(ctx)
+	if r.Body.Authority != "" && r.Body.Authority != actor.Authority {
+		return nil, errOtherAuthority
+	}
+	source, created, err := s.rooms.Reconcile.RegisterSource(ctx, actor, reconcile.SourceRequest{
+		Code: r.Body.Code, Kind: string(r.Body.Kind), Provider: r.Body.Provider, Account: r.Body.Account, Profile: r.Body.Profile,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if !created {
+		return RegisterSource200JSONResponse(sourceView(source)), nil
+	}
+	return RegisterSource201JSONResponse(sourceView(source)), nil
+}
+
+// ListSources handles GET /v1/sources.
+func (s *server) ListSources(ctx context.Context, r ListSourcesRequestObject) (ListSourcesResponseObject, error) {
+	after, err := cursorKey(r.Params.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	list, next, err := s.rooms.Reconcile.ListSources(ctx, web.Actor(ctx), after, limitOf(r.Params.Limit))
+	if err != nil {
+		return nil, err
+	}
+	page := SourceList{Items: make([]Source, 0, len(list)), NextCursor: cursorView(keyCursor(next))}
+	for _, source := range list {
+		page.Items = append(page.Items, sourceView(source))
+	}
+	return ListSources200JSONResponse(page), nil
+}
+
+func sourceView(source reconcile.Source) Source {
+	return Source{
+		Code: source.Code, Kind: SourceKind(source.Kind), Provider: source.Provider, Account: source.Account,
+		Profile: source.Profile, Currency: string(source.Currency), CreatedAt: source.CreatedAt,
+	}
+}
