@@ -184,7 +184,7 @@ func Parse(c Currency, text string) (Amount, error) {
 			return Amount{}, ErrSyntax
 		}
 	}
-	if digits == 0 || digits > 30 {
+	if digits == 0 || digits > 30 || text[len(text)-1] == '.' {
 		return Amount{}, ErrSyntax
 	}
 	d, err := decimal.NewFromString(text)

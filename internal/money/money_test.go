@@ -1,0 +1,218 @@
+package money
+
+import (
+	"errors"
+	"math"
+	"math/big"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/shopspring/decimal"
+	"pgregory.net/rapid"
+)
+
+func TestAddAndSub(t *testing.T) {
+	t.Parallel()
+	const most, least = math.MaxInt64, math.MinInt64
+	for _, tt := range []struct {
+		a, b     int64
+		sum, sub error
+	}{
+		{1, 2, nil, nil}, {most, 0, nil, nil}, {most, 1, ErrOverflow, nil}, {least, 1, nil, ErrOverflow},
+		{least, -1, ErrOverflow, nil}, {-1, least, ErrOverflow, ErrOverflow}, {most, least, nil, ErrOverflow}, {0, least, nil, ErrOverflow},
+	} {
+		if got, err := Dong(tt.a).Add(Dong(tt.b)); !errors.Is(err, tt.sum) || err == nil && got != Dong(tt.a+tt.b) {
+			t.Errorf("%d + %d: got %v, %v, want error %v", tt.a, tt.b, got, err, tt.sum)
+		}
+		if got, err := Dong(tt.a).Sub(Dong(tt.b)); !errors.Is(err, tt.sub) || err == nil && got != Dong(tt.a-tt.b) {
+			t.Errorf("%d - %d: got %v, %v, want error %v", tt.a, tt.b, got, err, tt.sub)
+		}
+	}
+	dollar := Amount{"USD", 1}
+	if _, err := Dong(1).Add(dollar); !errors.Is(err, ErrCurrency) {
+		t.Errorf("two currencies: got %v, want ErrCurrency", err)
+	}
+	if got, err := Sum(VND, Dong(1), Dong(2)); err != nil || got != Dong(3) {
+		t.Errorf("Sum: got %v, %v, want 3", got, err)
+	}
+	if got, err := Sum(VND); err != nil || got != Zero(VND) {
+		t.Errorf("sum of nothing: got %v, %v, want 0 VND", got, err)
+	}
+	if _, err := Sum(VND, dollar); !errors.Is(err, ErrCurrency) {
+		t.Errorf("sum of another currency: got %v, want ErrCurrency", err)
+	}
+}
+
+// Parts add up to the whole, none is off by more than one unit, and weight 0 gets nothing.
+func TestSplitAddsUp(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		amount := Dong(rapid.Int64Range(0, math.MaxInt64).Draw(t, "amount"))
+		weights := rapid.SliceOfN(rapid.Int64Range(0, math.MaxInt64/20), 1, 20).Draw(t, "weights")
+		total := new(big.Int)
+		for _, w := range weights {
+			total.Add(total, big.NewInt(w))
+		}
+		parts, err := amount.Split(weights...)
+		if total.Sign() == 0 {
+			if !errors.Is(err, ErrShares) {
+				t.Fatalf("weights of 0: got %v, want ErrShares", err)
+			}
+			return
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := Sum(VND, parts...); err != nil || got != amount {
+			t.Fatalf("parts %v sum to %v, %v, want %v", parts, got, err, amount)
+		}
+		for i, p := range parts {
+			exact := new(big.Int).Mul(big.NewInt(amount.Minor), big.NewInt(weights[i]))
+			floor := exact.Div(exact, total).Int64()
+			if p.Minor < floor || p.Minor > floor+1 || weights[i] == 0 && p.Minor != 0 {
+				t.Fatalf("part %d of weight %d: got %d, want %d or one more", i, weights[i], p.Minor, floor)
+			}
+		}
+		again, err := amount.Split(weights...)
+		if diff := cmp.Diff(again, parts); err != nil || diff != "" {
+			t.Fatalf("split again: %v (-got +want):\n%s", err, diff)
+		}
+	})
+}
+
+func TestSplit(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		amount  int64
+		weights []int64
+		want    []int64
+	}{
+		{100, []int64{1, 1, 1}, []int64{34, 33, 33}}, {2, []int64{1, 1, 1}, []int64{1, 1, 0}}, {10, []int64{0, 1}, []int64{0, 10}},
+		{100, []int64{50, 25, 25}, []int64{50, 25, 25}}, {5, []int64{60_000, 20_000}, []int64{4, 1}}, {0, []int64{1, 2}, []int64{0, 0}},
+	} {
+		parts, err := Dong(tt.amount).Split(tt.weights...)
+		var got []int64
+		for _, p := range parts {
+			got = append(got, p.Minor)
+		}
+		if diff := cmp.Diff(got, tt.want); err != nil || diff != "" {
+			t.Errorf("%d by %v: %v (-got +want):\n%s", tt.amount, tt.weights, err, diff)
+		}
+	}
+	for _, weights := range [][]int64{nil, {0}, {-1, 2}, {math.MaxInt64, 1}} {
+		if _, err := Dong(1).Split(weights...); !errors.Is(err, ErrShares) {
+			t.Errorf("weights %v: got %v, want ErrShares", weights, err)
+		}
+	}
+	if _, err := Dong(-1).Split(1); !errors.Is(err, ErrShares) {
+		t.Errorf("negative amount: got %v, want ErrShares", err)
+	}
+}
+
+// Every share is a multiple of the unit, next to the exact value on the side that the mode says.
+func TestShareRoundsByItsMode(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		amount := rapid.Int64Range(0, 1e15).Draw(t, "amount")
+		numerator := rapid.Int64Range(0, 1000).Draw(t, "numerator")
+		denominator := rapid.Int64Range(1, 1000).Draw(t, "denominator")
+		unit := rapid.SampledFrom([]int64{1, 10, 100, 1000, 7}).Draw(t, "unit")
+		share := map[Mode]int64{}
+		for _, mode := range []Mode{Down, HalfUp, Up} {
+			got, err := Dong(amount).Share(numerator, denominator, unit, mode)
+			if err != nil || got.Minor%unit != 0 {
+				t.Fatalf("%s: got %v, %v, want a multiple of %d", mode, got, err, unit)
+			}
+			share[mode] = got.Minor
+		}
+		exact := new(big.Rat).SetFrac(new(big.Int).Mul(big.NewInt(amount), big.NewInt(numerator)), big.NewInt(denominator))
+		distance := func(minor int64) *big.Rat { return new(big.Rat).Sub(new(big.Rat).SetInt64(minor), exact) }
+		step := new(big.Rat).SetInt64(unit)
+		down, up, half := distance(share[Down]), distance(share[Up]), distance(share[HalfUp])
+		switch {
+		case down.Sign() > 0 || new(big.Rat).Neg(down).Cmp(step) >= 0:
+			t.Fatalf("down: %d is not just below %v", share[Down], exact)
+		case up.Sign() < 0 || up.Cmp(step) >= 0:
+			t.Fatalf("up: %d is not just above %v", share[Up], exact)
+		case new(big.Rat).Abs(half).Cmp(new(big.Rat).Quo(step, new(big.Rat).SetInt64(2))) > 0:
+			t.Fatalf("half up: %d is too far from %v", share[HalfUp], exact)
+		case share[Up]-share[Down] == unit && new(big.Rat).Neg(down).Cmp(up) == 0 && share[HalfUp] != share[Up]:
+			t.Fatalf("half up: %d at the very middle, want %d", share[HalfUp], share[Up])
+		}
+	})
+}
+
+func TestShareRefuses(t *testing.T) {
+	t.Parallel()
+	for name, share := range map[string]func() (Amount, error){
+		"denominator 0":    func() (Amount, error) { return Dong(1).Share(1, 0, 1, Down) },
+		"negative part":    func() (Amount, error) { return Dong(1).Share(-1, 2, 1, Down) },
+		"unit 0":           func() (Amount, error) { return Dong(1).Share(1, 2, 0, Down) },
+		"negative amount":  func() (Amount, error) { return Dong(-1).Share(1, 2, 1, Down) },
+		"unknown rounding": func() (Amount, error) { return Dong(1).Share(1, 2, 1, "half_even") },
+	} {
+		if got, err := share(); !errors.Is(err, ErrRounding) {
+			t.Errorf("%s: got %v, %v, want ErrRounding", name, got, err)
+		}
+	}
+	if _, err := Dong(math.MaxInt64).Share(2, 1, 1, Down); !errors.Is(err, ErrOverflow) {
+		t.Errorf("got %v, want ErrOverflow", err)
+	}
+}
+
+// What Decimal writes, Parse reads.
+func TestParseReadsWhatIsWritten(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		currency := rapid.SampledFrom([]Currency{VND, "USD", "KWD"}).Draw(t, "currency")
+		want := Amount{currency, rapid.Int64().Draw(t, "minor")}
+		got, err := Parse(currency, want.Decimal().String())
+		if err != nil || got != want {
+			t.Fatalf("%s: got %v, %v, want %v", want.Decimal(), got, err, want)
+		}
+	})
+}
+
+func TestParse(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]Amount{
+		"150000": Dong(150_000), "-10": Dong(-10), "+7": Dong(7), "007": Dong(7), "5.0": Dong(5), "9223372036854775807": Dong(math.MaxInt64),
+	} {
+		if got, err := Parse(VND, text); err != nil || got != want {
+			t.Errorf("%q: got %v, %v, want %v", text, got, err, want)
+		}
+	}
+	if got, err := Parse("USD", "-10.50"); err != nil || got != (Amount{"USD", -1050}) {
+		t.Errorf("-10.50 USD: got %v, %v", got, err)
+	}
+	for text, want := range map[string]error{
+		"": ErrSyntax, "-": ErrSyntax, ".": ErrSyntax, ".5": ErrSyntax, "5.": ErrSyntax, "1.2.3": ErrSyntax, "1e3": ErrSyntax, "1,000": ErrSyntax,
+		"1 000": ErrSyntax, "0x10": ErrSyntax, "--1": ErrSyntax, "1-": ErrSyntax, "١": ErrSyntax, "NaN": ErrSyntax,
+		strings.Repeat("9", 31): ErrSyntax, "9223372036854775808": ErrOverflow, strings.Repeat("9", 30): ErrOverflow, "1.5": ErrNotWhole,
+	} {
+		if got, err := Parse(VND, text); !errors.Is(err, want) {
+			t.Errorf("%q: got %v, %v, want %v", text, got, err, want)
+		}
+	}
+	if _, err := FromDecimal("USD", decimal.RequireFromString("0.001")); !errors.Is(err, ErrNotWhole) {
+		t.Errorf("a tenth of a cent: got %v, want ErrNotWhole", err)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	for _, text := range []string{"150000", "-10.50", "1e9", "", "+.0", "00000000000000000000000000000000"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		for _, currency := range []Currency{VND, "USD"} {
+			got, err := Parse(currency, text)
+			if err != nil {
+				continue
+			}
+			if again, err := Parse(currency, got.Decimal().String()); err != nil || again != got {
+				t.Errorf("%q: read as %v, read again as %v, %v", text, got, again, err)
+			}
+		}
+	})
+}
