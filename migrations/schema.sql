@@ -15,6 +15,8 @@ CREATE SCHEMA ledger;
 
 CREATE SCHEMA payments;
 
+CREATE SCHEMA reconcile;
+
 CREATE SCHEMA refunds;
 
 CREATE PROCEDURE app.append_only(IN target regclass)
@@ -287,6 +289,18 @@ CREATE FUNCTION refunds.due_for_inquiry(at timestamp with time zone, most intege
    WHERE (r.next_inquiry_at <= due_for_inquiry.at)
    ORDER BY r.next_inquiry_at
   LIMIT due_for_inquiry.most;
+END;
+
+CREATE FUNCTION refunds.due_for_sending(before timestamp with time zone, most integer) RETURNS TABLE(authority text, refund_id uuid)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog'
+    BEGIN ATOMIC
+ SELECT r.authority,
+     r.id
+    FROM refunds.refund r
+   WHERE ((r.status = 'reserved'::text) AND (r.route = 'provider'::text) AND (r.status_at <= due_for_sending.before))
+   ORDER BY r.status_at
+  LIMIT due_for_sending.most;
 END;
 
 CREATE TABLE audit.event (
@@ -650,6 +664,230 @@ CREATE TABLE payments.payment_charge (
 
 ALTER TABLE ONLY payments.payment_charge FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE reconcile.book_item (
+    id uuid NOT NULL,
+    authority text NOT NULL,
+    run_id uuid NOT NULL,
+    capture_id uuid,
+    refund_id uuid,
+    amount bigint NOT NULL,
+    CONSTRAINT book_item_amount_check CHECK ((amount <> 0)),
+    CONSTRAINT book_item_one CHECK (((num_nonnulls(capture_id, refund_id) = 1) AND (id = COALESCE(capture_id, refund_id))))
+);
+
+ALTER TABLE ONLY reconcile.book_item FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE reconcile.break (
+    id uuid NOT NULL,
+    authority text NOT NULL,
+    run_id uuid NOT NULL,
+    source_id uuid NOT NULL,
+    kind text NOT NULL,
+    state text NOT NULL,
+    holds boolean NOT NULL,
+    line_id uuid,
+    capture_id uuid,
+    refund_id uuid,
+    payment_id uuid,
+    statement_id uuid,
+    batch_source_id uuid,
+    batch_account text DEFAULT ''::text NOT NULL,
+    batch_id text DEFAULT ''::text NOT NULL,
+    amount bigint NOT NULL,
+    source_amount bigint,
+    book_amount bigint,
+    currency text NOT NULL,
+    detail text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    resolved_at timestamp with time zone,
+    resolution text DEFAULT ''::text NOT NULL,
+    CONSTRAINT break_kind CHECK ((kind = ANY (ARRAY['missing_in_book'::text, 'missing_at_source'::text, 'amount_mismatch'::text, 'fee_mismatch'::text, 'status_mismatch'::text, 'date_mismatch'::text, 'duplicate'::text, 'wrong_account'::text, 'unidentified'::text, 'refund_unmatched'::text, 'balance_break'::text]))),
+    CONSTRAINT break_resolved CHECK (((state = 'resolved'::text) = (resolved_at IS NOT NULL))),
+    CONSTRAINT break_state CHECK ((state = ANY (ARRAY['open'::text, 'carried'::text, 'resolved'::text])))
+);
+
+ALTER TABLE ONLY reconcile.break FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE reconcile.match (
+    id uuid NOT NULL,
+    authority text NOT NULL,
+    run_id uuid NOT NULL,
+    lane text NOT NULL,
+    rule text NOT NULL,
+    version smallint NOT NULL,
+    kind text NOT NULL,
+    score smallint NOT NULL,
+    inputs jsonb NOT NULL,
+    amount bigint NOT NULL,
+    currency text NOT NULL,
+    entry_id uuid,
+    created_at timestamp with time zone NOT NULL,
+    created_by text NOT NULL,
+    revoked_at timestamp with time zone,
+    revoked_by text,
+    revoke_reason text DEFAULT ''::text NOT NULL,
+    CONSTRAINT match_kind CHECK ((kind = ANY (ARRAY['exact'::text, 'rule'::text, 'grouped'::text, 'manual'::text]))),
+    CONSTRAINT match_lane CHECK ((lane = ANY (ARRAY['settlement'::text, 'refund'::text, 'payout'::text, 'transfer'::text]))),
+    CONSTRAINT match_revoked_with_reason CHECK ((((revoked_at IS NULL) = (revoked_by IS NULL)) AND ((revoked_at IS NULL) = (revoke_reason = ''::text)))),
+    CONSTRAINT match_rule_check CHECK ((rule <> ''::text)),
+    CONSTRAINT match_score_check CHECK (((score >= 0) AND (score <= 100))),
+    CONSTRAINT match_version_check CHECK ((version >= 1))
+);
+
+ALTER TABLE ONLY reconcile.match FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE reconcile.match_item (
+    match_id uuid NOT NULL,
+    authority text NOT NULL,
+    side text NOT NULL,
+    capture_id uuid,
+    refund_id uuid,
+    line_id uuid,
+    amount bigint NOT NULL,
+    live boolean DEFAULT true NOT NULL,
+    CONSTRAINT match_item_one CHECK (((num_nonnulls(capture_id, refund_id, line_id) = 1) AND ((side = 'book'::text) OR (line_id IS NOT NULL)))),
+    CONSTRAINT match_item_side CHECK ((side = ANY (ARRAY['line'::text, 'book'::text])))
+);
+
+ALTER TABLE ONLY reconcile.match_item FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE reconcile.repair (
+    id uuid NOT NULL,
+    authority text NOT NULL,
+    run_id uuid NOT NULL,
+    line_id uuid NOT NULL,
+    payment_id uuid NOT NULL,
+    kind text NOT NULL,
+    amount bigint NOT NULL,
+    currency text NOT NULL,
+    asked_at timestamp with time zone NOT NULL,
+    asked_on date NOT NULL,
+    outcome text NOT NULL,
+    evidence jsonb,
+    answered_at timestamp with time zone,
+    CONSTRAINT repair_amount_check CHECK ((amount > 0)),
+    CONSTRAINT repair_kind CHECK ((kind = ANY (ARRAY['missed_success'::text, 'lost_notice'::text]))),
+    CONSTRAINT repair_outcome CHECK ((outcome = ANY (ARRAY['asked'::text, 'recorded'::text, 'not_confirmed'::text, 'failed'::text])))
+);
+
+ALTER TABLE ONLY reconcile.repair FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE reconcile.run (
+    id uuid NOT NULL,
+    authority text NOT NULL,
+    source_id uuid NOT NULL,
+    business_date date NOT NULL,
+    number smallint NOT NULL,
+    state text NOT NULL,
+    currency text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    created_by text NOT NULL,
+    matched_at timestamp with time zone,
+    closed_at timestamp with time zone,
+    closed_by text,
+    report jsonb,
+    CONSTRAINT run_closed_with_report CHECK (((state = 'closed'::text) = ((closed_at IS NOT NULL) AND (closed_by IS NOT NULL) AND (report IS NOT NULL)))),
+    CONSTRAINT run_number_check CHECK ((number >= 1)),
+    CONSTRAINT run_state CHECK ((state = ANY (ARRAY['open'::text, 'matching'::text, 'review'::text, 'closed'::text])))
+);
+
+ALTER TABLE ONLY reconcile.run FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE reconcile.source (
+    id uuid NOT NULL,
+    authority text NOT NULL,
+    code text NOT NULL,
+    kind text NOT NULL,
+    provider text DEFAULT ''::text NOT NULL,
+    account text DEFAULT ''::text NOT NULL,
+    profile text DEFAULT ''::text NOT NULL,
+    currency text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    created_by text NOT NULL,
+    CONSTRAINT source_code_check CHECK ((code ~ '^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$'::text)),
+    CONSTRAINT source_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT source_kind CHECK ((kind = ANY (ARRAY['settlement'::text, 'bank'::text]))),
+    CONSTRAINT source_names_its_issuer CHECK (
+CASE kind
+    WHEN 'bank'::text THEN (account <> ''::text)
+    ELSE (provider <> ''::text)
+END)
+);
+
+ALTER TABLE ONLY reconcile.source FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE reconcile.statement (
+    id uuid NOT NULL,
+    authority text NOT NULL,
+    source_id uuid NOT NULL,
+    state text NOT NULL,
+    file_name text NOT NULL,
+    format text NOT NULL,
+    profile text DEFAULT ''::text NOT NULL,
+    sha256 bytea NOT NULL,
+    size bigint NOT NULL,
+    file bytea NOT NULL,
+    period_from date,
+    period_to date,
+    opening bigint,
+    closing bigint,
+    rows_accepted integer NOT NULL,
+    rows_known integer NOT NULL,
+    rows_refused integer NOT NULL,
+    totals jsonb NOT NULL,
+    problems jsonb NOT NULL,
+    received_at timestamp with time zone NOT NULL,
+    received_by text NOT NULL,
+    idempotency_key text,
+    CONSTRAINT statement_rows_accepted_check CHECK ((rows_accepted >= 0)),
+    CONSTRAINT statement_rows_known_check CHECK ((rows_known >= 0)),
+    CONSTRAINT statement_rows_refused_check CHECK ((rows_refused >= 0)),
+    CONSTRAINT statement_sha256_check CHECK ((length(sha256) = 32)),
+    CONSTRAINT statement_size_check CHECK ((size >= 0)),
+    CONSTRAINT statement_state CHECK ((state = ANY (ARRAY['received'::text, 'parsed'::text, 'balanced'::text, 'accepted'::text, 'partial'::text, 'rejected'::text, 'superseded'::text])))
+);
+
+ALTER TABLE ONLY reconcile.statement FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE reconcile.statement_line (
+    id uuid NOT NULL,
+    authority text NOT NULL,
+    source_id uuid NOT NULL,
+    statement_id uuid NOT NULL,
+    "row" integer NOT NULL,
+    line_key bytea NOT NULL,
+    ordinal integer NOT NULL,
+    account text DEFAULT ''::text NOT NULL,
+    business_date date NOT NULL,
+    booking_date date,
+    value_date date,
+    occurred_at timestamp with time zone,
+    kind text NOT NULL,
+    booked boolean NOT NULL,
+    amount bigint NOT NULL,
+    fee bigint DEFAULT 0 NOT NULL,
+    fee_vat bigint DEFAULT 0 NOT NULL,
+    net bigint NOT NULL,
+    currency text NOT NULL,
+    reference text DEFAULT ''::text NOT NULL,
+    transaction_id text DEFAULT ''::text NOT NULL,
+    original_id text DEFAULT ''::text NOT NULL,
+    bank_ref text DEFAULT ''::text NOT NULL,
+    batch_id text DEFAULT ''::text NOT NULL,
+    codes text[] DEFAULT '{}'::text[] NOT NULL,
+    content bytea,
+    run_id uuid,
+    payout_run_id uuid,
+    matched boolean DEFAULT false NOT NULL,
+    paid_out boolean DEFAULT false NOT NULL,
+    suspense_entry uuid,
+    suspensions smallint DEFAULT 0 NOT NULL,
+    CONSTRAINT statement_line_line_key_check CHECK ((length(line_key) = 32)),
+    CONSTRAINT statement_line_ordinal_check CHECK ((ordinal >= 1))
+);
+
+ALTER TABLE ONLY reconcile.statement_line FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE refunds.item (
     refund_id uuid NOT NULL,
     line smallint NOT NULL,
@@ -788,6 +1026,66 @@ ALTER TABLE ONLY payments.payment
 ALTER TABLE ONLY payments.payment
     ADD CONSTRAINT payment_reference UNIQUE (reference);
 
+ALTER TABLE ONLY reconcile.book_item
+    ADD CONSTRAINT book_item_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY reconcile.break
+    ADD CONSTRAINT break_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY reconcile.match
+    ADD CONSTRAINT match_identity UNIQUE (id, authority);
+
+ALTER TABLE ONLY reconcile.match
+    ADD CONSTRAINT match_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY reconcile.repair
+    ADD CONSTRAINT repair_once UNIQUE (line_id);
+
+ALTER TABLE ONLY reconcile.repair
+    ADD CONSTRAINT repair_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY reconcile.run
+    ADD CONSTRAINT run_identity UNIQUE (id, authority);
+
+ALTER TABLE ONLY reconcile.run
+    ADD CONSTRAINT run_number UNIQUE (source_id, business_date, number);
+
+ALTER TABLE ONLY reconcile.run
+    ADD CONSTRAINT run_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY reconcile.source
+    ADD CONSTRAINT source_code UNIQUE (authority, code);
+
+ALTER TABLE ONLY reconcile.source
+    ADD CONSTRAINT source_identity UNIQUE (id, authority);
+
+ALTER TABLE ONLY reconcile.source
+    ADD CONSTRAINT source_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY reconcile.statement
+    ADD CONSTRAINT statement_idempotency_key UNIQUE (authority, idempotency_key);
+
+ALTER TABLE ONLY reconcile.statement
+    ADD CONSTRAINT statement_identity UNIQUE (id, authority);
+
+ALTER TABLE ONLY reconcile.statement_line
+    ADD CONSTRAINT statement_line_identity UNIQUE (id, authority);
+
+ALTER TABLE ONLY reconcile.statement_line
+    ADD CONSTRAINT statement_line_once UNIQUE (source_id, line_key, ordinal);
+
+ALTER TABLE ONLY reconcile.statement_line
+    ADD CONSTRAINT statement_line_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY reconcile.statement
+    ADD CONSTRAINT statement_once UNIQUE (source_id, sha256);
+
+ALTER TABLE ONLY reconcile.statement
+    ADD CONSTRAINT statement_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY refunds.item
+    ADD CONSTRAINT item_charge_once UNIQUE NULLS NOT DISTINCT (refund_id, charge_id);
+
 ALTER TABLE ONLY refunds.item
     ADD CONSTRAINT item_pkey PRIMARY KEY (refund_id, line);
 
@@ -859,6 +1157,90 @@ CREATE INDEX payment_listed ON payments.payment USING btree (authority, id DESC)
 
 CREATE UNIQUE INDEX payment_one_live_per_dossier ON payments.payment USING btree (dossier_id) WHERE (status = ANY (ARRAY['pending'::text, 'unknown'::text]));
 
+CREATE INDEX book_item_by_capture ON reconcile.book_item USING btree (capture_id) WHERE (capture_id IS NOT NULL);
+
+CREATE INDEX book_item_by_refund ON reconcile.book_item USING btree (refund_id) WHERE (refund_id IS NOT NULL);
+
+CREATE INDEX book_item_by_run ON reconcile.book_item USING btree (run_id);
+
+CREATE INDEX break_by_batch ON reconcile.break USING btree (batch_source_id) WHERE (batch_source_id IS NOT NULL);
+
+CREATE INDEX break_by_capture ON reconcile.break USING btree (capture_id) WHERE (capture_id IS NOT NULL);
+
+CREATE INDEX break_by_line ON reconcile.break USING btree (line_id) WHERE (line_id IS NOT NULL);
+
+CREATE INDEX break_by_payment ON reconcile.break USING btree (payment_id) WHERE (payment_id IS NOT NULL);
+
+CREATE INDEX break_by_refund ON reconcile.break USING btree (refund_id) WHERE (refund_id IS NOT NULL);
+
+CREATE INDEX break_by_run ON reconcile.break USING btree (run_id, id);
+
+CREATE INDEX break_by_source ON reconcile.break USING btree (source_id) WHERE (state <> 'resolved'::text);
+
+CREATE INDEX break_by_statement ON reconcile.break USING btree (statement_id) WHERE (statement_id IS NOT NULL);
+
+CREATE UNIQUE INDEX break_holds_batch_once ON reconcile.break USING btree (batch_source_id, batch_account, batch_id) WHERE ((state <> 'resolved'::text) AND holds AND (batch_source_id IS NOT NULL));
+
+CREATE UNIQUE INDEX break_holds_capture_once ON reconcile.break USING btree (capture_id) WHERE ((state <> 'resolved'::text) AND holds AND (capture_id IS NOT NULL));
+
+CREATE UNIQUE INDEX break_holds_line_once ON reconcile.break USING btree (line_id) WHERE ((state <> 'resolved'::text) AND holds AND (line_id IS NOT NULL));
+
+CREATE UNIQUE INDEX break_holds_refund_once ON reconcile.break USING btree (refund_id) WHERE ((state <> 'resolved'::text) AND holds AND (refund_id IS NOT NULL));
+
+CREATE INDEX break_listed ON reconcile.break USING btree (authority, id DESC);
+
+CREATE UNIQUE INDEX break_one_per_capture ON reconcile.break USING btree (capture_id, kind) WHERE ((state <> 'resolved'::text) AND (capture_id IS NOT NULL));
+
+CREATE UNIQUE INDEX break_one_per_line ON reconcile.break USING btree (line_id, kind) WHERE ((state <> 'resolved'::text) AND (line_id IS NOT NULL));
+
+CREATE UNIQUE INDEX break_one_per_refund ON reconcile.break USING btree (refund_id, kind) WHERE ((state <> 'resolved'::text) AND (refund_id IS NOT NULL));
+
+CREATE UNIQUE INDEX break_one_per_statement ON reconcile.break USING btree (statement_id, kind) WHERE ((state <> 'resolved'::text) AND (statement_id IS NOT NULL));
+
+CREATE INDEX match_by_run ON reconcile.match USING btree (run_id, id);
+
+CREATE INDEX match_item_by_capture ON reconcile.match_item USING btree (capture_id) WHERE (capture_id IS NOT NULL);
+
+CREATE INDEX match_item_by_line ON reconcile.match_item USING btree (line_id) WHERE (line_id IS NOT NULL);
+
+CREATE INDEX match_item_by_match ON reconcile.match_item USING btree (match_id);
+
+CREATE INDEX match_item_by_refund ON reconcile.match_item USING btree (refund_id) WHERE (refund_id IS NOT NULL);
+
+CREATE UNIQUE INDEX match_item_capture_once ON reconcile.match_item USING btree (capture_id) WHERE (live AND (capture_id IS NOT NULL));
+
+CREATE UNIQUE INDEX match_item_line_once ON reconcile.match_item USING btree (line_id, side) WHERE (live AND (line_id IS NOT NULL));
+
+CREATE UNIQUE INDEX match_item_refund_once ON reconcile.match_item USING btree (refund_id) WHERE (live AND (refund_id IS NOT NULL));
+
+CREATE INDEX match_listed ON reconcile.match USING btree (authority, id DESC);
+
+CREATE INDEX repair_by_day ON reconcile.repair USING btree (authority, asked_on);
+
+CREATE INDEX repair_by_payment ON reconcile.repair USING btree (payment_id);
+
+CREATE INDEX repair_by_run ON reconcile.repair USING btree (run_id);
+
+CREATE INDEX run_by_date ON reconcile.run USING btree (authority, business_date);
+
+CREATE UNIQUE INDEX run_one_open ON reconcile.run USING btree (source_id, business_date) WHERE (state <> 'closed'::text);
+
+CREATE INDEX statement_by_period ON reconcile.statement USING btree (source_id, period_to);
+
+CREATE INDEX statement_line_by_payout_run ON reconcile.statement_line USING btree (payout_run_id) WHERE (payout_run_id IS NOT NULL);
+
+CREATE INDEX statement_line_by_run ON reconcile.statement_line USING btree (run_id) WHERE (run_id IS NOT NULL);
+
+CREATE INDEX statement_line_by_source ON reconcile.statement_line USING btree (source_id, run_id) WHERE (run_id IS NULL);
+
+CREATE INDEX statement_line_by_statement ON reconcile.statement_line USING btree (statement_id, "row", id);
+
+CREATE INDEX statement_line_open ON reconcile.statement_line USING btree (source_id, business_date) WHERE (NOT matched);
+
+CREATE INDEX statement_line_unpaid ON reconcile.statement_line USING btree (source_id, business_date) WHERE ((NOT paid_out) AND booked AND (batch_id <> ''::text));
+
+CREATE INDEX statement_listed ON reconcile.statement USING btree (authority, id DESC);
+
 CREATE INDEX item_by_charge ON refunds.item USING btree (charge_id) WHERE (charge_id IS NOT NULL);
 
 CREATE INDEX refund_by_capture ON refunds.refund USING btree (capture_id);
@@ -874,6 +1256,10 @@ CREATE INDEX refund_due ON refunds.refund USING btree (next_inquiry_at) WHERE (n
 CREATE INDEX refund_listed ON refunds.refund USING btree (authority, id DESC);
 
 CREATE INDEX refund_open ON refunds.refund USING btree (authority, provider) WHERE (settled_at IS NULL);
+
+CREATE UNIQUE INDEX refund_proposed_once ON refunds.refund USING btree (capture_id, reason) WHERE (origin = 'automatic'::text);
+
+CREATE INDEX refund_unsent ON refunds.refund USING btree (status_at) WHERE ((status = 'reserved'::text) AND (route = 'provider'::text));
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON audit.event FOR EACH ROW EXECUTE FUNCTION app.refuse_change();
 
@@ -993,6 +1379,22 @@ CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON payments.payment_charge F
 
 ALTER TABLE payments.payment_charge ENABLE ALWAYS TRIGGER append_only_truncate;
 
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON reconcile.book_item FOR EACH ROW EXECUTE FUNCTION app.refuse_change();
+
+ALTER TABLE reconcile.book_item ENABLE ALWAYS TRIGGER append_only;
+
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON reconcile.statement FOR EACH ROW EXECUTE FUNCTION app.refuse_change();
+
+ALTER TABLE reconcile.statement ENABLE ALWAYS TRIGGER append_only;
+
+CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON reconcile.book_item FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_change();
+
+ALTER TABLE reconcile.book_item ENABLE ALWAYS TRIGGER append_only_truncate;
+
+CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON reconcile.statement FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_change();
+
+ALTER TABLE reconcile.statement ENABLE ALWAYS TRIGGER append_only_truncate;
+
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON refunds.item FOR EACH ROW EXECUTE FUNCTION app.refuse_change();
 
 ALTER TABLE refunds.item ENABLE ALWAYS TRIGGER append_only;
@@ -1093,6 +1495,87 @@ ALTER TABLE ONLY payments.payment
 
 ALTER TABLE ONLY payments.payment
     ADD CONSTRAINT payment_merchant FOREIGN KEY (merchant_account_id, authority) REFERENCES payments.merchant_account(id, authority);
+
+ALTER TABLE ONLY reconcile.book_item
+    ADD CONSTRAINT book_item_capture FOREIGN KEY (capture_id, authority) REFERENCES payments.capture(id, authority);
+
+ALTER TABLE ONLY reconcile.book_item
+    ADD CONSTRAINT book_item_refund FOREIGN KEY (refund_id, authority) REFERENCES refunds.refund(id, authority);
+
+ALTER TABLE ONLY reconcile.book_item
+    ADD CONSTRAINT book_item_run FOREIGN KEY (run_id, authority) REFERENCES reconcile.run(id, authority);
+
+ALTER TABLE ONLY reconcile.break
+    ADD CONSTRAINT break_batch_source FOREIGN KEY (batch_source_id, authority) REFERENCES reconcile.source(id, authority);
+
+ALTER TABLE ONLY reconcile.break
+    ADD CONSTRAINT break_capture FOREIGN KEY (capture_id, authority) REFERENCES payments.capture(id, authority);
+
+ALTER TABLE ONLY reconcile.break
+    ADD CONSTRAINT break_line FOREIGN KEY (line_id, authority) REFERENCES reconcile.statement_line(id, authority);
+
+ALTER TABLE ONLY reconcile.break
+    ADD CONSTRAINT break_payment FOREIGN KEY (payment_id, authority) REFERENCES payments.payment(id, authority);
+
+ALTER TABLE ONLY reconcile.break
+    ADD CONSTRAINT break_refund FOREIGN KEY (refund_id, authority) REFERENCES refunds.refund(id, authority);
+
+ALTER TABLE ONLY reconcile.break
+    ADD CONSTRAINT break_run FOREIGN KEY (run_id, authority) REFERENCES reconcile.run(id, authority);
+
+ALTER TABLE ONLY reconcile.break
+    ADD CONSTRAINT break_source FOREIGN KEY (source_id, authority) REFERENCES reconcile.source(id, authority);
+
+ALTER TABLE ONLY reconcile.break
+    ADD CONSTRAINT break_statement FOREIGN KEY (statement_id, authority) REFERENCES reconcile.statement(id, authority);
+
+ALTER TABLE ONLY reconcile.match_item
+    ADD CONSTRAINT match_item_capture FOREIGN KEY (capture_id, authority) REFERENCES payments.capture(id, authority);
+
+ALTER TABLE ONLY reconcile.match_item
+    ADD CONSTRAINT match_item_line FOREIGN KEY (line_id, authority) REFERENCES reconcile.statement_line(id, authority);
+
+ALTER TABLE ONLY reconcile.match_item
+    ADD CONSTRAINT match_item_match FOREIGN KEY (match_id, authority) REFERENCES reconcile.match(id, authority);
+
+ALTER TABLE ONLY reconcile.match_item
+    ADD CONSTRAINT match_item_refund FOREIGN KEY (refund_id, authority) REFERENCES refunds.refund(id, authority);
+
+ALTER TABLE ONLY reconcile.match
+    ADD CONSTRAINT match_run FOREIGN KEY (run_id, authority) REFERENCES reconcile.run(id, authority);
+
+ALTER TABLE ONLY reconcile.repair
+    ADD CONSTRAINT repair_authority_fkey FOREIGN KEY (authority) REFERENCES auth.authority(code);
+
+ALTER TABLE ONLY reconcile.repair
+    ADD CONSTRAINT repair_line FOREIGN KEY (line_id, authority) REFERENCES reconcile.statement_line(id, authority);
+
+ALTER TABLE ONLY reconcile.repair
+    ADD CONSTRAINT repair_payment FOREIGN KEY (payment_id, authority) REFERENCES payments.payment(id, authority);
+
+ALTER TABLE ONLY reconcile.repair
+    ADD CONSTRAINT repair_run FOREIGN KEY (run_id, authority) REFERENCES reconcile.run(id, authority);
+
+ALTER TABLE ONLY reconcile.run
+    ADD CONSTRAINT run_source FOREIGN KEY (source_id, authority) REFERENCES reconcile.source(id, authority);
+
+ALTER TABLE ONLY reconcile.source
+    ADD CONSTRAINT source_authority_fkey FOREIGN KEY (authority) REFERENCES auth.authority(code);
+
+ALTER TABLE ONLY reconcile.statement_line
+    ADD CONSTRAINT statement_line_payout_run FOREIGN KEY (payout_run_id, authority) REFERENCES reconcile.run(id, authority);
+
+ALTER TABLE ONLY reconcile.statement_line
+    ADD CONSTRAINT statement_line_run FOREIGN KEY (run_id, authority) REFERENCES reconcile.run(id, authority);
+
+ALTER TABLE ONLY reconcile.statement_line
+    ADD CONSTRAINT statement_line_source FOREIGN KEY (source_id, authority) REFERENCES reconcile.source(id, authority);
+
+ALTER TABLE ONLY reconcile.statement_line
+    ADD CONSTRAINT statement_line_statement FOREIGN KEY (statement_id, authority) REFERENCES reconcile.statement(id, authority);
+
+ALTER TABLE ONLY reconcile.statement
+    ADD CONSTRAINT statement_source FOREIGN KEY (source_id, authority) REFERENCES reconcile.source(id, authority);
 
 ALTER TABLE ONLY refunds.item
     ADD CONSTRAINT item_charge FOREIGN KEY (charge_id, authority) REFERENCES dossiers.charge(id, authority);
@@ -1249,6 +1732,60 @@ ALTER TABLE payments.payment ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE payments.payment_charge ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE reconcile.book_item ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE reconcile.break ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY by_authority ON reconcile.book_item TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
+
+CREATE POLICY by_authority ON reconcile.break TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
+
+CREATE POLICY by_authority ON reconcile.match TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
+
+CREATE POLICY by_authority ON reconcile.match_item TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
+
+CREATE POLICY by_authority ON reconcile.repair TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
+
+CREATE POLICY by_authority ON reconcile.run TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
+
+CREATE POLICY by_authority ON reconcile.source TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
+
+CREATE POLICY by_authority ON reconcile.statement TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
+
+CREATE POLICY by_authority ON reconcile.statement_line TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
+
+CREATE POLICY by_owner ON reconcile.book_item TO postgres USING (true) WITH CHECK (true);
+
+CREATE POLICY by_owner ON reconcile.break TO postgres USING (true) WITH CHECK (true);
+
+CREATE POLICY by_owner ON reconcile.match TO postgres USING (true) WITH CHECK (true);
+
+CREATE POLICY by_owner ON reconcile.match_item TO postgres USING (true) WITH CHECK (true);
+
+CREATE POLICY by_owner ON reconcile.repair TO postgres USING (true) WITH CHECK (true);
+
+CREATE POLICY by_owner ON reconcile.run TO postgres USING (true) WITH CHECK (true);
+
+CREATE POLICY by_owner ON reconcile.source TO postgres USING (true) WITH CHECK (true);
+
+CREATE POLICY by_owner ON reconcile.statement TO postgres USING (true) WITH CHECK (true);
+
+CREATE POLICY by_owner ON reconcile.statement_line TO postgres USING (true) WITH CHECK (true);
+
+ALTER TABLE reconcile.match ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE reconcile.match_item ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE reconcile.repair ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE reconcile.run ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE reconcile.source ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE reconcile.statement ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE reconcile.statement_line ENABLE ROW LEVEL SECURITY;
+
 CREATE POLICY by_authority ON refunds.item TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
 
 CREATE POLICY by_authority ON refunds.refund TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
@@ -1275,6 +1812,8 @@ GRANT USAGE ON SCHEMA ledger TO doisoat_app;
 
 GRANT USAGE ON SCHEMA payments TO doisoat_app;
 
+GRANT USAGE ON SCHEMA reconcile TO doisoat_app;
+
 GRANT USAGE ON SCHEMA refunds TO doisoat_app;
 
 GRANT SELECT,INSERT ON TABLE auth.api_key TO doisoat_app;
@@ -1285,6 +1824,8 @@ REVOKE ALL ON FUNCTION auth.find_api_key(key_id text) FROM PUBLIC;
 GRANT ALL ON FUNCTION auth.find_api_key(key_id text) TO doisoat_app;
 
 GRANT SELECT,INSERT ON TABLE payments.merchant_account TO doisoat_app;
+
+GRANT UPDATE(settings) ON TABLE payments.merchant_account TO doisoat_app;
 
 GRANT UPDATE(secrets) ON TABLE payments.merchant_account TO doisoat_app;
 
@@ -1342,6 +1883,9 @@ GRANT UPDATE(inquiries) ON TABLE refunds.refund TO doisoat_app;
 
 REVOKE ALL ON FUNCTION refunds.due_for_inquiry(at timestamp with time zone, most integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION refunds.due_for_inquiry(at timestamp with time zone, most integer) TO doisoat_app;
+
+REVOKE ALL ON FUNCTION refunds.due_for_sending(before timestamp with time zone, most integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION refunds.due_for_sending(before timestamp with time zone, most integer) TO doisoat_app;
 
 GRANT SELECT,INSERT ON TABLE audit.event TO doisoat_app;
 
@@ -1430,5 +1974,79 @@ GRANT UPDATE(excess_reserved) ON TABLE payments.capture TO doisoat_app;
 GRANT UPDATE(settled_at) ON TABLE payments.capture TO doisoat_app;
 
 GRANT SELECT,INSERT ON TABLE payments.payment_charge TO doisoat_app;
+
+GRANT SELECT,INSERT ON TABLE reconcile.book_item TO doisoat_app;
+
+GRANT SELECT,INSERT ON TABLE reconcile.break TO doisoat_app;
+
+GRANT UPDATE(state) ON TABLE reconcile.break TO doisoat_app;
+
+GRANT UPDATE(amount) ON TABLE reconcile.break TO doisoat_app;
+
+GRANT UPDATE(source_amount) ON TABLE reconcile.break TO doisoat_app;
+
+GRANT UPDATE(book_amount) ON TABLE reconcile.break TO doisoat_app;
+
+GRANT UPDATE(detail) ON TABLE reconcile.break TO doisoat_app;
+
+GRANT UPDATE(resolved_at) ON TABLE reconcile.break TO doisoat_app;
+
+GRANT UPDATE(resolution) ON TABLE reconcile.break TO doisoat_app;
+
+GRANT SELECT,INSERT ON TABLE reconcile.match TO doisoat_app;
+
+GRANT UPDATE(revoked_at) ON TABLE reconcile.match TO doisoat_app;
+
+GRANT UPDATE(revoked_by) ON TABLE reconcile.match TO doisoat_app;
+
+GRANT UPDATE(revoke_reason) ON TABLE reconcile.match TO doisoat_app;
+
+GRANT SELECT,INSERT ON TABLE reconcile.match_item TO doisoat_app;
+
+GRANT UPDATE(live) ON TABLE reconcile.match_item TO doisoat_app;
+
+GRANT SELECT,INSERT ON TABLE reconcile.repair TO doisoat_app;
+
+GRANT UPDATE(run_id) ON TABLE reconcile.repair TO doisoat_app;
+
+GRANT UPDATE(asked_at) ON TABLE reconcile.repair TO doisoat_app;
+
+GRANT UPDATE(asked_on) ON TABLE reconcile.repair TO doisoat_app;
+
+GRANT UPDATE(outcome) ON TABLE reconcile.repair TO doisoat_app;
+
+GRANT UPDATE(evidence) ON TABLE reconcile.repair TO doisoat_app;
+
+GRANT UPDATE(answered_at) ON TABLE reconcile.repair TO doisoat_app;
+
+GRANT SELECT,INSERT ON TABLE reconcile.run TO doisoat_app;
+
+GRANT UPDATE(state) ON TABLE reconcile.run TO doisoat_app;
+
+GRANT UPDATE(matched_at) ON TABLE reconcile.run TO doisoat_app;
+
+GRANT UPDATE(closed_at) ON TABLE reconcile.run TO doisoat_app;
+
+GRANT UPDATE(closed_by) ON TABLE reconcile.run TO doisoat_app;
+
+GRANT UPDATE(report) ON TABLE reconcile.run TO doisoat_app;
+
+GRANT SELECT,INSERT ON TABLE reconcile.source TO doisoat_app;
+
+GRANT SELECT,INSERT ON TABLE reconcile.statement TO doisoat_app;
+
+GRANT SELECT,INSERT ON TABLE reconcile.statement_line TO doisoat_app;
+
+GRANT UPDATE(run_id) ON TABLE reconcile.statement_line TO doisoat_app;
+
+GRANT UPDATE(payout_run_id) ON TABLE reconcile.statement_line TO doisoat_app;
+
+GRANT UPDATE(matched) ON TABLE reconcile.statement_line TO doisoat_app;
+
+GRANT UPDATE(paid_out) ON TABLE reconcile.statement_line TO doisoat_app;
+
+GRANT UPDATE(suspense_entry) ON TABLE reconcile.statement_line TO doisoat_app;
+
+GRANT UPDATE(suspensions) ON TABLE reconcile.statement_line TO doisoat_app;
 
 GRANT SELECT,INSERT ON TABLE refunds.item TO doisoat_app;
