@@ -171,7 +171,8 @@ func (a Amount) Split(weights ...int64) ([]Amount, error) {
 }
 
 // Parse reads a plain decimal number in major units ("150000", "-10.50").
-// It refuses separators, exponents and more digits than c has minor units.
+// It refuses separators, exponents and more digits than c has minor units. A
+// point without digits after it is read: EMV codes may carry one.
 func Parse(c Currency, text string) (Amount, error) {
 	digits := 0
 	for i, r := range text {
@@ -184,7 +185,7 @@ func Parse(c Currency, text string) (Amount, error) {
 			return Amount{}, ErrSyntax
 		}
 	}
-	if digits == 0 || digits > 30 || text[len(text)-1] == '.' {
+	if digits == 0 || digits > 30 {
 		return Amount{}, ErrSyntax
 	}
 	d, err := decimal.NewFromString(text)
