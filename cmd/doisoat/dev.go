@@ -28,6 +28,9 @@ type devCommand struct {
 	SimulatorListen string `help:"Address of the provider simulator; whoever reaches it commands it." default:"127.0.0.1:8090"`
 }
 
+// devSweep is short: whoever tries things out waits for what jobs find.
+const devSweep = 2 * time.Second
+
 // errDatabaseEnded: the local PostgreSQL gave up while the program was running.
 var errDatabaseEnded = fault.New(fault.Unavailable, "dev.database_ended", "the local PostgreSQL has ended")
 
@@ -115,7 +118,9 @@ func (c *devCommand) runOn(ctx context.Context, p *program, settings config.Conf
 	if err := c.plant(ctx, p, all, pool, far, &m); err != nil {
 		return err
 	}
-	work, err := jobs.New(pool, all.jobs(), jobs.Options{Log: log, Workers: settings.Workers, SoftStop: settings.ShutdownGrace})
+	work, err := jobs.New(pool, all.jobs(), jobs.Options{
+		Log: log, Workers: settings.Workers, SoftStop: settings.ShutdownGrace, SweepEach: devSweep,
+	})
 	if err != nil {
 		return err
 	}

@@ -5,27 +5,53 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"path/filepath"
 
+	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/providers/statements"
+	"github.com/doisoat/doisoat/reconcile"
 )
 
 type importCommand struct {
-	File    string `arg:"" help:"Statement or settlement file; - reads the standard input."`
-	DryRun  bool   `help:"Parse and report only; needs no database."`
-	JSON    bool   `help:"As JSON."`
-	Profile string `help:"Mapping profile of a CSV file; found out when absent."`
+	place
+	File      string `arg:"" help:"Statement or settlement file; - reads the standard input."`
+	DryRun    bool   `help:"Parse and report only; needs no database."`
+	JSON      bool   `help:"As JSON."`
+	Profile   string `help:"Mapping profile of a CSV file, for a dry run; found out when absent."`
+	Authority string `help:"Code of the authority that owns the source."`
+	Source    string `help:"Code of the source that the file comes from."`
 }
 
-// Run reports what is in a file. It fails unless everything in it can be imported.
-func (c *importCommand) Run(_ context.Context, p *program) error {
-	if !c.DryRun {
-		return errors.New("only --dry-run is known here")
-	}
+// Run reports what is in a file and, without --dry-run, brings it in. It fails
+// unless everything in the file can be imported, or was imported before.
+func (c *importCommand) Run(ctx context.Context, p *program) error {
 	f, err := openFile(c.File)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
+	if c.DryRun {
+		return c.dryRun(p, f)
+	}
+	if c.Authority == "" || c.Source == "" {
+		return errors.New("import needs --authority and --source, or --dry-run")
+	}
+	// One byte more than is taken, so that too much is seen and told by the room.
+	content, err := io.ReadAll(io.LimitReader(f, statements.MaxBytes+1))
+	if err != nil {
+		return fmt.Errorf("read %s: %w", c.File, err)
+	}
+	return withRoomsOf(ctx, p, c.place, func(all rooms) error {
+		st, err := all.reconcile.Ingest(ctx, auth.Operator(c.Authority), c.Source, filepath.Base(c.File), content, false, "")
+		if err != nil {
+			return err
+		}
+		return c.report(p, st)
+	})
+}
+
+func (c *importCommand) dryRun(p *program, f io.Reader) error {
 	parsed, err := statements.Parse(f, statements.Options{Profile: c.Profile})
 	if err != nil {
 		return fmt.Errorf("read %s: %w", c.File, err)
@@ -56,7 +82,45 @@ func printStatements(p *program, r statements.Report) {
 			fmt.Fprintf(p.stdout, "batch %s: %d rows, gross %s, fee %s, vat %s, net %s\n", b.ID, b.Rows, b.Gross, b.Fee, b.FeeVAT, b.Net)
 		}
 	}
-	for _, problem := range r.Problems {
+	printProblems(p, r.Problems)
+}
+
+func printProblems(p *program, list []statements.Problem) {
+	for _, problem := range list {
 		fmt.Fprintf(p.stdout, "row %d: %s: %s\n", problem.Row, problem.Code, problem.Detail)
 	}
+}
+
+// importReport is what became of a file that was brought in.
+type importReport struct {
+	ID           reconcile.StatementID    `json:"id"`
+	Source       string                   `json:"source"`
+	Status       reconcile.StatementState `json:"status"`
+	DuplicateOf  string                   `json:"duplicate_of,omitempty"`
+	RowsAccepted int                      `json:"rows_accepted"`
+	RowsKnown    int                      `json:"rows_known"`
+	RowsRefused  int                      `json:"rows_refused"`
+	Problems     []statements.Problem     `json:"problems"`
+}
+
+func (c *importCommand) report(p *program, st reconcile.Statement) error {
+	r := importReport{
+		ID: st.ID, Source: st.Source, Status: st.State, RowsAccepted: st.RowsAccepted, RowsKnown: st.RowsKnown,
+		RowsRefused: st.RowsRefused, Problems: append([]statements.Problem{}, st.Problems...),
+	}
+	if !st.DuplicateOf.IsZero() {
+		r.DuplicateOf = st.DuplicateOf.String()
+	}
+	if c.JSON {
+		if err := p.writeJSON(r); err != nil {
+			return err
+		}
+	} else {
+		fmt.Fprintf(p.stdout, "%s: %s, %d rows (%d known before), %d refused\n", r.ID, r.Status, r.RowsAccepted, r.RowsKnown, r.RowsRefused)
+		printProblems(p, r.Problems)
+	}
+	if st.State == reconcile.Partial || st.State == reconcile.Rejected {
+		return errNotWell
+	}
+	return nil
 }

@@ -42,9 +42,11 @@ type commands struct {
 	Serve     serveCommand     `cmd:"" help:"Serve the API."`
 	Work      workCommand      `cmd:"" help:"Work the jobs: inquiries, refunds, reconciliation."`
 	Migrate   migrateCommand   `cmd:"" help:"Bring the database up to date."`
+	Import    importCommand    `cmd:"" help:"Bring in a statement or settlement file; with --dry-run only parse it."`
+	Reconcile reconcileCommand `cmd:"" help:"Match a source's lines of a day with the book."`
+	Close     closeCommand     `cmd:"" help:"Close every run of a day, and the day."`
 	Check     checkCommand     `cmd:"" help:"Recompute every sum of the book and its rooms."`
 	Keys      keysCommand      `cmd:"" help:"Create, list and revoke API keys."`
-	Import    importCommand    `cmd:"" help:"Bring in a statement or settlement file; with --dry-run only parse it."`
 	Policy    policyCommand    `cmd:"" help:"Check discount policies; needs no database."`
 	Signature signatureCommand `cmd:"" help:"Judge the signature of provider messages; needs no database."`
 	Version   versionCommand   `cmd:"" help:"Show the version."`

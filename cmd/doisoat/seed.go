@@ -21,6 +21,7 @@ import (
 	"github.com/doisoat/doisoat/providers/sepay"
 	"github.com/doisoat/doisoat/providers/vietqr"
 	"github.com/doisoat/doisoat/providers/vnpay"
+	"github.com/doisoat/doisoat/reconcile"
 )
 
 // The demo. firstAuthority is whose keys stand first in dev.json; nationalFees
@@ -61,6 +62,9 @@ func (d demo) plant(ctx context.Context, far *simulator.Simulator) (map[string]a
 		account := authorityAccount{Name: a.Name}
 		if account.Merchants, err = d.merchants(ctx, a.Code, far); err != nil {
 			return nil, fmt.Errorf("merchant accounts of %s: %w", a.Code, err)
+		}
+		if err := d.sources(ctx, a.Code, account.Merchants); err != nil {
+			return nil, fmt.Errorf("sources of %s: %w", a.Code, err)
 		}
 		if account.Keys, err = d.keys(ctx, a.Code); err != nil {
 			return nil, fmt.Errorf("keys of %s: %w", a.Code, err)
@@ -111,6 +115,19 @@ func (d demo) merchants(ctx context.Context, authority string, far *simulator.Si
 		vnpay.Name:  {ID: online.id.String(), TmnCode: terminal},
 		vietqr.Name: {ID: transfer.id.String(), Account: account},
 	}, nil
+}
+
+// sources are where the statements of both accounts come from.
+func (d demo) sources(ctx context.Context, authority string, accounts map[string]merchantManifest) error {
+	for _, r := range []reconcile.SourceRequest{
+		{Code: "vnpay", Kind: reconcile.SettlementSource, Provider: vnpay.Name, Account: accounts[vnpay.Name].TmnCode, Profile: "vnpay-settlement-v1"},
+		{Code: "bank", Kind: reconcile.BankSource, Account: accounts[vietqr.Name].Account},
+	} {
+		if _, _, err := d.rooms.reconcile.RegisterSource(ctx, auth.Operator(authority), r); err != nil {
+			return fmt.Errorf("%s: %w", r.Code, err)
+		}
+	}
+	return nil
 }
 
 type plantedMerchant struct {

@@ -97,7 +97,8 @@ func (r rooms) api(log *slog.Logger, now func() time.Time, pool *pgxpool.Pool) h
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return api.New(api.Rooms{
-		Auth: r.auth, Fees: r.fees, Dossiers: r.dossiers, Payments: r.payments, Refunds: r.refunds, Ledger: r.ledger,
+		Auth: r.auth, Fees: r.fees, Dossiers: r.dossiers, Payments: r.payments, Refunds: r.refunds,
+		Reconcile: r.reconcile, Ledger: r.ledger,
 	}, api.Options{
 		Log: log, Metrics: metrics, Now: now,
 		Ready: func(ctx context.Context) error { return current(ctx, pool) },

@@ -32,6 +32,7 @@ import (
 	"github.com/doisoat/doisoat/providers/sepay"
 	"github.com/doisoat/doisoat/providers/vietqr"
 	"github.com/doisoat/doisoat/providers/vnpay"
+	"github.com/doisoat/doisoat/reconcile"
 	"github.com/doisoat/doisoat/refunds"
 )
 
@@ -44,14 +45,15 @@ var (
 
 // rooms is every use case of the program, wired once.
 type rooms struct {
-	auth     auth.Service
-	keys     keys.Service
-	fees     *fees.Service
-	dossiers *dossiers.Service
-	payments *payments.Service
-	refunds  *refunds.Service
-	ledger   *ledger.Service
-	inserts  *river.Client[pgx.Tx]
+	auth      auth.Service
+	keys      keys.Service
+	fees      *fees.Service
+	dossiers  *dossiers.Service
+	payments  *payments.Service
+	refunds   *refunds.Service
+	reconcile *reconcile.Service
+	ledger    *ledger.Service
+	inserts   *river.Client[pgx.Tx]
 }
 
 // surroundings is what the rooms stand on.
@@ -83,6 +85,7 @@ func wire(s surroundings) (rooms, error) {
 	r.refunds = &refunds.Service{
 		DB: s.pool, Payments: r.payments, Fees: r.fees, Providers: registry, Jobs: inserts, Now: s.now, Random: s.random,
 	}
+	r.reconcile = &reconcile.Service{DB: s.pool, Payments: r.payments, Refunds: r.refunds, Secret: s.ring, Now: s.now}
 	return r, nil
 }
 
