@@ -10,7 +10,11 @@ import (
 
 // RegisterDossier handles POST /v1/dossiers.
 func (s *server) RegisterDossier(ctx context.Context, r RegisterDossierRequestObject) (RegisterDossierResponseObject, error) {
-	d, created, err := s.rooms.Dossiers.Register(ctx, web.Actor(ctx), dossiers.Registration{
+	actor := web.Actor(ctx)
+	if r.Body.Authority != actor.Authority {
+		return nil, errOtherAuthority
+	}
+	d, created, err := s.rooms.Dossiers.Register(ctx, actor, dossiers.Registration{
 		Authority:      r.Body.Authority,
 		Code:           r.Body.Code,
 		Agency:         r.Body.Agency,
