@@ -67,23 +67,13 @@ func (q squeezed) free(at int) bool {
 	return !unicode.IsLetter(r) && !unicode.IsDigit(r)
 }
 
-// namesIn finds which batches and providers a content names. Of batch ids that
-// contain each other only the longest counts.
+// namesIn finds which batches and providers a content names. A broken text can
+// be read in two ways (…-01 2 and …-012): both are named, and amounts decide.
 func namesIn(content string, batches map[string][]batchKey, providers map[string]string) (keys []batchKey, names []string) {
 	q := squeezeText(content)
-	longest := ""
 	for name, same := range batches {
 		if len(name) >= shortestName && q.contains(name) {
-			if !strings.Contains(longest, name) {
-				longest = name
-			}
 			keys = append(keys, same...)
-		}
-	}
-	kept := keys[:0]
-	for _, k := range keys {
-		if name := squeeze(k.ID); name == longest || !strings.Contains(longest, name) {
-			kept = append(kept, k)
 		}
 	}
 	for name, provider := range providers {
@@ -91,5 +81,5 @@ func namesIn(content string, batches map[string][]batchKey, providers map[string
 			names = append(names, provider)
 		}
 	}
-	return kept, names
+	return keys, names
 }

@@ -48,13 +48,22 @@ func (m *matcher) payOut(line, at int, rule string, score int) bool {
 	return true
 }
 
-// batchesByName matches a credit whose content names a batch with exactly its net.
+// batchesByName matches a credit with the one batch that its content names and
+// that has exactly its net.
 func (m *matcher) batchesByName() {
 	for i := range m.Lines {
-		if l := &m.Lines[i]; credit(l) && len(l.Batches) == 1 {
-			if at := m.batchAt[l.Batches[0]]; !m.batchDone[at] && m.Batches[at].Net == l.Amount {
-				m.payOut(i, at, ruleBatch, scoreCertain)
+		l := &m.Lines[i]
+		if !credit(l) {
+			continue
+		}
+		var exact []int
+		for _, key := range l.Batches {
+			if at := m.batchAt[key]; !m.batchDone[at] && m.Batches[at].Net == l.Amount {
+				exact = append(exact, at)
 			}
+		}
+		if len(exact) == 1 {
+			m.payOut(i, exact[0], ruleBatch, scoreCertain)
 		}
 	}
 }

@@ -7,16 +7,16 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Total counts what one lane matched or one kind of break holds. Amount is of
-// the source's side, Book of ours, in minor units.
+// Total counts what one lane matched or one kind of break holds: Lines with
+// their Amount on the source's side, Items with their Book amount on ours, in
+// minor units.
 type Total struct {
 	Lane   string    `json:"lane,omitempty"`
 	Kind   BreakKind `json:"kind,omitempty"`
-	Count  int       `json:"count"`
+	Lines  int       `json:"lines"`
 	Amount int64     `json:"amount"`
+	Items  int       `json:"items"`
 	Book   int64     `json:"book"`
-
-	counted bool // by lines of the source; otherwise by items of the book
 }
 
 // Identity says that one side of a run is explained: total = matched + breaks.
@@ -134,12 +134,9 @@ func (r *Report) add(g side, ofSource bool) {
 		return
 	}
 	if ofSource {
-		t.Count, t.Amount, t.counted = t.Count+g.Count, t.Amount+g.Total, true
-		return
-	}
-	t.Book += g.Total
-	if !t.counted {
-		t.Count += g.Count // nothing of the source: count what is missing there
+		t.Lines, t.Amount = t.Lines+g.Count, t.Amount+g.Total
+	} else {
+		t.Items, t.Book = t.Items+g.Count, t.Book+g.Total
 	}
 }
 
