@@ -196,7 +196,7 @@ func TestAddCharges(t *testing.T) {
 	first := o.register(registration())
 	base := int64(30_000)
 	items := []fees.ItemRequest{{FeeType: "P_CONG_BO_DN", Base: &base}}
-	d, err := o.AddCharges(t.Context(), portal, first.Code, items)
+	d, err := o.AddCharges(t.Context(), portal, first.Code, items, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,16 +210,27 @@ func TestAddCharges(t *testing.T) {
 	if got := o.rows(`select count(*)::text from ledger.entry where cause_kind = 'assessment'`); got[0] != "2" {
 		t.Errorf("assessments: got %s, want 2", got[0])
 	}
-	if _, err := o.AddCharges(t.Context(), portal, first.Code, nil); !errors.Is(err, dossiers.ErrInvalid) {
+	keyed, err := o.AddCharges(t.Context(), portal, first.Code, items, "supplement-1")
+	if err != nil {
+		t.Fatalf("AddCharges with a key: %v", err)
+	}
+	again, err := o.AddCharges(t.Context(), portal, first.Code, items, "supplement-1")
+	if err != nil || len(again.Charges) != len(keyed.Charges) {
+		t.Errorf("AddCharges with the same key = %d charges, %v, want the %d of the first", len(again.Charges), err, len(keyed.Charges))
+	}
+	if _, err := o.AddCharges(t.Context(), portal, first.Code, items[:0], "supplement-1"); !errors.Is(err, dossiers.ErrKeyReused) {
+		t.Errorf("AddCharges with the same key and other items = %v, want ErrKeyReused", err)
+	}
+	if _, err := o.AddCharges(t.Context(), portal, first.Code, nil, ""); !errors.Is(err, dossiers.ErrInvalid) {
 		t.Errorf("no items: got %v, want ErrInvalid", err)
 	}
-	if _, err := o.AddCharges(t.Context(), portal, "H41.12-231107-9999", items); !errors.Is(err, dossiers.ErrNotFound) {
+	if _, err := o.AddCharges(t.Context(), portal, "H41.12-231107-9999", items, ""); !errors.Is(err, dossiers.ErrNotFound) {
 		t.Errorf("unknown dossier: got %v, want ErrNotFound", err)
 	}
 	if _, err := o.RecordStatus(t.Context(), portal, first.Code, dossiers.StatusReport{Status: dossiers.Withdrawn, At: today}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := o.AddCharges(t.Context(), portal, first.Code, items); !errors.Is(err, dossiers.ErrUndeliverable) {
+	if _, err := o.AddCharges(t.Context(), portal, first.Code, items, ""); !errors.Is(err, dossiers.ErrUndeliverable) {
 		t.Errorf("withdrawn dossier: got %v, want ErrUndeliverable", err)
 	}
 }

@@ -3,6 +3,7 @@ package dossiers
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"regexp"
 	"time"
@@ -98,7 +99,7 @@ func (s *Service) register(ctx context.Context, tx pgx.Tx, actor auth.Actor, r R
 	if err := insertDossier(ctx, tx, d, sealed, key, hash, r.IdempotencyKey, actor.ID); err != nil {
 		return Dossier{}, false, err
 	}
-	if err := s.assess(ctx, tx, actor, &d, quote, now); err != nil {
+	if err := s.assess(ctx, tx, actor, &d, quote, request{}, now); err != nil {
 		return Dossier{}, false, err
 	}
 	totals := d.Totals()
@@ -110,8 +111,9 @@ func (s *Service) register(ctx context.Context, tx pgx.Tx, actor auth.Actor, r R
 }
 
 // AddCharges assesses further items of a dossier (supplementary obligation) at
-// the dossier's pricing date. It locks the dossier.
-func (s *Service) AddCharges(ctx context.Context, actor auth.Actor, code string, items []fees.ItemRequest) (d Dossier, err error) {
+// the dossier's pricing date. It locks the dossier. The same idempotency key
+// with the same items changes nothing, with other items it is ErrKeyReused.
+func (s *Service) AddCharges(ctx context.Context, actor auth.Actor, code string, items []fees.ItemRequest, key string) (d Dossier, err error) {
 	if err := auth.Require(actor, auth.PermDossierWrite); err != nil {
 		return Dossier{}, err
 	}
@@ -119,6 +121,13 @@ func (s *Service) AddCharges(ctx context.Context, actor auth.Actor, code string,
 		var applicant Applicant
 		d, applicant, err = s.lockWithApplicant(ctx, tx, code)
 		if err != nil {
+			return err
+		}
+		asked, err := requestOf(key, items)
+		if err != nil {
+			return err
+		}
+		if done, err := addedBefore(ctx, tx, d, asked); done || err != nil {
 			return err
 		}
 		if d.Undeliverable != "" {
@@ -133,7 +142,7 @@ func (s *Service) AddCharges(ctx context.Context, actor auth.Actor, code string,
 		}
 		now := s.now()
 		before := d.Totals()
-		if err := s.assess(ctx, tx, actor, &d, quote, now); err != nil {
+		if err := s.assess(ctx, tx, actor, &d, quote, asked, now); err != nil {
 			return err
 		}
 		return audit.Record(ctx, tx, audit.Event{
@@ -353,14 +362,14 @@ func Waive(ctx context.Context, tx pgx.Tx, d Dossier, list []Waiver, cause uuid.
 }
 
 // assess turns a quote into charges, posts their entry and issues zero receipts.
-func (s *Service) assess(ctx context.Context, tx pgx.Tx, actor auth.Actor, d *Dossier, quote fees.Quote, now time.Time) error {
+func (s *Service) assess(ctx context.Context, tx pgx.Tx, actor auth.Actor, d *Dossier, quote fees.Quote, by request, now time.Time) error {
 	charges := make([]Charge, len(quote.Items))
 	due := map[fees.Kind]int64{}
 	for i, q := range quote.Items {
 		charges[i] = chargeOf(*d, q, int16(len(d.Charges)+i+1), now) //nolint:gosec // MaxCharges bounds it
 		due[charges[i].Kind] += charges[i].Due
 	}
-	if err := insertCharges(ctx, tx, d.Authority, charges); err != nil {
+	if err := insertCharges(ctx, tx, d.Authority, charges, by); err != nil {
 		return err
 	}
 	date, err := ledger.OpenDate(ctx, tx, d.Authority, calendar.On(now))
@@ -429,6 +438,21 @@ func (s *Service) sealApplicant(id ID, a Applicant) (sealed, key []byte, err err
 }
 
 func sealedAt(id ID) string { return "dossiers.dossier/applicant/" + id.String() }
+
+// request is an idempotency key with the hash of what was asked under it; zero when there was no key.
+type request struct {
+	key  string
+	hash []byte
+}
+
+func requestOf(key string, items []fees.ItemRequest) (request, error) {
+	if key == "" {
+		return request{}, nil
+	}
+	text, err := json.Marshal(items)
+	sum := sha256.Sum256(text)
+	return request{key, sum[:]}, err
+}
 
 // hashOf tells two requests apart. It is keyed: a plain hash of a name and an
 // identifier of twelve digits would be guessed from a copy of the database.

@@ -1,6 +1,7 @@
 package dossiers
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -136,7 +137,7 @@ func insertDossier(ctx context.Context, tx pgx.Tx, d Dossier, sealed, applicantK
 }
 
 // insertCharges writes all charges at once. COPY would be refused: it does not work under row-level security.
-func insertCharges(ctx context.Context, tx pgx.Tx, authority string, charges []Charge) error {
+func insertCharges(ctx context.Context, tx pgx.Tx, authority string, charges []Charge, by request) error {
 	var (
 		ids                               []ChargeID
 		lines                             []int16
@@ -157,18 +158,35 @@ func insertCharges(ctx context.Context, tx pgx.Tx, authority string, charges []C
 	}
 	_, err := tx.Exec(ctx, `
 		insert into dossiers.charge (id, authority, dossier_id, line, fee_type, kind, quantity, base, discount, subsidy, due,
-			currency, policy, explanation, created_at)
+			currency, policy, explanation, created_at, idempotency_key, request_hash)
 		select n.id, @authority, @dossier, n.line, n.fee_type, n.kind, n.quantity, n.base, n.discount, n.subsidy, n.due,
-			@currency, n.policy, n.explanation, @created_at
+			@currency, n.policy, n.explanation, @created_at, nullif(@key, ''), @hash
 		from unnest(@ids::uuid[], @lines::smallint[], @fee_types::text[], @kinds::text[], @quantities::integer[], @bases::bigint[],
 				@discounts::bigint[], @subsidies::bigint[], @dues::bigint[], @policies::text[], @explanations::jsonb[])
 			as n (id, line, fee_type, kind, quantity, base, discount, subsidy, due, policy, explanation)`,
 		pgx.StrictNamedArgs{
 			"authority": authority, "dossier": charges[0].DossierID, "currency": charges[0].Currency, "created_at": charges[0].CreatedAt,
-			"ids": ids, "lines": lines, "fee_types": feeTypes, "kinds": kinds, "quantities": quantities, "bases": bases,
+			"key": by.key, "hash": by.hash, "ids": ids, "lines": lines, "fee_types": feeTypes, "kinds": kinds, "quantities": quantities, "bases": bases,
 			"discounts": discounts, "subsidies": subsidies, "dues": dues, "policies": policies, "explanations": explanations,
 		})
 	return err
+}
+
+// addedBefore reports whether this request has added its charges to a locked dossier; ErrKeyReused when its key added others.
+func addedBefore(ctx context.Context, tx pgx.Tx, d Dossier, by request) (bool, error) {
+	if by.key == "" {
+		return false, nil
+	}
+	var hash []byte
+	err := tx.QueryRow(ctx, `select request_hash from dossiers.charge where dossier_id = $1 and idempotency_key = $2 limit 1`,
+		d.ID, by.key).Scan(&hash)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return false, nil
+	}
+	if err == nil && !bytes.Equal(hash, by.hash) {
+		return false, ErrKeyReused
+	}
+	return err == nil, err
 }
 
 // updateCharges adds to paid, refunded and waived of many charges at once. The

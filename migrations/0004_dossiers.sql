@@ -54,14 +54,18 @@ create table dossiers.charge (
 	currency         text not null,
 	policy           text not null default '', -- the policy that gave the discount
 	explanation      jsonb not null,           -- applied and not applied policies, as quoted
+	idempotency_key  text,                     -- of the request that added it later
+	request_hash     bytea,
 	created_at       timestamptz not null,
 	constraint charge_dossier foreign key (dossier_id, authority) references dossiers.dossier (id, authority),
 	constraint charge_line unique (dossier_id, line),
 	constraint charge_identity unique (id, authority),
+	constraint charge_request check ((idempotency_key is null) = (request_hash is null)),
 	constraint charge_adds_up check (base = due + discount + subsidy),
 	constraint charge_refund_cap check (refunded <= paid),
 	constraint charge_outstanding check (due - waived - paid + refunded >= 0)
 );
+create index charge_by_idempotency_key on dossiers.charge (dossier_id, idempotency_key) where idempotency_key is not null;
 call app.protect('dossiers.charge');
 grant select, insert on dossiers.charge to doisoat_app;
 grant update (paid, refunded, waived) on dossiers.charge to doisoat_app;

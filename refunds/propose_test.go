@@ -168,7 +168,7 @@ func TestOverpaidExcessAndSeveralCaptures(t *testing.T) {
 	small := w.create(d)
 	_, err := w.payments.Cancel(t.Context(), portal, small.ID)
 	w.ok(err)
-	d, err = w.dossiers.AddCharges(t.Context(), portal, d.Code, itemsOf(phi))
+	d, err = w.dossiers.AddCharges(t.Context(), portal, d.Code, itemsOf(phi), "")
 	w.ok(err)
 	large := w.create(d)
 	_, err = w.payments.Cancel(t.Context(), portal, large.ID)

@@ -51,7 +51,7 @@ func (s *server) FindDossier(ctx context.Context, r FindDossierRequestObject) (F
 
 // AddCharges handles POST /v1/dossiers/{code}/charges.
 func (s *server) AddCharges(ctx context.Context, r AddChargesRequestObject) (AddChargesResponseObject, error) {
-	d, err := s.rooms.Dossiers.AddCharges(ctx, web.Actor(ctx), r.Code, itemRequests(r.Body.Items))
+	d, err := s.rooms.Dossiers.AddCharges(ctx, web.Actor(ctx), r.Code, itemRequests(r.Body.Items), r.Params.IdempotencyKey)
 	if err != nil {
 		return nil, err
 	}
