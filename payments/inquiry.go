@@ -41,9 +41,14 @@ func nextInquiry(p Payment, now time.Time) *time.Time {
 	case now.Before(end):
 		at = end
 	default:
-		at = now.Add(min(inquiryBackoff<<min(p.Inquiries, 10), longestBackoff))
+		at = askLater(p, now)
 	}
 	return &at
+}
+
+// askLater is the next time to ask, rarer after each inquiry.
+func askLater(p Payment, now time.Time) time.Time {
+	return now.Add(min(inquiryBackoff<<min(p.Inquiries, 10), longestBackoff))
 }
 
 // QueueDue queues an inquiry for every payment that is due, of all
@@ -124,8 +129,12 @@ func (s *Service) recordAnswer(ctx context.Context, actor auth.Actor, id ID, m p
 		}
 		p.Inquiries++
 		e.Reference = p.Reference
-		if _, err := s.applyTo(ctx, tx, m, d, &p, e, ByInquiry); err != nil {
+		kind, err := s.applyTo(ctx, tx, m, d, &p, e, ByInquiry)
+		if err != nil {
 			return err
+		}
+		if kind == providers.ReplyWrongAmount && p.Status == Pending { // money was taken, but not ours: people must see it
+			return s.move(ctx, tx, auth.System(p.Authority), &p, Unknown, "wrong_amount")
 		}
 		now := s.Now()
 		if p.Status.live() && (e.Outcome == providers.Pending || e.Outcome == providers.NotSent) && now.After(p.ExpiresAt) {
@@ -135,6 +144,10 @@ func (s *Service) recordAnswer(ctx context.Context, actor auth.Actor, id ID, m p
 			return s.move(ctx, tx, auth.System(p.Authority), &p, Pending, e.Reason)
 		}
 		p.NextInquiry = nextInquiry(p, now)
+		if p.Status == Cancelled && e.Outcome == providers.Unknown { // it may be paid all the same
+			at := askLater(p, now)
+			p.NextInquiry = &at
+		}
 		return updatePayment(ctx, tx, p)
 	})
 	return p, err

@@ -108,6 +108,40 @@ func TestUnknownIsFoundPendingAndPaid(t *testing.T) {
 	}
 }
 
+// A payment that was cancelled is asked about once its time is over, and on until the answer is clear.
+func TestCancelledIsAskedUntilClear(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	p := d.create(d.dossier(1, 60_000).Code, "vnpay")
+	cancelled, err := d.Cancel(t.Context(), portal, p.ID)
+	d.must(err)
+	if want := p.ExpiresAt.Add(time.Minute); cancelled.NextInquiry == nil || !cancelled.NextInquiry.Equal(want) {
+		t.Errorf("asked at %v, want %v", cancelled.NextInquiry, want)
+	}
+	d.clock.advance(20 * time.Minute)
+	d.fault("inquiry", "timeout")
+	if got := d.inquire(p.ID); got.Status != payments.Cancelled || got.NextInquiry == nil {
+		t.Errorf("no answer: got %s, asked at %v, want cancelled and asked again", got.Status, got.NextInquiry)
+	}
+	d.fault("inquiry", "")
+	if got := d.inquire(p.ID); got.Status != payments.Cancelled || got.NextInquiry != nil {
+		t.Errorf("a clear answer: got %s, asked at %v, want cancelled and asked no more", got.Status, got.NextInquiry)
+	}
+}
+
+// VNPAY took another sum than we asked for: nothing is captured, and the payment says so.
+func TestInquiryFindsAnotherAmount(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	p := d.create(d.dossier(1, 60_000).Code, "vnpay")
+	d.pay(p, map[string]any{"amount": 50_000, "callback": "lose"})
+	for range 2 {
+		if got := d.inquire(p.ID); got.Status != payments.Unknown || got.Reason != "wrong_amount" || got.NextInquiry == nil || got.Captured != 0 {
+			t.Errorf("got %+v, want unknown because of the amount", got)
+		}
+	}
+}
+
 // A bank transfer cannot be asked about: it expires in time.
 func TestTransferExpires(t *testing.T) {
 	t.Parallel()
