@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/doisoat/doisoat/internal/fault"
@@ -65,6 +66,9 @@ func CheckJSON(body []byte) error {
 	if !json.Valid(body) {
 		return ErrMalformed
 	}
+	if halfSurrogate(body) {
+		return ErrMalformed.With("the body holds half a surrogate pair, which is no character")
+	}
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.UseNumber()
 	if err := checkValue(d, "", 0); err != nil {
@@ -74,6 +78,35 @@ func CheckJSON(body []byte) error {
 		return ErrMalformed.With("there is text after the JSON value")
 	}
 	return nil
+}
+
+// halfSurrogate looks for an escape such as \ud800 without its other half in
+// valid JSON. encoding/json would put U+FFFD in its place, and a name would be
+// stored that nobody sent.
+func halfSurrogate(body []byte) bool {
+	escape := func(at int) rune { // the code unit escaped there, or none
+		if at+6 > len(body) || body[at] != '\\' || body[at+1] != 'u' {
+			return -1
+		}
+		n, err := strconv.ParseUint(string(body[at+2:at+6]), 16, 16)
+		if err != nil {
+			return -1
+		}
+		return rune(n)
+	}
+	for i := 0; i < len(body); i++ {
+		if body[i] != '\\' {
+			continue
+		}
+		if first := escape(i); utf16.IsSurrogate(first) {
+			if utf16.DecodeRune(first, escape(i+6)) == utf8.RuneError {
+				return true
+			}
+			i += 6
+		}
+		i++ // what a backslash escapes is no backslash of its own
+	}
+	return false
 }
 
 func checkValue(d *json.Decoder, at string, depth int) error {

@@ -276,6 +276,10 @@ func TestCheckJSON(t *testing.T) {
 		{`NaN`, "http.malformed", ""},
 		{"\"\xff\"", "http.malformed", ""},
 		{`{"a":"x\u0000y"}`, "http.invalid", "/a"},
+		{`"\ud800"`, "http.malformed", ""},
+		{`"\udc00\ud800"`, "http.malformed", ""},
+		{`{"a":"\uD83D\u0041"}`, "http.malformed", ""},
+		{`"\uD83D\uDCA3\\ud800\\\\\uD83D\uDCA3"`, "", ""},
 		{strings.Repeat("[", 33) + strings.Repeat("]", 33), "http.malformed", ""},
 		{strings.Repeat("[", 32) + strings.Repeat("]", 32), "", ""},
 	} {

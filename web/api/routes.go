@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/gorilla/mux"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -81,12 +82,18 @@ func bodies(validate mux.MiddlewareFunc) mux.MiddlewareFunc {
 }
 
 // refuseBody answers for a body that passed validation and still did not fit
-// its Go type, such as 1.5e3 for an integer, or an upload that is not multipart.
+// its Go type, such as 1.5e3 for an integer or a 31 February, or an upload that
+// is not multipart.
 func refuseBody(w http.ResponseWriter, r *http.Request, err error) {
-	var wrong *json.UnmarshalTypeError
+	var (
+		wrong *json.UnmarshalTypeError
+		day   *time.ParseError
+	)
 	switch {
 	case errors.As(err, &wrong):
 		err = web.ErrInvalid.At(pointerOf(wrong.Field), "must be of type "+wrong.Type.String()).Because(err)
+	case errors.As(err, &day):
+		err = web.ErrInvalid.With("a date or time of the body does not exist").Because(err)
 	case r.URL.Path == uploadRoute:
 		err = web.ErrContentType.With("the content type must be multipart/form-data").Because(err)
 	default:
