@@ -40,7 +40,7 @@ func TestScripts(t *testing.T) {
 func TestHelpOfEveryCommand(t *testing.T) {
 	t.Parallel()
 	for _, command := range []string{
-		"", "dev", "serve", "work", "migrate", "import", "check", "keys", "keys create", "keys list", "keys revoke",
+		"", "dev", "serve", "work", "migrate", "import", "reconcile", "close", "check", "keys", "keys create", "keys list", "keys revoke",
 		"policy", "policy check", "signature", "version",
 	} {
 		t.Run(command, func(t *testing.T) {

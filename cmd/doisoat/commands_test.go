@@ -1,0 +1,97 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/internal/calendar"
+)
+
+// TestEndToEndCommands runs the commands of staff at the server beside a
+// running program: bring in, reconcile, close, keys, check.
+func TestEndToEndCommands(t *testing.T) {
+	t.Parallel()
+	d := startDev(t)
+	today := calendar.On(time.Now())
+	_, payment := d.pay("H41.12-240502-0001", "vnpay")
+	file := filepath.Join(t.TempDir(), "settlement.csv")
+	terminal := d.place().Authorities[firstAuthority].Merchants["vnpay"].TmnCode
+	settlement := d.control(http.MethodGet, "statement?source=vnpay&merchant="+terminal+"&date="+today.String(), "")
+	if err := os.WriteFile(file, settlement.body, 0o600); err != nil {
+		t.Fatal(err)
+	}
+
+	for _, want := range []string{"accepted", "duplicate"} {
+		got := d.mustReport("import", "--json", "--authority", firstAuthority, "--source", "vnpay", file)
+		if got["status"] != want || got["rows_accepted"] != 1.0 {
+			t.Errorf("import: got %v, want status %s and one row", got, want)
+		}
+	}
+	run := d.mustReport("reconcile", "--json", "--authority", firstAuthority, "--source", "vnpay", "--date", today.String())
+	if diff := cmp.Diff(run["source_side"], any(map[string]any{"total": 60000.0, "matched": 60000.0, "breaks": 0.0})); diff != "" {
+		t.Errorf("reconcile: source side differs (-got +want):\n%s", diff)
+	}
+	if got := d.must(http.StatusOK, d.key(firstAuthority, auth.RoleAuditor), http.MethodGet, "/v1/payments/"+payment, "").text("status"); got != "settled" {
+		t.Errorf("after reconcile: got payment %s, want settled", got)
+	}
+
+	refused := []struct {
+		name string
+		args []string
+		want string
+	}{
+		{"a day that is not over", []string{"close", "--authority", firstAuthority, "--date", today.String()}, "is not over"},
+		{"no date", []string{"close", "--authority", firstAuthority, "--date", "today"}, "YYYY-MM-DD"},
+		{"unknown source", []string{"reconcile", "--authority", firstAuthority, "--source", "nobody", "--date", today.String()}, "no source \"nobody\""},
+		{"import without a source", []string{"import", file}, "--source"},
+		{"unknown authority", []string{"check", "--authority", "H99"}, "no such authority"},
+		{"no role", []string{"keys", "create", "--authority", firstAuthority, "--role", "king", "--name", "x"}, "no role that a key can have"},
+	}
+	for _, tt := range refused {
+		code, stdout, stderr := d.command(tt.args...)
+		if code != exitFailed || !strings.Contains(stderr, tt.want) {
+			t.Errorf("%s: got exit code %d, %q, %q, want %d and %q", tt.name, code, stdout, stderr, exitFailed, tt.want)
+		}
+	}
+	d.mustCheck()
+}
+
+// TestEndToEndKeys: a key signs in until it is revoked, and is shown once.
+func TestEndToEndKeys(t *testing.T) {
+	t.Parallel()
+	d := startDev(t)
+	made := d.mustReport("keys", "create", "--json", "--authority", "H29", "--role", "auditor", "--name", "bank visit")
+	text, _ := made["key"].(string)
+	id, _ := made["id"].(string)
+	d.must(http.StatusOK, text, http.MethodGet, "/v1/payments", "")
+	_, listed, _ := d.command("keys", "list", "--authority", "H29")
+	if !strings.Contains(listed, id) || strings.Contains(listed, text) {
+		t.Errorf("keys list: got %q, want the id %s and never the key", listed, id)
+	}
+	if got := d.mustReport("keys", "revoke", "--json", id, "--authority", "H29", "--reason", "the visit is over"); got["live"] != false {
+		t.Errorf("keys revoke: got %v, want a key that is not live", got)
+	}
+	d.must(http.StatusUnauthorized, text, http.MethodGet, "/v1/payments", "")
+	if code, _, stderr := d.command("keys", "revoke", id, "--authority", "H41"); code != exitFailed {
+		t.Errorf("revoke another authority's key: got exit code %d, %q, want %d", code, stderr, exitFailed)
+	}
+}
+
+// mustReport runs a command that reports JSON and must exit 0.
+func (d *devProgram) mustReport(args ...string) map[string]any {
+	d.t.Helper()
+	code, stdout, stderr := d.command(args...)
+	var report map[string]any
+	if err := json.Unmarshal([]byte(stdout), &report); err != nil || code != exitOK {
+		d.t.Fatalf("doisoat %s: got exit code %d, %v, %s%s, want 0 and JSON", strings.Join(args, " "), code, err, stdout, stderr)
+	}
+	return report
+}
