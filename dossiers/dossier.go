@@ -49,6 +49,8 @@ const (
 	Accepted    Status = 2
 	NotAccepted Status = 3
 	Processing  Status = 4
+	MoreAsked   Status = 5 // further papers
+	FeeAsked    Status = 6 // a financial obligation
 	Withdrawn   Status = 7
 	Stopped     Status = 8
 	Finished    Status = 9
@@ -94,7 +96,8 @@ type Dossier struct {
 	Currency      money.Currency
 	Status        Status
 	StatusAt      time.Time
-	Undeliverable string // refund reason, or nothing
+	Stage         fees.Stage // how far the service came, for the refund rules
+	Undeliverable string     // refund reason, or nothing
 	CreatedAt     time.Time
 	Charges       []Charge
 	Receipts      []Receipt
@@ -166,16 +169,19 @@ func (d Dossier) Totals() Totals {
 	return t
 }
 
-// Stage tells how far the service has come, for the refund rules.
-func (d Dossier) Stage() fees.Stage {
-	switch d.Status {
-	case Registered, NotAccepted:
-		return fees.BeforeAcceptance
+// stageAfter is the stage once a status is reported. It never goes back, and a
+// status that ends the service (3, 7, 8) does not move it: a dossier withdrawn
+// before it was accepted was never accepted.
+func stageAfter(stage fees.Stage, s Status) fees.Stage {
+	switch s {
 	case Finished, Returned:
 		return fees.Delivered
-	default:
-		return fees.Processing
+	case Accepted, Processing, MoreAsked, FeeAsked:
+		if stage == fees.BeforeAcceptance {
+			return fees.Processing
+		}
 	}
+	return stage
 }
 
 // undeliverableReason maps a reported status to the refund reason it opens, or nothing.

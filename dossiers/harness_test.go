@@ -16,7 +16,6 @@ import (
 	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/fees"
 	"github.com/doisoat/doisoat/internal/auth"
-	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/internal/postgres/pgtest"
 	"github.com/doisoat/doisoat/internal/secret"
 )
@@ -94,10 +93,6 @@ func (o office) register(r dossiers.Registration) dossiers.Dossier {
 		o.t.Fatalf("Register %s: created %t, %v", r.Code, created, err)
 	}
 	return d
-}
-
-func (o office) inTx(body func(tx pgx.Tx) error) error {
-	return postgres.InTx(context.WithoutCancel(o.t.Context()), o.App, "H41", body)
 }
 
 // rows asks the owner for one column of text.

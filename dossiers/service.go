@@ -85,7 +85,7 @@ func (s *Service) register(ctx context.Context, tx pgx.Tx, actor auth.Actor, r R
 	d = Dossier{
 		ID: ident.New[dossierKind](), Authority: actor.Authority, Code: r.Code, Agency: r.Agency, Procedure: r.Procedure,
 		Channel: r.Channel, ServiceLevel: r.ServiceLevel, SubmittedAt: r.SubmittedAt, PricingDate: calendar.On(r.SubmittedAt),
-		Status: Registered, StatusAt: r.SubmittedAt, CreatedAt: now,
+		Status: Registered, Stage: fees.BeforeAcceptance, StatusAt: r.SubmittedAt, CreatedAt: now,
 	}
 	quote, err := s.quote(ctx, tx, d, r.Applicant, r.Items)
 	if err != nil {
@@ -220,6 +220,7 @@ func (s *Service) applyStatus(ctx context.Context, tx pgx.Tx, actor auth.Actor, 
 	if !r.At.Before(d.StatusAt) {
 		d.Status, d.StatusAt = r.Status, r.At
 	}
+	d.Stage = stageAfter(d.Stage, r.Status)
 	reason := undeliverableReason(r.Status, r.Reason)
 	ends := reason != "" && d.Undeliverable == ""
 	if ends {

@@ -35,7 +35,7 @@ func TestStatusOutOfOrder(t *testing.T) {
 		hour   int
 	}{{dossiers.Accepted, 2}, {dossiers.Finished, 9}, {dossiers.Processing, 5}, {dossiers.Finished, 9}, {dossiers.Accepted, 2}, {dossiers.Returned, 10}} {
 		d := o.report(code, step.status, step.hour, "")
-		got = append(got, fmt.Sprintf("%d at %d, %s", d.Status, d.StatusAt.UTC().Hour(), d.Stage()))
+		got = append(got, fmt.Sprintf("%d at %d, %s", d.Status, d.StatusAt.UTC().Hour(), d.Stage))
 	}
 	want := []string{
 		"2 at 2, " + string(fees.Processing), "9 at 9, " + string(fees.Delivered), "9 at 9, " + string(fees.Delivered),

@@ -30,6 +30,7 @@ type dossierRow struct {
 	Applicant      []byte         `db:"applicant"`
 	Status         Status         `db:"status"`
 	StatusAt       time.Time      `db:"status_at"`
+	Stage          fees.Stage     `db:"stage"`
 	Undeliverable  string         `db:"undeliverable"`
 	RequestHash    []byte         `db:"request_hash"`
 	IdempotencyKey *string        `db:"idempotency_key"`
@@ -38,14 +39,14 @@ type dossierRow struct {
 
 const selectDossier = `
 	select id, authority, code, agency, procedure, channel, service_level, submitted_at, pricing_date, currency, applicant,
-		status, status_at, undeliverable, request_hash, idempotency_key, created_at
+		status, status_at, stage, undeliverable, request_hash, idempotency_key, created_at
 	from dossiers.dossier`
 
 func (r dossierRow) dossier() Dossier {
 	return Dossier{
 		ID: r.ID, Authority: r.Authority, Code: r.Code, Agency: r.Agency, Procedure: r.Procedure, Channel: r.Channel,
 		ServiceLevel: r.ServiceLevel, SubmittedAt: r.SubmittedAt, PricingDate: r.PricingDate, Currency: r.Currency,
-		Status: r.Status, StatusAt: r.StatusAt, Undeliverable: r.Undeliverable, CreatedAt: r.CreatedAt,
+		Status: r.Status, StatusAt: r.StatusAt, Stage: r.Stage, Undeliverable: r.Undeliverable, CreatedAt: r.CreatedAt,
 	}
 }
 
@@ -124,13 +125,13 @@ func selectReceipts(ctx context.Context, tx pgx.Tx, dossier ID) ([]Receipt, erro
 func insertDossier(ctx context.Context, tx pgx.Tx, d Dossier, sealed, applicantKey, requestHash []byte, key, by string) error {
 	_, err := tx.Exec(ctx, `
 		insert into dossiers.dossier (id, authority, code, agency, procedure, channel, service_level, submitted_at, pricing_date,
-			currency, applicant, applicant_key, status, status_at, request_hash, idempotency_key, created_at, created_by)
+			currency, applicant, applicant_key, status, status_at, stage, request_hash, idempotency_key, created_at, created_by)
 		values (@id, @authority, @code, @agency, @procedure, @channel, @service_level, @submitted_at, @pricing_date,
-			@currency, @applicant, @applicant_key, @status, @status_at, @request_hash, nullif(@idempotency_key, ''), @created_at, @created_by)`,
+			@currency, @applicant, @applicant_key, @status, @status_at, @stage, @request_hash, nullif(@idempotency_key, ''), @created_at, @created_by)`,
 		pgx.StrictNamedArgs{
 			"id": d.ID, "authority": d.Authority, "code": d.Code, "agency": d.Agency, "procedure": d.Procedure,
 			"channel": d.Channel, "service_level": d.ServiceLevel, "submitted_at": d.SubmittedAt, "pricing_date": d.PricingDate,
-			"currency": d.Currency, "applicant": sealed, "applicant_key": applicantKey, "status": d.Status, "status_at": d.StatusAt,
+			"currency": d.Currency, "applicant": sealed, "applicant_key": applicantKey, "status": d.Status, "status_at": d.StatusAt, "stage": d.Stage,
 			"request_hash": requestHash, "idempotency_key": key, "created_at": d.CreatedAt, "created_by": by,
 		})
 	return err
@@ -252,8 +253,8 @@ func insertStatusEvent(ctx context.Context, tx pgx.Tx, d Dossier, r StatusReport
 }
 
 func updateStatus(ctx context.Context, tx pgx.Tx, d Dossier) error {
-	_, err := tx.Exec(ctx, `update dossiers.dossier set status = $2, status_at = $3, undeliverable = $4 where id = $1`,
-		d.ID, d.Status, d.StatusAt, d.Undeliverable)
+	_, err := tx.Exec(ctx, `update dossiers.dossier set status = $2, status_at = $3, undeliverable = $4, stage = $5 where id = $1`,
+		d.ID, d.Status, d.StatusAt, d.Undeliverable, d.Stage)
 	return err
 }
 

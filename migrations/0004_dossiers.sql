@@ -19,6 +19,7 @@ create table dossiers.dossier (
 	applicant_key   bytea,                   -- keyed hash of the identifier, for look-ups
 	status          smallint not null constraint dossier_status check (status between 1 and 10),
 	status_at       timestamptz not null,
+	stage           text not null constraint dossier_stage check (stage in ('before_acceptance', 'processing', 'delivered')),
 	undeliverable   text not null default '', -- the refund reason that ended the service, or nothing
 	request_hash    bytea not null check (length(request_hash) = 32),
 	idempotency_key text,
@@ -32,7 +33,7 @@ create index dossier_applicant on dossiers.dossier (authority, applicant_key) wh
 create index dossier_created on dossiers.dossier (authority, created_at, id);
 call app.protect('dossiers.dossier');
 grant select, insert on dossiers.dossier to doisoat_app;
-grant update (status, status_at, undeliverable) on dossiers.dossier to doisoat_app;
+grant update (status, status_at, stage, undeliverable) on dossiers.dossier to doisoat_app;
 
 -- What a dossier owes for one fee item. Amounts are minor units:
 -- base = due + discount + subsidy; outstanding = due - waived - (paid - refunded).

@@ -168,7 +168,8 @@ func (s *Service) ListMerchants(ctx context.Context, actor auth.Actor) (list []M
 	return list, err
 }
 
-// Merchant opens an account with its secrets, for the length of a provider call.
+// Merchant opens an account with its secrets, for the length of a provider
+// call. A disabled account still answers for the money it took.
 func (s *Service) Merchant(ctx context.Context, tx pgx.Tx, id MerchantID) (providers.Merchant, error) {
 	_, m, err := s.merchant(ctx, tx, id, ``)
 	return m, err
@@ -181,7 +182,7 @@ func (s *Service) merchant(ctx context.Context, tx pgx.Tx, id MerchantID, lock s
 	)
 	err := tx.QueryRow(ctx, `
 		select id, authority, provider, settings, created_at, secrets from payments.merchant_account
-		where id = $1 and disabled_at is null`+lock, id).
+		where id = $1`+lock, id).
 		Scan(&a.ID, &a.Authority, &a.Provider, &a.Settings, &a.CreatedAt, &sealed)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return a, providers.Merchant{}, ErrMerchantNotFound

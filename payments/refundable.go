@@ -138,9 +138,21 @@ func Unsettled(ctx context.Context, tx pgx.Tx, authority, provider string, upTo 
 		order by c.business_date, c.id limit $4`, authority, provider, upTo, most)
 }
 
+// lockPayments takes the payments of captures first, in one order, as every other writer does.
+func lockPayments(ctx context.Context, tx pgx.Tx, ids []CaptureID) error {
+	_, err := tx.Exec(ctx, `
+		select from payments.payment
+		where id in (select payment_id from payments.capture where id = any($1::uuid[]))
+		order by id for no key update`, ids)
+	return err
+}
+
 // Settle marks captures as matched with what was settled, moves payments whose
 // captures are all settled, and audits each. Captures settled before are left alone.
 func (s *Service) Settle(ctx context.Context, tx pgx.Tx, actor auth.Actor, ids []CaptureID, at time.Time) error {
+	if err := lockPayments(ctx, tx, ids); err != nil {
+		return err
+	}
 	rows, err := tx.Query(ctx, `
 		with done as (
 			update payments.capture set settled_at = $2 where id = any($1::uuid[]) and settled_at is null
@@ -159,6 +171,9 @@ func (s *Service) Settle(ctx context.Context, tx pgx.Tx, actor auth.Actor, ids [
 
 // Unsettle undoes Settle for a match that was revoked.
 func (s *Service) Unsettle(ctx context.Context, tx pgx.Tx, actor auth.Actor, ids []CaptureID, at time.Time) error {
+	if err := lockPayments(ctx, tx, ids); err != nil {
+		return err
+	}
 	rows, err := tx.Query(ctx, `
 		with undone as (
 			update payments.capture set settled_at = null where id = any($1::uuid[]) and settled_at is not null

@@ -60,7 +60,7 @@ func (s *Service) decisions(ctx context.Context, tx pgx.Tx, d dossiers.Dossier, 
 				fee = f
 			}
 		}
-		found[c.ID] = fee.RefundRuleFor(reason, d.Stage()).Decision
+		found[c.ID] = fee.RefundRuleFor(reason, d.Stage).Decision
 	}
 	return found, nil
 }
@@ -94,7 +94,7 @@ func (s *Service) waiveUnpaid(ctx context.Context, tx pgx.Tx, actor auth.Actor, 
 	}
 	return audit.Record(ctx, tx, audit.Event{
 		Actor: actor, At: s.now(), Act: "refund.propose", ObjectKind: "dossier", ObjectID: d.ID.String(), Reason: reason,
-		After: map[string]any{"rules": rules, "stage": d.Stage()},
+		After: map[string]any{"rules": rules, "stage": d.Stage},
 	})
 }
 

@@ -109,7 +109,7 @@ func (s *Service) callFor(ctx context.Context, tx pgx.Tx, r Refund) (refundCall,
 	m, err := s.Payments.Merchant(ctx, tx, r.MerchantID)
 	return refundCall{refunder, m, providers.RefundRequest{
 		Reference: r.Reference, Payment: p.Reference, TransactionID: c.TransactionID, PaidCreatedAt: p.CreatedAt,
-		Amount: r.Amount, Captured: c.Amount, Description: "Hoan tra ho so " + r.DossierCode, RequestedBy: "doisoat", Now: s.now(),
+		Amount: r.Amount, Captured: c.Amount, Description: "Hoan tra ho so " + r.DossierCode, RequestedBy: r.DecidedBy, Now: s.now(),
 	}}, err
 }
 
