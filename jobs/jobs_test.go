@@ -282,8 +282,14 @@ func TestPlansAreSound(t *testing.T) {
 		}
 	}
 	for _, args := range []river.JobArgs{
-		payments.InquirePayment{}, payments.ApplyCallback{}, payments.ProposeExcessRefund{}, dossiers.ProposeRefunds{},
-		refunds.SendRefund{}, refunds.InquireRefund{}, SweepInquiries{}, SweepRefunds{},
+		payments.InquirePayment{},
+		payments.ApplyCallback{},
+		payments.ProposeExcessRefund{},
+		dossiers.ProposeRefunds{},
+		refunds.SendRefund{},
+		refunds.InquireRefund{},
+		SweepInquiries{},
+		SweepRefunds{},
 	} {
 		if _, ok := plansByKinds[args.Kind()]; !ok {
 			t.Errorf("%s has no plan", args.Kind())

@@ -145,6 +145,11 @@ func checkAuthority(ctx context.Context, p *program, pool *pgxpool.Pool, code st
 	return one, err
 }
 
+type checkedNoun struct {
+	Noun  string
+	Count int64
+}
+
 // countChecked counts what row-level security showed the checks, so that a
 // clean report over nothing is seen for what it is.
 func countChecked(ctx context.Context, tx pgx.Tx, counts map[string]int64) error {
@@ -161,11 +166,10 @@ func countChecked(ctx context.Context, tx pgx.Tx, counts map[string]int64) error
 	if err != nil {
 		return err
 	}
-	var (
-		noun string
-		n    int64
-	)
-	_, err = pgx.ForEachRow(rows, []any{&noun, &n}, func() error { counts[noun] = n; return nil })
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[checkedNoun])
+	for _, c := range list {
+		counts[c.Noun] = c.Count
+	}
 	return err
 }
 

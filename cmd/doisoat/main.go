@@ -132,7 +132,7 @@ func explain(w io.Writer, err error) {
 // logger writes log lines to stderr, as the settings ask.
 func (p *program) logger(c config.Config) *slog.Logger {
 	if c.LogFormat == config.FormatText {
-		return slog.New(tint.NewHandler(p.stderr, &tint.Options{Level: c.LogLevel, TimeFormat: time.TimeOnly, NoColor: !terminal(p.stderr)}))
+		return slog.New(tint.NewTextHandler(p.stderr, &tint.Options{Level: c.LogLevel, TimeFormat: time.TimeOnly, NoColor: !terminal(p.stderr)}))
 	}
 	return slog.New(slog.NewJSONHandler(p.stderr, &slog.HandlerOptions{Level: c.LogLevel}))
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +11,9 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
+
+// TestMain removes the program that tests built.
+func TestMain(m *testing.M) { os.Exit(tests{m}.Run()) }
 
 // TestScripts runs the commands that need no database as a person would. The
 // samples are those of the packages that read them.
@@ -124,7 +128,7 @@ func TestFirstCause(t *testing.T) {
 	if got := firstCause(dead, nil); !errDatabaseEnded.Is(got) {
 		t.Errorf("after the database ended: got %v, want %v", got, errDatabaseEnded)
 	}
-	if got := firstCause(t.Context(), errNotWell); got != errNotWell {
+	if got := firstCause(t.Context(), errNotWell); !errors.Is(got, errNotWell) {
 		t.Errorf("got %v, want %v", got, errNotWell)
 	}
 }

@@ -66,7 +66,7 @@ func writeManifest(path string, m manifest) error {
 	if err != nil {
 		return fmt.Errorf("write %s: %w", manifestFile, err)
 	}
-	defer os.Remove(f.Name()) // gone after the rename
+	defer os.Remove(f.Name()) //nolint:errcheck // gone already after the rename
 	_, err = f.Write(append(text, '\n'))
 	if err == nil {
 		err = f.Sync()
