@@ -78,8 +78,6 @@ type world struct {
 	payments *payments.Service
 	refunds  *refunds.Service
 	serial   int
-
-	unchecked bool
 }
 
 func newWorld(t *testing.T) *world {
@@ -125,11 +123,7 @@ func newWorld(t *testing.T) *world {
 			t.Fatalf("source %s: got an old one", r.Code)
 		}
 	}
-	t.Cleanup(func() {
-		if !w.unchecked {
-			w.consistent()
-		}
-	})
+	t.Cleanup(w.consistent)
 	return w
 }
 
@@ -156,7 +150,13 @@ func (w *world) ok(err error) {
 
 func (w *world) consistent() {
 	w.t.Helper()
-	var list []string
+	if list := w.faults(); len(list) > 0 {
+		w.t.Errorf("Check: got %q, want no fault", list)
+	}
+}
+
+func (w *world) faults() (list []string) {
+	w.t.Helper()
 	w.ok(postgres.InTx(context.Background(), w.db.App, province, func(tx pgx.Tx) error {
 		for _, check := range []func(context.Context, pgx.Tx) ([]string, error){reconcile.Check, payments.Check, refunds.Check} {
 			faults, err := check(context.Background(), tx)
@@ -167,9 +167,7 @@ func (w *world) consistent() {
 		}
 		return nil
 	}))
-	if len(list) > 0 {
-		w.t.Errorf("Check: got %q, want no fault", list)
-	}
+	return list
 }
 
 func (w *world) serveCallback(rw http.ResponseWriter, r *http.Request) {

@@ -156,7 +156,7 @@ type openLine struct {
 	Content       []byte          `db:"content"`
 	SuspenseEntry ledger.EntryID  `db:"suspense_entry"`
 	Suspensions   int             `db:"suspensions"`
-	Repaired      bool            `db:"repaired"`
+	Asked         bool            `db:"asked"`
 }
 
 // loadLines reads every line of the source up to date that no live match holds.
@@ -164,7 +164,7 @@ func (s *Service) loadLines(ctx context.Context, tx pgx.Tx, src Source, date cal
 	rows, err := tx.Query(ctx, `
 		select l.id, l.business_date, l.occurred_at, l.row, l.kind, l.booked, l.amount, l.fee, l.fee_vat, l.net, l.reference,
 			l.transaction_id, l.original_id, l.bank_ref, l.codes, l.content, l.suspense_entry, l.suspensions,
-			exists (select from reconcile.repair r where r.line_id = l.id and r.outcome = 'recorded') as repaired
+			exists (select from reconcile.repair r where r.line_id = l.id) as asked
 		from reconcile.statement_line l
 		where l.source_id = $1 and not l.matched and l.business_date <= $2 and (l.booked or l.business_date > $3)`,
 		src.ID, date, date.AddDays(-recentDays))
@@ -184,7 +184,7 @@ func (s *Service) loadLines(ctx context.Context, tx pgx.Tx, src Source, date cal
 	for _, r := range list {
 		l := matchLine{
 			ID: r.ID, Date: r.BusinessDate, Row: r.Row, Kind: r.Kind, Booked: r.Booked, Amount: r.Amount, Fee: r.Fee, VAT: r.FeeVAT, Net: r.Net,
-			Reference: r.Reference, TransactionID: r.TransactionID, OriginalID: r.OriginalID, BankRef: r.BankRef, Codes: r.Codes, Repaired: r.Repaired,
+			Reference: r.Reference, TransactionID: r.TransactionID, OriginalID: r.OriginalID, BankRef: r.BankRef, Codes: r.Codes, Asked: r.Asked,
 		}
 		if len(names) > 0 && credit(&l) {
 			t, err := s.openText(r.ID, r.Content)
@@ -219,13 +219,14 @@ type captureRow struct {
 	BankReference string        `db:"bank_reference"`
 	Matched       bool          `db:"matched"`
 	Due           bool          `db:"due"`
+	Found         bool          `db:"found"`
 }
 
 func (r captureRow) item(kind itemKind) bookItem {
 	return bookItem{
 		Kind: kind, ID: r.ID, Payment: r.Payment, Dossier: r.Dossier, Provider: r.Provider, Date: r.Date, Amount: r.Amount,
 		TransactionID: r.TransactionID, Original: r.Original, Reference: r.Reference, BankReference: r.BankReference,
-		Matched: r.Matched, Due: r.Due,
+		Matched: r.Matched, Due: r.Due, Found: r.Found,
 	}
 }
 
@@ -263,7 +264,7 @@ func loadCaptures(ctx context.Context, tx pgx.Tx, merchants []payments.MerchantI
 		select c.id, c.payment_id as payment, c.dossier_id as dossier, c.provider, c.business_date as date, c.amount,
 			c.transaction_id, '' as original, p.reference, c.bank_reference,
 			exists (select from reconcile.match_item i where i.capture_id = c.id and i.live) as matched,
-			c.business_date <= @date as due
+			c.business_date <= @date as due, c.evidence <> 'callback' as found
 		from wanted w join payments.capture c on c.id = w.id join payments.payment p on p.id = c.payment_id`,
 		pgx.StrictNamedArgs{
 			"merchants": merchants, "date": date, "transactions": k.transactions, "bank_refs": k.bankRefs, "references": k.references,
@@ -289,7 +290,7 @@ func loadRefunds(ctx context.Context, tx pgx.Tx, merchants []payments.MerchantID
 		select r.id, r.payment_id as payment, r.dossier_id as dossier, r.provider,
 			(r.decided_at at time zone 'Asia/Ho_Chi_Minh')::date as date, -r.amount as amount, r.provider_transaction as transaction_id,
 			c.transaction_id as original, p.reference, '' as bank_reference,
-			exists (select from reconcile.match_item i where i.refund_id = r.id and i.live) as matched, r.decided_at < @end as due
+			exists (select from reconcile.match_item i where i.refund_id = r.id and i.live) as matched, r.decided_at < @end as due, false as found
 		from wanted w join refunds.refund r on r.id = w.id join payments.capture c on c.id = r.capture_id
 			join payments.payment p on p.id = r.payment_id`,
 		pgx.StrictNamedArgs{"merchants": merchants, "end": date.AddDays(1).Start(), "transactions": k.transactions})

@@ -54,7 +54,7 @@ type matchLine struct {
 	Codes         []string   // payment references in the content
 	Batches       []batchKey // bank: batches that the content names
 	Providers     []string   // bank: providers that the content names
-	Repaired      bool       // a repair recorded a capture because of this line
+	Asked         bool       // a repair asked about a payment because of this line
 }
 
 type itemKind int
@@ -79,6 +79,7 @@ type bookItem struct {
 	BankReference string
 	Matched       bool // in a live match already
 	Due           bool // a line of it should be there by the run's date
+	Found         bool // recorded because we asked, or by a statement: no callback told of it
 }
 
 // batchKey names a batch: ids are unique within one terminal of one source.
@@ -193,7 +194,7 @@ func (m *matcher) pairUp(line, item int, lane, rule, kind string, score int, inp
 	if m.Refused[pair{m.Lines[line].ID, m.Items[item].ID}] {
 		return false
 	}
-	if m.Lines[line].Repaired {
+	if m.Lines[line].Asked && m.Items[item].Found {
 		inputs["found_by"], rule = rule, ruleRepaired
 		inputs["evidence"] = "settlement row and the provider's answer to an inquiry"
 		if lane == laneTransfer {

@@ -188,7 +188,7 @@ func (m *matcher) leftBankLines() {
 		case pay.Amount != l.Amount:
 			m.transferOfOtherAmount(i, pay)
 		default:
-			if !l.Repaired && l.BankRef != "" { // without the bank's reference a late notice would count twice
+			if l.BankRef != "" { // without the bank's reference a late notice would count twice
 				m.out.Wishes = append(m.out.Wishes, wish{i, pay.ID})
 			}
 			m.lineBreak(i, MissingInBook, pay.ID, "the bank shows a transfer for a payment that has no capture")
@@ -201,6 +201,10 @@ func (m *matcher) leftPayout(line, at int) {
 	b, amount := &m.Batches[at], m.Lines[line].Amount
 	if m.batchDone[at] {
 		m.lineBreak(line, DuplicateLine, uuid.Nil, "a further credit for a batch that is matched")
+		return
+	}
+	if b.Net == amount { // only a person's revocation keeps these apart
+		m.lineBreak(line, Unidentified, uuid.Nil, "its match with the batch that it names was revoked")
 		return
 	}
 	m.batchDone[at] = true

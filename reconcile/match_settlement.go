@@ -149,9 +149,7 @@ func (m *matcher) leftPayments() {
 		case pay.Amount != l.Amount:
 			m.lineBreak(i, MissingInBook, pay.ID, "the payment has no capture and asks for another amount")
 		default:
-			if !l.Repaired {
-				m.out.Wishes = append(m.out.Wishes, wish{i, pay.ID})
-			}
+			m.out.Wishes = append(m.out.Wishes, wish{i, pay.ID})
 			m.lineBreak(i, MissingInBook, pay.ID, "the provider settled a payment that has no capture")
 		}
 	}

@@ -349,7 +349,7 @@ func drawInput(t *rapid.T) input {
 			ID: lid(i), Row: rapid.IntRange(1, 3).Draw(t, "row"), Date: today.AddDays(-rapid.IntRange(0, 1).Draw(t, "age")),
 			Kind: rapid.SampledFrom(kinds).Draw(t, "kind"), Booked: rapid.IntRange(0, 4).Draw(t, "booked") > 0, Amount: amount("amount"),
 			TransactionID: word("transaction"), Reference: word("reference"), OriginalID: word("original"), BankRef: word("bank ref"),
-			Repaired: rapid.Bool().Draw(t, "repaired"),
+			Asked: rapid.Bool().Draw(t, "asked"),
 		}
 		if l.Kind == statements.Refund || rapid.IntRange(0, 4).Draw(t, "debit") == 0 {
 			l.Amount = -l.Amount
