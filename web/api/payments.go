@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"net/netip"
 	"slices"
 
 	"github.com/doisoat/doisoat/payments"
@@ -14,6 +15,8 @@ func (s *server) CreatePayment(ctx context.Context, r CreatePaymentRequestObject
 	ip := r.Body.Payer.IP
 	if ip == "" {
 		ip = web.ClientIP(ctx)
+	} else if _, err := netip.ParseAddr(ip); err != nil { // before anything is stored for a call that cannot be made
+		return nil, web.ErrInvalid.At("/payer/ip", "must be an IP address")
 	}
 	p, created, err := s.rooms.Payments.Create(ctx, web.Actor(ctx), r.Code, payments.Request{
 		Provider: r.Body.Provider, ReturnURL: r.Body.ReturnURL, Locale: string(r.Body.Locale), PayerIP: ip,
