@@ -7,13 +7,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/money"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/ledger"
-
-	"github.com/jackc/pgx/v5"
 )
 
 var reader = auth.Actor{Authority: ngheAn, Role: auth.RoleAccountant, ID: accountant}
@@ -115,12 +114,18 @@ func TestDossierStatement(t *testing.T) {
 		}
 	}
 	want := []row{
-		{"assessment", "M-RECEIVABLE", "D", 100, 100}, {"assessment", "M-OBLIGATION", "C", 100, 100},
-		{"capture", "A-CLR-vnpay", "D", 60, 60}, {"capture", "L-TAMTHU-LEPHI", "C", 60, 60},
-		{"capture", "M-COLLECTED", "D", 60, 60}, {"capture", "M-RECEIVABLE", "C", 60, 40},
-		{"capture", "A-CLR-vnpay", "D", 40, 100}, {"capture", "L-TAMTHU-LEPHI", "C", 40, 100},
-		{"capture", "M-COLLECTED", "D", 40, 100}, {"capture", "M-RECEIVABLE", "C", 40, 0},
-		{"settlement", "A-BANK-vcb", "D", 105, 105}, {"settlement", "A-CLR-vnpay", "C", 100, 0},
+		{"assessment", "M-RECEIVABLE", "D", 100, 100},
+		{"assessment", "M-OBLIGATION", "C", 100, 100},
+		{"capture", "A-CLR-vnpay", "D", 60, 60},
+		{"capture", "L-TAMTHU-LEPHI", "C", 60, 60},
+		{"capture", "M-COLLECTED", "D", 60, 60},
+		{"capture", "M-RECEIVABLE", "C", 60, 40},
+		{"capture", "A-CLR-vnpay", "D", 40, 100},
+		{"capture", "L-TAMTHU-LEPHI", "C", 40, 100},
+		{"capture", "M-COLLECTED", "D", 40, 100},
+		{"capture", "M-RECEIVABLE", "C", 40, 0},
+		{"settlement", "A-BANK-vcb", "D", 105, 105},
+		{"settlement", "A-CLR-vnpay", "C", 100, 0},
 	}
 	if diff := cmp.Diff(got, want); diff != "" {
 		t.Errorf("statement (-got +want):\n%s", diff)

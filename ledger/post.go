@@ -149,7 +149,7 @@ func write(ctx context.Context, tx pgx.Tx, entries []Entry) (map[Cause]storedEnt
 			return nil, err
 		}
 	}
-	rows, err := results.Query()
+	rows, err := results.Query() //nolint:rowserrcheck // ForEachRow checks it
 	if err != nil {
 		return nil, err
 	}
@@ -218,7 +218,7 @@ func columns(entries []Entry) *columnar {
 				a.accNormal = append(a.accNormal, string(n.normal))
 			}
 			a.pEntry = append(a.pEntry, e.ID)
-			a.pLine = append(a.pLine, int16(line+1)) //nolint:gosec // as above
+			a.pLine = append(a.pLine, int16(line+1))
 			a.pAccount = append(a.pAccount, p.Account)
 			a.pSide = append(a.pSide, string(p.Side))
 			a.pAmount = append(a.pAmount, p.Amount.Minor)

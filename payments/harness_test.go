@@ -243,7 +243,7 @@ func (d *desk) control(path string, command, answer any) {
 	d.must(err)
 	response, err := http.Post(d.far+path, "application/json", bytes.NewReader(text)) //nolint:noctx // the far side answers at once
 	d.must(err)
-	defer response.Body.Close() //nolint:errcheck // read to its end below
+	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
 	d.must(err)
 	if response.StatusCode != http.StatusOK {

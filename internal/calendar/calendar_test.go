@@ -62,10 +62,15 @@ func TestBusinessDate(t *testing.T) {
 		cutoff time.Duration
 		want   string
 	}{
-		{at(0, 0, 0), 0, "2026-11-20"}, {at(23, 59, 59), 0, "2026-11-20"},
-		{at(22, 59, 59), 23 * time.Hour, "2026-11-20"}, {at(23, 0, 0), 23 * time.Hour, "2026-11-21"}, {at(0, 0, 0), 23 * time.Hour, "2026-11-20"},
-		{at(16, 29, 59), 16*time.Hour + 30*time.Minute, "2026-11-20"}, {at(16, 30, 0), 16*time.Hour + 30*time.Minute, "2026-11-21"},
-		{at(23, 59, 59), 24 * time.Hour, "2026-11-20"}, {at(12, 0, 0), -time.Hour, "2026-11-20"},
+		{at(0, 0, 0), 0, "2026-11-20"},
+		{at(23, 59, 59), 0, "2026-11-20"},
+		{at(22, 59, 59), 23 * time.Hour, "2026-11-20"},
+		{at(23, 0, 0), 23 * time.Hour, "2026-11-21"},
+		{at(0, 0, 0), 23 * time.Hour, "2026-11-20"},
+		{at(16, 29, 59), 16*time.Hour + 30*time.Minute, "2026-11-20"},
+		{at(16, 30, 0), 16*time.Hour + 30*time.Minute, "2026-11-21"},
+		{at(23, 59, 59), 24 * time.Hour, "2026-11-20"},
+		{at(12, 0, 0), -time.Hour, "2026-11-20"},
 	} {
 		if got := BusinessDate(tt.at.UTC(), tt.cutoff).String(); got != tt.want {
 			t.Errorf("%s with cut-off %s: got %s, want %s", tt.at, tt.cutoff, got, tt.want)

@@ -35,7 +35,9 @@ func TestRefiningLeavesTheSentinel(t *testing.T) {
 	second, third := first.At("/b", "two"), first.At("/c", "three")
 	got := [][]fault.Field{errTaken.Fields, first.Fields, second.Fields, third.Fields}
 	want := [][]fault.Field{
-		nil, {{Pointer: "/a", Detail: "one"}}, {{Pointer: "/a", Detail: "one"}, {Pointer: "/b", Detail: "two"}},
+		nil,
+		{{Pointer: "/a", Detail: "one"}},
+		{{Pointer: "/a", Detail: "one"}, {Pointer: "/b", Detail: "two"}},
 		{{Pointer: "/a", Detail: "one"}, {Pointer: "/c", Detail: "three"}},
 	}
 	if diff := cmp.Diff(got, want); diff != "" {

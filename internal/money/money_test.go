@@ -3,7 +3,6 @@ package money
 import (
 	"errors"
 	"math"
-	"math/big"
 	"strings"
 	"testing"
 
@@ -19,8 +18,14 @@ func TestAddAndSub(t *testing.T) {
 		a, b     int64
 		sum, sub error
 	}{
-		{1, 2, nil, nil}, {most, 0, nil, nil}, {most, 1, ErrOverflow, nil}, {least, 1, nil, ErrOverflow},
-		{least, -1, ErrOverflow, nil}, {-1, least, ErrOverflow, ErrOverflow}, {most, least, nil, ErrOverflow}, {0, least, nil, ErrOverflow},
+		{1, 2, nil, nil},
+		{most, 0, nil, nil},
+		{most, 1, ErrOverflow, nil},
+		{least, 1, nil, ErrOverflow},
+		{least, -1, ErrOverflow, nil},
+		{-1, least, ErrOverflow, ErrOverflow},
+		{most, least, nil, ErrOverflow},
+		{0, least, nil, ErrOverflow},
 	} {
 		if got, err := Dong(tt.a).Add(Dong(tt.b)); !errors.Is(err, tt.sum) || err == nil && got != Dong(tt.a+tt.b) {
 			t.Errorf("%d + %d: got %v, %v, want error %v", tt.a, tt.b, got, err, tt.sum)
@@ -50,12 +55,12 @@ func TestSplitAddsUp(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		amount := Dong(rapid.Int64Range(0, math.MaxInt64).Draw(t, "amount"))
 		weights := rapid.SliceOfN(rapid.Int64Range(0, math.MaxInt64/20), 1, 20).Draw(t, "weights")
-		total := new(big.Int)
+		total := decimal.Zero
 		for _, w := range weights {
-			total.Add(total, big.NewInt(w))
+			total = total.Add(decimal.NewFromInt(w))
 		}
 		parts, err := amount.Split(weights...)
-		if total.Sign() == 0 {
+		if total.IsZero() {
 			if !errors.Is(err, ErrShares) {
 				t.Fatalf("weights of 0: got %v, want ErrShares", err)
 			}
@@ -68,8 +73,8 @@ func TestSplitAddsUp(t *testing.T) {
 			t.Fatalf("parts %v sum to %v, %v, want %v", parts, got, err, amount)
 		}
 		for i, p := range parts {
-			exact := new(big.Int).Mul(big.NewInt(amount.Minor), big.NewInt(weights[i]))
-			floor := exact.Div(exact, total).Int64()
+			quotient, _ := decimal.NewFromInt(amount.Minor).Mul(decimal.NewFromInt(weights[i])).QuoRem(total, 0)
+			floor := quotient.IntPart()
 			if p.Minor < floor || p.Minor > floor+1 || weights[i] == 0 && p.Minor != 0 {
 				t.Fatalf("part %d of weight %d: got %d, want %d or one more", i, weights[i], p.Minor, floor)
 			}
@@ -88,8 +93,12 @@ func TestSplit(t *testing.T) {
 		weights []int64
 		want    []int64
 	}{
-		{100, []int64{1, 1, 1}, []int64{34, 33, 33}}, {2, []int64{1, 1, 1}, []int64{1, 1, 0}}, {10, []int64{0, 1}, []int64{0, 10}},
-		{100, []int64{50, 25, 25}, []int64{50, 25, 25}}, {5, []int64{60_000, 20_000}, []int64{4, 1}}, {0, []int64{1, 2}, []int64{0, 0}},
+		{100, []int64{1, 1, 1}, []int64{34, 33, 33}},
+		{2, []int64{1, 1, 1}, []int64{1, 1, 0}},
+		{10, []int64{0, 1}, []int64{0, 10}},
+		{100, []int64{50, 25, 25}, []int64{50, 25, 25}},
+		{5, []int64{60_000, 20_000}, []int64{4, 1}},
+		{0, []int64{1, 2}, []int64{0, 0}},
 	} {
 		parts, err := Dong(tt.amount).Split(tt.weights...)
 		var got []int64
@@ -126,18 +135,21 @@ func TestShareRoundsByItsMode(t *testing.T) {
 			}
 			share[mode] = got.Minor
 		}
-		exact := new(big.Rat).SetFrac(new(big.Int).Mul(big.NewInt(amount), big.NewInt(numerator)), big.NewInt(denominator))
-		distance := func(minor int64) *big.Rat { return new(big.Rat).Sub(new(big.Rat).SetInt64(minor), exact) }
-		step := new(big.Rat).SetInt64(unit)
-		down, up, half := distance(share[Down]), distance(share[Up]), distance(share[HalfUp])
+		// Everything times the denominator, so that nothing is divided.
+		exact := decimal.NewFromInt(amount).Mul(decimal.NewFromInt(numerator))
+		step := decimal.NewFromInt(unit).Mul(decimal.NewFromInt(denominator))
+		above := func(mode Mode) decimal.Decimal {
+			return decimal.NewFromInt(share[mode]).Mul(decimal.NewFromInt(denominator)).Sub(exact)
+		}
+		down, up, half := above(Down).Neg(), above(Up), above(HalfUp)
 		switch {
-		case down.Sign() > 0 || new(big.Rat).Neg(down).Cmp(step) >= 0:
-			t.Fatalf("down: %d is not just below %v", share[Down], exact)
-		case up.Sign() < 0 || up.Cmp(step) >= 0:
-			t.Fatalf("up: %d is not just above %v", share[Up], exact)
-		case new(big.Rat).Abs(half).Cmp(new(big.Rat).Quo(step, new(big.Rat).SetInt64(2))) > 0:
-			t.Fatalf("half up: %d is too far from %v", share[HalfUp], exact)
-		case share[Up]-share[Down] == unit && new(big.Rat).Neg(down).Cmp(up) == 0 && share[HalfUp] != share[Up]:
+		case down.IsNegative() || down.GreaterThanOrEqual(step):
+			t.Fatalf("down: %d is not just below", share[Down])
+		case up.IsNegative() || up.GreaterThanOrEqual(step):
+			t.Fatalf("up: %d is not just above", share[Up])
+		case half.Abs().Mul(decimal.NewFromInt(2)).GreaterThan(step):
+			t.Fatalf("half up: %d is too far away", share[HalfUp])
+		case share[Up]-share[Down] == unit && down.Equal(up) && share[HalfUp] != share[Up]:
 			t.Fatalf("half up: %d at the very middle, want %d", share[HalfUp], share[Up])
 		}
 	})

@@ -160,7 +160,7 @@ func translate(err error) error {
 // Constraint returns the name of the constraint that err violated, or nothing.
 func Constraint(err error) string {
 	var pg *pgconn.PgError
-	if errors.As(err, &pg) && (pgerrcode.IsIntegrityConstraintViolation(pg.Code)) {
+	if errors.As(err, &pg) && pgerrcode.IsIntegrityConstraintViolation(pg.Code) {
 		return pg.ConstraintName
 	}
 	return ""

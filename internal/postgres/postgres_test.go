@@ -56,8 +56,10 @@ func TestTransactionsAreBoundToAnAuthority(t *testing.T) {
 		}
 	}
 	want := []seen{
-		{"H41", "read committed", "off", "doisoat_app", "UTC"}, {"H26", "repeatable read", "on", "doisoat_app", "UTC"},
-		{"", "read committed", "off", "doisoat_app", "UTC"}, {"", "read committed", "off", "doisoat_app", "UTC"},
+		{"H41", "read committed", "off", "doisoat_app", "UTC"},
+		{"H26", "repeatable read", "on", "doisoat_app", "UTC"},
+		{"", "read committed", "off", "doisoat_app", "UTC"},
+		{"", "read committed", "off", "doisoat_app", "UTC"},
 	}
 	if diff := cmp.Diff(got, want); diff != "" {
 		t.Errorf("transactions (-got +want):\n%s", diff)
@@ -123,8 +125,11 @@ func TestLostRacesAreRunAgain(t *testing.T) {
 		tries int
 		want  error
 	}{
-		{pgerrcode.SerializationFailure, 3, 4, nil}, {pgerrcode.DeadlockDetected, 1, 2, nil}, {pgerrcode.DeadlockDetected, 9, 4, postgres.ErrBusy},
-		{pgerrcode.LockNotAvailable, 9, 1, postgres.ErrBusy}, {pgerrcode.AdminShutdown, 9, 1, postgres.ErrUnavailable},
+		{pgerrcode.SerializationFailure, 3, 4, nil},
+		{pgerrcode.DeadlockDetected, 1, 2, nil},
+		{pgerrcode.DeadlockDetected, 9, 4, postgres.ErrBusy},
+		{pgerrcode.LockNotAvailable, 9, 1, postgres.ErrBusy},
+		{pgerrcode.AdminShutdown, 9, 1, postgres.ErrUnavailable},
 	} {
 		tries := 0
 		err := postgres.InTx(t.Context(), db.App, "H41", func(tx pgx.Tx) error {

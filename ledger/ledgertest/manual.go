@@ -37,16 +37,16 @@ func CheckManual(t *testing.T, room string, examples []Example) {
 	t.Helper()
 	want := render(t, examples)
 	path := find(t)
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	f, err := os.OpenFile(path, os.O_RDWR, 0) //nolint:gosec // the page above the package under test
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close() //nolint:errcheck // read, or written whole below
 	// Rooms are tested at the same time and -update writes one page.
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil { //nolint:gosec // a file descriptor is small
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
 		t.Fatal(err)
 	}
-	text, err := os.ReadFile(path)
+	text, err := os.ReadFile(path) //nolint:gosec // as above
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +60,7 @@ func CheckManual(t *testing.T, room string, examples []Example) {
 		return
 	}
 	if *update {
-		if err := os.WriteFile(path, []byte(before+begin+want+end+after), 0o600); err != nil { // an existing file keeps its mode
+		if err := os.WriteFile(path, []byte(before+begin+want+end+after), 0o600); err != nil { //nolint:gosec // as above; an existing file keeps its mode
 			t.Fatal(err)
 		}
 		return
@@ -96,8 +96,12 @@ func by(d ledger.Dimensions) string {
 		name string
 		set  bool
 	}{
-		{"dossier", d.Dossier != uuid.Nil}, {"payment", d.Payment != uuid.Nil}, {"refund", d.Refund != uuid.Nil},
-		{"charge", d.Charge != uuid.Nil}, {"fee type", d.FeeType != ""}, {"policy", d.Policy != ""},
+		{"dossier", d.Dossier != uuid.Nil},
+		{"payment", d.Payment != uuid.Nil},
+		{"refund", d.Refund != uuid.Nil},
+		{"charge", d.Charge != uuid.Nil},
+		{"fee type", d.FeeType != ""},
+		{"policy", d.Policy != ""},
 	} {
 		if one.set {
 			names = append(names, one.name)
