@@ -222,7 +222,7 @@ func (w *world) control(path string, command any) {
 	w.ok(err)
 	response, err := http.Post(w.far+path, "application/json", bytes.NewReader(text)) //nolint:noctx // the far side answers at once
 	w.ok(err)
-	defer response.Body.Close() //nolint:errcheck // read to its end below
+	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
 	w.ok(err)
 	if response.StatusCode != http.StatusOK {
@@ -239,7 +239,7 @@ func (w *world) file(source string, date calendar.Date) []byte {
 	}
 	response, err := http.Get(w.far + "/control/statement?" + query.Encode()) //nolint:noctx // the far side answers at once
 	w.ok(err)
-	defer response.Body.Close() //nolint:errcheck // read to its end below
+	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
 	w.ok(err)
 	if response.StatusCode != http.StatusOK {

@@ -307,15 +307,16 @@ func loadPayments(ctx context.Context, tx pgx.Tx, merchants []payments.MerchantI
 	if err != nil {
 		return nil, err
 	}
-	known := map[string]knownPayment{}
-	var (
-		reference string
-		p         knownPayment
-	)
-	_, err = pgx.ForEachRow(rows, []any{&reference, &p.ID, &p.Amount}, func() error {
-		known[reference] = p
-		return nil
-	})
+	type payment struct {
+		Reference string
+		ID        uuid.UUID
+		Amount    int64
+	}
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[payment])
+	known := make(map[string]knownPayment, len(list))
+	for _, p := range list {
+		known[p.Reference] = knownPayment{p.ID, p.Amount}
+	}
 	return known, err
 }
 
@@ -328,12 +329,11 @@ func loadRefused(ctx context.Context, tx pgx.Tx, lines []LineID) (map[pair]bool,
 	if err != nil {
 		return nil, err
 	}
-	refused := map[pair]bool{}
-	var p pair
-	_, err = pgx.ForEachRow(rows, []any{&p.Line, &p.Item}, func() error {
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[pair])
+	refused := make(map[pair]bool, len(list))
+	for _, p := range list {
 		refused[p] = true
-		return nil
-	})
+	}
 	return refused, err
 }
 

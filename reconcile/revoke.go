@@ -2,7 +2,6 @@ package reconcile
 
 import (
 	"context"
-	"encoding/json"
 	"time"
 
 	"github.com/google/uuid"
@@ -11,127 +10,11 @@ import (
 	"github.com/doisoat/doisoat/internal/audit"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/calendar"
-	"github.com/doisoat/doisoat/internal/money"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/refunds"
 )
-
-// Match is lines and book items judged the same, and why.
-type Match struct {
-	ID           MatchID
-	Run          RunID
-	Lane         string
-	Rule         string
-	Version      int
-	Kind         string // exact, rule, grouped, manual
-	Score        int    // 0 to 100
-	Inputs       map[string]string
-	Amount       money.Amount
-	Entry        ledger.EntryID // what it posted; zero when nothing
-	CreatedAt    time.Time
-	CreatedBy    string
-	RevokedAt    *time.Time
-	RevokedBy    string
-	RevokeReason string
-	Lines        []LineID
-	Captures     []payments.CaptureID
-	Refunds      []refunds.ID
-	BookLines    []LineID // settlement rows of a batch, at most MaxPage of them
-	BookRows     int      // how many they are
-}
-
-type matchRow struct {
-	ID           MatchID              `db:"id"`
-	RunID        RunID                `db:"run_id"`
-	Lane         string               `db:"lane"`
-	Rule         string               `db:"rule"`
-	Version      int                  `db:"version"`
-	Kind         string               `db:"kind"`
-	Score        int                  `db:"score"`
-	Inputs       []byte               `db:"inputs"`
-	Amount       int64                `db:"amount"`
-	Currency     money.Currency       `db:"currency"`
-	EntryID      ledger.EntryID       `db:"entry_id"`
-	CreatedAt    time.Time            `db:"created_at"`
-	CreatedBy    string               `db:"created_by"`
-	RevokedAt    *time.Time           `db:"revoked_at"`
-	RevokedBy    string               `db:"revoked_by"`
-	RevokeReason string               `db:"revoke_reason"`
-	Lines        []LineID             `db:"lines"`
-	Captures     []payments.CaptureID `db:"captures"`
-	Refunds      []refunds.ID         `db:"refunds"`
-	BookLines    []LineID             `db:"book_lines"`
-	BookRows     int                  `db:"book_rows"`
-}
-
-const selectMatch = `
-	select m.id, m.run_id, m.lane, m.rule, m.version, m.kind, m.score, m.inputs, m.amount, m.currency, m.entry_id, m.created_at,
-		m.created_by, m.revoked_at, coalesce(m.revoked_by, '') as revoked_by, m.revoke_reason,
-		array(select i.line_id from reconcile.match_item i where i.match_id = m.id and i.side = 'line' order by i.line_id) as lines,
-		array(select i.capture_id from reconcile.match_item i where i.match_id = m.id and i.capture_id is not null order by 1) as captures,
-		array(select i.refund_id from reconcile.match_item i where i.match_id = m.id and i.refund_id is not null order by 1) as refunds,
-		array(select i.line_id from reconcile.match_item i where i.match_id = m.id and i.side = 'book' and i.line_id is not null
-			order by 1 limit 200) as book_lines,
-		(select count(*) from reconcile.match_item i where i.match_id = m.id and i.side = 'book' and i.line_id is not null)::integer as book_rows
-	from reconcile.match m where m.authority = (select app.authority())`
-
-func selectMatches(ctx context.Context, tx pgx.Tx, and string, args ...any) ([]Match, error) {
-	rows, err := tx.Query(ctx, selectMatch+and, args...)
-	if err != nil {
-		return nil, err
-	}
-	found, err := pgx.CollectRows(rows, pgx.RowToStructByName[matchRow])
-	if err != nil {
-		return nil, err
-	}
-	list := make([]Match, len(found))
-	for i, r := range found {
-		list[i] = Match{
-			ID: r.ID, Run: r.RunID, Lane: r.Lane, Rule: r.Rule, Version: r.Version, Kind: r.Kind, Score: r.Score,
-			Amount: money.Amount{Currency: r.Currency, Minor: r.Amount}, Entry: r.EntryID, CreatedAt: r.CreatedAt, CreatedBy: r.CreatedBy,
-			RevokedAt: r.RevokedAt, RevokedBy: r.RevokedBy, RevokeReason: r.RevokeReason, Lines: r.Lines, Captures: r.Captures,
-			Refunds: r.Refunds, BookLines: r.BookLines, BookRows: r.BookRows,
-		}
-		if err := json.Unmarshal(r.Inputs, &list[i].Inputs); err != nil {
-			return nil, err
-		}
-	}
-	return list, nil
-}
-
-// MatchFilter narrows a list of matches; zero members do not filter.
-type MatchFilter struct {
-	Run     RunID
-	Payment payments.ID
-	After   MatchID // last id of the page before
-	Limit   int
-}
-
-// ListMatches returns matches of the actor's authority, revoked ones included,
-// newest first. next is zero at the end.
-func (s *Service) ListMatches(ctx context.Context, actor auth.Actor, f MatchFilter) (list []Match, next MatchID, err error) {
-	if err := auth.Require(actor, auth.PermReconcileRead); err != nil {
-		return nil, next, err
-	}
-	f.Limit = page(f.Limit)
-	err = postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
-		list, err = selectMatches(ctx, tx, `
-				and (@run::uuid is null or m.run_id = @run) and (@after::uuid is null or m.id < @after)
-				and (@payment::uuid is null or m.id in (
-					select i.match_id from payments.capture c join reconcile.match_item i on i.capture_id = c.id where c.payment_id = @payment
-					union
-					select i.match_id from refunds.refund r join reconcile.match_item i on i.refund_id = r.id where r.payment_id = @payment))
-			order by m.id desc limit @limit`, pgx.StrictNamedArgs{"run": f.Run, "payment": f.Payment, "after": f.After, "limit": f.Limit + 1})
-		return err
-	})
-	if len(list) > f.Limit {
-		list = list[:f.Limit]
-		next = list[f.Limit-1].ID
-	}
-	return list, next, err
-}
 
 // RevokeMatch undoes a match, with a reason: its entry is reversed, captures
 // and refunds count as not settled (a refund that is done stays done), a bank
@@ -169,17 +52,6 @@ func (s *Service) RevokeMatch(ctx context.Context, actor auth.Actor, id MatchID,
 		return err
 	})
 	return match, err
-}
-
-func matchByID(ctx context.Context, tx pgx.Tx, id MatchID) (Match, error) {
-	list, err := selectMatches(ctx, tx, ` and m.id = $1`, id)
-	if err != nil {
-		return Match{}, err
-	}
-	if len(list) != 1 {
-		return Match{}, ErrUnknownMatch
-	}
-	return list[0], nil
 }
 
 func (s *Service) revoke(ctx context.Context, tx pgx.Tx, actor auth.Actor, src Source, run Run, match Match, reason string) error {
@@ -224,24 +96,19 @@ func (s *Service) revoke(ctx context.Context, tx pgx.Tx, actor auth.Actor, src S
 
 // unmatched lists as breaks what a revoked match held.
 func (s *Service) unmatched(ctx context.Context, tx pgx.Tx, match Match) (in input, list []finding, err error) {
-	rows, err := tx.Query(ctx, `select id, business_date, amount from reconcile.statement_line where id = any($1::uuid[]) order by id`, match.Lines)
-	if err != nil {
-		return in, nil, err
-	}
 	const detail = "its match was revoked"
-	var l matchLine
-	_, err = pgx.ForEachRow(rows, []any{&l.ID, &l.Date, &l.Amount}, func() error {
-		in.Lines = append(in.Lines, l)
-		amount := l.Amount
-		list = append(list, finding{
-			Kind: Unidentified, Line: len(in.Lines) - 1, Item: -1, Batch: -1, Amount: amount, Source: &amount, Detail: detail,
-		})
-		return nil
-	})
+	lines, err := ask[revokedLine](ctx, tx, `
+		select id, business_date, amount, suspensions from reconcile.statement_line where id = any($1::uuid[]) order by id`, match.Lines)
 	if err != nil {
 		return in, nil, err
 	}
-	rows, err = tx.Query(ctx, `
+	for i, l := range lines {
+		in.Lines = append(in.Lines, matchLine{ID: l.ID, Date: l.Date, Amount: l.Amount})
+		list = append(list, finding{
+			Kind: Unidentified, Line: i, Item: -1, Batch: -1, Amount: l.Amount, Source: &lines[i].Amount, Detail: detail,
+		})
+	}
+	items, err := ask[revokedItem](ctx, tx, `
 		select coalesce(i.capture_id, i.refund_id), i.refund_id is not null, coalesce(c.payment_id, r.payment_id), i.amount
 		from reconcile.match_item i
 		left join payments.capture c on c.id = i.capture_id
@@ -250,39 +117,57 @@ func (s *Service) unmatched(ctx context.Context, tx pgx.Tx, match Match) (in inp
 	if err != nil {
 		return in, nil, err
 	}
-	var (
-		item     bookItem
-		isRefund bool
-	)
-	_, err = pgx.ForEachRow(rows, []any{&item.ID, &isRefund, &item.Payment, &item.Amount}, func() error {
-		f := finding{Kind: MissingAtSource, Line: -1, Item: len(in.Items), Batch: -1, Payment: item.Payment, Amount: item.Amount, Detail: detail}
-		item.Kind = captureItem
-		if isRefund {
-			item.Kind, f.Kind = refundItem, RefundUnmatched
+	for i, item := range items {
+		kind, missing := captureItem, MissingAtSource
+		if item.IsRefund {
+			kind, missing = refundItem, RefundUnmatched
 		}
-		amount := item.Amount
-		f.Book = &amount
-		in.Items, list = append(in.Items, item), append(list, f)
-		return nil
-	})
-	if err != nil || match.BookRows == 0 {
-		return in, list, err
+		in.Items = append(in.Items, bookItem{Kind: kind, ID: item.ID, Payment: item.Payment, Amount: item.Amount})
+		list = append(list, finding{
+			Kind: missing, Line: -1, Item: i, Batch: -1, Payment: item.Payment, Amount: item.Amount, Book: &items[i].Amount, Detail: detail,
+		})
 	}
-	rows, err = tx.Query(ctx, `
+	batches, err := ask[revokedBatch](ctx, tx, `
 		select l.source_id, l.account, l.batch_id, sum(l.net)::bigint
 		from reconcile.match_item i join reconcile.statement_line l on l.id = i.line_id
 		where i.match_id = $1 and i.side = 'book' group by 1, 2, 3`, match.ID)
-	if err != nil {
-		return in, nil, err
+	for i, b := range batches {
+		in.Batches = append(in.Batches, batch{batchKey: batchKey{b.Source, b.Account, b.ID}, Net: b.Net})
+		list = append(list, finding{
+			Kind: MissingAtSource, Line: -1, Item: -1, Batch: i, Amount: b.Net, Book: &batches[i].Net, Detail: detail,
+		})
 	}
-	var b batch
-	_, err = pgx.ForEachRow(rows, []any{&b.Source, &b.Account, &b.ID, &b.Net}, func() error {
-		net := b.Net
-		in.Batches = append(in.Batches, b)
-		list = append(list, finding{Kind: MissingAtSource, Line: -1, Item: -1, Batch: len(in.Batches) - 1, Amount: net, Book: &net, Detail: detail})
-		return nil
-	})
 	return in, list, err
+}
+
+type (
+	revokedLine struct {
+		ID          LineID
+		Date        calendar.Date
+		Amount      int64
+		Suspensions int
+	}
+	revokedItem struct {
+		ID       uuid.UUID
+		IsRefund bool
+		Payment  uuid.UUID
+		Amount   int64
+	}
+	revokedBatch struct {
+		Source  SourceID
+		Account string
+		ID      string
+		Net     int64
+	}
+)
+
+// ask reads all rows of a query into structs, by position.
+func ask[T any](ctx context.Context, tx pgx.Tx, query string, args ...any) ([]T, error) {
+	rows, err := tx.Query(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[T])
 }
 
 // unpost reverses what a match posted, on an open date, and puts its bank lines into suspense.
@@ -296,17 +181,14 @@ func (s *Service) unpost(ctx context.Context, tx pgx.Tx, actor auth.Actor, src S
 	if _, err := ledger.Reverse(ctx, tx, match.Entry, cause, reason, actor.ID, date, now); err != nil {
 		return err
 	}
-	times := map[LineID]int{}
-	rows, err := tx.Query(ctx, `select id, suspensions from reconcile.statement_line where id = any($1::uuid[])`, match.Lines)
+	before, err := ask[revokedLine](ctx, tx, `
+		select id, business_date, amount, suspensions from reconcile.statement_line where id = any($1::uuid[])`, match.Lines)
 	if err != nil {
 		return err
 	}
-	var (
-		id uuid.UUID
-		n  int
-	)
-	if _, err := pgx.ForEachRow(rows, []any{&id, &n}, func() error { times[LineID(id)] = n; return nil }); err != nil {
-		return err
+	times := make(map[LineID]int, len(before))
+	for _, l := range before {
+		times[l.ID] = l.Suspensions
 	}
 	for i := range lines {
 		lines[i].Date = date // the correction is of today, not of the line's day

@@ -220,17 +220,6 @@ func findSource(ctx context.Context, tx pgx.Tx, code string) (Source, error) {
 	return list[0], nil
 }
 
-func sourceByID(ctx context.Context, tx pgx.Tx, id SourceID) (Source, error) {
-	list, err := selectSources(ctx, tx, ` and id = $1`, id)
-	if err != nil {
-		return Source{}, err
-	}
-	if len(list) != 1 {
-		return Source{}, ErrUnknownSource
-	}
-	return list[0], nil
-}
-
 // page bounds the size of a page.
 func page(limit int) int {
 	if limit < 1 || limit > MaxPage {

@@ -1,0 +1,144 @@
+package reconcile
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/doisoat/doisoat/providers/statements"
+)
+
+// drawInput makes small worlds in which everything collides.
+func drawInput(t *rapid.T) input {
+	word := func(label string) string { return rapid.SampledFrom([]string{"", "A", "B", "C"}).Draw(t, label) }
+	amount := func(label string) int64 { return rapid.SampledFrom([]int64{100, 200}).Draw(t, label) }
+	in := input{Payments: map[string]knownPayment{"A": {uid(901), 100}, "B": {uid(902), 200}}, Refused: map[pair]bool{}}
+	for i := range rapid.IntRange(0, 3).Draw(t, "batches") {
+		in.Batches = append(in.Batches, batch{
+			batchKey: batchKey{ID: fmt.Sprint(i)}, Provider: word("provider"), Date: today, Net: amount("net"),
+			Lines: []LineID{lid(600 + i)}, Nets: []int64{0},
+		})
+	}
+	kinds := []statements.Kind{statements.Payment, statements.Refund, statements.Adjustment, ""}
+	for i := range rapid.IntRange(0, 8).Draw(t, "lines") {
+		l := matchLine{
+			ID: lid(i), Row: rapid.IntRange(1, 3).Draw(t, "row"), Date: today.AddDays(-rapid.IntRange(0, 1).Draw(t, "age")),
+			Kind: rapid.SampledFrom(kinds).Draw(t, "kind"), Booked: rapid.IntRange(0, 4).Draw(t, "booked") > 0, Amount: amount("amount"),
+			TransactionID: word("transaction"), Reference: word("reference"), OriginalID: word("original"), BankRef: word("bank ref"),
+			Asked: rapid.Bool().Draw(t, "asked"),
+		}
+		if l.Kind == statements.Refund || rapid.IntRange(0, 4).Draw(t, "debit") == 0 {
+			l.Amount = -l.Amount
+		}
+		l.Net = l.Amount - rapid.SampledFrom([]int64{0, 1}).Draw(t, "off")
+		for _, c := range []string{"A", "B"} {
+			if rapid.Bool().Draw(t, "code "+c) {
+				l.Codes = append(l.Codes, c)
+			}
+		}
+		for _, b := range in.Batches {
+			if rapid.IntRange(0, 2).Draw(t, "names batch") == 0 {
+				l.Batches = append(l.Batches, b.batchKey)
+			}
+		}
+		if p := word("names provider"); p != "" {
+			l.Providers = []string{p}
+		}
+		in.Lines = append(in.Lines, l)
+	}
+	for i := range rapid.IntRange(0, 6).Draw(t, "items") {
+		b := captureOf(100+i, word("transaction"), word("reference"), amount("amount"))
+		if rapid.IntRange(0, 2).Draw(t, "refund") == 0 {
+			b = refundOf(100+i, word("transaction"), word("original"), amount("amount"))
+		}
+		b.BankReference, b.Matched, b.Due = word("bank ref"), rapid.IntRange(0, 4).Draw(t, "matched") == 0, rapid.Bool().Draw(t, "due")
+		in.Items = append(in.Items, b)
+	}
+	for _, l := range in.Lines {
+		for _, i := range in.Items {
+			if rapid.IntRange(0, 9).Draw(t, "refused") == 0 {
+				in.Refused[pair{l.ID, i.ID}] = true
+			}
+		}
+	}
+	return in
+}
+
+func clone(in input) input {
+	in.Lines, in.Items, in.Batches = slices.Clone(in.Lines), slices.Clone(in.Items), slices.Clone(in.Batches)
+	return in
+}
+
+// Whatever the order of the input, the outcome is the same; nothing is used
+// twice; and every booked line and every due item is matched or held, once.
+func TestMatcherProperties(t *testing.T) {
+	t.Parallel()
+	for name, match := range map[string]func(input) outcome{"settlement": matchSettlement, "bank": matchBank} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			rapid.Check(t, func(t *rapid.T) {
+				drawn := drawInput(t)
+				if name == "bank" { // transfers only: an account shows no refunds of a provider
+					drawn.Items = slices.DeleteFunc(drawn.Items, func(i bookItem) bool { return i.Kind == refundItem })
+				} else {
+					drawn.Batches = nil
+				}
+				in := clone(drawn)
+				out := match(in)
+				checkIdentity(t, in, out)
+				shuffled := clone(drawn)
+				shuffled.Lines = rapid.Permutation(drawn.Lines).Draw(t, "lines")
+				shuffled.Items = rapid.Permutation(drawn.Items).Draw(t, "items")
+				shuffled.Batches = rapid.Permutation(drawn.Batches).Draw(t, "batches")
+				if diff := cmp.Diff(words(shuffled, match(shuffled)), words(in, out)); diff != "" {
+					t.Fatalf("another order, another outcome (-shuffled +first):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+func checkIdentity(t *rapid.T, in input, out outcome) {
+	lines, items, batches := make([]int, len(in.Lines)), make([]int, len(in.Items)), make([]int, len(in.Batches))
+	use := func(counts []int, at int) {
+		if at >= 0 {
+			counts[at]++
+		}
+	}
+	for _, m := range out.Matches {
+		use(lines, m.Line)
+		use(items, m.Item)
+		use(batches, m.Batch)
+		if m.Item >= 0 && (in.Items[m.Item].Amount != in.Lines[m.Line].Amount || in.Items[m.Item].Matched || in.Refused[pair{in.Lines[m.Line].ID, in.Items[m.Item].ID}]) {
+			t.Fatalf("match of line %+v and item %+v", in.Lines[m.Line], in.Items[m.Item])
+		}
+		if m.Batch >= 0 && in.Batches[m.Batch].Net != in.Lines[m.Line].Amount {
+			t.Fatalf("match of line %+v and batch %+v", in.Lines[m.Line], in.Batches[m.Batch])
+		}
+	}
+	for _, f := range out.Findings {
+		if !f.Tells {
+			use(lines, f.Line)
+			use(items, f.Item)
+			use(batches, f.Batch)
+		}
+	}
+	for i, n := range lines {
+		if l := in.Lines[i]; n > 1 || (l.Booked && n != 1) {
+			t.Fatalf("line %+v is used %d times", l, n)
+		}
+	}
+	for i, n := range items {
+		if b := in.Items[i]; n > 1 || (b.Matched && n != 0) || (b.Due && !b.Matched && n != 1) {
+			t.Fatalf("item %+v is used %d times", b, n)
+		}
+	}
+	for i, n := range batches {
+		if n != 1 {
+			t.Fatalf("batch %+v is used %d times", in.Batches[i], n)
+		}
+	}
+}
