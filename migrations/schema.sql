@@ -185,7 +185,7 @@ CREATE FUNCTION payments.authority_of_merchant(merchant uuid) RETURNS text
     BEGIN ATOMIC
  SELECT m.authority
     FROM payments.merchant_account m
-   WHERE ((m.id = authority_of_merchant.merchant) AND (m.disabled_at IS NULL));
+   WHERE (m.id = authority_of_merchant.merchant);
 END;
 
 CREATE TABLE payments.payment (
@@ -352,6 +352,8 @@ CREATE TABLE dossiers.charge (
     currency text NOT NULL,
     policy text DEFAULT ''::text NOT NULL,
     explanation jsonb NOT NULL,
+    idempotency_key text,
+    request_hash bytea,
     created_at timestamp with time zone NOT NULL,
     CONSTRAINT charge_adds_up CHECK ((base = ((due + discount) + subsidy))),
     CONSTRAINT charge_base_check CHECK ((base >= 0)),
@@ -365,6 +367,7 @@ CREATE TABLE dossiers.charge (
     CONSTRAINT charge_quantity_check CHECK ((quantity >= 1)),
     CONSTRAINT charge_refund_cap CHECK ((refunded <= paid)),
     CONSTRAINT charge_refunded_check CHECK ((refunded >= 0)),
+    CONSTRAINT charge_request CHECK (((idempotency_key IS NULL) = (request_hash IS NULL))),
     CONSTRAINT charge_subsidy_check CHECK ((subsidy >= 0)),
     CONSTRAINT charge_waived_check CHECK ((waived >= 0))
 );
@@ -386,6 +389,7 @@ CREATE TABLE dossiers.dossier (
     applicant_key bytea,
     status smallint NOT NULL,
     status_at timestamp with time zone NOT NULL,
+    stage text NOT NULL,
     undeliverable text DEFAULT ''::text NOT NULL,
     request_hash bytea NOT NULL,
     idempotency_key text,
@@ -397,6 +401,7 @@ CREATE TABLE dossiers.dossier (
     CONSTRAINT dossier_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
     CONSTRAINT dossier_request_hash_check CHECK ((length(request_hash) = 32)),
     CONSTRAINT dossier_service_level CHECK ((service_level = ANY (ARRAY[''::text, 'toan_trinh'::text, 'mot_phan'::text]))),
+    CONSTRAINT dossier_stage CHECK ((stage = ANY (ARRAY['before_acceptance'::text, 'processing'::text, 'delivered'::text]))),
     CONSTRAINT dossier_status CHECK (((status >= 1) AND (status <= 10)))
 );
 
@@ -1108,6 +1113,8 @@ CREATE INDEX event_time ON audit.event USING btree (authority, at, id);
 CREATE INDEX api_key_authority ON auth.api_key USING btree (authority, created_at);
 
 CREATE INDEX authority_successor ON auth.authority USING btree (successor);
+
+CREATE INDEX charge_by_idempotency_key ON dossiers.charge USING btree (dossier_id, idempotency_key) WHERE (idempotency_key IS NOT NULL);
 
 CREATE INDEX dossier_applicant ON dossiers.dossier USING btree (authority, applicant_key) WHERE (applicant_key IS NOT NULL);
 
@@ -1904,6 +1911,8 @@ GRANT SELECT,INSERT ON TABLE dossiers.dossier TO doisoat_app;
 GRANT UPDATE(status) ON TABLE dossiers.dossier TO doisoat_app;
 
 GRANT UPDATE(status_at) ON TABLE dossiers.dossier TO doisoat_app;
+
+GRANT UPDATE(stage) ON TABLE dossiers.dossier TO doisoat_app;
 
 GRANT UPDATE(undeliverable) ON TABLE dossiers.dossier TO doisoat_app;
 
