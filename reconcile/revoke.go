@@ -12,8 +12,6 @@ import (
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/ledger"
-	"github.com/doisoat/doisoat/payments"
-	"github.com/doisoat/doisoat/refunds"
 )
 
 // RevokeMatch undoes a match, with a reason: its entry is reversed, captures
