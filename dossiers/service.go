@@ -23,6 +23,9 @@ import (
 	"github.com/doisoat/doisoat/ledger"
 )
 
+// clockTolerance is how far a portal's clock may run ahead of ours.
+const clockTolerance = 10 * time.Minute
+
 // MaxCharges bounds the charges of one dossier.
 const MaxCharges = 100
 
@@ -199,6 +202,9 @@ func (s *Service) RecordStatus(ctx context.Context, actor auth.Actor, code strin
 	if r.Status < 1 || r.Status > 10 || r.At.IsZero() {
 		return Dossier{}, ErrInvalid.At("/status", "status must be 1 to 10 and at a time")
 	}
+	if r.At.After(s.Now().Add(clockTolerance)) { // a report from the future would hide every later one
+		return Dossier{}, ErrInvalid.At("/at", "must not lie in the future")
+	}
 	r.At = r.At.UTC().Truncate(keptPrecision)
 	err = postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
 		d, err = Lock(ctx, tx, code)
@@ -367,7 +373,10 @@ func (s *Service) assess(ctx context.Context, tx pgx.Tx, actor auth.Actor, d *Do
 	charges := make([]Charge, len(quote.Items))
 	due := map[fees.Kind]int64{}
 	for i, q := range quote.Items {
-		charges[i] = chargeOf(*d, q, int16(len(d.Charges)+i+1), now) //nolint:gosec // MaxCharges bounds it
+		charges[i] = chargeOf(*d, q, int16(len(d.Charges)+i+1), now) //nolint:gosec // clockTolerance is how far a portal's clock may run ahead of ours.
+const clockTolerance = 10 * time.Minute
+
+// MaxCharges bounds it
 		due[charges[i].Kind] += charges[i].Due
 	}
 	if err := insertCharges(ctx, tx, d.Authority, charges, by); err != nil {

@@ -16,7 +16,7 @@ import (
 func (o office) report(code string, status dossiers.Status, hour int, reason string) dossiers.Dossier {
 	o.t.Helper()
 	d, err := o.RecordStatus(o.t.Context(), portal, code, dossiers.StatusReport{
-		Status: status, At: time.Date(2026, 11, 20, hour, 0, 0, 0, time.UTC), Reason: reason,
+		Status: status, At: time.Date(2026, 11, 19, hour, 0, 0, 0, time.UTC), Reason: reason,
 	})
 	if err != nil {
 		o.t.Fatalf("RecordStatus %d: %v", status, err)
@@ -49,6 +49,17 @@ func TestStatusOutOfOrder(t *testing.T) {
 	}
 	if jobs := o.rows(`select kind from river.river_job`); len(jobs) != 0 {
 		t.Errorf("jobs: got %v, want none", jobs)
+	}
+}
+
+// A report from the future would hide every later one.
+func TestStatusFromTheFuture(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	code := o.register(registration()).Code
+	_, err := o.RecordStatus(t.Context(), portal, code, dossiers.StatusReport{Status: dossiers.Accepted, At: o.Now().Add(time.Hour)})
+	if !errors.Is(err, dossiers.ErrInvalid) {
+		t.Errorf("RecordStatus in an hour = %v, want ErrInvalid", err)
 	}
 }
 

@@ -257,7 +257,6 @@ func TestCallbackForNobody(t *testing.T) {
 		"no such account":       {"vnpay", strings.Replace(d.vnpay.ID.String(), "mer_0", "mer_1", 1)},
 		"no account":            {"vnpay", "x"},
 		"zero account":          {"vnpay", "mer_00000000000000000000000000000000"},
-		"disabled bank account": {"sepay", d.bank.ID.String()},
 	} {
 		reply := d.ReceiveCallback(t.Context(), at[0], at[1], providers.RawCallback{Method: http.MethodGet, RawQuery: query, ReceivedAt: d.clock.Now()})
 		if reply.Status != http.StatusNotFound {
@@ -270,5 +269,10 @@ func TestCallbackForNobody(t *testing.T) {
 	_, _, err := d.Create(t.Context(), portal, d.dossier(2, 1000).Code, payments.Request{Provider: "vietqr"})
 	if !errors.Is(err, payments.ErrNoMerchant) {
 		t.Errorf("payment at a disabled account: got %v, want ErrNoMerchant", err)
+	}
+	// What comes for its earlier payments is heard: here a message with a wrong signature.
+	reply := d.ReceiveCallback(t.Context(), "sepay", d.bank.ID.String(), providers.RawCallback{Method: http.MethodPost, Body: []byte("{}"), ReceivedAt: d.clock.Now()})
+	if reply.Status != http.StatusUnauthorized {
+		t.Errorf("message for a disabled account: got %d, want 401", reply.Status)
 	}
 }
