@@ -82,10 +82,12 @@ func (s *Service) settle(ctx context.Context, tx pgx.Tx, actor auth.Actor, w wor
 			return err
 		}
 	}
-	if len(captures) == 0 {
-		return nil
+	for part := range chunks(captures) {
+		if err := s.Payments.Settle(ctx, tx, actor, part, now); err != nil {
+			return err
+		}
 	}
-	return s.Payments.Settle(ctx, tx, actor, captures, now)
+	return nil
 }
 
 // insertItems makes the run account for the captures and refunds it decided on, unless an earlier run does.

@@ -1,0 +1,47 @@
+package reconcile
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/doisoat/doisoat/internal/ident"
+	"github.com/doisoat/doisoat/internal/money"
+	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/ledger/ledgertest"
+)
+
+// The manual shows every entry of this room.
+func TestManual(t *testing.T) {
+	t.Parallel()
+	s := stamp{
+		authority: "H41", bank: ledger.Bank("vcb-h41"), currency: money.VND, now: time.Date(2026, 11, 20, 3, 0, 0, 0, time.UTC), actor: "system",
+	}
+	match, line := ident.New[matchKind](), ident.New[lineKind]()
+	item := bookItem{ID: uuid.New(), Payment: uuid.New(), Dossier: uuid.New(), Provider: "vietqr", Amount: 250_000}
+	lump := batch{Provider: "vnpay", Gross: 160_000, Fee: 880, Net: 159_120, Lines: make([]LineID, 2)}
+	short := batch{Provider: "vnpay", Gross: 160_000, Fee: 880, Net: 159_000, Lines: make([]LineID, 2)}
+	ledgertest.CheckManual(t, "reconcile", []ledgertest.Example{
+		{
+			Title: "Settlement arrives", When: "A credit of the bank pays a batch of settlement rows, net of the provider's fee.",
+			Entry: paidOut(s, match, lump, today),
+		},
+		{
+			Title: "Settlement arrives, rows that do not add up", When: "Gross less fee is not net on some row: what is missing waits for a person.",
+			Entry: paidOut(s, match, short, today),
+		},
+		{
+			Title: "Transfer confirmed", When: "A credit of the bank is a transfer that a notice told of, or that a lost notice did not.",
+			Entry: transferred(s, match, item, today),
+		},
+		{
+			Title: "Credit that nobody can identify", When: "The book follows the account; a later match reverses the entry.",
+			Entry: suspended(s, line, 30_000, 1, today),
+		},
+		{
+			Title: "Debit that nobody can identify", When: "Money left the account, for example a charge of the bank, and a person must say why.",
+			Entry: suspended(s, line, -15_000, 1, today),
+		},
+	})
+}
