@@ -8,7 +8,6 @@ import (
 	"regexp"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
@@ -22,9 +21,6 @@ import (
 	"github.com/doisoat/doisoat/internal/secret"
 	"github.com/doisoat/doisoat/ledger"
 )
-
-// clockTolerance is how far a portal's clock may run ahead of ours.
-const clockTolerance = 10 * time.Minute
 
 // MaxCharges bounds the charges of one dossier.
 const MaxCharges = 100
@@ -184,70 +180,6 @@ func (s *Service) Statement(ctx context.Context, actor auth.Actor, code string) 
 	return list, err
 }
 
-// StatusReport is what a portal tells of a dossier's progress.
-type StatusReport struct {
-	Status Status
-	At     time.Time
-	Reason string
-	Note   string
-}
-
-// RecordStatus keeps a status report. The same report again changes nothing; a
-// report older than the newest is kept and does not move the status. The first
-// report that ends the service queues refund proposals.
-func (s *Service) RecordStatus(ctx context.Context, actor auth.Actor, code string, r StatusReport) (d Dossier, err error) {
-	if err := auth.Require(actor, auth.PermDossierWrite); err != nil {
-		return Dossier{}, err
-	}
-	if r.Status < 1 || r.Status > 10 || r.At.IsZero() {
-		return Dossier{}, ErrInvalid.At("/status", "status must be 1 to 10 and at a time")
-	}
-	if r.At.After(s.Now().Add(clockTolerance)) { // a report from the future would hide every later one
-		return Dossier{}, ErrInvalid.At("/at", "must not lie in the future")
-	}
-	r.At = r.At.UTC().Truncate(keptPrecision)
-	err = postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
-		d, err = Lock(ctx, tx, code)
-		if err != nil {
-			return err
-		}
-		now := s.now()
-		isNew, err := insertStatusEvent(ctx, tx, d, r, now, actor.ID)
-		if err != nil || !isNew {
-			return err
-		}
-		return s.applyStatus(ctx, tx, actor, &d, r, now)
-	})
-	return d, err
-}
-
-func (s *Service) applyStatus(ctx context.Context, tx pgx.Tx, actor auth.Actor, d *Dossier, r StatusReport, now time.Time) error {
-	before := *d
-	if !r.At.Before(d.StatusAt) {
-		d.Status, d.StatusAt = r.Status, r.At
-	}
-	d.Stage = stageAfter(d.Stage, r.Status)
-	reason := undeliverableReason(r.Status, r.Reason)
-	ends := reason != "" && d.Undeliverable == ""
-	if ends {
-		d.Undeliverable = reason
-	}
-	if err := updateStatus(ctx, tx, *d); err != nil {
-		return err
-	}
-	if ends {
-		args := ProposeRefunds{Authority: d.Authority, Dossier: d.ID, Reason: reason}
-		if _, err := s.Jobs.InsertTx(ctx, tx, args, &river.InsertOpts{UniqueOpts: river.UniqueOpts{ByArgs: true}}); err != nil {
-			return err
-		}
-	}
-	return audit.Record(ctx, tx, audit.Event{
-		Actor: actor, At: now, Act: "dossier.status", ObjectKind: "dossier", ObjectID: d.ID.String(), Reason: reason,
-		Before: map[string]any{"status": before.Status, "undeliverable": before.Undeliverable},
-		After:  map[string]any{"status": d.Status, "undeliverable": d.Undeliverable},
-	})
-}
-
 // Find returns a dossier by code with charges and receipts, without a lock.
 func Find(ctx context.Context, tx pgx.Tx, code string) (Dossier, error) {
 	row, err := selectOne(ctx, tx, ` where code = $1`, code)
@@ -300,83 +232,12 @@ func fill(ctx context.Context, tx pgx.Tx, row dossierRow) (Dossier, error) {
 	return d, err
 }
 
-// Paid is money taken for one charge.
-type Paid struct {
-	Charge Charge
-	Amount int64
-}
-
-// RecordPaid adds captured money to charges and issues receipts, one per kind.
-// capture names the cause: the same capture again must not come here twice.
-func RecordPaid(ctx context.Context, tx pgx.Tx, d Dossier, list []Paid, capture uuid.UUID, now time.Time) error {
-	if len(list) == 0 {
-		return nil
-	}
-	changes := make([]change, len(list))
-	perKind := map[fees.Kind]int64{}
-	for i, p := range list {
-		changes[i] = change{charge: p.Charge.ID, paid: p.Amount}
-		perKind[p.Charge.Kind] += p.Amount
-	}
-	if err := updateCharges(ctx, tx, changes); err != nil {
-		return err
-	}
-	return insertReceipts(ctx, tx, d, perKind, "capture", capture, now)
-}
-
-// RecordRefunded marks paid money of charges as given back, ends that part of
-// the obligation and issues adjusting receipts. refund names the cause.
-func RecordRefunded(ctx context.Context, tx pgx.Tx, d Dossier, list []Paid, refund uuid.UUID, now time.Time) error {
-	if len(list) == 0 {
-		return nil
-	}
-	changes := make([]change, len(list))
-	perKind := map[fees.Kind]int64{}
-	for i, p := range list {
-		changes[i] = change{charge: p.Charge.ID, refunded: p.Amount, waived: p.Amount}
-		perKind[p.Charge.Kind] -= p.Amount
-	}
-	if err := updateCharges(ctx, tx, changes); err != nil {
-		return err
-	}
-	return insertReceipts(ctx, tx, d, perKind, "refund", refund, now)
-}
-
-// Waiver ends an unpaid part of a charge.
-type Waiver struct {
-	Charge Charge
-	Amount int64
-}
-
-// Waive ends unpaid obligations of a locked dossier and posts the memo entry. cause names the act that decided it.
-func Waive(ctx context.Context, tx pgx.Tx, d Dossier, list []Waiver, cause uuid.UUID, now time.Time, actor string) error {
-	if len(list) == 0 {
-		return nil
-	}
-	changes := make([]change, len(list))
-	for i, w := range list {
-		changes[i] = change{charge: w.Charge.ID, waived: w.Amount}
-	}
-	if err := updateCharges(ctx, tx, changes); err != nil {
-		return err
-	}
-	date, err := ledger.OpenDate(ctx, tx, d.Authority, calendar.On(now))
-	if err != nil {
-		return err
-	}
-	_, err = ledger.Post(ctx, tx, waived(d, list, cause, date, now, actor))
-	return err
-}
-
 // assess turns a quote into charges, posts their entry and issues zero receipts.
 func (s *Service) assess(ctx context.Context, tx pgx.Tx, actor auth.Actor, d *Dossier, quote fees.Quote, by request, now time.Time) error {
 	charges := make([]Charge, len(quote.Items))
 	due := map[fees.Kind]int64{}
 	for i, q := range quote.Items {
-		charges[i] = chargeOf(*d, q, int16(len(d.Charges)+i+1), now) //nolint:gosec // clockTolerance is how far a portal's clock may run ahead of ours.
-const clockTolerance = 10 * time.Minute
-
-// MaxCharges bounds it
+		charges[i] = chargeOf(*d, q, int16(len(d.Charges)+i+1), now) //nolint:gosec // MaxCharges bounds it
 		due[charges[i].Kind] += charges[i].Due
 	}
 	if err := insertCharges(ctx, tx, d.Authority, charges, by); err != nil {

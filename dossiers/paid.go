@@ -1,0 +1,81 @@
+package dossiers
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/ledger"
+)
+
+// Paid is money taken for one charge.
+type Paid struct {
+	Charge Charge
+	Amount int64
+}
+
+// RecordPaid adds captured money to charges and issues receipts, one per kind.
+// capture names the cause: the same capture again must not come here twice.
+func RecordPaid(ctx context.Context, tx pgx.Tx, d Dossier, list []Paid, capture uuid.UUID, now time.Time) error {
+	if len(list) == 0 {
+		return nil
+	}
+	changes := make([]change, len(list))
+	perKind := map[fees.Kind]int64{}
+	for i, p := range list {
+		changes[i] = change{charge: p.Charge.ID, paid: p.Amount}
+		perKind[p.Charge.Kind] += p.Amount
+	}
+	if err := updateCharges(ctx, tx, changes); err != nil {
+		return err
+	}
+	return insertReceipts(ctx, tx, d, perKind, "capture", capture, now)
+}
+
+// RecordRefunded marks paid money of charges as given back, ends that part of
+// the obligation and issues adjusting receipts. refund names the cause.
+func RecordRefunded(ctx context.Context, tx pgx.Tx, d Dossier, list []Paid, refund uuid.UUID, now time.Time) error {
+	if len(list) == 0 {
+		return nil
+	}
+	changes := make([]change, len(list))
+	perKind := map[fees.Kind]int64{}
+	for i, p := range list {
+		changes[i] = change{charge: p.Charge.ID, refunded: p.Amount, waived: p.Amount}
+		perKind[p.Charge.Kind] -= p.Amount
+	}
+	if err := updateCharges(ctx, tx, changes); err != nil {
+		return err
+	}
+	return insertReceipts(ctx, tx, d, perKind, "refund", refund, now)
+}
+
+// Waiver ends an unpaid part of a charge.
+type Waiver struct {
+	Charge Charge
+	Amount int64
+}
+
+// Waive ends unpaid obligations of a locked dossier and posts the memo entry. cause names the act that decided it.
+func Waive(ctx context.Context, tx pgx.Tx, d Dossier, list []Waiver, cause uuid.UUID, now time.Time, actor string) error {
+	if len(list) == 0 {
+		return nil
+	}
+	changes := make([]change, len(list))
+	for i, w := range list {
+		changes[i] = change{charge: w.Charge.ID, waived: w.Amount}
+	}
+	if err := updateCharges(ctx, tx, changes); err != nil {
+		return err
+	}
+	date, err := ledger.OpenDate(ctx, tx, d.Authority, calendar.On(now))
+	if err != nil {
+		return err
+	}
+	_, err = ledger.Post(ctx, tx, waived(d, list, cause, date, now, actor))
+	return err
+}

@@ -1,0 +1,80 @@
+package dossiers
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/riverqueue/river"
+
+	"github.com/doisoat/doisoat/internal/audit"
+	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/internal/postgres"
+)
+
+// clockTolerance is how far a portal's clock may run ahead of ours.
+const clockTolerance = 10 * time.Minute
+
+// StatusReport is what a portal tells of a dossier's progress.
+type StatusReport struct {
+	Status Status
+	At     time.Time
+	Reason string
+	Note   string
+}
+
+// RecordStatus keeps a status report. The same report again changes nothing; a
+// report older than the newest is kept and does not move the status. The first
+// report that ends the service queues refund proposals.
+func (s *Service) RecordStatus(ctx context.Context, actor auth.Actor, code string, r StatusReport) (d Dossier, err error) {
+	if err := auth.Require(actor, auth.PermDossierWrite); err != nil {
+		return Dossier{}, err
+	}
+	if r.Status < 1 || r.Status > 10 || r.At.IsZero() {
+		return Dossier{}, ErrInvalid.At("/status", "status must be 1 to 10 and at a time")
+	}
+	if r.At.After(s.Now().Add(clockTolerance)) { // a report from the future would hide every later one
+		return Dossier{}, ErrInvalid.At("/at", "must not lie in the future")
+	}
+	r.At = r.At.UTC().Truncate(keptPrecision)
+	err = postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+		d, err = Lock(ctx, tx, code)
+		if err != nil {
+			return err
+		}
+		now := s.now()
+		isNew, err := insertStatusEvent(ctx, tx, d, r, now, actor.ID)
+		if err != nil || !isNew {
+			return err
+		}
+		return s.applyStatus(ctx, tx, actor, &d, r, now)
+	})
+	return d, err
+}
+
+func (s *Service) applyStatus(ctx context.Context, tx pgx.Tx, actor auth.Actor, d *Dossier, r StatusReport, now time.Time) error {
+	before := *d
+	if !r.At.Before(d.StatusAt) {
+		d.Status, d.StatusAt = r.Status, r.At
+	}
+	d.Stage = stageAfter(d.Stage, r.Status)
+	reason := undeliverableReason(r.Status, r.Reason)
+	ends := reason != "" && d.Undeliverable == ""
+	if ends {
+		d.Undeliverable = reason
+	}
+	if err := updateStatus(ctx, tx, *d); err != nil {
+		return err
+	}
+	if ends {
+		args := ProposeRefunds{Authority: d.Authority, Dossier: d.ID, Reason: reason}
+		if _, err := s.Jobs.InsertTx(ctx, tx, args, &river.InsertOpts{UniqueOpts: river.UniqueOpts{ByArgs: true}}); err != nil {
+			return err
+		}
+	}
+	return audit.Record(ctx, tx, audit.Event{
+		Actor: actor, At: now, Act: "dossier.status", ObjectKind: "dossier", ObjectID: d.ID.String(), Reason: reason,
+		Before: map[string]any{"status": before.Status, "undeliverable": before.Undeliverable},
+		After:  map[string]any{"status": d.Status, "undeliverable": d.Undeliverable},
+	})
+}
