@@ -26,9 +26,6 @@ func (matchKind) Prefix() string { return "mat" }
 // MatchID names a match.
 type MatchID = ident.ID[matchKind]
 
-// ParseMatchID reads the outside form of a match's id.
-func ParseMatchID(s string) (MatchID, error) { return ident.Parse[matchKind](s) }
-
 // entriesAtOnce bounds the entries of one round trip to the ledger.
 const entriesAtOnce = 1000
 

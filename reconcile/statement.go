@@ -38,9 +38,6 @@ type (
 // ParseStatementID reads the outside form of a statement's id.
 func ParseStatementID(s string) (StatementID, error) { return ident.Parse[statementKind](s) }
 
-// ParseLineID reads the outside form of a line's id.
-func ParseLineID(s string) (LineID, error) { return ident.Parse[lineKind](s) }
-
 // StatementState is how far a file came.
 type StatementState string
 

@@ -35,7 +35,7 @@ func (c *serveCommand) Run(ctx context.Context, p *program) error {
 			return fmt.Errorf("listen: %w", err)
 		}
 		log.Info("serving", "address", l.Addr().String(), "version", version, "settings", settings)
-		return web.Serve(ctx, l, all.api(log, p.now, pool), log)
+		return web.Serve(ctx, l, all.api(settings, log, p.now, pool), log)
 	})
 }
 
@@ -93,14 +93,14 @@ func stopJobs(work *river.Client[pgx.Tx], grace time.Duration) error {
 }
 
 // api is the HTTP surface over the rooms.
-func (r rooms) api(log *slog.Logger, now func() time.Time, pool *pgxpool.Pool) http.Handler {
+func (r rooms) api(settings config.Config, log *slog.Logger, now func() time.Time, pool *pgxpool.Pool) http.Handler {
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return api.New(api.Rooms{
 		Auth: r.auth, Fees: r.fees, Dossiers: r.dossiers, Payments: r.payments, Refunds: r.refunds,
 		Reconcile: r.reconcile, Ledger: r.ledger,
 	}, api.Options{
-		Log: log, Metrics: metrics, Now: now,
+		Log: log, Metrics: metrics, Now: now, RequestsPerSecond: settings.RequestsPerSecond,
 		Ready: func(ctx context.Context) error { return current(ctx, pool) },
 	})
 }

@@ -19,21 +19,18 @@ import (
 
 // Names of the variables.
 const (
-	DatabaseURL    = "DOISOAT_DATABASE_URL"
-	MigrateURL     = "DOISOAT_MIGRATE_URL"
-	PGBin          = "DOISOAT_PG_BIN"
-	SecretKeys     = "DOISOAT_SECRET_KEYS" //nolint:gosec // the name of a variable
-	PublicURL      = "DOISOAT_PUBLIC_URL"
-	Listen         = "DOISOAT_LISTEN"
-	LogLevel       = "DOISOAT_LOG_LEVEL"
-	LogFormat      = "DOISOAT_LOG_FORMAT"
-	MaxConns       = "DOISOAT_MAX_CONNS"
-	Workers        = "DOISOAT_WORKERS"
-	MaxBody        = "DOISOAT_MAX_BODY"
-	MaxStatement   = "DOISOAT_MAX_STATEMENT"
-	RatePerMinute  = "DOISOAT_RATE_PER_MINUTE"
-	RequestTimeout = "DOISOAT_REQUEST_TIMEOUT"
-	ShutdownGrace  = "DOISOAT_SHUTDOWN_GRACE"
+	DatabaseURL       = "DOISOAT_DATABASE_URL"
+	MigrateURL        = "DOISOAT_MIGRATE_URL"
+	PGBin             = "DOISOAT_PG_BIN"
+	SecretKeys        = "DOISOAT_SECRET_KEYS" //nolint:gosec // the name of a variable
+	PublicURL         = "DOISOAT_PUBLIC_URL"
+	Listen            = "DOISOAT_LISTEN"
+	LogLevel          = "DOISOAT_LOG_LEVEL"
+	LogFormat         = "DOISOAT_LOG_FORMAT"
+	MaxConns          = "DOISOAT_MAX_CONNS"
+	Workers           = "DOISOAT_WORKERS"
+	RequestsPerSecond = "DOISOAT_REQUESTS_PER_SECOND"
+	ShutdownGrace     = "DOISOAT_SHUTDOWN_GRACE"
 )
 
 // Format is how log lines are written.
@@ -58,11 +55,8 @@ type Config struct {
 	MaxConns    int32 // of the one pool of the process
 	Workers     int   // jobs done at once by the process
 
-	MaxBody        int64         // bytes of a request body
-	MaxStatement   int64         // bytes of an uploaded statement
-	RatePerMinute  int           // requests of one key or address
-	RequestTimeout time.Duration // of one request
-	ShutdownGrace  time.Duration // for running requests and jobs at the end
+	RequestsPerSecond int           // of one key or address
+	ShutdownGrace     time.Duration // for running requests and jobs at the end
 }
 
 // Error lists everything that is wrong with the environment. It quotes no
@@ -98,11 +92,8 @@ func Load(getenv func(string) string, required ...string) (Config, error) {
 		MaxConns:    int32(r.number(MaxConns, 16, 2, 1000)), //nolint:gosec // at most 1000
 		Workers:     int(r.number(Workers, int64(max(2, runtime.GOMAXPROCS(0))), 1, 1000)),
 
-		MaxBody:        r.number(MaxBody, 1<<20, 1<<10, 64<<20),
-		MaxStatement:   r.number(MaxStatement, 64<<20, 1<<10, 1<<30),
-		RatePerMinute:  int(r.number(RatePerMinute, 6000, 1, 10_000_000)),
-		RequestTimeout: r.duration(RequestTimeout, 30*time.Second, time.Second, 10*time.Minute),
-		ShutdownGrace:  r.duration(ShutdownGrace, 20*time.Second, 0, 10*time.Minute),
+		RequestsPerSecond: int(r.number(RequestsPerSecond, 1000, 1, 1_000_000)),
+		ShutdownGrace:     r.duration(ShutdownGrace, 20*time.Second, 0, 10*time.Minute),
 	}
 	if c.MigrateURL == "" {
 		c.MigrateURL = c.DatabaseURL
@@ -128,10 +119,7 @@ func (c Config) LogValue() slog.Value {
 		slog.String("log_format", string(c.LogFormat)),
 		slog.Int64("max_conns", int64(c.MaxConns)),
 		slog.Int("workers", c.Workers),
-		slog.Int64("max_body", c.MaxBody),
-		slog.Int64("max_statement", c.MaxStatement),
-		slog.Int("rate_per_minute", c.RatePerMinute),
-		slog.Duration("request_timeout", c.RequestTimeout),
+		slog.Int("requests_per_second", c.RequestsPerSecond),
 		slog.Duration("shutdown_grace", c.ShutdownGrace),
 	)
 }

@@ -26,8 +26,7 @@ func TestLoadDefaults(t *testing.T) {
 	want := Config{
 		PublicURL: "http://127.0.0.1:8080", Listen: "127.0.0.1:8080", LogFormat: FormatJSON,
 		MaxConns: 16, Workers: max(2, runtime.GOMAXPROCS(0)),
-		MaxBody: 1 << 20, MaxStatement: 64 << 20, RatePerMinute: 6000,
-		RequestTimeout: 30 * time.Second, ShutdownGrace: 20 * time.Second,
+		RequestsPerSecond: 1000, ShutdownGrace: 20 * time.Second,
 	}
 	if diff := cmp.Diff(got, want); diff != "" {
 		t.Errorf("settings (-got +want):\n%s", diff)
@@ -40,7 +39,7 @@ func TestLoadEverything(t *testing.T) {
 		DatabaseURL: "postgres://app:pw@db:5432/doisoat", MigrateURL: "host=/run/postgresql dbname=doisoat password=pw",
 		PGBin: "/usr/lib/postgresql/15/bin", SecretKeys: "/etc/doisoat/keys.json", PublicURL: "https://pay.example.vn/phi/",
 		Listen: "0.0.0.0:80", LogLevel: "WARN", LogFormat: "text", MaxConns: "40", Workers: "8",
-		MaxBody: "2048", MaxStatement: "4096", RatePerMinute: "60", RequestTimeout: "5s", ShutdownGrace: "0s",
+		RequestsPerSecond: "60", ShutdownGrace: "0s",
 	}), DatabaseURL, SecretKeys, PublicURL)
 	if err != nil {
 		t.Fatal(err)
@@ -49,7 +48,7 @@ func TestLoadEverything(t *testing.T) {
 		DatabaseURL: "postgres://app:pw@db:5432/doisoat", MigrateURL: "host=/run/postgresql dbname=doisoat password=pw",
 		PGBin: "/usr/lib/postgresql/15/bin", SecretKeys: "/etc/doisoat/keys.json", PublicURL: "https://pay.example.vn/phi",
 		Listen: "0.0.0.0:80", LogLevel: slog.LevelWarn, LogFormat: FormatText, MaxConns: 40, Workers: 8,
-		MaxBody: 2048, MaxStatement: 4096, RatePerMinute: 60, RequestTimeout: 5 * time.Second,
+		RequestsPerSecond: 60,
 	}
 	if got != want { // cmp would print addresses masked
 		t.Errorf("got %+v, want %+v", got, want)
@@ -71,7 +70,7 @@ func TestAllFaultsAreReportedTogether(t *testing.T) {
 	t.Parallel()
 	_, err := Load(environment(map[string]string{
 		DatabaseURL: "mysql://app:hunter2@db/doisoat", PublicURL: "http://pay.example.vn", Listen: "8080", LogLevel: "loud",
-		LogFormat: "xml", MaxConns: "1", Workers: "many", RequestTimeout: "30", ShutdownGrace: "-1s",
+		LogFormat: "xml", MaxConns: "1", Workers: "many", RequestsPerSecond: "0", ShutdownGrace: "-1s",
 	}), DatabaseURL, SecretKeys)
 	var got *Error
 	if !errors.As(err, &got) {
@@ -84,7 +83,7 @@ func TestAllFaultsAreReportedTogether(t *testing.T) {
 		"DOISOAT_LOG_LEVEL must be debug, info, warn or error",
 		"DOISOAT_MAX_CONNS must be a whole number from 2 to 1000",
 		"DOISOAT_PUBLIC_URL must begin with https:// unless it names this machine",
-		"DOISOAT_REQUEST_TIMEOUT must be a duration from 1s to 10m0s, for example 30s",
+		"DOISOAT_REQUESTS_PER_SECOND must be a whole number from 1 to 1000000",
 		"DOISOAT_SECRET_KEYS must be set",
 		"DOISOAT_SHUTDOWN_GRACE must be a duration from 0s to 10m0s, for example 20s",
 		"DOISOAT_WORKERS must be a whole number from 1 to 1000",

@@ -102,10 +102,6 @@ type File struct {
 	Outcome    Outcome
 }
 
-// Books reports whether entries may be booked from this file. Interim reports
-// and notifications are hints: a camt.053 repeats their entries.
-func (f File) Books() bool { return f.Format == Camt053 || f.Format == Settlement }
-
 // Statement is one account's report. Of a settlement file, one merchant's
 // terminal is an account; a file without such a column has one, unnamed.
 type Statement struct {
