@@ -94,8 +94,10 @@ func TestCheckFileReportsFailures(t *testing.T) {
 	}
 	due := int64(60000)
 	want := []fees.CheckedCase{
-		{Policy: "NA-2023-60", Case: 1, Note: "first day", ExpectedDue: 40000, Due: &due, Reason: "discounted",
-			Why: "due is 60000, expected 40000; reason is discounted, expected exempt_by_law; subsidy is 0, expected 1; TT63-PP was expected to decide, but did not apply; NA-2023-60 applied (share_of_base 60/100, 14/2023/NQ-HĐND)"},
+		{
+			Policy: "NA-2023-60", Case: 1, Note: "first day", ExpectedDue: 40000, Due: &due, Reason: "discounted",
+			Why: "due is 60000, expected 40000; reason is discounted, expected exempt_by_law; subsidy is 0, expected 1; TT63-PP was expected to decide, but did not apply; NA-2023-60 applied (share_of_base 60/100, 14/2023/NQ-HĐND)",
+		},
 		{Policy: "NA-2025-00", Case: 1, ExpectedDue: 100000, Why: "the amount of P_DTM is fixed case by case: give its base"},
 	}
 	if diff := cmp.Diff(got, want); diff != "" {

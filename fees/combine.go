@@ -72,8 +72,10 @@ type candidate struct {
 // so that order never matters.
 func (c pricing) item(policies []*Policy) (Item, error) {
 	base := money.Dong(c.unit * c.quantity) // unitBase has checked the product
-	it := Item{FeeType: c.fee.Code, Kind: c.fee.Kind, Quantity: c.quantity, Base: base,
-		Discount: money.Dong(0), Subsidy: money.Dong(0), Due: base, Reason: ReasonNone}
+	it := Item{
+		FeeType: c.fee.Code, Kind: c.fee.Kind, Quantity: c.quantity, Base: base,
+		Discount: money.Dong(0), Subsidy: money.Dong(0), Due: base, Reason: ReasonNone,
+	}
 	var exemptions, rates, subsidies []candidate
 	for _, p := range policies {
 		rule, why, detail := c.judge(p)

@@ -51,7 +51,8 @@ func anyPolicy(t *rapid.T, id string) fees.Policy {
 		"valid_from": rapid.SampledFrom([]string{"2024-01-01", "2025-06-01", "2026-01-01"}).Draw(t, "from"),
 		"rounding":   map[string]any{"unit": rapid.SampledFrom([]int64{1, 1, 100, 1000}).Draw(t, "unit"), "mode": rapid.SampledFrom([]string{"half_up", "down", "up"}).Draw(t, "rounding")},
 		"exempt_groups": map[string]any{"rule": rapid.SampledFrom([]string{"legal_exemption_first", "applies_only_to_these"}).Draw(t, "rule"), "groups": []string{
-			rapid.SampledFrom([]string{"ho_ngheo", "tre_em"}).Draw(t, "group")}},
+			rapid.SampledFrom([]string{"ho_ngheo", "tre_em"}).Draw(t, "group"),
+		}},
 	})
 	if err != nil {
 		t.Fatal(err)

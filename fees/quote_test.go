@@ -155,38 +155,70 @@ func TestRealPolicies(t *testing.T) {
 		r    fees.Request
 		want outcome
 	}{
-		{"repealed before its declared end", one("H29", "2025-10-01", fees.Online, "LP_DKKD", 100000),
-			outcome{Discount: 100000, Reason: "discounted", Applied: []string{"HCM-2025-00"}, Why: map[string]fees.Why{"HCM-2024-00": fees.WhyRepealed}}},
-		{"expired after its declared end", one("H29", "2026-01-01", fees.Online, "LP_DKKD", 100000),
-			outcome{Discount: 100000, Reason: "discounted", Applied: []string{"HCM-2025-00"}, Why: map[string]fees.Why{"HCM-2024-00": fees.WhyExpired}}},
-		{"elsewhere", one("H55", "2025-10-01", fees.Online, "LP_DKKD", 100000),
-			outcome{Due: 100000, Reason: "none", Why: map[string]fees.Why{"NA-2025-00": fees.WhyOtherTerritory}}},
-		{"council does not name the fee", one("H41", "2025-10-01", fees.Online, "P_DTM", 100000),
-			outcome{Due: 100000, Reason: "none", Why: map[string]fees.Why{"NA-2025-00": fees.WhyNotInScope}}},
-		{"police collect it: no subsidy", one("H26", "2026-02-01", fees.Online, "LP_HO_CHIEU", 200000),
-			outcome{Due: 200000, Reason: "none", Why: map[string]fees.Why{"HN-2026-SUB": fees.WhyVerticalAgency, "TT63-PP": fees.WhyExpired}}},
-		{"a council's fee is not subsidised", one("H26", "2026-02-01", fees.Online, "LP_GPXD", 75000),
-			outcome{Due: 75000, Reason: "none", Why: map[string]fees.Why{"HN-2026-SUB": fees.WhyNotInScope}}},
-		{"subsidy of what a circular leaves", one("H26", "2026-02-01", fees.Online, "P_LU_HANH", 650001),
-			outcome{Discount: 325000, Subsidy: 325001, Reason: "discounted", Applied: []string{"TT64-2025", "HN-2026-SUB"}}},
-		{"subsidy alone", one("H26", "2026-02-01", fees.Online, "P_CONG_BO_DN", 100000),
-			outcome{Subsidy: 100000, Reason: "subsidised", Applied: []string{"HN-2026-SUB"}, Why: map[string]fees.Why{"TT47-DKDN": fees.WhyCompanion}}},
-		{"exempt before discounted", one("H41", "2025-10-01", fees.Online, "LP_HO_TICH", 8000, "ho_ngheo"),
-			outcome{Discount: 8000, Reason: "exempt_by_law", Applied: []string{"HT-2014-EX"}}},
-		{"exempt by case", one("H41", "2025-10-01", fees.Direct, "LP_HO_TICH", 8000, "khai_sinh_dung_han"),
-			outcome{Discount: 8000, Reason: "exempt_by_law", Applied: []string{"HT-2014-EX"}}},
-		{"in no group", one("H41", "2025-10-01", fees.Direct, "LP_HO_TICH", 8000, "tre_em"),
-			outcome{Due: 8000, Reason: "none", Why: map[string]fees.Why{"HT-2014-EX": fees.WhyGroupOnly}}},
-		{"exempt people need no channel", one("H41", "2025-10-01", fees.Direct, "P_CONG_BO_DN", 100000, "thay_doi_dia_gioi_hanh_chinh"),
-			outcome{Discount: 100000, Reason: "exempt_by_law", Applied: []string{"TT47-DKDN"}}},
-		{"fixed amount above the base", one("H41", "2024-01-05", fees.Online, "LP_GPLX", 100000),
-			outcome{Due: 100000, Reason: "none", Why: map[string]fees.Why{"TT63-GPLX": fees.WhyFixedAboveBase}}},
-		{"fixed amount equal to the base", one("H41", "2024-01-05", fees.Online, "LP_GPLX", 115000),
-			outcome{Due: 115000, Reason: "none", Why: map[string]fees.Why{"TT63-GPLX": fees.WhyNoReduction}}},
-		{"nothing to lower", one("H41", "2025-10-01", fees.Online, "LP_DKKD", 0),
-			outcome{Reason: "none", Why: map[string]fees.Why{"NA-2025-00": fees.WhyNothingLeft}}},
-		{"draft", one("H47", "2025-10-01", fees.Online, "LP_GPXD", 75000),
-			outcome{Due: 75000, Reason: "none", Why: map[string]fees.Why{"DN-2025-DRAFT": fees.WhyDraft, "QNA-2024-00": fees.WhyProcedure}}},
+		{
+			"repealed before its declared end", one("H29", "2025-10-01", fees.Online, "LP_DKKD", 100000),
+			outcome{Discount: 100000, Reason: "discounted", Applied: []string{"HCM-2025-00"}, Why: map[string]fees.Why{"HCM-2024-00": fees.WhyRepealed}},
+		},
+		{
+			"expired after its declared end", one("H29", "2026-01-01", fees.Online, "LP_DKKD", 100000),
+			outcome{Discount: 100000, Reason: "discounted", Applied: []string{"HCM-2025-00"}, Why: map[string]fees.Why{"HCM-2024-00": fees.WhyExpired}},
+		},
+		{
+			"elsewhere", one("H55", "2025-10-01", fees.Online, "LP_DKKD", 100000),
+			outcome{Due: 100000, Reason: "none", Why: map[string]fees.Why{"NA-2025-00": fees.WhyOtherTerritory}},
+		},
+		{
+			"council does not name the fee", one("H41", "2025-10-01", fees.Online, "P_DTM", 100000),
+			outcome{Due: 100000, Reason: "none", Why: map[string]fees.Why{"NA-2025-00": fees.WhyNotInScope}},
+		},
+		{
+			"police collect it: no subsidy", one("H26", "2026-02-01", fees.Online, "LP_HO_CHIEU", 200000),
+			outcome{Due: 200000, Reason: "none", Why: map[string]fees.Why{"HN-2026-SUB": fees.WhyVerticalAgency, "TT63-PP": fees.WhyExpired}},
+		},
+		{
+			"a council's fee is not subsidised", one("H26", "2026-02-01", fees.Online, "LP_GPXD", 75000),
+			outcome{Due: 75000, Reason: "none", Why: map[string]fees.Why{"HN-2026-SUB": fees.WhyNotInScope}},
+		},
+		{
+			"subsidy of what a circular leaves", one("H26", "2026-02-01", fees.Online, "P_LU_HANH", 650001),
+			outcome{Discount: 325000, Subsidy: 325001, Reason: "discounted", Applied: []string{"TT64-2025", "HN-2026-SUB"}},
+		},
+		{
+			"subsidy alone", one("H26", "2026-02-01", fees.Online, "P_CONG_BO_DN", 100000),
+			outcome{Subsidy: 100000, Reason: "subsidised", Applied: []string{"HN-2026-SUB"}, Why: map[string]fees.Why{"TT47-DKDN": fees.WhyCompanion}},
+		},
+		{
+			"exempt before discounted", one("H41", "2025-10-01", fees.Online, "LP_HO_TICH", 8000, "ho_ngheo"),
+			outcome{Discount: 8000, Reason: "exempt_by_law", Applied: []string{"HT-2014-EX"}},
+		},
+		{
+			"exempt by case", one("H41", "2025-10-01", fees.Direct, "LP_HO_TICH", 8000, "khai_sinh_dung_han"),
+			outcome{Discount: 8000, Reason: "exempt_by_law", Applied: []string{"HT-2014-EX"}},
+		},
+		{
+			"in no group", one("H41", "2025-10-01", fees.Direct, "LP_HO_TICH", 8000, "tre_em"),
+			outcome{Due: 8000, Reason: "none", Why: map[string]fees.Why{"HT-2014-EX": fees.WhyGroupOnly}},
+		},
+		{
+			"exempt people need no channel", one("H41", "2025-10-01", fees.Direct, "P_CONG_BO_DN", 100000, "thay_doi_dia_gioi_hanh_chinh"),
+			outcome{Discount: 100000, Reason: "exempt_by_law", Applied: []string{"TT47-DKDN"}},
+		},
+		{
+			"fixed amount above the base", one("H41", "2024-01-05", fees.Online, "LP_GPLX", 100000),
+			outcome{Due: 100000, Reason: "none", Why: map[string]fees.Why{"TT63-GPLX": fees.WhyFixedAboveBase}},
+		},
+		{
+			"fixed amount equal to the base", one("H41", "2024-01-05", fees.Online, "LP_GPLX", 115000),
+			outcome{Due: 115000, Reason: "none", Why: map[string]fees.Why{"TT63-GPLX": fees.WhyNoReduction}},
+		},
+		{
+			"nothing to lower", one("H41", "2025-10-01", fees.Online, "LP_DKKD", 0),
+			outcome{Reason: "none", Why: map[string]fees.Why{"NA-2025-00": fees.WhyNothingLeft}},
+		},
+		{
+			"draft", one("H47", "2025-10-01", fees.Online, "LP_GPXD", 75000),
+			outcome{Due: 75000, Reason: "none", Why: map[string]fees.Why{"DN-2025-DRAFT": fees.WhyDraft, "QNA-2024-00": fees.WhyProcedure}},
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -204,7 +236,7 @@ func TestRealPolicies(t *testing.T) {
 
 func TestCombination(t *testing.T) {
 	t.Parallel()
-	rate := func(id string, n, d string) fees.Policy {
+	rate := func(id, n, d string) fees.Policy {
 		return parsed(t, id, dkkd+`"effect":{"kind":"share_of_base","numerator":`+n+`,"denominator":`+d+`}`)
 	}
 	rounded := func(id, unit, mode string) fees.Policy {
@@ -219,27 +251,54 @@ func TestCombination(t *testing.T) {
 		policies []fees.Policy
 		want     outcome
 	}{
-		{"the most favourable of two", 100000, []fees.Policy{rate("A", "60", "100"), rate("B", "1", "2")},
-			outcome{Due: 50000, Discount: 50000, Reason: "discounted", Applied: []string{"B"}, Why: map[string]fees.Why{"A": fees.WhyLessFavourable}}},
-		{"equal rates: by id", 100000, []fees.Policy{rate("B", "1", "2"), rate("A", "50", "100")},
-			outcome{Due: 50000, Discount: 50000, Reason: "discounted", Applied: []string{"A"}, Why: map[string]fees.Why{"B": fees.WhyLessFavourable}}},
-		{"share by fee", 100000, []fees.Policy{parsed(t, "A", dkkd+`"effect":{"kind":"share_by_fee","shares":{"LP_DKKD":{"numerator":1,"denominator":4}}}`)},
-			outcome{Due: 25000, Discount: 75000, Reason: "discounted", Applied: []string{"A"}}},
+		{
+			"the most favourable of two", 100000,
+			[]fees.Policy{rate("A", "60", "100"), rate("B", "1", "2")},
+			outcome{Due: 50000, Discount: 50000, Reason: "discounted", Applied: []string{"B"}, Why: map[string]fees.Why{"A": fees.WhyLessFavourable}},
+		},
+		{
+			"equal rates: by id", 100000,
+			[]fees.Policy{rate("B", "1", "2"), rate("A", "50", "100")},
+			outcome{Due: 50000, Discount: 50000, Reason: "discounted", Applied: []string{"A"}, Why: map[string]fees.Why{"B": fees.WhyLessFavourable}},
+		},
+		{
+			"share by fee", 100000,
+			[]fees.Policy{parsed(t, "A", dkkd+`"effect":{"kind":"share_by_fee","shares":{"LP_DKKD":{"numerator":1,"denominator":4}}}`)},
+			outcome{Due: 25000, Discount: 75000, Reason: "discounted", Applied: []string{"A"}},
+		},
 		{"half up", 5, []fees.Policy{rate("A", "1", "2")}, outcome{Due: 3, Discount: 2, Reason: "discounted", Applied: []string{"A"}}},
 		{"down to thousands", 100000, []fees.Policy{rounded("A", "1000", "down")}, outcome{Due: 66000, Discount: 34000, Reason: "discounted", Applied: []string{"A"}}},
 		{"up to thousands", 100000, []fees.Policy{rounded("A", "1000", "up")}, outcome{Due: 67000, Discount: 33000, Reason: "discounted", Applied: []string{"A"}}},
-		{"rounding never climbs above the base", 800, []fees.Policy{rounded("A", "1000", "up")},
-			outcome{Due: 800, Reason: "none", Why: map[string]fees.Why{"A": fees.WhyNoReduction}}},
-		{"subsidy after the rate", 100000, []fees.Policy{subsidy("S", "50", "null"), rate("A", "60", "100")},
-			outcome{Due: 30000, Discount: 40000, Subsidy: 30000, Reason: "discounted", Applied: []string{"A", "S"}}},
-		{"subsidy ceiling", 100000, []fees.Policy{subsidy("S", "0", "20000")},
-			outcome{Due: 80000, Subsidy: 20000, Reason: "subsidised", Applied: []string{"S"}}},
-		{"one subsidy only", 100000, []fees.Policy{subsidy("S", "0", "20000"), subsidy("T", "50", "null")},
-			outcome{Due: 50000, Subsidy: 50000, Reason: "subsidised", Applied: []string{"T"}, Why: map[string]fees.Why{"S": fees.WhyLessFavourable}}},
-		{"service level", 100000, []fees.Policy{parsed(t, "A", dkkd+`"condition":{"service_level":["mot_phan"]},"effect":{"kind":"exempt"}`)},
-			outcome{Due: 100000, Reason: "none", Why: map[string]fees.Why{"A": fees.WhyServiceLevel}}},
-		{"largest amount", fees.MaxBase, []fees.Policy{rate("A", "999999999", "1000000000")},
-			outcome{Due: 999999999000000, Discount: 1000000, Reason: "discounted", Applied: []string{"A"}}},
+		{
+			"rounding never climbs above the base", 800,
+			[]fees.Policy{rounded("A", "1000", "up")},
+			outcome{Due: 800, Reason: "none", Why: map[string]fees.Why{"A": fees.WhyNoReduction}},
+		},
+		{
+			"subsidy after the rate", 100000,
+			[]fees.Policy{subsidy("S", "50", "null"), rate("A", "60", "100")},
+			outcome{Due: 30000, Discount: 40000, Subsidy: 30000, Reason: "discounted", Applied: []string{"A", "S"}},
+		},
+		{
+			"subsidy ceiling", 100000,
+			[]fees.Policy{subsidy("S", "0", "20000")},
+			outcome{Due: 80000, Subsidy: 20000, Reason: "subsidised", Applied: []string{"S"}},
+		},
+		{
+			"one subsidy only", 100000,
+			[]fees.Policy{subsidy("S", "0", "20000"), subsidy("T", "50", "null")},
+			outcome{Due: 50000, Subsidy: 50000, Reason: "subsidised", Applied: []string{"T"}, Why: map[string]fees.Why{"S": fees.WhyLessFavourable}},
+		},
+		{
+			"service level", 100000,
+			[]fees.Policy{parsed(t, "A", dkkd+`"condition":{"service_level":["mot_phan"]},"effect":{"kind":"exempt"}`)},
+			outcome{Due: 100000, Reason: "none", Why: map[string]fees.Why{"A": fees.WhyServiceLevel}},
+		},
+		{
+			"largest amount", fees.MaxBase,
+			[]fees.Policy{rate("A", "999999999", "1000000000")},
+			outcome{Due: 999999999000000, Discount: 1000000, Reason: "discounted", Applied: []string{"A"}},
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

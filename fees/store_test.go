@@ -171,8 +171,10 @@ func TestProvinceHidesNationalFeeType(t *testing.T) {
 	s, _ := newStore(t)
 	seed(t, s)
 	base := int64(90000)
-	own := fees.FeeType{Code: "LP_DKKD", Name: "Lệ phí đăng ký kinh doanh", Territory: "H41", Kind: fees.LePhi, SetBy: fees.SetByCouncil, CollectedBy: fees.CollectedLocal,
-		Rates: []fees.Rate{{Base: &base, ValidFrom: calendar.MustParse("2025-01-01")}}}
+	own := fees.FeeType{
+		Code: "LP_DKKD", Name: "Lệ phí đăng ký kinh doanh", Territory: "H41", Kind: fees.LePhi, SetBy: fees.SetByCouncil, CollectedBy: fees.CollectedLocal,
+		Rates: []fees.Rate{{Base: &base, ValidFrom: calendar.MustParse("2025-01-01")}},
+	}
 	if _, err := s.LoadFeeTypes(t.Context(), auth.Operator("H41"), []fees.FeeType{own}); err != nil {
 		t.Fatalf("LoadFeeTypes: %v", err)
 	}

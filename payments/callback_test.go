@@ -251,12 +251,12 @@ func TestCallbackForNobody(t *testing.T) {
 		t.Fatal("no account to disable")
 	}
 	for name, at := range map[string][2]string{
-		"unknown provider":      {"momo", d.vnpay.ID.String()},
-		"cannot receive":        {"vietqr", d.bank.ID.String()},
-		"account of another":    {"sepay", d.vnpay.ID.String()},
-		"no such account":       {"vnpay", strings.Replace(d.vnpay.ID.String(), "mer_0", "mer_1", 1)},
-		"no account":            {"vnpay", "x"},
-		"zero account":          {"vnpay", "mer_00000000000000000000000000000000"},
+		"unknown provider":   {"momo", d.vnpay.ID.String()},
+		"cannot receive":     {"vietqr", d.bank.ID.String()},
+		"account of another": {"sepay", d.vnpay.ID.String()},
+		"no such account":    {"vnpay", strings.Replace(d.vnpay.ID.String(), "mer_0", "mer_1", 1)},
+		"no account":         {"vnpay", "x"},
+		"zero account":       {"vnpay", "mer_00000000000000000000000000000000"},
 	} {
 		reply := d.ReceiveCallback(t.Context(), at[0], at[1], providers.RawCallback{Method: http.MethodGet, RawQuery: query, ReceivedAt: d.clock.Now()})
 		if reply.Status != http.StatusNotFound {

@@ -130,7 +130,9 @@ func (c *devCommand) runOn(ctx context.Context, p *program, settings config.Conf
 		return fmt.Errorf("start jobs: %w", err)
 	}
 	servers, farServer := newServers(ctx), newServers(context.WithoutCancel(ctx))
-	servers.start("api", func(ctx context.Context) error { return web.Serve(ctx, forAPI, all.api(settings, log, p.now, pool), log) })
+	servers.start("api", func(ctx context.Context) error {
+		return web.Serve(ctx, forAPI, all.api(settings, log, p.now, pool), log)
+	})
 	farServer.start("simulator", func(ctx context.Context) error { return web.Serve(ctx, forSimulator, far.Handler(), log) })
 	if err = writeManifest(c.manifestPath(), m); err == nil {
 		c.announce(p, m)

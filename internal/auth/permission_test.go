@@ -124,9 +124,13 @@ func TestSeparationOfDuties(t *testing.T) {
 		}
 	}
 	for _, pair := range [][2]Permission{
-		{PermRefundRequest, PermRefundApprove}, {PermRefundApprove, PermRefundConfirm},
-		{PermCasePropose, PermCaseApprove}, {PermPolicyDraft, PermPolicyApprove},
-		{PermPaymentCreate, PermKeysWrite}, {PermRefundApprove, PermKeysWrite}, {PermRefundRequest, PermKeysWrite},
+		{PermRefundRequest, PermRefundApprove},
+		{PermRefundApprove, PermRefundConfirm},
+		{PermCasePropose, PermCaseApprove},
+		{PermPolicyDraft, PermPolicyApprove},
+		{PermPaymentCreate, PermKeysWrite},
+		{PermRefundApprove, PermKeysWrite},
+		{PermRefundRequest, PermKeysWrite},
 	} {
 		for _, r := range Roles() {
 			if Allowed(r, pair[0]) && Allowed(r, pair[1]) {
