@@ -131,18 +131,30 @@ func (d *devProgram) awaitRefunds(booked int) {
 }
 
 // letTimePass makes refunds and jobs as old as if the program had been down
-// for a quarter of an hour, after which what it was doing counts as interrupted.
+// for a quarter of an hour, after which what it was doing counts as
+// interrupted. The jobs that were sending come back before anybody has asked
+// the provider: the worst order for whoever would send again.
 func (d *devProgram) letTimePass() {
 	d.t.Helper()
 	db := d.database()
-	for _, statement := range []string{
-		`update refunds.refund set status_at = status_at - interval '15 minutes', next_inquiry_at = next_inquiry_at - interval '15 minutes'
-			where status in ('sending', 'sent', 'unknown')`,
-		`update river.river_job set attempted_at = attempted_at - interval '15 minutes' where state = 'running' and attempted_at < now() - interval '1 second'`,
-		`update river.river_job set scheduled_at = now() where state in ('retryable', 'scheduled')`,
-	} {
+	change := func(statement string) {
 		if _, err := db.Exec(d.t.Context(), statement); err != nil {
 			d.t.Fatal(err)
 		}
 	}
+	change(`update refunds.refund set status_at = status_at - interval '15 minutes', next_inquiry_at = now() + interval '15 minutes'
+		where status in ('sending', 'sent', 'unknown')`)
+	change(`update river.river_job set attempted_at = attempted_at - interval '15 minutes' where state = 'running' and attempted_at < now() - interval '1 second'`)
+	for deadline := time.Now().Add(settledWithin); ; time.Sleep(200 * time.Millisecond) {
+		n := count(d.t, db, `select count(*) from river.river_job where kind = 'send_refund' and finalized_at is null`)
+		if n == 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			d.t.Errorf("%d jobs still send refunds after %s", n, settledWithin)
+			break
+		}
+		change(`update river.river_job set scheduled_at = now() where kind = 'send_refund' and state = 'retryable' and scheduled_at > now()`)
+	}
+	change(`update refunds.refund set next_inquiry_at = now() where status in ('sending', 'sent', 'unknown')`)
 }

@@ -75,7 +75,7 @@ func TestSplitAddsUp(t *testing.T) {
 		for i, p := range parts {
 			quotient, _ := decimal.NewFromInt(amount.Minor).Mul(decimal.NewFromInt(weights[i])).QuoRem(total, 0)
 			floor := quotient.IntPart()
-			if p.Minor < floor || p.Minor > floor+1 || weights[i] == 0 && p.Minor != 0 {
+			if off := p.Minor - floor; off < 0 || off > 1 || weights[i] == 0 && p.Minor != 0 {
 				t.Fatalf("part %d of weight %d: got %d, want %d or one more", i, weights[i], p.Minor, floor)
 			}
 		}
