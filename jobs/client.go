@@ -22,8 +22,10 @@ const (
 	keepDead = 90 * 24 * time.Hour
 )
 
-// rescueAfter is when a job counts as lost with its process; longer than any plan's timeout.
-const rescueAfter = 10 * time.Minute
+// rescueAfter is when a job counts as lost with its process: longer than any
+// plan's timeout, and short, because its payment or refund is not asked about
+// meanwhile.
+const rescueAfter = 3 * time.Minute
 
 // Options of the working client.
 type Options struct {

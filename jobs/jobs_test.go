@@ -158,6 +158,21 @@ func (w *world) until(what string, done func() bool) {
 	}
 }
 
+// killedSweeps leaves what a killed process leaves: sweeps that are running for ever.
+func (w *world) killedSweeps() {
+	w.t.Helper()
+	for _, args := range []river.JobArgs{SweepInquiries{}, SweepRefunds{}} {
+		_, err := w.inserts.Insert(w.t.Context(), args, &river.InsertOpts{UniqueOpts: river.UniqueOpts{ByArgs: true}})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	_, err := w.db.Owner.Exec(w.t.Context(), `update river.river_job set state = 'running', attempted_at = now(), attempt = 1`)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 // TestSweepsFindWhatCallbacksLost: a payment nobody told us of is found by the
 // sweep of inquiries; its refund is proposed, sent and asked about by jobs alone.
 func TestSweepsFindWhatCallbacksLost(t *testing.T) {
@@ -165,6 +180,7 @@ func TestSweepsFindWhatCallbacksLost(t *testing.T) {
 	w := newWorld(t)
 	paid := w.pay("H41.12-240502-0001")
 	w.offset.Store(int64(6 * time.Minute)) // the first inquiry is due, the payment time is not over
+	w.killedSweeps()
 	w.work()
 
 	system := auth.System(province)

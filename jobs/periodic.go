@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/riverqueue/river"
-	"github.com/riverqueue/river/rivertype"
 )
 
 // SweepInquiries looks for payments that are to be asked about, of all
@@ -22,8 +21,9 @@ type SweepRefunds struct{}
 func (SweepRefunds) Kind() string { return "sweep_refunds" }
 
 // periodic lists the jobs that the elected leader inserts again and again. A
-// tick can be missed or come twice: each of them looks for due rows. One that
-// has not been worked yet takes the place of the next.
+// tick can be missed or come twice: each of them looks for due rows. They are
+// not unique: a sweep whose process was killed stays "running" until it is
+// rescued, and would hold up every other one for as long.
 func periodic(each time.Duration) []*river.PeriodicJob {
 	return []*river.PeriodicJob{
 		sweep("sweep-inquiries", each, SweepInquiries{}),
@@ -34,10 +34,7 @@ func periodic(each time.Duration) []*river.PeriodicJob {
 func sweep(id string, each time.Duration, args river.JobArgs) *river.PeriodicJob {
 	return river.NewPeriodicJob(river.PeriodicInterval(each),
 		func() (river.JobArgs, *river.InsertOpts) {
-			return args, &river.InsertOpts{UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: []rivertype.JobState{
-				rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRunning,
-				rivertype.JobStateRetryable, rivertype.JobStateScheduled,
-			}}}
+			return args, nil
 		},
 		&river.PeriodicJobOpts{ID: id, RunOnStart: true})
 }
