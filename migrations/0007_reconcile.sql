@@ -21,6 +21,9 @@ create table reconcile.source (
 	constraint source_identity unique (id, authority),
 	constraint source_names_its_issuer check (case kind when 'bank' then account <> '' else provider <> '' end)
 );
+-- two sources of one account would count its money twice
+create unique index source_one_per_bank_account on reconcile.source (authority, account) where kind = 'bank';
+create unique index source_one_per_terminal on reconcile.source (authority, provider, account) where kind = 'settlement';
 call app.protect('reconcile.source');
 grant select, insert on reconcile.source to doisoat_app;
 

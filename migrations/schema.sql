@@ -1232,6 +1232,10 @@ CREATE INDEX run_by_date ON reconcile.run USING btree (authority, business_date)
 
 CREATE UNIQUE INDEX run_one_open ON reconcile.run USING btree (source_id, business_date) WHERE (state <> 'closed'::text);
 
+CREATE UNIQUE INDEX source_one_per_bank_account ON reconcile.source USING btree (authority, account) WHERE (kind = 'bank'::text);
+
+CREATE UNIQUE INDEX source_one_per_terminal ON reconcile.source USING btree (authority, provider, account) WHERE (kind = 'settlement'::text);
+
 CREATE INDEX statement_by_period ON reconcile.statement USING btree (source_id, period_to);
 
 CREATE INDEX statement_line_by_payout_run ON reconcile.statement_line USING btree (payout_run_id) WHERE (payout_run_id IS NOT NULL);

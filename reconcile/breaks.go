@@ -202,7 +202,8 @@ func keyOf(in input, f finding) breakKey {
 // saveBreaks makes the live breaks of the run's scope be what the matcher
 // found: those found again stay, the others end, new ones are written.
 func saveBreaks(ctx context.Context, tx pgx.Tx, run Run, in input, out outcome, now time.Time) error {
-	live, err := selectBreaks(ctx, tx, ` and b.source_id = $1 and b.state <> 'resolved' and b.statement_id is null`, run.SourceID)
+	live, err := selectBreaks(ctx, tx, `
+		and b.state <> 'resolved' and b.statement_id is null and (b.source_id = $1 or b.batch_source_id is not null)`, run.SourceID)
 	if err != nil {
 		return err
 	}
@@ -221,6 +222,10 @@ func saveBreaks(ctx context.Context, tx pgx.Tx, run Run, in input, out outcome, 
 		k := b.key()
 		f, again := wanted[k]
 		switch {
+		case b.Source != run.Source: // another account lists a batch: this one may have paid it
+			if matched.batches[k.batch] {
+				ended.ids, ended.whys = append(ended.ids, b.ID), append(ended.whys, "matched")
+			}
 		case again:
 			kept[k] = true
 			if err := refreshBreak(ctx, tx, b, f); err != nil {

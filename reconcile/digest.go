@@ -78,8 +78,40 @@ func digest(src Source, file statements.File, now time.Time) (Statement, []row) 
 			rows = append(rows, r)
 		}
 	}
+	if tooMuch(rows) {
+		note(&st, 0, ProblemTooMuch, "the rows of the file are of more than %d together", int64(maxFileSum))
+		st.State, st.RowsRefused = Rejected, lines
+		return st, nil
+	}
 	st.RowsAccepted = len(rows)
 	return st, rows
+}
+
+// maxFileSum bounds the money of one file, in minor units: more than any
+// province collects in years, and little enough that no sum over thousands of
+// files leaves 64 bits. Lines are never deleted, so one that did would stop
+// every later run of its authority.
+const maxFileSum = 1_000_000_000_000_000
+
+func tooMuch(rows []row) bool {
+	left := uint64(maxFileSum)
+	for i := range rows {
+		r := &rows[i]
+		for _, part := range [...]int64{r.amount, r.fee, r.vat, r.net} {
+			if left < magnitude(part) {
+				return true
+			}
+		}
+		left -= magnitude(r.amount)
+	}
+	return false
+}
+
+func magnitude(minor int64) uint64 {
+	if minor < 0 {
+		return -uint64(minor) //nolint:gosec // two's complement: the magnitude, of the least number too
+	}
+	return uint64(minor)
 }
 
 // refuse finds what rejects a whole file and notes it; on the way it fills the control totals.

@@ -76,7 +76,8 @@ func merchantsOf(ctx context.Context, tx pgx.Tx, src Source) ([]payments.Merchan
 	rows, err := tx.Query(ctx, `
 		select m.id from payments.merchant_account m
 		where m.authority = (select app.authority()) and (@kind = 'bank' or m.provider = @provider)
-			and (@account = '' or exists (select from jsonb_each_text(m.settings) v where v.value = @account))
+			and case @kind when 'bank' then m.settings->>'account' = @account
+				else @account = '' or exists (select from jsonb_each_text(m.settings) v where v.value = @account) end
 		order by m.id`, pgx.StrictNamedArgs{"kind": src.Kind, "provider": src.Provider, "account": src.Account})
 	if err != nil {
 		return nil, err
@@ -86,7 +87,7 @@ func merchantsOf(ctx context.Context, tx pgx.Tx, src Source) ([]payments.Merchan
 
 func (s *Service) load(ctx context.Context, tx pgx.Tx, src Source, run Run) (w work, err error) {
 	if src.Kind == BankSource {
-		if w.Batches, err = loadBatches(ctx, tx, run.BusinessDate); err != nil {
+		if w.Batches, err = loadBatches(ctx, tx, src, run.BusinessDate); err != nil {
 			return w, err
 		}
 	}
@@ -337,20 +338,24 @@ func loadRefused(ctx context.Context, tx pgx.Tx, lines []LineID) (map[pair]bool,
 	return refused, err
 }
 
-// loadBatches adds up the settlement rows, of every provider, that no bank line has paid yet.
-func loadBatches(ctx context.Context, tx pgx.Tx, date calendar.Date) ([]batch, error) {
+// loadBatches adds up the settlement rows, of every provider, that no bank line
+// has paid yet. Any account may pay them; one of them lists what is missing.
+func loadBatches(ctx context.Context, tx pgx.Tx, src Source, date calendar.Date) ([]batch, error) {
 	rows, err := tx.Query(ctx, `
 		select l.source_id, l.account, l.batch_id, s.provider, max(l.business_date), sum(l.amount)::bigint, sum(l.fee + l.fee_vat)::bigint,
-			sum(l.net)::bigint, array_agg(l.id order by l.id), array_agg(l.net order by l.id)
+			sum(l.net)::bigint, array_agg(l.id order by l.id), array_agg(l.net order by l.id), exists (
+				select from reconcile.break b
+				where b.batch_source_id = l.source_id and b.batch_account = l.account and b.batch_id = l.batch_id
+					and b.holds and b.state <> 'resolved' and b.source_id <> $2)
 		from reconcile.statement_line l join reconcile.source s on s.id = l.source_id
 		where s.authority = (select app.authority()) and s.kind = 'settlement' and not l.paid_out and l.booked
 			and l.batch_id <> '' and l.business_date <= $1
-		group by l.source_id, l.account, l.batch_id, s.provider`, date)
+		group by l.source_id, l.account, l.batch_id, s.provider`, date, src.ID)
 	if err != nil {
 		return nil, err
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (b batch, err error) {
-		err = row.Scan(&b.Source, &b.Account, &b.ID, &b.Provider, &b.Date, &b.Gross, &b.Fee, &b.Net, &b.Lines, &b.Nets)
+		err = row.Scan(&b.Source, &b.Account, &b.ID, &b.Provider, &b.Date, &b.Gross, &b.Fee, &b.Net, &b.Lines, &b.Nets, &b.Held)
 		return b, err
 	})
 }

@@ -99,6 +99,7 @@ type batch struct {
 	Net      int64
 	Lines    []LineID
 	Nets     []int64 // of Lines
+	Held     bool    // a run of another account lists it as missing
 }
 
 // knownPayment is a payment that a line names by our reference.

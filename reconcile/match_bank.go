@@ -18,7 +18,7 @@ func matchBank(in input) outcome {
 	m.leftBankLines()
 	m.missingItems()
 	for i, b := range m.Batches {
-		if !m.batchDone[i] {
+		if !m.batchDone[i] && !b.Held {
 			net := b.Net
 			m.miss(finding{
 				Kind: MissingAtSource, Line: -1, Item: -1, Batch: i, Amount: net, Book: &net,
@@ -205,6 +205,10 @@ func (m *matcher) leftPayout(line, at int) {
 	}
 	if b.Net == amount { // only a person's revocation keeps these apart
 		m.lineBreak(line, Unidentified, uuid.Nil, "its match with the batch that it names was revoked")
+		return
+	}
+	if b.Held {
+		m.lineBreak(line, AmountMismatch, uuid.Nil, "the batch, listed at another account, has another net than the credit that names it")
 		return
 	}
 	m.batchDone[at] = true

@@ -26,32 +26,37 @@ func matchSettlement(in input) outcome {
 
 func isPayment(l *matchLine) bool { return l.Kind == statements.Payment && l.Amount > 0 }
 
-// byTransaction takes each row in order: the first row of a transaction is the
-// capture's, further ones are duplicates. A transaction names its capture
-// beyond doubt, so another amount is a break and looks no further.
+// byTransaction takes each row in order: the first row of a transaction with
+// the capture's amount is the capture's, further ones are duplicates. A
+// transaction names its capture beyond doubt, so another amount is a break and
+// looks no further, unless a corrected row has the right one.
 func (m *matcher) byTransaction() {
 	captures := groups(m.Items, func(_ int, v *bookItem) (string, bool) {
 		return v.TransactionID, v.Kind == captureItem && v.TransactionID != ""
 	})
-	for i := range m.Lines {
-		l := &m.Lines[i]
-		same := captures[l.TransactionID]
-		if !l.Booked || !isPayment(l) || len(same) == 0 {
-			continue
+	rows := func(yield func(i int, same, open []int)) {
+		for i := range m.Lines {
+			l := &m.Lines[i]
+			if same := captures[l.TransactionID]; !m.lineDone[i] && l.Booked && isPayment(l) && len(same) > 0 {
+				yield(i, same, m.openItems(same))
+			}
 		}
-		open := m.openItems(same)
-		switch {
-		case len(open) == 0:
-			m.lineBreak(i, DuplicateLine, m.Items[same[0]].Payment, "a further row for a transaction that is matched")
-		case len(open) > 1: // two merchant accounts with one transaction id: the reference decides
-		case m.Items[open[0]].Amount != l.Amount:
-			m.mismatch(i, open[0], "same transaction, different amount")
-		default:
+	}
+	rows(func(i int, _, open []int) { // two merchant accounts with one transaction id: the reference decides
+		if l := &m.Lines[i]; len(open) == 1 && m.Items[open[0]].Amount == l.Amount {
 			m.pairUp(i, open[0], laneSettlement, ruleTransaction, "exact", scoreCertain, map[string]string{
 				"transaction_id": l.TransactionID, "amount": strconv.FormatInt(l.Amount, 10),
 			})
 		}
-	}
+	})
+	rows(func(i int, same, open []int) {
+		switch {
+		case len(open) == 0:
+			m.lineBreak(i, DuplicateLine, m.Items[same[0]].Payment, "a further row for a transaction that has its row")
+		case len(open) == 1 && m.Items[open[0]].Amount != m.Lines[i].Amount:
+			m.mismatch(i, open[0], "same transaction, different amount")
+		}
+	})
 }
 
 // byReference matches what is left where one row and one capture share a reference and the amount.

@@ -156,6 +156,12 @@ func TestMatchSettlement(t *testing.T) {
 			[]string{"duplicate line2 100", "match settlement transaction_id line1 item1"},
 		},
 		{
+			"row corrected by a later one",
+			[]matchLine{paid(1, "T1", "R1", 90), paid(2, "T1", "R1", 100)},
+			[]bookItem{captureOf(1, "T1", "R1", 100)},
+			[]string{"duplicate line1 90", "match settlement transaction_id line2 item1"},
+		},
+		{
 			"paid twice, the book knows one",
 			[]matchLine{paid(1, "T1", "R1", 100), paid(2, "T2", "R1", 100)},
 			[]bookItem{captureOf(1, "T1", "R1", 100)},

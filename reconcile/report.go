@@ -87,7 +87,7 @@ const batchesOfRun = `
 	left join reconcile.match_item i on i.line_id = l.id and i.side = 'book' and i.live
 	left join reconcile.match m on m.id = i.match_id
 	left join reconcile.break b on b.batch_source_id = l.source_id and b.batch_account = l.account and b.batch_id = l.batch_id
-		and b.holds and b.state <> 'resolved'
+		and b.holds and b.state <> 'resolved' and i.line_id is null -- it holds the rows of the batch that are not paid
 	where l.payout_run_id = $1
 	group by 1, 2 order by 1, 2`
 

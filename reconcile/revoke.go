@@ -125,10 +125,7 @@ func (s *Service) unmatched(ctx context.Context, tx pgx.Tx, match Match) (in inp
 			Kind: missing, Line: -1, Item: i, Batch: -1, Payment: item.Payment, Amount: item.Amount, Book: &items[i].Amount, Detail: detail,
 		})
 	}
-	batches, err := ask[revokedBatch](ctx, tx, `
-		select l.source_id, l.account, l.batch_id, sum(l.net)::bigint
-		from reconcile.match_item i join reconcile.statement_line l on l.id = i.line_id
-		where i.match_id = $1 and i.side = 'book' group by 1, 2, 3`, match.ID)
+	batches, err := revokedBatches(ctx, tx, match.ID)
 	for i, b := range batches {
 		in.Batches = append(in.Batches, batch{batchKey: batchKey{b.Source, b.Account, b.ID}, Net: b.Net})
 		list = append(list, finding{
@@ -136,6 +133,30 @@ func (s *Service) unmatched(ctx context.Context, tx pgx.Tx, match Match) (in inp
 		})
 	}
 	return in, list, err
+}
+
+// revokedBatches returns the batches of a revoked match with all their rows
+// that are not paid. One that is listed already, for rows that came later, is
+// not returned: its break grows.
+func revokedBatches(ctx context.Context, tx pgx.Tx, id MatchID) ([]revokedBatch, error) {
+	return ask[revokedBatch](ctx, tx, `
+		with unpaid as (
+			select l.source_id, l.account, l.batch_id, sum(l.net)::bigint as net
+			from reconcile.statement_line l
+			where not l.paid_out and l.booked and (l.source_id, l.account, l.batch_id) in (
+				select f.source_id, f.account, f.batch_id
+				from reconcile.match_item i join reconcile.statement_line f on f.id = i.line_id
+				where i.match_id = $1 and i.side = 'book')
+			group by 1, 2, 3),
+		grown as (
+			update reconcile.break b
+			set book_amount = u.net, amount = case when b.source_amount is null then u.net else b.source_amount - u.net end
+			from unpaid u
+			where b.batch_source_id = u.source_id and b.batch_account = u.account and b.batch_id = u.batch_id
+				and b.holds and b.state <> 'resolved'
+			returning u.source_id, u.account, u.batch_id)
+		select u.source_id, u.account, u.batch_id, u.net from unpaid u
+		where (u.source_id, u.account, u.batch_id) not in (select g.source_id, g.account, g.batch_id from grown g)`, id)
 }
 
 type (

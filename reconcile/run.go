@@ -165,10 +165,15 @@ func (s *Service) StartRun(ctx context.Context, actor auth.Actor, sourceCode str
 // takeTurn lets one run of an authority work at a time, until tx ends: two
 // runs may want the same batch, capture or line.
 func (s *Service) takeTurn(ctx context.Context, tx pgx.Tx, authority, code string) (Source, error) {
-	if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock(hashtextextended($1, 20231122))`, authority); err != nil {
+	if err := takeTurn(ctx, tx, authority); err != nil {
 		return Source{}, err
 	}
 	return findSource(ctx, tx, code)
+}
+
+func takeTurn(ctx context.Context, tx pgx.Tx, authority string) error {
+	_, err := tx.Exec(ctx, `select pg_advisory_xact_lock(hashtextextended($1, 20231122))`, authority)
+	return err
 }
 
 func (s *Service) findOrCreateRun(ctx context.Context, tx pgx.Tx, actor auth.Actor, src Source, date calendar.Date) (Run, bool, error) {

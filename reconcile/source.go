@@ -53,6 +53,7 @@ var (
 	ErrUnknownMatch     = fault.New(fault.NotFound, "reconcile.unknown_match", "no such match")
 	ErrInvalid          = fault.New(fault.Invalid, "reconcile.invalid", "the request is not valid")
 	ErrSourceExists     = fault.New(fault.Conflict, "reconcile.source_exists", "a source with this code exists with other content")
+	ErrSourceOverlaps   = fault.New(fault.Conflict, "reconcile.source_overlaps", "another source shows the same account")
 	ErrKeyReused        = fault.New(fault.Conflict, "reconcile.idempotency_key", "the idempotency key was used for another request")
 	ErrTooLarge         = fault.New(fault.Invalid, "reconcile.too_large", "the file is larger than 64 MiB")
 	ErrUnexplained      = fault.New(fault.Precondition, "reconcile.unexplained", "total in is not matched plus listed breaks")
@@ -136,7 +137,8 @@ func (r SourceRequest) validate() error {
 }
 
 // RegisterSource keeps a source. The same code with the same content gives the
-// first and created is false; other content is ErrSourceExists.
+// first and created is false; other content is ErrSourceExists, and a second
+// source of the same account ErrSourceOverlaps.
 func (s *Service) RegisterSource(ctx context.Context, actor auth.Actor, r SourceRequest) (src Source, created bool, err error) {
 	if err := auth.Require(actor, auth.PermSourceWrite); err != nil {
 		return Source{}, false, err
@@ -149,10 +151,29 @@ func (s *Service) RegisterSource(ctx context.Context, actor auth.Actor, r Source
 		Account: r.Account, Profile: r.Profile, Currency: money.VND, CreatedAt: s.now(),
 	}
 	err = postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
-		tag, err := tx.Exec(ctx, `
+		// Sources come one after another, and not while a run counts.
+		if err := takeTurn(ctx, tx, actor.Authority); err != nil {
+			return err
+		}
+		all, err := selectSources(ctx, tx, ` order by code`)
+		if err != nil {
+			return err
+		}
+		for _, first := range all {
+			switch known := (SourceRequest{first.Code, first.Kind, first.Provider, first.Account, first.Profile}); {
+			case known == r:
+				src = first
+				return nil
+			case first.Code == r.Code:
+				return ErrSourceExists
+			case known.overlaps(r):
+				return ErrSourceOverlaps.With("source %q shows the same account", first.Code)
+			}
+		}
+		created = true
+		_, err = tx.Exec(ctx, `
 			insert into reconcile.source (id, authority, code, kind, provider, account, profile, currency, created_at, created_by)
-			values (@id, @authority, @code, @kind, @provider, @account, @profile, @currency, @at, @by)
-			on conflict on constraint source_code do nothing`,
+			values (@id, @authority, @code, @kind, @provider, @account, @profile, @currency, @at, @by)`,
 			pgx.StrictNamedArgs{
 				"id": src.ID, "authority": src.Authority, "code": src.Code, "kind": src.Kind, "provider": src.Provider,
 				"account": src.Account, "profile": src.Profile, "currency": src.Currency, "at": src.CreatedAt, "by": actor.ID,
@@ -160,23 +181,26 @@ func (s *Service) RegisterSource(ctx context.Context, actor auth.Actor, r Source
 		if err != nil {
 			return err
 		}
-		if created = tag.RowsAffected() == 1; created {
-			return audit.Record(ctx, tx, audit.Event{
-				Actor: actor, At: src.CreatedAt, Act: "source.register", ObjectKind: "source", ObjectID: src.ID.String(),
-				After: map[string]any{"code": src.Code, "kind": src.Kind, "provider": src.Provider},
-			})
-		}
-		first, err := findSource(ctx, tx, r.Code)
-		if err != nil {
-			return err
-		}
-		if (SourceRequest{first.Code, first.Kind, first.Provider, first.Account, first.Profile}) != r {
-			return ErrSourceExists
-		}
-		src = first
-		return nil
+		return audit.Record(ctx, tx, audit.Event{
+			Actor: actor, At: src.CreatedAt, Act: "source.register", ObjectKind: "source", ObjectID: src.ID.String(),
+			After: map[string]any{"code": src.Code, "kind": src.Kind, "provider": src.Provider},
+		})
 	})
 	return src, created, err
+}
+
+// overlaps reports whether two sources would show the same money, which then
+// counted twice: one bank account, or one terminal of a provider, where no
+// account means all of them.
+func (r SourceRequest) overlaps(other SourceRequest) bool {
+	if r.Kind != other.Kind {
+		return false
+	}
+	same := squeeze(r.Account) == squeeze(other.Account)
+	if r.Kind == BankSource {
+		return same
+	}
+	return r.Provider == other.Provider && (same || r.Account == "" || other.Account == "")
 }
 
 // ListSources returns sources of the actor's authority by code, after a code;

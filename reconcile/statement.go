@@ -93,6 +93,7 @@ const (
 	ProblemWrongFormat   statements.Code = "wrong_format"
 	ProblemWrongCurrency statements.Code = "wrong_currency"
 	ProblemForeignRow    statements.Code = "foreign_row" // a row in another currency is not imported
+	ProblemTooMuch       statements.Code = "too_much"    // rows of more than maxFileSum together
 )
 
 // Ingest takes a file of a source: keeps the bytes, reads, checks the file

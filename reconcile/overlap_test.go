@@ -1,0 +1,138 @@
+package reconcile_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/doisoat/doisoat/payments"
+	"github.com/doisoat/doisoat/reconcile"
+)
+
+// A province has several accounts. A batch that none of them shows yet is
+// listed once, and whichever account it reaches ends that.
+func TestTwoBanksWaitForOneBatch(t *testing.T) {
+	t.Parallel()
+	const other, otherAccount = "bidv-h41", "31410001112223"
+	w := newWorld(t)
+	_, _, err := w.RegisterSource(t.Context(), admin, reconcile.SourceRequest{Code: other, Kind: reconcile.BankSource, Account: otherAccount})
+	w.ok(err)
+	a, b := w.payment("vnpay", 100_000), w.payment("vnpay", 60_000)
+	w.pay(a, "deliver")
+	w.pay(b, "deliver")
+	w.ingest(settlement, csv(row(a.Reference, w.transaction(a), 100_000, "VNP20240502-01"), row(b.Reference, w.transaction(b), 60_000, "VNP20240502-02")))
+	w.run(settlement, day)
+	w.run(bank, day)
+	w.run(other, day)
+	first, second := w.run(bank, day), w.run(other, day)
+	same(t, "breaks", append(w.breaks(bank), w.breaks(other)...), []string{"missing_at_source 100000", "missing_at_source 60000"})
+	same(t, "book sides", []reconcile.Identity{first.BookSide, second.BookSide}, []reconcile.Identity{{Total: 160_000, Breaks: 160_000}, {}})
+
+	w.ingest(other, camt(otherAccount, day, 0, 159_000,
+		entry{"F1", 100_000, "VNPAY THANH TOAN DOT VNP20240502-01"}, entry{"F2", 59_000, "VNPAY THANH TOAN DOT VNP20240502-02"}))
+	second = w.run(other, day)
+	same(t, "matches", w.matches(second), []string{"payout batch_id 100000"})
+	same(t, "breaks after", append(w.breaks(bank), w.breaks(other)...), []string{"missing_at_source 60000", "amount_mismatch 59000"})
+	first, second = w.run(bank, day), w.run(other, day)
+	same(t, "balances", w.balances(), map[string]int64{
+		"A-BANK-" + other: 159_000, "L-SUSPENSE": 59_000, "A-CLR-vnpay": 60_000, "L-TAMTHU-PHI": 160_000,
+	})
+	w.close(first)
+	w.close(second)
+}
+
+// A row that names a batch which is paid already is missing at the bank, and
+// only that row: the day closes, and the payout can still be revoked.
+func TestRowOfABatchThatIsPaid(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a, b := w.payment("vnpay", 100_000), w.payment("vnpay", 60_000)
+	w.pay(a, "deliver")
+	w.pay(b, "deliver")
+	w.ingest(settlement, csv(row(a.Reference, w.transaction(a), 100_000, "VNP20240502-01")))
+	w.run(settlement, day)
+	w.ingest(bank, camt(account, day, 0, 100_000, entry{"F1", 100_000, "VNPAY THANH TOAN DOT VNP20240502-01"}))
+	w.run(bank, day)
+	w.ingest(settlement, csv(row(b.Reference, w.transaction(b), 60_000, "VNP20240502-01")))
+	w.run(settlement, day)
+	run := w.run(bank, day)
+	same(t, "breaks", w.breaks(bank), []string{"missing_at_source 60000"})
+	same(t, "book side", run.BookSide, reconcile.Identity{Total: 160_000, Matched: 100_000, Breaks: 60_000})
+
+	list, _, err := w.ListMatches(t.Context(), accountant, reconcile.MatchFilter{Run: run.ID})
+	w.ok(err)
+	if _, err := w.RevokeMatch(t.Context(), accountant, list[0].ID, "nhầm"); err != nil {
+		t.Fatal(err)
+	}
+	same(t, "breaks after the revocation", w.breaks(bank), []string{"missing_at_source 160000", "unidentified 100000"})
+	run = w.run(bank, day)
+	same(t, "book side after", run.BookSide, reconcile.Identity{Total: 160_000, Breaks: 160_000})
+	w.close(run)
+}
+
+// A file with amounts that no province ever sees would make every later sum
+// of the authority too large for the database: it is rejected whole.
+func TestAmountsBeyondAllSense(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const huge = int64(900_000_000_000_000_000)
+	many := make([]string, 9) // the sum of one file fits in 64 bits, that of two does not
+	for i := range many {
+		many[i] = row("DSAAAAAAAAAA", fmt.Sprint(i), huge, "B-1")
+	}
+	for _, tt := range []struct {
+		name, source string
+		file         []byte
+	}{
+		{"settlement", settlement, csv(many...)},
+		{"settlement of one row", settlement, csv(row("DSAAAAAAAAAA", "a", huge, "B-1"))},
+		{"debits and credits", settlement, csv(many[0], fmt.Sprintf("X,5,REFUND,4,%d,0,0,-%d,SETTLED,B-1", huge, huge))},
+		{"bank", bank, camt(account, day, 0, huge, entry{"F1", huge, "x"})},
+	} {
+		st := w.ingest(tt.source, tt.file)
+		if n := len(st.Problems); st.State != reconcile.Rejected || n == 0 || st.Problems[n-1].Code != reconcile.ProblemTooMuch {
+			t.Errorf("%s: got %s %v, want rejected for %s", tt.name, st.State, st.Problems, reconcile.ProblemTooMuch)
+		}
+	}
+	w.run(settlement, day)
+	w.run(bank, day)
+	same(t, "balances", w.balances(), map[string]int64{})
+}
+
+// Two sources of the same money would count it twice.
+func TestSourcesDoNotOverlap(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, r := range []reconcile.SourceRequest{
+		{Code: "again", Kind: reconcile.BankSource, Account: account},
+		{Code: "again", Kind: reconcile.SettlementSource, Provider: "vnpay"},
+		{Code: "again", Kind: reconcile.SettlementSource, Provider: "vnpay", Account: terminal},
+	} {
+		if _, _, err := w.RegisterSource(t.Context(), admin, r); !reconcile.ErrSourceOverlaps.Is(err) {
+			t.Errorf("%+v: got %v, want %v", r, err, reconcile.ErrSourceOverlaps)
+		}
+	}
+	for i, r := range []reconcile.SourceRequest{
+		{Kind: reconcile.SettlementSource, Provider: "momo", Account: "A"},
+		{Kind: reconcile.SettlementSource, Provider: "momo", Account: "B"},
+		{Kind: reconcile.BankSource, Account: "1"},
+	} {
+		r.Code = fmt.Sprintf("more-%d", i)
+		_, created, err := w.RegisterSource(t.Context(), admin, r)
+		w.ok(err)
+		same(t, "created", created, true)
+	}
+}
+
+// A bank's statement proves transfers into its account and nothing else: an
+// account that happens to be spelled like another setting of a merchant does
+// not make card payments collected.
+func TestStatementOfAnAccountThatIsNoAccount(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	_, _, err := w.RegisterSource(t.Context(), admin, reconcile.SourceRequest{Code: "odd", Kind: reconcile.BankSource, Account: terminal})
+	w.ok(err)
+	p := w.payment("vnpay", 100_000)
+	w.ingest("odd", camt(terminal, day, 0, 100_000, entry{"F1", 100_000, "CT DEN " + p.Reference}))
+	w.run("odd", day)
+	same(t, "status", w.status(p), payments.Pending)
+}
