@@ -22,12 +22,17 @@ const (
 	PermCasePropose    Permission = "case.propose"
 	PermCaseApprove    Permission = "case.approve"
 	PermRunClose       Permission = "run.close"
+	PermRemitPropose   Permission = "remittance.propose"
+	PermRemitApprove   Permission = "remittance.approve"
+	PermRemitRead      Permission = "remittance.read"
 	PermLedgerRead     Permission = "ledger.read"
 	PermReportRead     Permission = "report.read"
 	PermFeesWrite      Permission = "fees.write"
 	PermFeesRead       Permission = "fees.read"
 	PermPolicyDraft    Permission = "policy.draft"
 	PermPolicyApprove  Permission = "policy.approve"
+	PermPolicyPreview  Permission = "policy.preview"
+	PermReprice        Permission = "reprice"
 	PermMerchantWrite  Permission = "merchant.write"
 	PermMerchantRead   Permission = "merchant.read"
 	PermSourceWrite    Permission = "source.write"
@@ -68,12 +73,17 @@ var grants = []grant{
 	{o, x, o, o, o, o, o, o, x, PermCasePropose, "assign, comment and propose a resolution (maker)"},
 	{o, o, x, o, o, o, o, o, o, PermCaseApprove, "approve or reject a resolution, reopen a case (checker)"},
 	{o, o, x, o, o, o, o, o, o, PermRunClose, "close a run (checker)"},
+	{o, x, o, o, o, o, o, o, o, PermRemitPropose, "divide collection at the end of a period, propose vouchers (maker)"},
+	{o, o, x, o, o, o, o, o, o, PermRemitApprove, "approve or reject a voucher to the treasury (checker)"},
+	{o, x, x, o, o, x, o, o, x, PermRemitRead, "read splits and vouchers"},
 	{o, x, x, o, o, x, o, o, x, PermLedgerRead, "read accounts, entries, trial balance and proofs"},
 	{o, x, x, o, o, x, o, o, x, PermReportRead, "read reports"},
 	{o, o, o, o, o, o, x, x, o, PermFeesWrite, "load fee types and policies"},
 	{x, x, x, x, x, x, x, x, x, PermFeesRead, "read fee types, schedules and policies"},
 	{o, o, o, x, o, o, o, o, o, PermPolicyDraft, "draft and submit policies (maker)"},
 	{o, o, o, o, x, o, o, o, o, PermPolicyApprove, "approve, reject or repeal policies (checker)"},
+	{o, x, x, x, x, o, o, o, o, PermPolicyPreview, "replay a policy over recorded dossiers: sums only, nothing is kept"},
+	{o, x, o, o, o, o, o, o, o, PermReprice, "propose to reprice the dossiers of a policy found wrong (maker)"},
 	{o, o, o, o, o, o, x, x, o, PermMerchantWrite, "register merchant accounts and their secrets"},
 	{o, x, x, o, o, x, x, x, x, PermMerchantRead, "read merchant accounts; secrets never come out"},
 	{o, o, o, o, o, o, x, x, o, PermSourceWrite, "register statement sources"},

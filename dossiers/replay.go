@@ -1,0 +1,267 @@
+package dossiers
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/internal/fault"
+	"github.com/doisoat/doisoat/internal/money"
+)
+
+// This file prices recorded dossiers again. Nothing is written: preview and
+// repricing say what the answer means.
+
+// ErrPeriod: a period ends before it begins, or is open.
+var ErrPeriod = fault.New(fault.Invalid, "dossiers.period", "the period needs a first and a last day, in this order")
+
+// Period is a range of pricing dates, both ends inclusive.
+type Period struct{ From, To calendar.Date }
+
+func (p Period) validate() error {
+	if p.From.IsZero() || p.To.IsZero() || p.To.Before(p.From) {
+		return ErrPeriod.At("/period", "needs from and to, in this order")
+	}
+	return nil
+}
+
+// Begin is the place before the first dossier of the period.
+func (p Period) Begin() Place { return Place{Date: p.From} }
+
+// Place is how far a reader of dossiers came: by pricing date, then by id.
+type Place struct {
+	Date    calendar.Date
+	Dossier ID
+}
+
+// past is a recorded dossier with what it was assessed.
+type past struct {
+	id            ID
+	code          string
+	agency        string
+	procedure     string
+	channel       string
+	level         string
+	date          calendar.Date
+	undeliverable string
+	charges       []pastCharge
+}
+
+// pastCharge is an assessed charge; sums hold what later charges corrected.
+type pastCharge struct {
+	id       ChargeID
+	feeType  string
+	quantity int64
+	base     int64
+	sums     Sums
+	groups   string // of the applicant, where the price may depend on them
+	under    bool   // the policy asked about was applied
+}
+
+// Sums are amounts in minor units: Gross = Due + Discount + Subsidy.
+type Sums struct {
+	Gross    int64 `json:"gross"`
+	Discount int64 `json:"discount"`
+	Subsidy  int64 `json:"subsidy"`
+	Due      int64 `json:"due"`
+}
+
+func (s *Sums) add(o Sums) {
+	s.Gross += o.Gross
+	s.Discount += o.Discount
+	s.Subsidy += o.Subsidy
+	s.Due += o.Due
+}
+
+// pastQuery says which dossiers are read: those after a place, in order, or just one.
+type pastQuery struct {
+	authority string
+	period    Period
+	after     Place
+	only      ID     // zero: all
+	policy    string // asked about; may be empty
+	asks      []fees.Schedule
+	limit     int
+}
+
+// readPast calls each for every dossier of one page and returns how many there were and where the page ended.
+func (s *Service) readPast(ctx context.Context, tx pgx.Tx, q pastQuery, each func(past) error) (seen int, end Place, err error) {
+	// The lateral join keeps the plan at one index look-up per dossier: a hash
+	// join would read the whole table of charges for every page.
+	rows, err := tx.Query(ctx, `
+		with page as (
+			select id, code, pricing_date, agency, procedure, channel, service_level, undeliverable, applicant
+			from dossiers.dossier
+			where authority = @authority and pricing_date between @from and @to and (pricing_date, id) > (@date::date, @id::uuid)
+				and (@only::uuid is null or id = @only)
+			order by pricing_date, id limit @limit)
+		select p.id, p.code, p.pricing_date, p.agency, p.procedure, p.channel, p.service_level, p.undeliverable,
+			case when c.fee_type = any(@sensitive::text[]) then p.applicant end,
+			c.id, c.corrects, c.fee_type, c.quantity, c.base, c.discount, c.subsidy, c.due, c.under
+		from page p
+		cross join lateral (
+			select id, corrects, fee_type, quantity, base, discount, subsidy, due, line,
+				@policy <> '' and explanation -> 'applied' @> jsonb_build_array(jsonb_build_object('policy', @policy::text)) as under
+			from dossiers.charge where dossier_id = p.id offset 0) c
+		order by p.pricing_date, p.id, c.line`,
+		pgx.StrictNamedArgs{
+			"authority": q.authority, "from": q.period.From, "to": q.period.To, "date": q.after.Date, "id": q.after.Dossier.UUID(), "only": q.only,
+			"sensitive": sensitive(q.asks), "policy": q.policy, "limit": q.limit,
+		})
+	if err != nil {
+		return 0, Place{}, err
+	}
+	var (
+		d, row   past
+		c        pastCharge
+		sealed   []byte
+		corrects *ChargeID
+		quantity int32
+		gathered = func() error {
+			if d.id.IsZero() {
+				return nil
+			}
+			seen++
+			end = Place{d.date, d.id}
+			return each(d)
+		}
+	)
+	_, err = pgx.ForEachRow(rows, []any{
+		&row.id, &row.code, &row.date, &row.agency, &row.procedure, &row.channel, &row.level, &row.undeliverable, &sealed,
+		&c.id, &corrects, &c.feeType, &quantity, &c.base, &c.sums.Discount, &c.sums.Subsidy, &c.sums.Due, &c.under,
+	}, func() error {
+		if row.id != d.id {
+			if err := gathered(); err != nil {
+				return err
+			}
+			charges := d.charges[:0]
+			d = row
+			d.charges = charges
+		}
+		if corrects != nil {
+			return d.correct(*corrects, c.sums)
+		}
+		c.quantity, c.sums.Gross, c.groups = int64(quantity), c.base, ""
+		if sealed != nil {
+			if c.groups, err = s.groupsOf(d.id, sealed); err != nil {
+				return err
+			}
+		}
+		d.charges = append(d.charges, c)
+		return nil
+	})
+	if err == nil {
+		err = gathered()
+	}
+	return seen, end, err
+}
+
+// correct adds what a later charge says to the charge that it corrects, which has a smaller line.
+func (d *past) correct(charge ChargeID, difference Sums) error {
+	for i := range d.charges {
+		if d.charges[i].id == charge {
+			d.charges[i].sums.add(Sums{Discount: difference.Discount, Subsidy: difference.Subsidy, Due: difference.Due})
+			return nil
+		}
+	}
+	return fault.New(fault.Internal, "dossiers.correction", "a correction stands before its charge")
+}
+
+// groupsOf opens the applicant for the codes of groups alone, in one order.
+func (s *Service) groupsOf(id ID, sealed []byte) (string, error) {
+	text, err := s.Secret.Open(sealed, sealedAt(id))
+	if err != nil {
+		return "", err
+	}
+	var a struct {
+		Groups []string `json:"groups"`
+	}
+	if err := json.Unmarshal(text, &a); err != nil {
+		return "", err
+	}
+	slices.Sort(a.Groups)
+	return strings.Join(a.Groups, " "), nil
+}
+
+// sensitive lists the fees whose price may depend on the applicant under any of the schedules.
+func sensitive(schedules []fees.Schedule) []string {
+	list := []string{}
+	for _, s := range schedules {
+		for _, f := range s.FeeTypes {
+			if !slices.Contains(list, f.Code) && s.AsksForGroups(f.Code) {
+				list = append(list, f.Code)
+			}
+		}
+	}
+	return list
+}
+
+// pricer prices past charges by one schedule. Dossiers repeat each other: what
+// was asked before is answered from memory.
+type pricer struct {
+	authority string
+	schedule  fees.Schedule
+	known     map[asked]answered
+}
+
+// mostKnown bounds the memory of a pricer; then it starts anew.
+const mostKnown = 100_000
+
+// asked is all that the price of one item depends on beside the schedule.
+type asked struct {
+	procedure, channel, level, feeType, groups string
+	date                                       calendar.Date
+	unit, quantity                             int64
+}
+
+type answered struct {
+	item fees.Item
+	sums Sums
+	ok   bool // false: the schedule has no such fee on that date any more
+}
+
+func newPricer(authority string, schedule fees.Schedule) *pricer {
+	return &pricer{authority: authority, schedule: schedule, known: map[asked]answered{}}
+}
+
+func (p *pricer) price(d *past, c *pastCharge) (answered, error) {
+	ask := asked{
+		procedure: d.procedure, channel: d.channel, level: d.level, feeType: c.feeType, groups: c.groups,
+		date: d.date, unit: c.base / c.quantity, quantity: c.quantity,
+	}
+	if a, ok := p.known[ask]; ok {
+		return a, nil
+	}
+	r := fees.Request{
+		Authority: p.authority, Procedure: d.procedure, Channel: fees.Channel(d.channel), Level: fees.ServiceLevel(d.level),
+		SubmittedAt: d.date.Start(), Groups: strings.Fields(c.groups),
+		Items: []fees.ItemRequest{{FeeType: c.feeType, Base: &ask.unit, Quantity: c.quantity}},
+	}
+	q, err := fees.Price(r, p.schedule)
+	a := answered{ok: true}
+	switch {
+	case fees.ErrNoFeeType.Is(err):
+		a.ok = false
+	case err != nil:
+		return answered{}, err
+	default:
+		a.item = q.Items[0]
+		a.sums = sumsOf(a.item)
+	}
+	if len(p.known) >= mostKnown {
+		clear(p.known)
+	}
+	p.known[ask] = a
+	return a, nil
+}
+
+func sumsOf(i fees.Item) Sums {
+	return Sums{minor(i.Base), minor(i.Discount), minor(i.Subsidy), minor(i.Due)}
+}
+
+func minor(a money.Amount) int64 { return a.Minor }
