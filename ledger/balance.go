@@ -95,11 +95,7 @@ func DossierStatement(ctx context.Context, tx pgx.Tx, dossier uuid.UUID) ([]Stat
 }
 
 func runningLine(running map[string]int64, l line) StatementLine {
-	signed := l.Amount
-	if l.Side != l.Normal {
-		signed = -signed
-	}
-	running[l.Account+l.Currency] += signed
+	running[l.Account+l.Currency] += l.signed()
 	return StatementLine{Posting: l.posting(), Normal: l.Normal, Running: running[l.Account+l.Currency]}
 }
 
@@ -112,13 +108,17 @@ type Service struct {
 type AccountLine struct {
 	Entry
 	Posting
-	Line int16
+	Line    int16
+	Running int64 // minor units on the account's normal side, after this posting
 }
 
-// TrialBalance returns every account of the actor's authority with its debits
-// and credits up to and including asOf.
-func (s *Service) TrialBalance(ctx context.Context, actor auth.Actor, asOf calendar.Date) ([]AccountBalance, error) {
-	return read(ctx, s.DB, actor, func(tx pgx.Tx) ([]AccountBalance, error) { return selectTrialBalance(ctx, tx, asOf) })
+// PostingQuery asks for a page of an account's ledger. Zero dates bound nothing.
+type PostingQuery struct {
+	Account string
+	From    calendar.Date
+	To      calendar.Date
+	Cursor  string // of the page before, "" for the first
+	Limit   int    // at most MaxPage, which is also the default
 }
 
 // FindEntry returns one entry of the actor's authority, or ErrEntryNotFound.
@@ -126,29 +126,45 @@ func (s *Service) FindEntry(ctx context.Context, actor auth.Actor, id EntryID) (
 	return read(ctx, s.DB, actor, func(tx pgx.Tx) (Entry, error) { return FindEntry(ctx, tx, id) })
 }
 
-// ListPostings returns up to limit postings of an account in order of business
-// date, and the cursor of the next page ("" at the end).
-func (s *Service) ListPostings(ctx context.Context, actor auth.Actor, code, cursor string, limit int) ([]AccountLine, string, error) {
-	after, err := parseCursor(cursor)
+// ListPostings returns a page of an account's ledger in order of business date
+// and the cursor of the next page ("" at the end). The running balance begins
+// with everything before the page, per currency, also what lies before q.From.
+// A page costs its own rows, those of its first day and the tail, never the book.
+func (s *Service) ListPostings(ctx context.Context, actor auth.Actor, q PostingQuery) ([]AccountLine, string, error) {
+	after, err := parseCursor(q.Cursor)
 	if err != nil {
 		return nil, "", err
 	}
-	if limit < 1 || limit > MaxPage {
-		limit = MaxPage
+	if after.Date.Before(q.From) {
+		after = cursorPosition{Date: q.From}
 	}
-	lines, err := read(ctx, s.DB, actor, func(tx pgx.Tx) ([]line, error) { return selectAccountLines(ctx, tx, code, after, limit+1) })
+	if q.To.IsZero() {
+		q.To = endOfTime
+	}
+	if q.Limit < 1 || q.Limit > MaxPage {
+		q.Limit = MaxPage
+	}
+	var opening map[string]int64
+	lines, err := read(ctx, s.DB, actor, func(tx pgx.Tx) ([]line, error) {
+		var err error
+		if opening, err = findOpening(ctx, tx, q.Account, after); err != nil {
+			return nil, err
+		}
+		return selectAccountLines(ctx, tx, q.Account, after, q.To, q.Limit+1)
+	})
 	if err != nil {
 		return nil, "", err
 	}
 	next := ""
-	if len(lines) > limit {
-		lines = lines[:limit]
-		last := lines[limit-1]
+	if len(lines) > q.Limit {
+		lines = lines[:q.Limit]
+		last := lines[q.Limit-1]
 		next = formatCursor(cursorPosition{last.BusinessDate, last.EntryID, last.Line})
 	}
 	list := make([]AccountLine, len(lines))
 	for i, l := range lines {
-		list[i] = AccountLine{Entry: l.entry(), Posting: l.posting(), Line: l.Line}
+		opening[l.Currency] += l.signed()
+		list[i] = AccountLine{Entry: l.entry(), Posting: l.posting(), Line: l.Line, Running: opening[l.Currency]}
 	}
 	return list, next, nil
 }

@@ -159,7 +159,7 @@ func TestListPostingsByPages(t *testing.T) {
 	for _, limit := range []int{1, 3, 10, 28, ledger.MaxPage, 0} {
 		var got []string
 		for cursor, pages := "", 0; ; pages++ {
-			list, next, err := s.ListPostings(t.Context(), reader, ledger.ProvisionalLePhi, cursor, limit)
+			list, next, err := s.ListPostings(t.Context(), reader, ledger.PostingQuery{Account: ledger.ProvisionalLePhi, Cursor: cursor, Limit: limit})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -181,7 +181,7 @@ func TestListPostingsByPages(t *testing.T) {
 		}
 	}
 	for _, cursor := range []string{"x", "MjAyNi0xMS0yMA", "!!!!", "MjAyNi0xMy00NSBlbnRfMDAgMQ"} {
-		if _, _, err := s.ListPostings(t.Context(), reader, ledger.ProvisionalLePhi, cursor, 1); !errors.Is(err, ledger.ErrCursor) {
+		if _, _, err := s.ListPostings(t.Context(), reader, ledger.PostingQuery{Account: ledger.ProvisionalLePhi, Cursor: cursor, Limit: 1}); !errors.Is(err, ledger.ErrCursor) {
 			t.Errorf("cursor %q: got %v, want ErrCursor", cursor, err)
 		}
 	}

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -58,7 +59,7 @@ var checks = []string{
 // wrong, one sentence each; none means that all is well. It reads every posting.
 func Check(ctx context.Context, tx pgx.Tx) ([]string, error) {
 	var problems []string
-	for _, query := range checks {
+	for _, query := range slices.Concat(checks, balanceChecks) {
 		rows, err := tx.Query(ctx, query+` limit $1`, mostProblems)
 		if err != nil {
 			return nil, err

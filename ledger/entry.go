@@ -51,7 +51,8 @@ type Entry struct {
 	Actor        string
 	Postings     []Posting
 	Reverses     EntryID // set by Reverse only
-	Reason       string  // why it reverses
+	Corrects     EntryID // set by Correct only: the entry whose difference this one carries
+	Reason       string  // why it reverses or corrects
 }
 
 // Posting is one debit or credit of an entry. Zero dimensions are "none".
@@ -138,6 +139,9 @@ func (e Entry) digest() []byte {
 	for i, p := range e.Postings {
 		fmt.Fprintf(&b, "%d %s %s %d %s %s %s %s %s %q %q\n", i+1, p.Account, p.Side, p.Amount.Minor, p.Amount.Currency,
 			p.Dossier, p.Payment, p.Refund, p.Charge, p.FeeType, p.Policy)
+	}
+	if !e.Corrects.IsZero() {
+		fmt.Fprintf(&b, "corrects %q\n", e.Corrects)
 	}
 	sum := sha256.Sum256([]byte(b.String()))
 	return sum[:]

@@ -11,54 +11,6 @@ import (
 	"github.com/doisoat/doisoat/internal/money"
 )
 
-const insertAccounts = `
-	insert into ledger.account (authority, code, currency, class, normal)
-	select n.authority, n.code, n.currency, n.class, n.normal
-	from unnest(@authorities::text[], @codes::text[], @currencies::text[], @classes::text[], @normals::text[])
-		as n (authority, code, currency, class, normal)
-	where not exists (
-		select from ledger.account a
-		where a.authority = n.authority and a.code = n.code and a.currency = n.currency)
-	order by n.authority, n.code, n.currency
-	on conflict on constraint account_code do nothing`
-
-// Entries known by cause are left out before the insert, so that repeating an
-// entry of a closed day is answered and not refused; the conflict clause is for
-// two writers at once.
-const insertEntries = `
-	with e as (
-		insert into ledger.entry (id, authority, business_date, recorded_at, cause_kind, cause_id, cause_event,
-			description, actor, reverses, reason, lines, digest)
-		select n.id, n.authority, n.business_date, n.recorded_at, n.cause_kind, n.cause_id, n.cause_event,
-			n.description, n.actor, n.reverses, n.reason, n.lines, n.digest
-		from unnest(@ids::uuid[], @authorities::text[], @dates::date[], @recorded::timestamptz[], @kinds::text[],
-				@cause_ids::text[], @events::text[], @descriptions::text[], @actors::text[], @reverses::uuid[],
-				@reasons::text[], @lines::smallint[], @digests::bytea[])
-			as n (id, authority, business_date, recorded_at, cause_kind, cause_id, cause_event,
-				description, actor, reverses, reason, lines, digest)
-		where not exists (
-			select from ledger.entry old
-			where old.authority = n.authority and old.cause_kind = n.cause_kind
-				and old.cause_id = n.cause_id and old.cause_event = n.cause_event)
-		on conflict on constraint entry_cause do nothing
-		returning id, authority, business_date
-	)
-	insert into ledger.posting (entry_id, line, authority, business_date, account_id, side, amount, currency, memo,
-		dossier_id, payment_id, refund_id, charge_id, fee_type, policy)
-	select e.id, p.line, e.authority, e.business_date, a.id, p.side, p.amount, p.currency, a.memo,
-		p.dossier_id, p.payment_id, p.refund_id, p.charge_id, p.fee_type, p.policy
-	from unnest(@p_entries::uuid[], @p_lines::smallint[], @p_accounts::text[], @p_sides::text[], @p_amounts::bigint[],
-			@p_currencies::text[], @p_dossiers::uuid[], @p_payments::uuid[], @p_refunds::uuid[], @p_charges::uuid[],
-			@p_fee_types::text[], @p_policies::text[])
-		as p (entry_id, line, account, side, amount, currency, dossier_id, payment_id, refund_id, charge_id, fee_type, policy)
-	join e on e.id = p.entry_id
-	join ledger.account a on a.authority = e.authority and a.code = p.account and a.currency = p.currency`
-
-const selectStored = `
-	select e.cause_kind, e.cause_id, e.cause_event, e.id, e.digest
-	from unnest(@authorities::text[], @kinds::text[], @cause_ids::text[], @events::text[]) as n (authority, kind, id, event)
-	join ledger.entry e on e.authority = n.authority and e.cause_kind = n.kind and e.cause_id = n.id and e.cause_event = n.event`
-
 // line is one posting joined with its entry, as every report reads it.
 type line struct {
 	EntryID      EntryID       `db:"entry_id"`
@@ -70,6 +22,7 @@ type line struct {
 	Description  string        `db:"description"`
 	Actor        string        `db:"actor"`
 	Reverses     EntryID       `db:"reverses"`
+	Corrects     EntryID       `db:"corrects"`
 	Reason       string        `db:"reason"`
 	Authority    string        `db:"authority"`
 	Line         int16         `db:"line"`
@@ -88,13 +41,21 @@ type line struct {
 
 const lineColumns = `
 	select p.entry_id, p.business_date, e.recorded_at, e.cause_kind, e.cause_id, e.cause_event, e.description, e.actor,
-		e.reverses, e.reason, e.authority, p.line, a.code as account, a.normal, p.side, p.amount, p.currency,
+		e.reverses, e.corrects, e.reason, e.authority, p.line, a.code as account, a.normal, p.side, p.amount, p.currency,
 		p.dossier_id, p.payment_id, p.refund_id, p.charge_id, coalesce(p.fee_type, '') as fee_type, coalesce(p.policy, '') as policy`
 
 const selectLines = lineColumns + `
 	from ledger.posting p
 	join ledger.entry e on e.id = p.entry_id
 	join ledger.account a on a.id = p.account_id`
+
+// signed is the amount as it moves the balance on the account's normal side.
+func (l line) signed() int64 {
+	if l.Side == l.Normal {
+		return l.Amount
+	}
+	return -l.Amount
+}
 
 func (l line) posting() Posting {
 	return Posting{
@@ -110,7 +71,7 @@ func (l line) entry() Entry {
 	return Entry{
 		ID: l.EntryID, Authority: l.Authority, BusinessDate: l.BusinessDate, RecordedAt: l.RecordedAt,
 		Cause:       Cause{Kind: l.CauseKind, ID: l.CauseID, Event: l.CauseEvent},
-		Description: l.Description, Actor: l.Actor, Reverses: l.Reverses, Reason: l.Reason,
+		Description: l.Description, Actor: l.Actor, Reverses: l.Reverses, Corrects: l.Corrects, Reason: l.Reason,
 	}
 }
 
@@ -157,6 +118,7 @@ const selectAccount = lineColumns + `
 		from ledger.posting q
 		where q.account_id = a.id and (q.business_date, q.entry_id, q.line) >
 			(coalesce(@after_date::date, '-infinity'), coalesce(@after_entry::uuid, '00000000-0000-0000-0000-000000000000'), @after_line::smallint)
+			and q.business_date <= @until
 		order by q.business_date, q.entry_id, q.line
 		limit @limit) p
 	join ledger.entry e on e.id = p.entry_id
@@ -164,27 +126,12 @@ const selectAccount = lineColumns + `
 	order by p.business_date, p.entry_id, p.line
 	limit @limit`
 
-func selectAccountLines(ctx context.Context, tx pgx.Tx, code string, after cursorPosition, limit int) ([]line, error) {
+func selectAccountLines(ctx context.Context, tx pgx.Tx, code string, after cursorPosition, until calendar.Date, limit int) ([]line, error) {
 	rows, err := tx.Query(ctx, selectAccount, pgx.StrictNamedArgs{
-		"code": code, "after_date": after.Date, "after_entry": after.Entry, "after_line": after.Line, "limit": limit,
+		"code": code, "after_date": after.Date, "after_entry": after.Entry, "after_line": after.Line, "until": until, "limit": limit,
 	})
 	if err != nil {
 		return nil, err
 	}
 	return pgx.CollectRows(rows, pgx.RowToStructByName[line])
-}
-
-func selectTrialBalance(ctx context.Context, tx pgx.Tx, asOf calendar.Date) ([]AccountBalance, error) {
-	rows, err := tx.Query(ctx, `
-		select a.code, a.currency, a.class, a.normal,
-			coalesce(sum(p.amount) filter (where p.side = 'D'), 0)::bigint as debits,
-			coalesce(sum(p.amount) filter (where p.side = 'C'), 0)::bigint as credits
-		from ledger.account a
-		left join ledger.posting p on p.account_id = a.id and p.business_date <= $1
-		group by a.id
-		order by a.code, a.currency`, asOf)
-	if err != nil {
-		return nil, err
-	}
-	return pgx.CollectRows(rows, pgx.RowToStructByPos[AccountBalance])
 }

@@ -78,8 +78,10 @@ declare
 	made_at bigint;
 	rolled  bigint;
 begin
-	insert into ledger.roll_up (authority, home, horizon, rolled_at)
-	values (book, here, '0', now()) on conflict do nothing;
+	if not exists (select from ledger.roll_up r where r.authority = book) then
+		insert into ledger.roll_up (authority, home, horizon, rolled_at)
+		values (book, here, '0', now()) on conflict do nothing;
+	end if;
 	select r.horizon, r.home into since, made_at
 	from ledger.roll_up r where r.authority = book for update skip locked;
 	if not found then
@@ -301,7 +303,7 @@ grant insert (corrects) on ledger.entry to doisoat_app;
 create function ledger.check_correction() returns trigger language plpgsql as $$
 begin
 	if not exists (select from ledger.entry e
-	               where e.id = new.corrects and e.authority = new.authority and e.corrects is null) then
+	               where e.id = new.corrects and e.authority = new.authority and e.corrects is null and e.reverses is null) then
 		raise exception 'entry % corrects what is no first entry of %', new.id, new.authority
 			using errcode = 'foreign_key_violation', constraint = 'entry_corrects_known';
 	end if;

@@ -28,7 +28,9 @@ func (s *server) ListAccounts(ctx context.Context, r ListAccountsRequestObject) 
 
 // ListAccountPostings handles GET /v1/ledger/accounts/{code}/postings.
 func (s *server) ListAccountPostings(ctx context.Context, r ListAccountPostingsRequestObject) (ListAccountPostingsResponseObject, error) {
-	lines, next, err := s.rooms.Ledger.ListPostings(ctx, web.Actor(ctx), r.Code, r.Params.Cursor, limitOf(r.Params.Limit))
+	lines, next, err := s.rooms.Ledger.ListPostings(ctx, web.Actor(ctx), ledger.PostingQuery{
+		Account: r.Code, Cursor: r.Params.Cursor, Limit: limitOf(r.Params.Limit),
+	})
 	if ledger.ErrCursor.Is(err) {
 		return nil, errCursor
 	}

@@ -1,0 +1,52 @@
+package ledger
+
+// balanceChecks prove that the day rows are the sum of the postings of finished
+// transactions below the horizon, that a correction names a first entry of its
+// own authority, and that days took turns with two people. Day rows of another
+// cluster are not in use and say nothing.
+var balanceChecks = []string{
+	`select 'the roll-up of ' || a.code || ' ' || a.currency || ' on ' || w.business_date || ' is wrong: debits off by ' ||
+			sum(w.debits) || ', credits off by ' || sum(w.credits)
+		from (
+			select d.account_id, d.business_date, d.debits, d.credits from ledger.account_day d
+			where d.authority in (select r.authority from ledger.roll_up r where r.home = ledger.home())
+			union all
+			select p.account_id, p.business_date, -coalesce(sum(p.amount) filter (where p.side = 'D'), 0),
+				-coalesce(sum(p.amount) filter (where p.side = 'C'), 0)
+			from ledger.roll_up r
+			join ledger.entry e on e.authority = r.authority and e.tx < r.horizon
+			join ledger.posting p on p.entry_id = e.id
+			where r.home = ledger.home()
+			group by p.account_id, p.business_date) w
+		join ledger.account a on a.id = w.account_id
+		group by a.code, a.currency, w.account_id, w.business_date
+		having sum(w.debits) <> 0 or sum(w.credits) <> 0`,
+	`select 'the roll-up of ' || a.code || ' ' || a.currency || ' on ' || w.business_date || ' for fee type "' || w.fee_type ||
+			'" and policy "' || w.policy || '" is wrong: debits off by ' || sum(w.debits) || ', credits off by ' || sum(w.credits)
+		from (
+			select d.account_id, d.business_date, d.fee_type, d.policy, d.debits, d.credits from ledger.dimension_day d
+			where d.authority in (select r.authority from ledger.roll_up r where r.home = ledger.home())
+			union all
+			select p.account_id, p.business_date, coalesce(p.fee_type, ''), coalesce(p.policy, ''),
+				-coalesce(sum(p.amount) filter (where p.side = 'D'), 0), -coalesce(sum(p.amount) filter (where p.side = 'C'), 0)
+			from ledger.roll_up r
+			join ledger.entry e on e.authority = r.authority and e.tx < r.horizon
+			join ledger.posting p on p.entry_id = e.id
+			where r.home = ledger.home() and (p.fee_type is not null or p.policy is not null)
+			group by 1, 2, 3, 4) w
+		join ledger.account a on a.id = w.account_id
+		group by a.code, a.currency, w.account_id, w.business_date, w.fee_type, w.policy
+		having sum(w.debits) <> 0 or sum(w.credits) <> 0`,
+	`select 'entry ent_' || replace(e.id::text, '-', '') || ' corrects what is no first entry of ' || e.authority
+		from ledger.entry e
+		left join ledger.entry first on first.id = e.corrects and first.authority = e.authority
+		where e.corrects is not null and (first.id is null or first.corrects is not null or first.reverses is not null)`,
+	`select 'business date ' || w.business_date || ' was changed out of turn or by one person, at event ' || w.number
+		from (
+			select e.business_date, e.number, e.change, e.approved_by, e.proposed_by, e.proposal_id,
+				lag(e.change, 1, 'reopen') over of_day as before, row_number() over of_day as place
+			from ledger.day_event e
+			window of_day as (partition by e.authority, e.business_date order by e.number)) w
+		where w.change = w.before or w.number <> w.place or w.approved_by = w.proposed_by
+			or (w.change = 'reopen' and w.proposal_id is null)`,
+}

@@ -1,0 +1,4 @@
+package ledger
+
+// ListBalancesIn is ListBalances inside a snapshot that a test holds.
+var ListBalancesIn = selectBalances
