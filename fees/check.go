@@ -74,6 +74,13 @@ func (c Case) request(p *Policy) Request {
 	r := Request{
 		Authority: c.Territory, Procedure: c.Procedure, Channel: c.Channel, Level: c.ServiceLevel, Groups: c.Groups,
 		SubmittedAt: c.SubmittedOn.Start().Add(12 * time.Hour), Items: []ItemRequest{{FeeType: c.FeeType, Base: c.Base}},
+		Agency: c.Agency, PaymentChannel: c.PaymentChannel,
+	}
+	if !c.AcceptedOn.IsZero() {
+		r.AcceptedAt = c.AcceptedOn.Start().Add(13 * time.Hour)
+	}
+	if !c.IssuedOn.IsZero() {
+		r.IssuedAt = c.IssuedOn.Start().Add(14 * time.Hour)
 	}
 	if r.Authority == "" {
 		r.Authority = p.Territory[0]

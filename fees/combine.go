@@ -15,47 +15,42 @@ type Why string
 
 // The reasons, in the order in which they are looked for.
 const (
-	WhyOtherTerritory        Why = "other_territory"
-	WhyDraft                 Why = "draft"
-	WhyRejected              Why = "rejected"
-	WhyNotInScope            Why = "fee_not_in_scope"
-	WhyVerticalAgency        Why = "vertical_agency"
-	WhyCentralFee            Why = "central_fee_outside_council"
-	WhyProcedure             Why = "procedure_not_listed"
-	WhyNotYet                Why = "not_yet_in_force"
-	WhyRepealed              Why = "repealed"
-	WhyExpired               Why = "expired"
-	WhyCompanion             Why = "companion_still_due"
-	WhyChannel               Why = "channel"
-	WhyServiceLevel          Why = "service_level"
-	WhyGroupOnly             Why = "group_only"
-	WhyFixedAboveBase        Why = "fixed_above_base"
-	WhyNoReduction           Why = "no_reduction"
-	WhyLessFavourable        Why = "less_favourable"
-	WhyNothingLeft           Why = "nothing_left"
-	whyNone                  Why = ""
-	whyNotWorthListing       Why = "-"
-	detailNothingLeft            = "nothing is left to pay"
-	detailNothingLeftRef         = "%s leaves nothing to pay"
-	detailNotFavourable          = "%s leaves less to pay, or the same under a newer text"
-	detailSubsidyOutdone         = "%s pays more, or the same under a newer text"
-	detailNoReduction            = "it does not lower this amount"
-	detailSubsidyNothing         = "it pays nothing of this amount"
-	detailFixedAboveBase         = "its fixed amount %d is above the base %d"
-	detailServiceNotGiven        = "the service level is not stated; it asks for %s"
-	detailOtherServiceLevel      = "submitted as %s; it asks for %s"
-	detailOtherChannel           = "submitted %s; it asks for %s"
-	detailProcedureNotListed     = "procedure %q is not in its list"
+	WhyOtherTerritory  Why = "other_territory"
+	WhyDraft           Why = "draft"
+	WhyRejected        Why = "rejected"
+	WhyNotInScope      Why = "fee_not_in_scope"
+	WhyVerticalAgency  Why = "vertical_agency"
+	WhyCentralFee      Why = "central_fee_outside_council"
+	WhyProcedure       Why = "procedure_not_listed"
+	WhyOtherAgency     Why = "other_agency"
+	WhyDayUnknown      Why = "pricing_day_unknown"
+	WhyNotYet          Why = "not_yet_in_force"
+	WhySuperseded      Why = "superseded"
+	WhyRepealed        Why = "repealed"
+	WhyExpired         Why = "expired"
+	WhyCompanion       Why = "companion_still_due"
+	WhyChannel         Why = "channel"
+	WhyServiceLevel    Why = "service_level"
+	WhyPaymentChannel  Why = "payment_channel"
+	WhyGroupOnly       Why = "group_only"
+	WhyFixedAboveBase  Why = "fixed_above_base"
+	WhyNoReduction     Why = "no_reduction"
+	WhyLessFavourable  Why = "less_favourable"
+	WhyNothingLeft     Why = "nothing_left"
+	whyNone            Why = ""
+	whyNotWorthListing Why = "-"
 )
 
 // pricing is one item on its way through the policies.
 type pricing struct {
 	request  Request
 	fee      FeeType
-	on       calendar.Date
-	unit     int64 // minor units of one unit
+	on       calendar.Date // day of submission
+	unit     int64         // minor units of one unit
 	quantity int64
 	override override
+
+	rateBasis string // legal basis of the rate, when the schedule gave it
 }
 
 // candidate is a policy that may apply, with the part it would play.
@@ -67,7 +62,7 @@ type candidate struct {
 }
 
 // item applies the combination rules: a legal exemption first; else the one
-// rate rule that leaves least to pay; then the one subsidy that pays most of
+// rate rule that leaves least to pay, and those that multiply; then the one subsidy that pays most of
 // what remains. Equal rules are told apart by the newer first day, then by id,
 // so that order never matters.
 func (c pricing) item(policies []*Policy) (Item, error) {
@@ -78,11 +73,11 @@ func (c pricing) item(policies []*Policy) (Item, error) {
 	}
 	var exemptions, rates, subsidies []candidate
 	for _, p := range policies {
-		rule, why, detail := c.judge(p)
+		rule, not := c.judge(p)
 		switch {
-		case why == whyNotWorthListing:
-		case why != whyNone:
-			it.refuse(p, why, "%s", detail)
+		case not.why == whyNotWorthListing:
+		case not.why != whyNone:
+			it.refuse(p, not)
 		case rule == RuleExemption:
 			exemptions = append(exemptions, candidate{policy: p, rule: rule})
 		case rule == RuleRate:
@@ -99,16 +94,18 @@ func (c pricing) item(policies []*Policy) (Item, error) {
 		return Item{}, err
 	}
 	slices.SortFunc(it.NotApplied, func(a, b NotApplied) int { return strings.Compare(a.Policy, b.Policy) })
+	it.Texts = it.summary(c.rateBasis)
 	return it, nil
 }
 
-func (it *Item) refuse(p *Policy, why Why, format string, args ...any) {
-	it.NotApplied = append(it.NotApplied, NotApplied{Policy: p.ID, Version: p.Version, Why: why, Detail: fmt.Sprintf(format, args...)})
+func (it *Item) refuse(p *Policy, r refusal) {
+	said := r.texts()
+	it.NotApplied = append(it.NotApplied, NotApplied{Policy: p.ID, Version: p.Version, Why: r.why, Detail: said.En, Texts: said})
 }
 
-func (it *Item) apply(c candidate, amount int64) {
+func (it *Item) apply(c candidate, amount money.Amount) {
 	p := c.policy
-	a := Applied{Policy: p.ID, Version: p.Version, LegalBasis: p.LegalBasis.String(), Effect: p.Effect.describe(it.FeeType), Rule: c.rule, Amount: amount}
+	a := Applied{Policy: p.ID, Version: p.Version, LegalBasis: p.LegalBasis.String(), Effect: p.Effect.describe(it.FeeType), Rule: c.rule, Amount: amount.Minor, Texts: appliedTexts(c, it.FeeType, amount)}
 	if c.rule == RuleExemption {
 		a.Effect = string(Exempt)
 	}
@@ -127,23 +124,28 @@ func (it *Item) exempt(list []candidate) {
 		return cmp.Or(cmp.Compare(rank(a.policy), rank(b.policy)), newerFirst(a.policy, b.policy))
 	})
 	for _, other := range list[1:] {
-		it.refuse(other.policy, WhyNothingLeft, detailNothingLeftRef, list[0].policy.ID)
+		it.refuse(other.policy, refusal{why: WhyNothingLeft, text: "nothing_left_after", in: values{"policy": list[0].policy.ID}})
 	}
 	it.Reason, it.Discount, it.Due = ReasonExempt, it.Base, money.Dong(0)
-	it.apply(list[0], it.Discount.Minor)
+	it.apply(list[0], it.Discount)
 }
 
-// rate applies the rate rule that leaves least to pay.
+// rate applies the rate rule that leaves least to pay, and then every policy
+// that says of itself that it multiplies, oldest first.
 func (c pricing) rate(it *Item, list []candidate) error {
-	var useful []candidate
+	var useful, multiplying []candidate
 	for _, r := range list {
 		p := r.policy
-		if it.Due.IsZero() {
+		switch {
+		case p.Combination == Multiply:
+			multiplying = append(multiplying, r)
+			continue
+		case it.Due.IsZero():
 			it.nothingLeft(p)
 			continue
-		}
-		if p.Effect.Kind == FixedAmount && *p.Effect.Amount > c.unit {
-			it.refuse(p, WhyFixedAboveBase, detailFixedAboveBase, *p.Effect.Amount, c.unit)
+		case p.Effect.Kind == FixedAmount && *p.Effect.Amount > c.unit:
+			in := values{"fixed": money.Dong(*p.Effect.Amount), "base": money.Dong(c.unit)}
+			it.refuse(p, refusal{why: WhyFixedAboveBase, in: in})
 			continue
 		}
 		due, err := c.reduced(p, it.Base)
@@ -151,28 +153,59 @@ func (c pricing) rate(it *Item, list []candidate) error {
 			return err
 		}
 		if due == it.Base {
-			it.refuse(p, WhyNoReduction, detailNoReduction)
+			it.refuse(p, refusal{why: WhyNoReduction})
 			continue
 		}
 		r.due = due
 		useful = append(useful, r)
 	}
-	if len(useful) == 0 {
-		return nil
-	}
 	slices.SortFunc(useful, func(a, b candidate) int {
 		return cmp.Or(cmp.Compare(a.due.Minor, b.due.Minor), newerFirst(a.policy, b.policy))
 	})
-	best := useful[0]
-	for _, other := range useful[1:] {
-		it.refuse(other.policy, WhyLessFavourable, detailNotFavourable, best.policy.ID)
+	for i, r := range useful {
+		if i > 0 {
+			it.refuse(r.policy, refusal{why: WhyLessFavourable, in: values{"policy": useful[0].policy.ID}})
+		} else if err := it.lower(r); err != nil {
+			return err
+		}
 	}
-	var err error
-	if it.Discount, err = it.Base.Sub(best.due); err != nil {
+	return c.multiply(it, multiplying)
+}
+
+// multiply lowers what is left by each policy in turn.
+func (c pricing) multiply(it *Item, list []candidate) error {
+	slices.SortFunc(list, func(a, b candidate) int { return newerFirst(b.policy, a.policy) })
+	for _, r := range list {
+		if it.Due.IsZero() {
+			it.nothingLeft(r.policy)
+			continue
+		}
+		var err error
+		if r.due, err = c.reduced(r.policy, it.Due); err != nil {
+			return err
+		}
+		if r.due == it.Due {
+			it.refuse(r.policy, refusal{why: WhyNoReduction})
+			continue
+		}
+		if err := it.lower(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lower takes the item down to what a rate rule leaves.
+func (it *Item) lower(r candidate) error {
+	less, err := it.Due.Sub(r.due)
+	if err != nil {
 		return err
 	}
-	it.Reason, it.Due = ReasonDiscounted, best.due
-	it.apply(best, it.Discount.Minor)
+	if it.Discount, err = it.Discount.Add(less); err != nil {
+		return err
+	}
+	it.Reason, it.Due = ReasonDiscounted, r.due
+	it.apply(r, less)
 	return nil
 }
 
@@ -208,7 +241,7 @@ func (c pricing) subsidise(it *Item, list []candidate) error {
 			pays = min(pays, *p.Effect.Ceiling)
 		}
 		if pays == 0 {
-			it.refuse(p, WhyNoReduction, detailSubsidyNothing)
+			it.refuse(p, refusal{why: WhyNoReduction, text: "subsidy_pays_nothing"})
 			continue
 		}
 		s.pays = money.Dong(pays)
@@ -222,7 +255,7 @@ func (c pricing) subsidise(it *Item, list []candidate) error {
 	})
 	best := useful[0]
 	for _, other := range useful[1:] {
-		it.refuse(other.policy, WhyLessFavourable, detailSubsidyOutdone, best.policy.ID)
+		it.refuse(other.policy, refusal{why: WhyLessFavourable, text: "subsidy_outdone", in: values{"policy": best.policy.ID}})
 	}
 	var err error
 	if it.Due, err = it.Due.Sub(best.pays); err != nil {
@@ -232,16 +265,16 @@ func (c pricing) subsidise(it *Item, list []candidate) error {
 	if it.Reason == ReasonNone {
 		it.Reason = ReasonSubsidised
 	}
-	it.apply(best, best.pays.Minor)
+	it.apply(best, best.pays)
 	return nil
 }
 
 func (it *Item) nothingLeft(p *Policy) {
 	if len(it.Applied) == 0 {
-		it.refuse(p, WhyNothingLeft, detailNothingLeft)
+		it.refuse(p, refusal{why: WhyNothingLeft})
 		return
 	}
-	it.refuse(p, WhyNothingLeft, detailNothingLeftRef, it.Applied[0].Policy)
+	it.refuse(p, refusal{why: WhyNothingLeft, text: "nothing_left_after", in: values{"policy": it.Applied[len(it.Applied)-1].Policy}})
 }
 
 // rank puts a law before a circular before a resolution.

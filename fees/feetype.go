@@ -4,6 +4,7 @@ import (
 	"regexp"
 
 	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/internal/money"
 )
 
 // Everywhere as a territory means the whole country.
@@ -46,7 +47,9 @@ type FeeType struct {
 	Kind        Kind         `json:"kind"`
 	SetBy       SetBy        `json:"set_by"`
 	CollectedBy CollectedBy  `json:"collected_by"`
+	Currency    string       `json:"currency,omitempty"` // absent means VND, in which the State collects
 	Rates       []Rate       `json:"rates"`
+	Terms       []Terms      `json:"terms,omitempty"`
 	Refunds     []RefundRule `json:"refunds,omitempty"`
 	Note        string       `json:"note,omitempty"`
 
@@ -103,6 +106,8 @@ const (
 // RefundRule answers one reason at one stage. Refundability is per fee and per
 // reason, never general, so every rule is data with its legal basis.
 type RefundRule struct {
+	ValidFrom  calendar.Date  `json:"valid_from,omitzero"`
+	ValidTo    calendar.Date  `json:"valid_to,omitzero"`
 	Reason     string         `json:"reason"`
 	Stage      Stage          `json:"stage"`
 	Decision   RefundDecision `json:"decision"`
@@ -118,16 +123,21 @@ func RefundReasons() []string {
 	}
 }
 
-// RefundRuleFor returns the fee's own rule for a reason at a stage, else the
-// general rule of the catalogue, else a manual one. A rule for exactly the
-// stage goes before one for any stage.
-func (f FeeType) RefundRuleFor(reason string, stage Stage) RefundRule {
+// RefundRuleFor returns the rule in force on a day: the fee's own for a reason
+// at a stage, else the general one of the catalogue, else a manual one. A rule
+// for exactly the stage goes before one for any stage, a newer before an older.
+func (f FeeType) RefundRuleFor(reason string, stage Stage, on calendar.Date) RefundRule {
 	for _, rules := range [][]RefundRule{f.Refunds, Catalogue().RefundDefaults} {
 		for _, want := range []Stage{stage, AnyStage} {
+			var best RefundRule
+			found := false
 			for _, r := range rules {
-				if r.Reason == reason && r.Stage == want {
-					return r
+				if r.Reason == reason && r.Stage == want && on.Within(r.ValidFrom, r.ValidTo) && (!found || r.ValidFrom.After(best.ValidFrom)) {
+					best, found = r, true
 				}
+			}
+			if found {
+				return best
 			}
 		}
 	}
@@ -168,6 +178,10 @@ func (f FeeType) validate(p *problems, at string) {
 		p.require(r.Base == nil || (*r.Base >= 0 && *r.Base <= MaxBase), here+"/base", "must lie between 0 and %d", int64(MaxBase))
 		p.require(r.ValidTo.IsZero() || !r.ValidTo.Before(r.ValidFrom), here+"/valid_to", "must not come before valid_from")
 	}
+	p.oneOf(f.Currency, at+"/currency", "", string(money.VND))
+	for i, t := range f.Terms {
+		t.validate(p, pointer(at+"/terms", i), f.Kind)
+	}
 	for i, r := range f.Refunds {
 		r.validate(p, pointer(at+"/refunds", i))
 	}
@@ -176,5 +190,6 @@ func (f FeeType) validate(p *problems, at string) {
 func (r RefundRule) validate(p *problems, at string) {
 	p.oneOf(r.Reason, at+"/reason", RefundReasons()...)
 	p.oneOf(string(r.Stage), at+"/stage", "before_acceptance", "processing", "delivered", "any")
+	p.require(r.ValidTo.IsZero() || !r.ValidTo.Before(r.ValidFrom), at+"/valid_to", "must not come before valid_from")
 	p.oneOf(string(r.Decision), at+"/decision", "full", "excess", "none", "provider", "manual")
 }

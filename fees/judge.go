@@ -1,8 +1,10 @@
 package fees
 
 import (
-	"fmt"
 	"slices"
+	"strings"
+
+	"github.com/doisoat/doisoat/internal/calendar"
 )
 
 // judge says which part a policy may play in the item, or why none.
@@ -15,50 +17,55 @@ import (
 // The reasons are looked for in a fixed order, from where and whether the text
 // is law at all, over what it is about and when, to how and by whom the
 // dossier was submitted; the first one found is given.
-func (c pricing) judge(p *Policy) (Rule, Why, string) {
+func (c pricing) judge(p *Policy) (Rule, refusal) {
 	fee := c.fee.Code
 	covers := slices.Contains(p.Territory, c.request.Authority) || slices.Contains(p.Territory, Everywhere)
 	named := slices.Contains(p.namedFees(), fee)
 	byName := slices.Contains(p.Territory, c.request.Authority)
 	agnostic := p.Scope.Mode != FeeTypeList && len(p.Scope.FeeTypes) == 0
 	if !(named || byName || covers && agnostic || p.ID == c.override.policy) {
-		return "", whyNotWorthListing, ""
+		return "", refusal{why: whyNotWorthListing}
 	}
 	switch {
 	case !covers:
-		return "", WhyOtherTerritory, "it applies elsewhere, not in " + c.request.Authority
+		return "", refusal{why: WhyOtherTerritory, in: values{"authority": c.request.Authority}}
 	case p.Status == Rejected:
-		return "", WhyRejected, "it was rejected and never became law"
+		return "", refusal{why: WhyRejected}
 	case !p.Status.adopted():
-		return "", WhyDraft, "it is not adopted yet; drafts never apply"
+		return "", refusal{why: WhyDraft}
 	}
-	if why, detail := c.outOfScope(p); why != whyNone {
-		return "", why, detail
+	if r := c.outOfScope(p); r.why != whyNone {
+		return "", r
 	}
-	if why, detail := c.outOfWindow(p); why != whyNone {
-		return "", why, detail
+	if r := c.outOfWindow(p); r.why != whyNone {
+		return "", r
 	}
 	// An exemption belongs to the person, not to the way of submission: the
 	// channel is not asked for.
 	if p.ExemptGroups.Rule == ExemptionFirst && c.inGroup(p) {
-		return RuleExemption, whyNone, ""
+		return RuleExemption, none
 	}
 	if !p.inScope(fee) {
-		return "", WhyCompanion, "it names this fee as still due beside the one it lowers"
+		return "", refusal{why: WhyCompanion}
 	}
-	if why, detail := c.otherSubmission(p); why != whyNone {
-		return "", why, detail
+	if r := c.otherSubmission(p); r.why != whyNone {
+		return "", r
 	}
 	if p.ExemptGroups.Rule == OnlyThese && !c.inGroup(p) {
-		return "", WhyGroupOnly, "the applicant is in none of its groups or cases"
+		return "", refusal{why: WhyGroupOnly}
 	}
+	return p.rule(), none
+}
+
+// rule is the part the policy plays for those it is meant for.
+func (p *Policy) rule() Rule {
 	switch p.Effect.Kind {
 	case Exempt:
-		return RuleExemption, whyNone, ""
+		return RuleExemption
 	case Subsidy:
-		return RuleSubsidy, whyNone, ""
+		return RuleSubsidy
 	default:
-		return RuleRate, whyNone, ""
+		return RuleRate
 	}
 }
 
@@ -86,26 +93,34 @@ func (p *Policy) inScope(fee string) bool {
 	}
 }
 
-// outOfScope checks what the policy is about. A council reaches the fees that
-// councils set; a central fee changes by a central text only, or is paid for
-// by a subsidy.
-func (c pricing) outOfScope(p *Policy) (Why, string) {
-	fee := c.fee
-	companion := slices.Contains(p.Effect.CompanionsStillDue, fee.Code)
-	if !p.inScope(fee.Code) && !companion {
-		return WhyNotInScope, fmt.Sprintf("it does not name %s", fee.Code)
-	}
+// reach says whether a policy may touch a fee at all, as far as who sets and
+// who collects it goes. A council reaches the fees that councils set; a
+// central fee changes by a central text only, or is paid for by a subsidy.
+func (p *Policy) reach(fee FeeType) refusal {
 	council := p.Authority.Level == LevelProvince
 	subsidyByName := p.Effect.Kind == Subsidy && p.Scope.Mode != AllUnder
 	switch {
 	case p.Scope.Mode == CentralFeesAll && fee.SetBy != SetByCentral:
-		return WhyNotInScope, "it is about fees set by the central government; a council sets this one"
+		return refusal{why: WhyNotInScope, text: "central_scope"}
 	case p.Scope.Mode == CentralFeesAll && fee.CollectedBy == CollectedVertical:
-		return WhyVerticalAgency, "a central agency collects this fee, not the province"
+		return refusal{why: WhyVerticalAgency}
 	case council && fee.SetBy == SetByCentral && !subsidyByName:
-		return WhyCentralFee, "the central government sets this fee; a council cannot change it"
+		return refusal{why: WhyCentralFee}
 	case p.Scope.Mode == AllUnder && p.Authority.Level == LevelCentral && fee.SetBy != SetByCentral:
-		return WhyNotInScope, "it is about fees set by the central government; a council sets this one"
+		return refusal{why: WhyNotInScope, text: "central_scope"}
+	}
+	return none
+}
+
+// outOfScope checks what the policy is about, and at which agencies.
+func (c pricing) outOfScope(p *Policy) refusal {
+	fee := c.fee
+	companion := slices.Contains(p.Effect.CompanionsStillDue, fee.Code)
+	if !p.inScope(fee.Code) && !companion {
+		return refusal{why: WhyNotInScope, in: values{"fee": fee.Code}}
+	}
+	if r := p.reach(fee); r.why != whyNone {
+		return r
 	}
 	if p.Scope.Mode == ProcedureList {
 		listed := slices.Contains(p.Scope.Procedures, c.request.Procedure)
@@ -113,50 +128,97 @@ func (c pricing) outOfScope(p *Policy) (Why, string) {
 			listed = *c.override.listed
 		}
 		if !listed {
-			return WhyProcedure, fmt.Sprintf(detailProcedureNotListed, c.request.Procedure)
+			return refusal{why: WhyProcedure, in: values{"procedure": c.request.Procedure}}
 		}
 	}
-	return whyNone, ""
+	switch {
+	case len(p.Scope.Agencies) == 0:
+		return none
+	case c.request.Agency == "":
+		return refusal{why: WhyOtherAgency, text: "agency_not_given"}
+	case !slices.ContainsFunc(p.Scope.Agencies, func(of string) bool { return underAgency(c.request.Agency, of) }):
+		return refusal{why: WhyOtherAgency, in: values{"agency": c.request.Agency}}
+	}
+	return none
 }
 
-func (c pricing) outOfWindow(p *Policy) (Why, string) {
+// underAgency reports whether an agency is another one or belongs to it. The
+// long form of an agency's code, 000.00.12.H41, is its short form H41.12.
+func underAgency(agency, of string) bool {
+	agency, of = shortAgency(agency), shortAgency(of)
+	return agency == of || strings.HasPrefix(agency, of+".")
+}
+
+func shortAgency(code string) string {
+	parts := strings.Split(code, ".")
+	if len(parts) != 4 || strings.Trim(parts[0], "0123456789") != "" {
+		return code
+	}
+	slices.Reverse(parts)
+	for len(parts) > 1 && strings.Trim(parts[len(parts)-1], "0") == "" {
+		parts = parts[:len(parts)-1]
+	}
+	return strings.Join(parts, ".")
+}
+
+// dayFor is the day on which a policy looks: of submission, of acceptance or
+// of the result. ok is false while that day has not come.
+func (c pricing) dayFor(p *Policy) (day calendar.Date, ok bool) {
+	at := c.request.SubmittedAt
+	switch p.PricingDateBasis {
+	case ByAcceptance:
+		at = c.request.AcceptedAt
+	case ByIssue:
+		at = c.request.IssuedAt
+	}
+	if at.IsZero() {
+		return calendar.Date{}, false
+	}
+	return calendar.On(at), true
+}
+
+func (c pricing) outOfWindow(p *Policy) refusal {
+	on, known := c.dayFor(p)
+	if !known { // whatever happens to the dossier happens after its submission
+		if p.ValidTo.IsZero() || !c.on.After(p.ValidTo) {
+			return refusal{why: WhyDayUnknown, in: values{"event": p.PricingDateBasis}}
+		}
+		on = c.on
+	}
+	in := values{"from": p.ValidFrom, "to": p.ValidTo, "on": on}
 	switch {
-	case c.on.Before(p.ValidFrom):
-		return WhyNotYet, fmt.Sprintf("it starts on %s, priced on %s", p.ValidFrom, c.on)
-	case p.ValidTo.IsZero() || !c.on.After(p.ValidTo):
-		return whyNone, ""
-	case p.Status == Repealed || p.DeclaredValidTo.After(p.ValidTo) && !c.on.After(p.DeclaredValidTo):
-		return WhyRepealed, fmt.Sprintf("repealed after %s, before its declared end; priced on %s", p.ValidTo, c.on)
+	case on.Before(p.ValidFrom):
+		return refusal{why: WhyNotYet, in: in}
+	case p.ValidTo.IsZero() || !on.After(p.ValidTo):
+		return none
+	case p.Status == Superseded:
+		return refusal{why: WhySuperseded, in: in}
+	case p.Status == Repealed || p.DeclaredValidTo.After(p.ValidTo) && !on.After(p.DeclaredValidTo):
+		return refusal{why: WhyRepealed, in: in}
 	default:
-		return WhyExpired, fmt.Sprintf("it ended on %s, priced on %s", p.ValidTo, c.on)
+		return refusal{why: WhyExpired, in: in}
 	}
 }
 
-// otherSubmission checks channel and service level. A list of all service
-// levels is no condition, so a request that does not state one passes it.
-func (c pricing) otherSubmission(p *Policy) (Why, string) {
-	channels, levels := p.Condition.SubmissionChannel, p.Condition.ServiceLevel
+// otherSubmission checks channel, service level and way of payment. A list of
+// all service levels is no condition, so a request that does not state one
+// passes it.
+func (c pricing) otherSubmission(p *Policy) refusal {
+	channels, levels, paying := p.Condition.SubmissionChannel, p.Condition.ServiceLevel, p.Condition.PaymentChannel
 	if len(channels) > 0 && !slices.Contains(channels, c.request.Channel) {
-		return WhyChannel, fmt.Sprintf(detailOtherChannel, c.request.Channel, join(channels))
+		return refusal{why: WhyChannel, in: values{"submitted": c.request.Channel, "asked": channels}}
 	}
 	anyLevel := len(levels) == 0 || slices.Contains(levels, ToanTrinh) && slices.Contains(levels, MotPhan)
 	switch {
-	case anyLevel || slices.Contains(levels, c.request.Level):
-		return whyNone, ""
-	case c.request.Level == "":
-		return WhyServiceLevel, fmt.Sprintf(detailServiceNotGiven, join(levels))
+	case !anyLevel && c.request.Level == "":
+		return refusal{why: WhyServiceLevel, text: "service_level_not_given", in: values{"asked": levels}}
+	case !anyLevel && !slices.Contains(levels, c.request.Level):
+		return refusal{why: WhyServiceLevel, in: values{"submitted": c.request.Level, "asked": levels}}
+	case paying == PaidAnyhow || paying == c.request.PaymentChannel:
+		return none
+	case c.request.PaymentChannel == "":
+		return refusal{why: WhyPaymentChannel, text: "payment_channel_not_given", in: values{"asked": paying}}
 	default:
-		return WhyServiceLevel, fmt.Sprintf(detailOtherServiceLevel, c.request.Level, join(levels))
+		return refusal{why: WhyPaymentChannel, in: values{"chosen": c.request.PaymentChannel, "asked": paying}}
 	}
-}
-
-func join[T ~string](list []T) string {
-	text := ""
-	for i, s := range list {
-		if i > 0 {
-			text += " or "
-		}
-		text += string(s)
-	}
-	return text
 }

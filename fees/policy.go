@@ -60,6 +60,26 @@ const (
 	Subsidy     EffectKind = "subsidy"
 )
 
+// Basis says which day of a dossier a policy's window is held against.
+type Basis string
+
+// The bases: the day of submission, of acceptance by the agency, of the result.
+const (
+	BySubmission Basis = "submission"
+	ByAcceptance Basis = "acceptance"
+	ByIssue      Basis = "issue"
+)
+
+// Combination says how a policy stands beside others on the same item.
+type Combination string
+
+// The combinations. Multiply lowers what the other policies leave; it is never meant unless written.
+const (
+	ExclusiveBest      Combination = "exclusive_best"
+	ExemptionGoesFirst Combination = "exemption_first"
+	Multiply           Combination = "multiply"
+)
+
 // The rules of exempt_groups: either the policy is for these people only, or
 // these people are exempt by law from the policy's fees and their companions.
 const (
@@ -82,9 +102,9 @@ type Policy struct {
 	ValidFrom          calendar.Date `json:"valid_from"`
 	ValidTo            calendar.Date `json:"valid_to"`
 	DeclaredValidTo    calendar.Date `json:"declared_valid_to"` // the end first announced, when a repeal cut it short
-	PricingDateBasis   string        `json:"pricing_date_basis"`
+	PricingDateBasis   Basis         `json:"pricing_date_basis"`
 	Rounding           Rounding      `json:"rounding"`
-	Combination        string        `json:"combination"`
+	Combination        Combination   `json:"combination"`
 	ExemptGroups       ExemptGroups  `json:"exempt_groups"`
 	Replaces           []string      `json:"replaces"`
 	ReplacedBy         []string      `json:"replaced_by"`
@@ -132,6 +152,7 @@ type Scope struct {
 	Mode         Mode     `json:"mode"`
 	FeeTypes     []string `json:"fee_types"`
 	Procedures   []string `json:"procedures"`
+	Agencies     []string `json:"agencies"` // part of the territory: only these agencies and those below them
 	ListComplete bool     `json:"list_complete"`
 	Note         string   `json:"note"`
 }
@@ -140,7 +161,7 @@ type Scope struct {
 type Condition struct {
 	SubmissionChannel []Channel      `json:"submission_channel"`
 	ServiceLevel      []ServiceLevel `json:"service_level"`
-	PaymentChannel    string         `json:"payment_channel"`
+	PaymentChannel    PaymentChannel `json:"payment_channel"`
 	Note              string         `json:"note"`
 }
 
@@ -183,21 +204,25 @@ type ExemptGroups struct {
 
 // Case is an example the policy brings along; it is evaluated before approval and by "policy check".
 type Case struct {
-	SubmittedOn     calendar.Date `json:"submitted_on"`
-	Channel         Channel       `json:"channel"`
-	ServiceLevel    ServiceLevel  `json:"service_level"` // absent means toan_trinh
-	Territory       string        `json:"territory"`     // absent means the policy's first
-	Procedure       string        `json:"procedure"`
-	ProcedureListed *bool         `json:"procedure_listed"`
-	FeeType         string        `json:"fee_type"`
-	Base            *int64        `json:"base"`
-	Quantity        *int64        `json:"quantity"`
-	Groups          []string      `json:"groups"`
-	ExpectedDue     *int64        `json:"expected_due"`
-	ExpectedReason  Reason        `json:"expected_reason"`
-	ExpectedSubsidy *int64        `json:"expected_subsidy"`
-	OtherPolicy     string        `json:"other_policy"` // the policy that decides the result instead
-	Note            string        `json:"note"`
+	SubmittedOn     calendar.Date  `json:"submitted_on"`
+	AcceptedOn      calendar.Date  `json:"accepted_on"` // absent means not yet
+	IssuedOn        calendar.Date  `json:"issued_on"`   // absent means not yet
+	Channel         Channel        `json:"channel"`
+	ServiceLevel    ServiceLevel   `json:"service_level"` // absent means toan_trinh
+	Territory       string         `json:"territory"`     // absent means the policy's first
+	Procedure       string         `json:"procedure"`
+	Agency          string         `json:"agency"`
+	PaymentChannel  PaymentChannel `json:"payment_channel"`
+	ProcedureListed *bool          `json:"procedure_listed"`
+	FeeType         string         `json:"fee_type"`
+	Base            *int64         `json:"base"`
+	Quantity        *int64         `json:"quantity"`
+	Groups          []string       `json:"groups"`
+	ExpectedDue     *int64         `json:"expected_due"`
+	ExpectedReason  Reason         `json:"expected_reason"`
+	ExpectedSubsidy *int64         `json:"expected_subsidy"`
+	OtherPolicy     string         `json:"other_policy"` // the policy that decides the result instead
+	Note            string         `json:"note"`
 }
 
 // ParsePolicy reads one policy document and validates it. Faults: ErrDocument
@@ -240,11 +265,14 @@ func (p Policy) MarshalJSON() ([]byte, error) {
 
 // fillDefaults writes down what an absent member means.
 func (p *Policy) fillDefaults() {
+	if p.Status == "" {
+		p.Status = Draft // the least that a document can mean
+	}
 	if p.PricingDateBasis == "" {
-		p.PricingDateBasis = "submission"
+		p.PricingDateBasis = BySubmission
 	}
 	if p.Combination == "" {
-		p.Combination = "exclusive_best"
+		p.Combination = ExclusiveBest
 	}
 	if p.Rounding == (Rounding{}) {
 		p.Rounding = Rounding{Unit: 1, Mode: money.HalfUp}
@@ -253,7 +281,7 @@ func (p *Policy) fillDefaults() {
 		p.ExemptGroups.Rule = ExemptionFirst
 	}
 	if p.Condition.PaymentChannel == "" {
-		p.Condition.PaymentChannel = "any"
+		p.Condition.PaymentChannel = PaidAnyhow
 	}
 }
 

@@ -41,7 +41,22 @@ type Request struct {
 	SubmittedAt time.Time
 	Groups      []string
 	Items       []ItemRequest
+
+	Agency         string         // who collects; may be empty: not stated
+	PaymentChannel PaymentChannel // how the payer will pay; may be empty: not stated
+	AcceptedAt     time.Time      // when the agency accepted the dossier; zero: not yet
+	IssuedAt       time.Time      // when the result was ready; zero: not yet
 }
+
+// PaymentChannel is how a payer pays. No policy found so far asks for one.
+type PaymentChannel string
+
+// The payment channels a policy may ask for.
+const (
+	PaidAnyhow PaymentChannel = "any"
+	PaidOnline PaymentChannel = "online"
+	PaidCash   PaymentChannel = "cash"
+)
 
 // ItemRequest is one fee to price. Base is the amount of one unit in minor
 // units; nil takes the rate of the schedule. Quantity 0 means 1.
@@ -88,6 +103,7 @@ type Applied struct {
 	Rule       Rule   `json:"rule"`
 	Amount     int64  `json:"amount"`
 	Funder     string `json:"funder,omitempty"`
+	Texts      Texts  `json:"texts"`
 }
 
 // NotApplied is a policy of interest that changed nothing, and why.
@@ -95,7 +111,8 @@ type NotApplied struct {
 	Policy  string `json:"policy"`
 	Version int    `json:"version"`
 	Why     Why    `json:"why"`
-	Detail  string `json:"detail"`
+	Detail  string `json:"detail"` // the same as Texts.En
+	Texts   Texts  `json:"texts"`
 }
 
 // Item is one priced fee: Base = Due + Discount + Subsidy, all ≥ 0.
@@ -110,6 +127,7 @@ type Item struct {
 	Reason     Reason
 	Applied    []Applied
 	NotApplied []NotApplied
+	Texts      Texts // the item as a whole
 }
 
 // Quote is the priced request with its explanation: Gross = Due + Discount + Subsidy.
@@ -126,7 +144,8 @@ type Quote struct {
 // Price quotes every item of r. It is pure: the answer depends on r and s
 // alone, not on the order of policies or fee types. Of several versions of a
 // policy the highest counts. The pricing date is the day of submission in Viet
-// Nam. Faults: ErrRequest and ErrNoFeeType, with pointers into the request as
+// Nam; a policy that counts the day of acceptance or of the result waits for
+// it: until then it does not apply, and says so. Faults: ErrRequest and ErrNoFeeType, with pointers into the request as
 // the API spells it.
 func Price(r Request, s Schedule) (Quote, error) {
 	return price(r, s, override{})
@@ -157,6 +176,9 @@ func price(r Request, s Schedule, o override) (Quote, error) {
 			return Quote{}, err
 		}
 		c := pricing{request: r, fee: fee, on: on, unit: unit, quantity: max(ask.Quantity, 1), override: o}
+		if ask.Base == nil {
+			c.rateBasis = rate.LegalBasis
+		}
 		item, err := c.item(policies)
 		if err != nil {
 			return Quote{}, fmt.Errorf("price %s: %w", ask.FeeType, err)
@@ -187,6 +209,10 @@ func (r Request) validate() error {
 	p.require(territoryCode.MatchString(r.Authority), "/authority", "must be an authority code")
 	p.oneOf(string(r.Channel), "/submission/channel", "online", "direct", "postal")
 	p.oneOf(string(r.Level), "/submission/service_level", "", "toan_trinh", "mot_phan")
+	p.oneOf(string(r.PaymentChannel), "/submission/payment_channel", "", string(PaidOnline), string(PaidCash))
+	p.require(r.AcceptedAt.IsZero() || !r.AcceptedAt.Before(r.SubmittedAt), "/submission/accepted_at", "must not come before submitted_at")
+	p.require(r.IssuedAt.IsZero() || !r.IssuedAt.Before(r.SubmittedAt), "/submission/issued_at", "must not come before submitted_at")
+	p.require(len(r.Agency) <= maxCode, "/agency", "must have at most %d characters", maxCode)
 	p.require(!r.SubmittedAt.IsZero(), "/submission/submitted_at", "is needed: it fixes the pricing date")
 	p.require(len(r.Procedure) <= maxCode, "/procedure", "must have at most %d characters", maxCode)
 	p.require(len(r.Groups) <= maxGroups, "/applicant/groups", "must hold at most %d codes", maxGroups)
@@ -266,7 +292,8 @@ func (i Item) MarshalJSON() ([]byte, error) {
 		Reason     Reason       `json:"reason"`
 		Applied    []Applied    `json:"applied"`
 		NotApplied []NotApplied `json:"not_applied"`
-	}{i.FeeType, i.Kind, i.Quantity, i.Base.Minor, i.Discount.Minor, i.Subsidy.Minor, i.Due.Minor, i.Reason, applied, notApplied})
+		Texts      Texts        `json:"texts"`
+	}{i.FeeType, i.Kind, i.Quantity, i.Base.Minor, i.Discount.Minor, i.Subsidy.Minor, i.Due.Minor, i.Reason, applied, notApplied, i.Texts})
 }
 
 // MarshalJSON writes the quote in the words of the API.

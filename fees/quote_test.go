@@ -84,7 +84,11 @@ func TestQuoteJSON(t *testing.T) {
      "legal_basis": "09/2025/NQ-HĐND",
      "effect": "share_of_base 0/100",
      "rule": "rate",
-     "amount": 100000
+     "amount": 100000,
+     "texts": {
+      "vi": "NA-2025-00, căn cứ pháp lý 09/2025/NQ-HĐND: thu 0/100 mức thu, giảm 100.000 đồng",
+      "en": "NA-2025-00, 09/2025/NQ-HĐND: 0/100 of the rate is collected, 100,000 đồng less"
+     }
     }
    ],
    "not_applied": [
@@ -92,9 +96,17 @@ func TestQuoteJSON(t *testing.T) {
      "policy": "NA-2023-60",
      "version": 1,
      "why": "expired",
-     "detail": "it ended on 2025-07-20, priced on 2025-07-21"
+     "detail": "it ended on 2025-07-20, priced on 2025-07-21",
+     "texts": {
+      "vi": "chính sách hết hiệu lực từ sau ngày 20/07/2025; ngày tính phí là 21/07/2025",
+      "en": "it ended on 2025-07-20, priced on 2025-07-21"
+     }
     }
-   ]
+   ],
+   "texts": {
+    "vi": "Mức thu 100.000 đồng. NA-2025-00, căn cứ pháp lý 09/2025/NQ-HĐND: thu 0/100 mức thu, giảm 100.000 đồng. Số phải nộp 0 đồng.",
+    "en": "Rate 100,000 đồng. NA-2025-00, 09/2025/NQ-HĐND: 0/100 of the rate is collected, 100,000 đồng less. Amount due 0 đồng."
+   }
   }
  ]
 }`
@@ -393,7 +405,7 @@ func TestRefundRuleFor(t *testing.T) {
 		{"LP_DKKD", "NEVER_HEARD", fees.Delivered, fees.RefundManual},
 	} {
 		i := slices.IndexFunc(fees.Catalogue().FeeTypes, func(f fees.FeeType) bool { return f.Code == tt.fee })
-		if got := fees.Catalogue().FeeTypes[i].RefundRuleFor(tt.reason, tt.stage).Decision; got != tt.want {
+		if got := fees.Catalogue().FeeTypes[i].RefundRuleFor(tt.reason, tt.stage, calendar.MustParse("2025-08-01")).Decision; got != tt.want {
 			t.Errorf("%s %s %s: %s, want %s", tt.fee, tt.reason, tt.stage, got, tt.want)
 		}
 	}

@@ -76,10 +76,7 @@ func (s Service) LoadPolicies(ctx context.Context, actor auth.Actor, policies []
 			return Recorded{}, ErrOwner.With("policy %s was adopted by %s, not by %s", policy.ID, policy.Authority.Code, actor.Authority).
 				At(at+"/authority/code", "is not the authority that records it")
 		}
-		docs[i] = document{
-			id: policy.ID, level: policy.Authority.Level, status: policy.Status, territory: policy.Territory, text: policy.Document,
-			basis: policy.LegalBasis.String(), from: policy.ValidFrom, to: policy.ValidTo,
-		}
+		docs[i] = documentOf(policy)
 	}
 	if err := p.fault(ErrPolicy); err != nil {
 		return Recorded{}, err
@@ -99,6 +96,13 @@ type document struct {
 	text      []byte
 	sha       []byte
 	version   int
+}
+
+func documentOf(p Policy) document {
+	return document{
+		id: p.ID, level: p.Authority.Level, status: p.Status, territory: p.Territory, text: p.Document,
+		basis: p.LegalBasis.String(), from: p.ValidFrom, to: p.ValidTo,
+	}
 }
 
 func (s Service) load(ctx context.Context, actor auth.Actor, n noun, docs []document) (Recorded, error) {
@@ -209,27 +213,45 @@ func fingerprint(text []byte) ([]byte, error) {
 	return sum[:], nil
 }
 
-// RecordedPolicy is the latest version of a policy as it was recorded.
+// RecordedPolicy is a policy as it stands: its newest version, with the status
+// and the end that the acts about it gave it.
 type RecordedPolicy struct {
-	Policy     Policy
-	SHA256     []byte
-	RecordedAt time.Time
+	Policy      Policy
+	SHA256      []byte
+	RecordedAt  time.Time
+	DraftedBy   string // who recorded this version
+	SubmittedBy string // empty: it was not submitted
+	ReplacedBy  string // the policy that superseded it
+	History     []PolicyAct
+
+	owner string
+	acts  int
 }
 
 // MaxPage is the most policies or fee types that one call of a List returns.
 const MaxPage = 200
 
-// FindPolicy returns the latest version of a policy of any authority: norms
-// are public. Needs auth.PermFeesRead. Fault: ErrNotFound.
+// FindPolicy returns the latest version of a policy of any authority, with its
+// history: norms are public. Needs auth.PermFeesRead. Fault: ErrNotFound.
 func (s Service) FindPolicy(ctx context.Context, actor auth.Actor, id string) (RecordedPolicy, error) {
-	list, err := s.policies(ctx, actor, policyFilter{id: id, limit: 1})
-	if err == nil && len(list) == 0 {
-		return RecordedPolicy{}, ErrNotFound
+	if err := auth.Require(actor, auth.PermFeesRead); err != nil {
+		return RecordedPolicy{}, err
 	}
+	var found RecordedPolicy
+	err := postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) (err error) {
+		found, err = withHistory(ctx, tx, id)
+		return err
+	})
+	return found, err
+}
+
+func withHistory(ctx context.Context, tx pgx.Tx, id string) (RecordedPolicy, error) {
+	found, err := findOnePolicy(ctx, tx, id)
 	if err != nil {
 		return RecordedPolicy{}, err
 	}
-	return list[0], nil
+	found.History, err = actsOf(ctx, tx, id)
+	return found, err
 }
 
 // ListPolicies returns the latest versions by id, after the given id, at most
@@ -273,7 +295,7 @@ func (Service) Schedule(ctx context.Context, tx pgx.Tx, territory string, on cal
 	if err != nil {
 		return Schedule{}, err
 	}
-	policies, err := findPolicies(ctx, tx, policyFilter{territory: territory, startBy: on.AddDays(366), limit: maxPolicies})
+	policies, err := findPolicies(ctx, tx, policyFilter{territories: []string{territory}, startBy: on.AddDays(366), limit: maxPolicies})
 	if err != nil {
 		return Schedule{}, err
 	}

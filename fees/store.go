@@ -168,7 +168,7 @@ func mergedInto(ctx context.Context, tx pgx.Tx, owner string) ([]string, error) 
 
 // feeTypesOf returns the latest fee types of a territory: its own, else the national ones.
 func feeTypesOf(ctx context.Context, tx pgx.Tx, territory string) ([]FeeType, error) {
-	rows, err := tx.Query(ctx, `
+	return queryFeeTypes(ctx, tx, `
 		select distinct on (l.code) l.version, l.document
 		from (
 			select distinct on (v.authority, v.code) v.authority, v.code, v.version, v.territory, v.document
@@ -178,6 +178,10 @@ func feeTypesOf(ctx context.Context, tx pgx.Tx, territory string) ([]FeeType, er
 		where l.territory in ('*', @territory)
 		order by l.code, (l.territory = '*'), l.authority`,
 		pgx.StrictNamedArgs{"territory": territory})
+}
+
+func queryFeeTypes(ctx context.Context, tx pgx.Tx, query string, args pgx.StrictNamedArgs) ([]FeeType, error) {
+	rows, err := tx.Query(ctx, query, args)
 	if err != nil {
 		return nil, fmt.Errorf("read fee types: %w", err)
 	}
@@ -199,49 +203,16 @@ func feeTypesOf(ctx context.Context, tx pgx.Tx, territory string) ([]FeeType, er
 	return list, nil
 }
 
-// policyFilter chooses among the latest versions of all policies; empty members do not restrict.
-type policyFilter struct {
-	id, owner, after, territory string
-	startBy                     calendar.Date
-	limit                       int
-}
-
-func findPolicies(ctx context.Context, tx pgx.Tx, f policyFilter) ([]RecordedPolicy, error) {
-	rows, err := tx.Query(ctx, `
-		select l.version, l.document, l.sha, l.recorded_at
+// feeTypesAcross returns the latest fee types of several territories and the national ones, hidden ones too.
+func feeTypesAcross(ctx context.Context, tx pgx.Tx, territories []string) ([]FeeType, error) {
+	return queryFeeTypes(ctx, tx, `
+		select distinct on (l.code, l.territory) l.version, l.document
 		from (
-			select distinct on (v.policy) v.policy, v.version, v.authority, v.status, v.territory, v.valid_from, v.document, v.sha, v.recorded_at
-			from fees.policy_version v
-			where @id = '' or v.policy = @id
-			order by v.policy, v.version desc
+			select distinct on (v.authority, v.code) v.authority, v.code, v.version, v.territory, v.document
+			from fees.fee_type_version v
+			order by v.authority, v.code, v.version desc
 		) l
-		where (@owner = '' or l.authority = @owner)
-			and l.policy > @after
-			and (@territory = '' or (l.territory && array['*', @territory] and l.status <> 'rejected'))
-			and (@start_by::date is null or l.valid_from is null or l.valid_from <= @start_by)
-		order by l.policy
-		limit @limit`,
-		pgx.StrictNamedArgs{"id": f.id, "owner": f.owner, "after": f.after, "territory": f.territory, "start_by": f.startBy, "limit": f.limit})
-	if err != nil {
-		return nil, fmt.Errorf("read policies: %w", err)
-	}
-	type row struct {
-		Version    int
-		Document   []byte
-		SHA        []byte
-		RecordedAt time.Time
-	}
-	found, err := pgx.CollectRows(rows, pgx.RowToStructByName[row])
-	if err != nil {
-		return nil, fmt.Errorf("read policies: %w", err)
-	}
-	list := make([]RecordedPolicy, len(found))
-	for i, r := range found {
-		p, err := decodeRecorded(r.Document, r.Version)
-		if err != nil {
-			return nil, err
-		}
-		list[i] = RecordedPolicy{Policy: p, SHA256: r.SHA, RecordedAt: r.RecordedAt}
-	}
-	return list, nil
+		where l.territory = '*' or l.territory = any(@territories)
+		order by l.code, l.territory, l.authority`,
+		pgx.StrictNamedArgs{"territories": territories})
 }

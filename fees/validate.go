@@ -52,8 +52,9 @@ func (p *Policy) validate(f *problems, at string) {
 	p.validateEffect(f, at+"/effect")
 	f.require(p.Rounding.Unit >= 1 && p.Rounding.Unit <= MaxBase, at+"/rounding/unit", "must be at least 1")
 	f.oneOf(string(p.Rounding.Mode), at+"/rounding/mode", "half_up", "down", "up")
-	f.oneOf(p.Combination, at+"/combination", "exclusive_best", "exemption_first")
-	f.require(p.Combination != "exemption_first" || p.Effect.Kind == Exempt, at+"/combination", "exemption_first needs the effect exempt")
+	f.oneOf(string(p.Combination), at+"/combination", "exclusive_best", "exemption_first", "multiply")
+	f.require(p.Combination != ExemptionGoesFirst || p.Effect.Kind == Exempt, at+"/combination", "exemption_first needs the effect exempt")
+	f.require(p.Combination != Multiply || p.Effect.Kind == ShareOfBase || p.Effect.Kind == ShareByFee, at+"/combination", "multiply needs a share")
 	p.validateGroups(f, at+"/exempt_groups")
 	f.require(len(p.Cases) <= maxList, at+"/cases", "must hold at most %d cases", maxList)
 	for i, c := range p.Cases {
@@ -75,7 +76,7 @@ func (p *Policy) validateTerritory(f *problems, at string) {
 func (p *Policy) validateWindow(f *problems, at string) {
 	f.require(p.ValidTo.IsZero() || !p.ValidTo.Before(p.ValidFrom), at+"/valid_to", "must not come before valid_from")
 	f.require(p.DeclaredValidTo.IsZero() || !p.ValidTo.IsZero() && !p.DeclaredValidTo.Before(p.ValidTo), at+"/declared_valid_to", "needs a valid_to that is not later")
-	f.require(p.PricingDateBasis == "submission", at+"/pricing_date_basis", "only submission is supported so far, not %q", p.PricingDateBasis)
+	f.oneOf(string(p.PricingDateBasis), at+"/pricing_date_basis", "submission", "acceptance", "issue")
 	if !p.Status.adopted() {
 		return
 	}
@@ -92,9 +93,18 @@ func (p *Policy) validateScope(f *problems, at string) {
 	f.require(!byRule || len(p.Scope.FeeTypes) == 0, at+"/fee_types", "must be empty when mode is %s", p.Scope.Mode)
 	f.require(p.Scope.Mode == ProcedureList || len(p.Scope.Procedures) == 0, at+"/procedures", "belongs to mode procedure_list only")
 	validateFees(f, at+"/fee_types", p.Scope.FeeTypes)
+	validateAgencies(f, at+"/agencies", p.Scope.Agencies)
 	f.require(len(p.Scope.Procedures) <= maxListed, at+"/procedures", "must hold at most %d codes", maxListed)
 	for i, code := range p.Scope.Procedures {
 		f.require(code != "" && len(code) <= maxCode, pointer(at+"/procedures", i), "must be a procedure code")
+	}
+}
+
+func validateAgencies(f *problems, at string, codes []string) {
+	f.require(len(codes) <= maxList, at, "must hold at most %d agencies", maxList)
+	for i, code := range codes[:min(len(codes), maxList)] {
+		f.require(code != "" && len(code) <= maxCode, pointer(at, i), "must be the code of an agency, such as H41.12")
+		f.require(!slices.Contains(codes[:i], code), pointer(at, i), "appears twice")
 	}
 }
 
@@ -114,8 +124,7 @@ func (p *Policy) validateCondition(f *problems, at string) {
 	for i, l := range p.Condition.ServiceLevel {
 		f.oneOf(string(l), pointer(at+"/condition/service_level", i), "toan_trinh", "mot_phan")
 	}
-	// The price is fixed before the payer chooses how to pay.
-	f.require(p.Condition.PaymentChannel == "any", at+"/condition/payment_channel", "only any is supported so far, not %q", p.Condition.PaymentChannel)
+	f.oneOf(string(p.Condition.PaymentChannel), at+"/condition/payment_channel", "any", "online", "cash")
 }
 
 func (p *Policy) validateEffect(f *problems, at string) {
@@ -182,6 +191,10 @@ func (c Case) validate(f *problems, at string) {
 	f.require(!c.SubmittedOn.IsZero(), at+"/submitted_on", "is needed")
 	f.oneOf(string(c.Channel), at+"/channel", "online", "direct", "postal")
 	f.oneOf(string(c.ServiceLevel), at+"/service_level", "", "toan_trinh", "mot_phan")
+	f.require(c.AcceptedOn.IsZero() || !c.AcceptedOn.Before(c.SubmittedOn), at+"/accepted_on", "must not come before submitted_on")
+	f.require(c.IssuedOn.IsZero() || !c.IssuedOn.Before(c.SubmittedOn), at+"/issued_on", "must not come before submitted_on")
+	f.oneOf(string(c.PaymentChannel), at+"/payment_channel", "", "online", "cash")
+	f.require(len(c.Agency) <= maxCode, at+"/agency", "must have at most %d characters", maxCode)
 	f.require(c.Territory == "" || territoryCode.MatchString(c.Territory), at+"/territory", "must be an authority code")
 	_, ok := kindOf(c.FeeType)
 	f.require(ok, at+"/fee_type", "must look like P_NAME or LP_NAME in capitals")
