@@ -44,6 +44,7 @@ type DayProposalID = ident.ID[dayProposalKind]
 var (
 	ErrDayState         = fault.New(fault.Precondition, "ledger.day_state", "the business date is so already")
 	ErrDayProposed      = fault.New(fault.Conflict, "ledger.day_proposed", "another proposal for the business date waits for a decision")
+	ErrDayKey           = fault.New(fault.Conflict, "ledger.day_idempotency_key", "the idempotency key was used for another request")
 	ErrDayReason        = fault.New(fault.Invalid, "ledger.day_reason", "a reason is needed")
 	ErrProposalNotFound = fault.New(fault.NotFound, "ledger.day_proposal_not_found", "no such proposal")
 	ErrProposalDecided  = fault.New(fault.Conflict, "ledger.day_proposal_decided", "the proposal is decided already")
@@ -122,33 +123,55 @@ func CloseDay(ctx context.Context, tx pgx.Tx, authority string, date calendar.Da
 	return err
 }
 
-// ProposeDay records that actor wants date closed or reopened. ErrDayState when
+// DayRequest asks for a change of a business date.
+type DayRequest struct {
+	Date   calendar.Date
+	Change DayChange
+	Reason string
+	Key    string // the caller's idempotency key, if any
+}
+
+// ProposeDay records that actor wants a date closed or reopened; created is
+// false when the same was proposed with the same key before. ErrDayState when
 // it is so already, ErrDayProposed while another proposal waits.
-func ProposeDay(ctx context.Context, tx pgx.Tx, authority string, date calendar.Date, change DayChange, reason, actor string, now time.Time) (DayProposal, error) {
-	if reason == "" {
-		return DayProposal{}, ErrDayReason
+func ProposeDay(ctx context.Context, tx pgx.Tx, authority string, q DayRequest, actor string, now time.Time) (p DayProposal, created bool, err error) {
+	if q.Reason == "" {
+		return p, false, ErrDayReason
+	}
+	if q.Key != "" {
+		p, err = findProposal(ctx, tx, ` where p.authority = $1 and p.key = $2`, authority, q.Key)
+		if err == nil && (p.BusinessDate != q.Date || p.Change != q.Change || p.Reason != q.Reason || p.ProposedBy != actor) {
+			err = ErrDayKey
+		}
+		if !ErrProposalNotFound.Is(err) {
+			return p, false, err
+		}
 	}
 	var closed bool
-	if err := tx.QueryRow(ctx, `select ledger.day_closed($1, $2)`, authority, date).Scan(&closed); err != nil {
-		return DayProposal{}, err
+	if err := tx.QueryRow(ctx, `select ledger.day_closed($1, $2)`, authority, q.Date).Scan(&closed); err != nil {
+		return p, false, err
 	}
-	if closed == (change == DayClose) {
-		return DayProposal{}, ErrDayState
+	if closed == (q.Change == DayClose) {
+		return p, false, ErrDayState
 	}
-	p := DayProposal{
-		ID: ident.New[dayProposalKind](), BusinessDate: date, Change: change, Reason: reason, State: DayProposed, ProposedAt: now, ProposedBy: actor,
+	p = DayProposal{
+		ID: ident.New[dayProposalKind](), BusinessDate: q.Date, Change: q.Change, Reason: q.Reason, State: DayProposed, ProposedAt: now, ProposedBy: actor,
 	}
-	_, err := tx.Exec(ctx, `
-		insert into ledger.day_proposal (id, authority, business_date, change, reason, proposed_at, proposed_by)
-		values (@id, @authority, @date, @change, @reason, @at, @by)`, pgx.StrictNamedArgs{
-		"id": p.ID, "authority": authority, "date": date, "change": change, "reason": reason, "at": now, "by": actor,
+	_, err = tx.Exec(ctx, `
+		insert into ledger.day_proposal (id, authority, business_date, change, reason, proposed_at, proposed_by, key)
+		values (@id, @authority, @date, @change, @reason, @at, @by, nullif(@key::text, ''))`, pgx.StrictNamedArgs{
+		"id": p.ID, "authority": authority, "date": q.Date, "change": q.Change, "reason": q.Reason, "at": now, "by": actor, "key": q.Key,
 	})
-	return p, dayFault(err)
+	return p, true, dayFault(err)
 }
 
 // LockProposal finds a proposal and holds it until tx ends, or returns ErrProposalNotFound.
 func LockProposal(ctx context.Context, tx pgx.Tx, id DayProposalID) (DayProposal, error) {
-	rows, err := tx.Query(ctx, selectProposals+` where p.id = $1 for update`, id)
+	return findProposal(ctx, tx, ` where p.id = $1 for update`, id)
+}
+
+func findProposal(ctx context.Context, tx pgx.Tx, where string, args ...any) (DayProposal, error) {
+	rows, err := tx.Query(ctx, selectProposals+where, args...)
 	if err != nil {
 		return DayProposal{}, err
 	}
@@ -193,6 +216,8 @@ func dayFault(err error) error {
 	switch postgres.Constraint(err) {
 	case "day_event_alternates":
 		return ErrDayState.Because(err)
+	case "day_proposal_key":
+		return ErrDayKey.Because(err)
 	case "day_proposal_one_open":
 		return ErrDayProposed.Because(err)
 	case "day_proposal_two_people", "day_event_two_people":

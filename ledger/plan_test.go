@@ -107,7 +107,7 @@ func TestStatementsUseIndexes(t *testing.T) {
 		}); !ledger.ErrReversed.Is(err) {
 			t.Errorf("correct what is reversed: got %v, want ErrReversed", err)
 		}
-		p, err := ledger.ProposeDay(t.Context(), tx, ngheAn, day, ledger.DayClose, "done", accountant, now)
+		p, _, err := ledger.ProposeDay(t.Context(), tx, ngheAn, ledger.DayRequest{Date: day, Change: ledger.DayClose, Reason: "done", Key: "key"}, accountant, now)
 		if err != nil {
 			return err
 		}

@@ -167,6 +167,8 @@ create table ledger.day_proposal (
 	decided_at    timestamptz,
 	decided_by    text,
 	note          text not null default '',
+	key           text, -- the caller's: the same again is the same proposal
+	constraint day_proposal_key unique (authority, key),
 	constraint day_proposal_decided check
 		((state = 'proposed') = (decided_by is null) and (decided_by is null) = (decided_at is null)),
 	constraint day_proposal_two_people check (decided_by <> proposed_by),

@@ -362,25 +362,9 @@ func (s *Service) CloseDay(ctx context.Context, actor auth.Actor, date calendar.
 		return err
 	}
 	now := s.now()
-	if !date.Before(calendar.On(now)) {
-		return ErrDayOpen.With("%s is not over", date)
-	}
 	return postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, `
-			select s.code from reconcile.source s
-			where s.authority = $1 and s.created_at < $3 and (
-				not exists (select from reconcile.run r where r.source_id = s.id and r.business_date = $2)
-				or exists (select from reconcile.run r where r.source_id = s.id and r.business_date = $2 and r.state <> 'closed'))
-			order by s.code`, actor.Authority, date, date.AddDays(1).Start())
-		if err != nil {
+		if err := refuseUnfinished(ctx, tx, actor.Authority, date, now); err != nil {
 			return err
-		}
-		open, err := pgx.CollectRows(rows, pgx.RowTo[string])
-		if err != nil {
-			return err
-		}
-		if len(open) > 0 {
-			return ErrDayOpen.With("the runs of these sources are not closed: %v", open)
 		}
 		if err := ledger.CloseDay(ctx, tx, actor.Authority, date, actor.ID, now); err != nil {
 			return err

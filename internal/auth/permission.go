@@ -25,6 +25,8 @@ const (
 	PermRemitPropose   Permission = "remittance.propose"
 	PermRemitApprove   Permission = "remittance.approve"
 	PermRemitRead      Permission = "remittance.read"
+	PermDayPropose     Permission = "day.propose"
+	PermDayApprove     Permission = "day.approve"
 	PermLedgerRead     Permission = "ledger.read"
 	PermReportRead     Permission = "report.read"
 	PermFeesWrite      Permission = "fees.write"
@@ -76,6 +78,8 @@ var grants = []grant{
 	{o, x, o, o, o, o, o, o, o, PermRemitPropose, "divide collection at the end of a period, propose vouchers (maker)"},
 	{o, o, x, o, o, o, o, o, o, PermRemitApprove, "approve or reject a voucher to the treasury (checker)"},
 	{o, x, x, o, o, x, o, o, x, PermRemitRead, "read splits and vouchers"},
+	{o, x, x, o, o, o, o, o, o, PermDayPropose, "propose to close or reopen a business date (maker)"},
+	{o, o, x, o, o, o, o, o, o, PermDayApprove, "approve or reject that proposal (checker, another person)"},
 	{o, x, x, o, o, x, o, o, x, PermLedgerRead, "read accounts, entries, trial balance and proofs"},
 	{o, x, x, o, o, x, o, o, x, PermReportRead, "read reports"},
 	{o, o, o, o, o, o, x, x, o, PermFeesWrite, "load fee types and policies"},

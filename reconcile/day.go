@@ -1,0 +1,115 @@
+package reconcile
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/doisoat/doisoat/internal/audit"
+	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/internal/postgres"
+	"github.com/doisoat/doisoat/ledger"
+)
+
+// refuseUnfinished returns ErrDayOpen for a date that is not over or whose
+// runs, one at least per source, are not all closed.
+func refuseUnfinished(ctx context.Context, tx pgx.Tx, authority string, date calendar.Date, now time.Time) error {
+	if !date.Before(calendar.On(now)) {
+		return ErrDayOpen.With("%s is not over", date)
+	}
+	rows, err := tx.Query(ctx, `
+		select s.code from reconcile.source s
+		where s.authority = $1 and s.created_at < $3 and (
+			not exists (select from reconcile.run r where r.source_id = s.id and r.business_date = $2)
+			or exists (select from reconcile.run r where r.source_id = s.id and r.business_date = $2 and r.state <> 'closed'))
+		order by s.code`, authority, date, date.AddDays(1).Start())
+	if err != nil {
+		return err
+	}
+	open, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return err
+	}
+	if len(open) > 0 {
+		return ErrDayOpen.With("the runs of these sources are not closed: %v", open)
+	}
+	return nil
+}
+
+// ProposeDay records the actor's wish to close or reopen a business date, with
+// its reason; the same key and request again give the first proposal. A date is
+// closed only when CloseDay would: ErrDayOpen.
+func (s *Service) ProposeDay(ctx context.Context, actor auth.Actor, q ledger.DayRequest) (p ledger.DayProposal, created bool, err error) {
+	if err := auth.Require(actor, auth.PermDayPropose); err != nil {
+		return p, false, err
+	}
+	now := s.now()
+	err = postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+		if q.Change == ledger.DayClose {
+			if err := refuseUnfinished(ctx, tx, actor.Authority, q.Date, now); err != nil {
+				return err
+			}
+		}
+		if p, created, err = ledger.ProposeDay(ctx, tx, actor.Authority, q, actor.ID, now); err != nil || !created {
+			return err
+		}
+		return audit.Record(ctx, tx, audit.Event{
+			Actor: actor, At: now, Act: "day.propose", ObjectKind: "day", ObjectID: q.Date.String(), Reason: q.Reason,
+			After: map[string]any{"proposal": p.ID.String(), "change": p.Change},
+		})
+	})
+	return p, created, err
+}
+
+// DecideDay approves or rejects a proposal; the actor is another person than
+// who made it. Approved, the date is closed or reopened at once, and runs that
+// were opened again since the proposal refuse a closing. The same decision of
+// the same person again changes nothing.
+func (s *Service) DecideDay(ctx context.Context, actor auth.Actor, date calendar.Date, id ledger.DayProposalID, decision ledger.ProposalState, note string) (p ledger.DayProposal, err error) {
+	if err := auth.Require(actor, auth.PermDayApprove); err != nil {
+		return p, err
+	}
+	now := s.now()
+	err = postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+		if p, err = ledger.LockProposal(ctx, tx, id); err != nil {
+			return err
+		}
+		if p.BusinessDate != date {
+			return ledger.ErrProposalNotFound
+		}
+		if p.State == decision && p.DecidedBy == actor.ID {
+			return nil
+		}
+		if p.Change == ledger.DayClose && decision == ledger.DayApproved && p.State == ledger.DayProposed {
+			if err := refuseUnfinished(ctx, tx, actor.Authority, date, now); err != nil {
+				return err
+			}
+		}
+		if p, err = ledger.DecideDay(ctx, tx, actor.Authority, p, decision, note, actor.ID, now); err != nil {
+			return err
+		}
+		act := "day.reject"
+		if decision == ledger.DayApproved {
+			act = "day." + string(p.Change)
+		}
+		return audit.Record(ctx, tx, audit.Event{
+			Actor: actor, At: now, Act: act, ObjectKind: "day", ObjectID: date.String(), Reason: p.Reason,
+			After: map[string]any{"proposal": p.ID.String(), "proposed_by": p.ProposedBy, "note": note},
+		})
+	})
+	return p, err
+}
+
+// FindDay returns a business date of the actor's authority with its history.
+func (s *Service) FindDay(ctx context.Context, actor auth.Actor, date calendar.Date) (day ledger.Day, err error) {
+	if err := auth.Require(actor, auth.PermLedgerRead); err != nil {
+		return day, err
+	}
+	err = postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+		day, err = ledger.FindDay(ctx, tx, date)
+		return err
+	})
+	return day, err
+}
