@@ -41,10 +41,12 @@ var rows = map[string]int{
 
 	"dossiers":          6,
 	"ledger/ledgertest": 6,
+	"ledger/seal":       6,
 
-	"payments":  7,
-	"refunds":   8,
-	"reconcile": 9,
+	"payments":   7,
+	"remittance": 7,
+	"refunds":    8,
+	"reconcile":  9,
 
 	"jobs": 10,
 	"web":  10,

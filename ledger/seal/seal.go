@@ -1,0 +1,229 @@
+package seal
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/internal/fault"
+	"github.com/doisoat/doisoat/internal/postgres"
+	"github.com/doisoat/doisoat/ledger"
+)
+
+// Faults of sealing.
+var (
+	ErrSealing   = fault.New(fault.Unavailable, "ledger.sealing", "another sealer is at work on this book")
+	ErrNotSealed = fault.New(fault.Precondition, "ledger.not_sealed", "the entry is not sealed yet, try again later")
+	ErrNoProof   = fault.New(fault.NotFound, "ledger.no_proof", "nothing was sealed up to this date")
+	ErrBroken    = fault.New(fault.Internal, "ledger.seal_broken", "the book does not agree with its seal")
+)
+
+// BlockSize is the largest number of entries in a block: what one commit seals,
+// and what a sealer or checker holds in memory.
+const BlockSize = 4096
+
+// Service seals books and proves what they hold.
+type Service struct {
+	DB  *pgxpool.Pool
+	Now func() time.Time
+	// BlockSize bounds a block; BlockSize when 0. Tests take smaller ones.
+	BlockSize int
+}
+
+// Sealed tells what one run did.
+type Sealed struct {
+	Authority string `json:"authority"`
+	Blocks    int    `json:"blocks"`
+	Entries   int64  `json:"entries"`
+	Postings  int64  `json:"postings"`
+	Head      *Block `json:"head,omitempty"` // the chain's last block, absent before the first
+}
+
+// Seal seals the finished entries of one authority, block by block, each in a
+// transaction of its own, at most blocks of them (0 is no bound). What a running
+// transaction writes is sealed by a later call. It may be killed anywhere and
+// called again; while another one seals this book it fails with ErrSealing.
+// Posters are not held up: it locks nothing of theirs.
+func (s *Service) Seal(ctx context.Context, authority string, blocks int) (Sealed, error) {
+	done := Sealed{Authority: authority}
+	for blocks == 0 || done.Blocks < blocks {
+		var (
+			head   *Block
+			sealed bool
+			more   bool
+		)
+		err := postgres.InTx(ctx, s.DB, authority, func(tx pgx.Tx) (err error) {
+			head, sealed, more, err = s.sealBlock(ctx, tx, authority)
+			return err
+		})
+		if err != nil {
+			return done, fmt.Errorf("seal the book of %s: %w", authority, err)
+		}
+		done.Head = head
+		if sealed {
+			done.Blocks++
+			done.Entries += int64(head.Entries)
+			done.Postings += head.Postings
+		}
+		if !more {
+			break
+		}
+	}
+	return done, nil
+}
+
+// blocksPerTurn lets the book of a busy authority not hold up the others.
+const blocksPerTurn = 16
+
+// SealDue seals what is finished in the books of all authorities. A book that
+// another sealer works on is left to it.
+func (s *Service) SealDue(ctx context.Context) error {
+	list, err := auth.Service{DB: s.DB, Now: s.Now}.ListAuthorities(ctx)
+	if err != nil {
+		return err
+	}
+	for _, a := range list {
+		if _, err := s.Seal(ctx, a.Code, blocksPerTurn); err != nil && !ErrSealing.Is(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+// sealBlock seals the next block. head is the last block afterwards; more says
+// that the block was full, so that there may be another.
+func (s *Service) sealBlock(ctx context.Context, tx pgx.Tx, authority string) (head *Block, sealed, more bool, err error) {
+	var alone bool
+	if err := tx.QueryRow(ctx, `select pg_try_advisory_xact_lock(ledger.seal_lock($1))`, authority).Scan(&alone); err != nil {
+		return nil, false, false, err
+	}
+	if !alone {
+		return nil, false, false, ErrSealing
+	}
+	last, err := lastBlock(ctx, tx, authority)
+	if err != nil {
+		return nil, false, false, err
+	}
+	now, err := readHorizon(ctx, tx)
+	if err != nil {
+		return nil, false, false, err
+	}
+	next, ids, err := s.gather(ctx, tx, last, now)
+	if err != nil {
+		return nil, false, false, err
+	}
+	if next == nil {
+		return last, false, false, nil
+	}
+	if err := s.fill(ctx, tx, next, last, ids); err != nil {
+		return nil, false, false, err
+	}
+	return next, true, len(ids) == s.size(), nil
+}
+
+func (s *Service) size() int {
+	if s.BlockSize > 0 {
+		return s.BlockSize
+	}
+	return BlockSize
+}
+
+// gather chooses the entries of the next block; no block when there are none.
+//
+// Within one cluster the sealer walks in the order (tx, id) up to the oldest
+// running transaction: what is older has committed or never will, so nothing
+// can appear below. In a cluster that the last block does not name, after a
+// restore, old numbers say nothing: the whole book is looked through once, in
+// the same order, for entries without a seal, and then the walk goes on from
+// where this cluster stood when that began (resume_tx).
+func (s *Service) gather(ctx context.Context, tx pgx.Tx, last *Block, now horizon) (*Block, []ledger.EntryID, error) {
+	next := &Block{Authority: now.Authority, Cluster: now.Cluster}
+	from := place{}
+	resume := &now.Tx
+	if last != nil && last.Cluster == now.Cluster {
+		from = place{last.ReachedTx, ledger.EntryID(last.ReachedID)}
+		resume = last.ResumeTx
+	}
+	args := func(from place) pgx.StrictNamedArgs {
+		return pgx.StrictNamedArgs{
+			"authority": now.Authority, "tx": fmt.Sprint(from.Tx), "id": from.ID.UUID(), "horizon": fmt.Sprint(now.Tx), "limit": s.size(),
+		}
+	}
+	var (
+		found []place
+		err   error
+	)
+	if resume != nil {
+		if found, err = selectPlaces(ctx, tx, everyFinished, args(from)); err != nil {
+			return nil, nil, err
+		}
+		if len(found) == s.size() {
+			next.ResumeTx = resume
+		}
+	}
+	if len(found) == 0 && (resume == nil || from != place{}) {
+		if resume != nil {
+			from = place{Tx: *resume}
+		}
+		if found, err = selectPlaces(ctx, tx, finished, args(from)); err != nil {
+			return nil, nil, err
+		}
+		resume = nil
+	}
+	// An empty block tells later runs that a restored book was looked through.
+	if len(found) == 0 && (last == nil || last.Cluster == now.Cluster) {
+		return nil, nil, nil
+	}
+	ids := make([]ledger.EntryID, len(found))
+	for i, p := range found {
+		ids[i] = p.ID
+	}
+	switch {
+	case len(found) == s.size():
+		at := found[len(found)-1]
+		next.ReachedTx, next.ReachedID = at.Tx, at.ID.UUID()
+	case resume != nil:
+		next.ReachedTx, next.ReachedID = *resume, uuid.Nil
+	default:
+		next.ReachedTx, next.ReachedID = now.Tx, uuid.Nil
+	}
+	return next, ids, nil
+}
+
+// fill hashes the entries into the block and writes it.
+func (s *Service) fill(ctx context.Context, tx pgx.Tx, b *Block, last *Block, ids []ledger.EntryID) error {
+	b.Number, b.Version = 1, version
+	b.SealedAt = s.Now().UTC().Truncate(time.Microsecond)
+	if last != nil {
+		b.Number, b.Previous, b.First = last.Number+1, last.Hash, last.First+int64(last.Entries)
+		if b.SealedAt.Before(last.SealedAt) { // the clock was set back
+			b.SealedAt = last.SealedAt.UTC()
+		}
+	}
+	var (
+		leaves  = make([]Hash, len(ids))
+		marks   = make([][]byte, len(ids))
+		sum     = tally{totals: Totals{}}
+		scratch canonical
+	)
+	err := walk(ctx, tx, ids, func(at int, r *Record) error {
+		if r == nil {
+			return ErrBroken.With("entry %s vanished while it was sealed", ids[at])
+		}
+		var h sealed
+		h, scratch = r.hash(scratch)
+		leaves[at], marks[at] = h.leaf, h.marks
+		return sum.add(r)
+	})
+	if err != nil {
+		return err
+	}
+	b.Root, b.Entries, b.Postings, b.Totals = merkleRoot(leaves), int32(len(ids)), sum.postings, sum.totals //nolint:gosec // BlockSize bounds it
+	b.Hash = b.headerHash()
+	return insertBlock(ctx, tx, b, ids, leaves, marks)
+}

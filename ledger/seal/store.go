@@ -1,0 +1,236 @@
+package seal
+
+import (
+	"context"
+	"errors"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/ledger"
+)
+
+const blockColumns = `
+	select b.authority, b.number, b.version, b.sealed_at, b.previous, b.root, b.first, b.entries, b.postings, b.totals,
+		b.cluster, b.reached_tx::text::bigint as reached_tx, b.reached_id, b.resume_tx::text::bigint as resume_tx, b.hash
+	from ledger.block b`
+
+func selectBlocks(ctx context.Context, tx pgx.Tx, where string, args ...any) ([]Block, error) {
+	rows, err := tx.Query(ctx, blockColumns+where, args...)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByName[Block])
+}
+
+// lastBlock returns the head of the chain, or nil before the first block.
+func lastBlock(ctx context.Context, tx pgx.Tx, authority string) (*Block, error) {
+	list, err := selectBlocks(ctx, tx, ` where b.authority = $1 order by b.number desc limit 1`, authority)
+	if err != nil || len(list) == 0 {
+		return nil, err
+	}
+	return &list[0], nil
+}
+
+// horizon is what the database says about running transactions: whatever is
+// older than tx has ended.
+type horizon struct {
+	Authority string
+	Cluster   string
+	Tx        int64
+}
+
+func readHorizon(ctx context.Context, tx pgx.Tx) (horizon, error) {
+	var h horizon
+	err := tx.QueryRow(ctx, `
+		select coalesce(app.authority(), ''), ledger.cluster(), pg_snapshot_xmin(pg_current_snapshot())::text::bigint`).
+		Scan(&h.Authority, &h.Cluster, &h.Tx)
+	return h, err
+}
+
+// place is where an entry stands in the sealer's order.
+type place struct {
+	Tx int64          `db:"tx"`
+	ID ledger.EntryID `db:"id"`
+}
+
+// finished are entries after a place that no running transaction can precede.
+const finished = `
+	select e.tx::text::bigint as tx, e.id
+	from ledger.entry e
+	where e.authority = @authority and (e.tx, e.id) > (@tx::text::xid8, @id::uuid) and e.tx < @horizon::text::xid8
+		and not exists (select from ledger.sealed_entry s where s.entry_id = e.id)
+	order by e.tx, e.id
+	limit @limit`
+
+// everyFinished looks through a book that came from another cluster: a
+// transaction number that this cluster has not reached yet was brought along,
+// with its entry, which is finished.
+const everyFinished = `
+	select e.tx::text::bigint as tx, e.id
+	from ledger.entry e
+	where e.authority = @authority and (e.tx, e.id) > (@tx::text::xid8, @id::uuid)
+		and (e.tx < @horizon::text::xid8 or e.tx >= pg_snapshot_xmax(pg_current_snapshot()))
+		and not exists (select from ledger.sealed_entry s where s.entry_id = e.id)
+	order by e.tx, e.id
+	limit @limit`
+
+func selectPlaces(ctx context.Context, tx pgx.Tx, query string, args pgx.StrictNamedArgs) ([]place, error) {
+	rows, err := tx.Query(ctx, query, args)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByName[place])
+}
+
+// insertBlock writes the header, then the entries in one statement.
+func insertBlock(ctx context.Context, tx pgx.Tx, b *Block, ids []ledger.EntryID, leaves []Hash, marks [][]byte) error {
+	_, err := tx.Exec(ctx, `
+		insert into ledger.block (authority, number, version, sealed_at, previous, root, first, entries, postings, totals,
+			cluster, reached_tx, reached_id, resume_tx, hash)
+		values (@authority, @number, @version, @sealed_at, @previous, @root, @first, @entries, @postings, @totals,
+			@cluster, @reached_tx::bigint::text::xid8, @reached_id, @resume_tx::bigint::text::xid8, @hash)`,
+		pgx.StrictNamedArgs{
+			"authority": b.Authority, "number": b.Number, "version": b.Version, "sealed_at": b.SealedAt, "previous": b.Previous,
+			"root": b.Root, "first": b.First, "entries": b.Entries, "postings": b.Postings, "totals": b.Totals,
+			"cluster": b.Cluster, "reached_tx": b.ReachedTx, "reached_id": b.ReachedID, "resume_tx": b.ResumeTx, "hash": b.Hash,
+		})
+	if err != nil || len(ids) == 0 {
+		return err
+	}
+	hashes := make([][]byte, len(leaves))
+	for i := range leaves {
+		hashes[i] = leaves[i][:]
+	}
+	_, err = tx.Exec(ctx, `
+		insert into ledger.sealed_entry (authority, block, position, entry_id, leaf, marks)
+		select @authority, @block, n.place - 1, n.id, n.leaf, n.marks
+		from unnest(@ids::uuid[], @leaves::bytea[], @marks::bytea[]) with ordinality as n (id, leaf, marks, place)`,
+		pgx.StrictNamedArgs{"authority": b.Authority, "block": b.Number, "ids": ids, "leaves": hashes, "marks": marks})
+	return err
+}
+
+// sealedRow is one entry of a block as it was sealed.
+type sealedRow struct {
+	Position int32          `db:"position"`
+	ID       ledger.EntryID `db:"entry_id"`
+	Leaf     Hash           `db:"leaf"`
+	Marks    []byte         `db:"marks"`
+}
+
+func selectSealed(ctx context.Context, tx pgx.Tx, authority string, block int64) ([]sealedRow, error) {
+	rows, err := tx.Query(ctx, `
+		select s.position, s.entry_id, s.leaf, s.marks from ledger.sealed_entry s
+		where s.authority = $1 and s.block = $2 order by s.position`, authority, block)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByName[sealedRow])
+}
+
+// walk reads the entries with their postings and hands them to visit in the
+// order of ids; an entry that is not in the book is handed on as nil. Entries
+// of one block are in memory, postings pass through. visit must not use tx.
+func walk(ctx context.Context, tx pgx.Tx, ids []ledger.EntryID, visit func(at int, r *Record) error) error {
+	records, err := selectEntries(ctx, tx, ids)
+	if err != nil {
+		return err
+	}
+	next := 0
+	upTo := func(end int) error { // every place before end has all its postings
+		for ; next < end; next++ {
+			if err := visit(next, records[next]); err != nil {
+				return err
+			}
+			records[next] = nil
+		}
+		return nil
+	}
+	rows, err := tx.Query(ctx, `
+		select n.place, p.line, p.authority, p.business_date, coalesce(a.code, ''), coalesce(a.class, ''), coalesce(a.normal, ''),
+			p.side, p.amount, p.currency, p.memo, p.dossier_id, p.payment_id, p.refund_id, p.charge_id, p.fee_type, p.policy
+		from unnest($1::uuid[]) with ordinality as n (id, place)
+		join ledger.posting p on p.entry_id = n.id
+		left join ledger.account a on a.id = p.account_id
+		order by n.place, p.line`, ids)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var (
+			l  Line
+			at int
+		)
+		if err := rows.Scan(&at, &l.Line, &l.Authority, &l.BusinessDate, &l.Account, &l.Class, &l.Normal, &l.Side, &l.Amount,
+			&l.Currency, &l.Memo, &l.Dossier, &l.Payment, &l.Refund, &l.Charge, &l.FeeType, &l.Policy); err != nil {
+			return err
+		}
+		if err := upTo(at - 1); err != nil {
+			return err
+		}
+		if r := records[at-1]; r != nil {
+			r.Postings = append(r.Postings, l)
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	return upTo(len(ids))
+}
+
+// selectEntries returns the entries in the order of ids, nil for one that is not there.
+func selectEntries(ctx context.Context, tx pgx.Tx, ids []ledger.EntryID) ([]*Record, error) {
+	rows, err := tx.Query(ctx, `
+		select n.place, e.id, e.authority, e.business_date, e.recorded_at, e.cause_kind, e.cause_id, e.cause_event, e.description,
+			e.actor, e.reverses, e.corrects, e.reason, e.lines, e.digest, e.tx::text::bigint
+		from unnest($1::uuid[]) with ordinality as n (id, place)
+		join ledger.entry e on e.id = n.id`, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	records := make([]*Record, len(ids))
+	for rows.Next() {
+		var (
+			r  Record
+			at int
+		)
+		if err := rows.Scan(&at, &r.ID, &r.Authority, &r.BusinessDate, &r.RecordedAt, &r.CauseKind, &r.CauseID, &r.CauseEvent,
+			&r.Description, &r.Actor, &r.Reverses, &r.Corrects, &r.Reason, &r.Lines, &r.Digest, &r.Tx); err != nil {
+			return nil, err
+		}
+		r.RecordedAt = r.RecordedAt.UTC()
+		r.Postings = make([]Line, 0, max(r.Lines, 0))
+		records[at-1] = &r
+	}
+	return records, rows.Err()
+}
+
+// findSealed returns where an entry stands.
+func findSealed(ctx context.Context, tx pgx.Tx, id ledger.EntryID) (block int64, position int32, err error) {
+	err = tx.QueryRow(ctx, `select s.block, s.position from ledger.sealed_entry s where s.entry_id = $1`, id).Scan(&block, &position)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return 0, 0, ErrNotSealed
+	}
+	return block, position, err
+}
+
+// findCaused returns the entry of a cause, or ledger.ErrEntryNotFound.
+func findCaused(ctx context.Context, tx pgx.Tx, authority string, cause ledger.Cause) (ledger.EntryID, error) {
+	var id ledger.EntryID
+	err := tx.QueryRow(ctx, `
+		select e.id from ledger.entry e
+		where e.authority = $1 and e.cause_kind = $2 and e.cause_id = $3 and e.cause_event = $4`,
+		authority, cause.Kind, cause.ID, cause.Event).Scan(&id)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return id, ledger.ErrEntryNotFound
+	}
+	return id, err
+}
+
+// blocksOf returns the blocks sealed on a day in Viet Nam, in order.
+func blocksOf(ctx context.Context, tx pgx.Tx, authority string, date calendar.Date) ([]Block, error) {
+	return selectBlocks(ctx, tx, ` where b.authority = $1 and b.sealed_at >= $2 and b.sealed_at < $3 order by b.number`,
+		authority, date.Start(), date.AddDays(1).Start())
+}
