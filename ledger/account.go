@@ -36,6 +36,10 @@ const (
 	Subsidy          = "A-SUBSIDY"      // phải thu ngân sách cấp bù
 	BreakShort       = "A-BREAK"        // chênh lệch thiếu chờ xử lý
 	ProviderFee      = "E-FEE"          // phí dịch vụ thanh toán
+	TreasuryWaiting  = "A-KB-PHI"       // tài khoản phí chờ nộp ngân sách tại KBNN
+	TreasuryRefund   = "A-KB-HOAN"      // phải thu hoàn trả từ NSNN
+	BudgetPayable    = "L-NSNN"         // phải nộp NSNN, per charge until remitted
+	Retained         = "L-RETAIN"       // phí được để lại chờ ghi nhận
 
 	MemoReceivable = "M-RECEIVABLE" // net amount a dossier still owes
 	MemoDiscount   = "M-DISCOUNT"   // reductions granted, by policy
@@ -70,6 +74,10 @@ var chart = map[string]nature{
 	Subsidy:          {Asset, Debit},
 	BreakShort:       {Asset, Debit},
 	ProviderFee:      {Expense, Debit},
+	TreasuryWaiting:  {Asset, Debit},
+	TreasuryRefund:   {Asset, Debit},
+	BudgetPayable:    {Liability, Credit},
+	Retained:         {Liability, Credit},
 	MemoReceivable:   {Memo, Debit},
 	MemoDiscount:     {Memo, Debit},
 	MemoObligation:   {Memo, Credit},

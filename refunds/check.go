@@ -18,6 +18,8 @@ import (
 //   - in the book each refund has moved exactly what its state says, and L-REFUND
 //     of a payment is what is owed to its payer, never below zero;
 //   - charges were given back what done refunds name for them;
+//   - L-TAMTHU per fee type is what was captured and subsidised, less what refunds took from it and what was divided;
+//   - what was paid by order, or bounced, has its documents;
 //   - no refund under way is forgotten by the sweep.
 //
 // At most mostBreaches of each kind are told. Lines hold references, ids and
@@ -25,7 +27,9 @@ import (
 func Check(ctx context.Context, tx pgx.Tx) ([]string, error) {
 	var breaches []string
 	for _, check := range checks {
-		found, err := sentences(ctx, tx, withHeld+check+` limit @most`, pgx.StrictNamedArgs{"payable": ledger.RefundPayable, "most": mostBreaches})
+		found, err := sentences(ctx, tx, withHeld+check+` limit @most`, pgx.StrictNamedArgs{
+			"payable": ledger.RefundPayable, "phi": ledger.ProvisionalPhi, "le_phi": ledger.ProvisionalLePhi, "most": mostBreaches,
+		})
 		if err != nil {
 			return nil, fmt.Errorf("check refunds: %w", err)
 		}
@@ -56,7 +60,7 @@ func Stuck(ctx context.Context, tx pgx.Tx, now time.Time) ([]string, error) {
 		where r.authority = (select app.authority()) and (r.next_inquiry_at < @overdue
 			or r.status = 'requested' and r.deadline < @today
 			or r.status = 'reserved' and r.route = 'provider' and r.status_at < @unsent
-			or r.status = 'reserved' and r.route <> 'provider' and r.deadline < @today
+			or r.status in ('reserved', 'returned') and r.route <> 'provider' and r.deadline < @today
 			or r.status in ('sending', 'sent', 'unknown') and r.status_at < @doubtful)
 		order by r.status_at, r.id limit @most`, pgx.StrictNamedArgs{
 		"overdue": now.Add(-overdue), "unsent": now.Add(-unsentAfter - overdue), "doubtful": now.Add(-doubtful), "today": calendar.On(now), "most": mostBreaches,
@@ -91,7 +95,8 @@ const withHeld = `
 		from ledger.posting p
 		join ledger.account a on a.id = p.account_id
 		where a.authority = (select app.authority()) and a.code = @payable and p.payment_id is not null
-		group by p.payment_id, p.refund_id)`
+		group by p.payment_id, p.refund_id),
+	tamthu (kind, code) as (values ('phi', @phi::text), ('le_phi', @le_phi::text))`
 
 var checks = []string{
 	`select format('payment %s has reserved %s for refunds that hold %s', p.reference, p.refund_reserved, coalesce(h.amount, 0))
@@ -163,4 +168,36 @@ var checks = []string{
 		from refund r join refunds.item i on i.refund_id = r.id
 		where r.status in ('done', 'returned') and i.charge_id is not null group by i.charge_id) g on g.charge_id = c.id
 	where c.refunded <> coalesce(g.amount, 0) order by c.id`,
+
+	// What is collected provisionally: what captures and subsidies brought, less what refunds took from it and what was divided.
+	`select format('%s of %s is %s, not %s', t.code, t.fee_type, coalesce(b.balance, 0), t.balance)
+	from (
+		select h.code, c.fee_type, c.currency,
+			sum(coalesce(a.amount, 0) + c.subsidy - coalesce(g.amount, 0) + coalesce(k.amount, 0) - coalesce(x.amount, 0)) as balance
+		from dossiers.charge c
+		join tamthu h on h.kind = c.kind
+		left join (select charge_id, sum(amount) as amount from payments.allocation group by charge_id) a on a.charge_id = c.id
+		left join (
+			select i.charge_id, sum(i.amount) as amount
+			from refund r join refunds.item i on i.refund_id = r.id
+			where r.owed and i.charge_id is not null group by i.charge_id) g on g.charge_id = c.id
+		left join (select charge_id, sum(budget + retained) as amount from remittance.taken group by charge_id) k on k.charge_id = c.id
+		left join (select charge_id, sum(amount) as amount from remittance.share group by charge_id) x on x.charge_id = c.id
+		where c.authority = (select app.authority())
+		group by h.code, c.fee_type, c.currency) t
+	left join (
+		select a.code, p.fee_type, p.currency, sum(case p.side when 'C' then p.amount else -p.amount end) as balance
+		from ledger.posting p join ledger.account a on a.id = p.account_id join ledger.entry e on e.id = p.entry_id
+		where a.authority = (select app.authority()) and a.code in (select code from tamthu) and e.corrects is null
+		group by a.code, p.fee_type, p.currency) b on b.code = t.code and b.fee_type = t.fee_type and b.currency = t.currency
+	where coalesce(b.balance, 0) <> t.balance or t.balance < 0 order by t.code, t.fee_type`,
+
+	// By order: paid and come back in turns, each with its document.
+	`select format('refund %s is %s with %s documents of payment and %s of return', r.reference, r.status, d.paid, d.returned)
+	from refund r
+	join (
+		select refund_id, count(*) filter (where act = 'paid') as paid, count(*) filter (where act = 'returned') as returned
+		from refunds.document group by refund_id) d on d.refund_id = r.id
+	where r.status not in ('done', 'returned') or d.paid - d.returned not between case r.status when 'done' then 0 else -1 end and case r.status when 'done' then 1 else 0 end
+	order by r.id`,
 }

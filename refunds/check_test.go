@@ -30,7 +30,7 @@ func TestCheckFindsDamage(t *testing.T) {
 		"amount":           {`update refunds.refund set amount = amount + 1 where status = 'requested'`, []string{"payment ", "capture ", "refund "}},
 		"forgotten":        {`update refunds.refund set next_inquiry_at = null`, []string{"refund "}},
 		"done by hand":     {`update refunds.refund set status = 'done' where status = 'unknown'`, []string{"refund ", "refund ", "payment ", "charge "}},
-		"rejected by hand": {`update refunds.refund set status = 'rejected' where status = 'unknown'`, []string{"payment ", "capture ", "allocation ", "refund ", "refund ", "payment "}},
+		"rejected by hand": {`update refunds.refund set status = 'rejected' where status = 'unknown'`, []string{"payment ", "capture ", "allocation ", "refund ", "refund ", "payment ", "L-TAMTHU-LEPHI "}},
 		"charge":           {`update dossiers.charge set paid = paid - 1, refunded = refunded - 1 where refunded > 0`, []string{"charge "}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/ledger/ledgertest"
 	"github.com/doisoat/doisoat/payments"
+	"github.com/doisoat/doisoat/remittance"
 )
 
 // The manual shows every entry of this room.
@@ -40,28 +41,80 @@ func TestManual(t *testing.T) {
 	}
 	r, paid := refundOf(Item{charges[0].ID, 60_000}, Item{charges[1].ID, 20_000})
 	excess, none := refundOf(Item{Amount: 15_000})
-	for name, entry := range map[string]func(Refund, []dossiers.Paid, calendar.Date, time.Time, string) (ledger.Entry, bool){
-		"approved": approved, "declined": declined,
+	for name, entry := range map[string]func() (ledger.Entry, bool){
+		"approved": func() (ledger.Entry, bool) { return approved(excess, nil, day, now, "system") },
+		"declined": func() (ledger.Entry, bool) { return declined(excess, none, day, now, "system") },
 	} {
-		if e, ok := entry(excess, none, day, now, "system"); ok {
+		if e, ok := entry(); ok {
 			t.Errorf("%s excess: got %+v, want no entry: it is owed since its capture", name, e)
 		}
 	}
+	// Of the phí the agency keeps 7/10.
+	phi, lePhi := remittance.Taken{Charge: charges[0].ID, Budget: 18_000, Retained: 42_000}, remittance.Taken{Charge: charges[1].ID, Budget: 20_000}
+	takings := func(phi, lePhi remittance.Taken) []remittance.Taking {
+		return []remittance.Taking{{Charge: charges[0], Shares: []remittance.Taken{phi}}, {Charge: charges[1], Shares: []remittance.Taken{lePhi}}}
+	}
+	remitted := func(x remittance.Taken, waiting bool) remittance.Taken {
+		x.Remitted, x.Waiting = &day, waiting
+		return x
+	}
+	byOrder, _ := refundOf(r.Items...)
+	byOrder.Route = PaymentOrder
+	held := []remittance.Taking{{Charge: charges[0], Held: 60_000}, {Charge: charges[1], Held: 20_000}}
+	doc := Document{Number: "UNC-18", Date: day, Account: "vcb-h41", Seq: 2}
+	pay := func(x Refund, taken ...remittance.Taken) ledger.Entry {
+		return done(x, paid, purses(x, taken, "vcb-h41"), day, now, "key_accountant")
+	}
+	waiting := phi
+	waiting.Waiting = true
+	r.Route, excess.Route = ByProvider, ByProvider
 	ledgertest.CheckManual(t, "refunds", []ledgertest.Example{
 		{
-			Title: "Refund approved", When: "A checker decides: what was collected for charges is owed back. Excess is owed since its capture and has no entry here.",
-			Entry: must(approved(r, paid, day, now, "key_chief")),
+			Title: "Refund approved before the split", When: "A checker decides: what was collected for charges is owed back. Excess is owed since its capture and has no entry here.",
+			Entry: must(approved(r, held, day, now, "key_chief")),
 		},
 		{
-			Title: "Refund done", When: "The provider took the money out of what it owes us; the refunded part of the obligation ends.",
-			Entry: done(r, paid, day, now, "system"),
+			Title: "Refund approved after the split, before remittance", When: "Each side gives back its part, by the ratio that divided it.",
+			Entry: must(approved(r, takings(phi, lePhi), day, now, "key_chief")),
+		},
+		{
+			Title: "Refund approved after remittance", When: "The budget has its part and must give it back; the agency's part is still the agency's.",
+			Entry: must(approved(r, takings(remitted(phi, false), remitted(lePhi, false)), day, now, "key_chief")),
+		},
+		{
+			Title: "Refund done by the provider", When: "The provider took the money out of what it owes us; the refunded part of the obligation ends.",
+			Entry: pay(r),
 		},
 		{
 			Title: "Refund of excess done", When: "No obligation ends: none was behind it.",
-			Entry: done(excess, none, day, now, "system"),
+			Entry: done(excess, none, purses(excess, nil, ""), day, now, "system"),
 		},
 		{
-			Title: "Refund declined", When: "The provider's final no: the mirror of the approval. Excess stays owed and has no entry here.",
+			Title: "Refund paid by the agency", When: "A payment order from the collection account.",
+			Entry: pay(byOrder),
+		},
+		{
+			Title: "Refund paid from the waiting account", When: "The *phí* lies at the treasury and is not the budget's yet: a payment order there, and one of the agency for the rest.",
+			Entry: pay(byOrder, waiting),
+		},
+		{
+			Title: "Refund paid by the treasury", When: "An order C1-04/NS for the budget's part; the agency pays what it had retained.",
+			Entry: pay(byOrder, remitted(phi, false), remitted(lePhi, false)),
+		},
+		{
+			Title: "Refund paid by the treasury, retained part at the waiting account", When: "The same, where the *phí* had gone to the waiting account: the agency pays nothing.",
+			Entry: pay(byOrder, remitted(phi, true), remitted(lePhi, false)),
+		},
+		{
+			Title: "Refund bounced", When: "The payer's bank sent it back: the money is in a collection account and owed again.",
+			Entry: returned(byOrder, doc, day, now, "key_accountant"),
+		},
+		{
+			Title: "Bounced refund paid again", When: "The collection account pays anew. The obligation ended the first time.",
+			Entry: paidAgain(byOrder, doc, day, now, "key_accountant"),
+		},
+		{
+			Title: "Refund declined", When: "The provider's final no: what was owed is provisional collection again. Excess stays owed and has no entry here.",
 			Entry: must(declined(r, paid, day, now, "system")),
 		},
 	})

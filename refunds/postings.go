@@ -1,62 +1,135 @@
 package refunds
 
 import (
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/money"
 	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/remittance"
 )
 
-// approved is the entry of a decision before the money is split: what was
-// collected for charges is owed back to the payer. Excess is owed since its
+// approved is the entry of a decision: what was collected for charges is owed
+// back to the payer, out of where it is by now. Excess is owed since its
 // capture and needs no posting; ok is false when there is nothing else.
 //
-//	Dr L-TAMTHU-kind per charge   Cr L-REFUND
-func approved(r Refund, charges []dossiers.Paid, date calendar.Date, now time.Time, actor string) (entry ledger.Entry, ok bool) {
+//	provisional collection:          Dr L-TAMTHU-kind         Cr L-REFUND
+//	divided, not remitted:           Dr L-NSNN + L-RETAIN     Cr L-REFUND
+//	divided, the budget has it:      Dr A-KB-HOAN + L-RETAIN  Cr L-REFUND
+func approved(r Refund, takings []remittance.Taking, date calendar.Date, now time.Time, actor string) (entry ledger.Entry, ok bool) {
 	e := r.entry("approved", date, now, actor)
-	for _, c := range charges {
-		amount := money.Amount{Currency: r.Amount.Currency, Minor: c.Amount}
-		about := r.about(c)
-		e.Postings = append(e.Postings,
-			ledger.Dr(dossiers.TamThu(c.Charge.Kind), amount, about),
-			ledger.Cr(ledger.RefundPayable, amount, about))
+	for _, t := range takings {
+		about := r.about(t.Charge)
+		add := func(account string, minor int64) {
+			if minor > 0 {
+				e.Postings = append(e.Postings, ledger.Dr(account, r.amount(minor), about))
+			}
+		}
+		add(dossiers.TamThu(t.Charge.Kind), t.Held)
+		owed := t.Held
+		for _, x := range t.Shares {
+			if x.Remitted != nil {
+				add(ledger.TreasuryRefund, x.Budget)
+			} else {
+				add(ledger.BudgetPayable, x.Budget)
+			}
+			add(ledger.Retained, x.Retained)
+			owed += x.Budget + x.Retained
+		}
+		e.Postings = append(e.Postings, ledger.Cr(ledger.RefundPayable, r.amount(owed), about))
 	}
 	return e, len(e.Postings) > 0
 }
 
-// done is the entry of a refund that the provider took back out of what it
-// owes us; the part of the obligation that was refunded ends with it.
+// purse is an account that pays a part of a refund.
+type purse struct {
+	account string
+	minor   int64
+}
+
+// purses says who pays a refund, by where its money was when it was decided.
+// By order: the budget gives back its part, the waiting account what lies
+// there, and the agency's bank account the rest. bank is its code; empty when
+// it is not known yet.
+func purses(r Refund, taken []remittance.Taken, bank string) []purse {
+	if r.Route == ByProvider {
+		return []purse{{ledger.Clearing(r.Provider), r.Amount.Minor}}
+	}
+	var budget, waiting int64
+	for _, x := range taken {
+		rest := x.Retained
+		if x.Remitted != nil {
+			budget += x.Budget
+		} else {
+			rest += x.Budget
+		}
+		if x.Waiting {
+			waiting += rest
+		}
+	}
+	list := []purse{{ledger.TreasuryRefund, budget}, {ledger.TreasuryWaiting, waiting}, {ledger.Bank(bank), r.Amount.Minor - budget - waiting}}
+	return slices.DeleteFunc(list, func(p purse) bool { return p.minor == 0 })
+}
+
+// done is the entry of a refund that was carried out: the provider took it out
+// of what it owes us, or the agency and the treasury paid it by order. The part
+// of the obligation that was refunded ends with it.
 //
-//	Dr L-REFUND amount            Cr A-CLR-provider
+//	Dr L-REFUND amount            Cr A-CLR-provider, or A-KB-HOAN + A-KB-PHI + A-BANK-account
 //	Dr M-OBLIGATION per charge    Cr M-COLLECTED
-func done(r Refund, charges []dossiers.Paid, date calendar.Date, now time.Time, actor string) ledger.Entry {
+func done(r Refund, charges []dossiers.Paid, from []purse, date calendar.Date, now time.Time, actor string) ledger.Entry {
 	e := r.entry("done", date, now, actor)
-	about := ledger.Dimensions{Dossier: r.DossierID.UUID(), Payment: r.PaymentID.UUID(), Refund: r.ID.UUID()}
-	e.Postings = append(e.Postings,
-		ledger.Dr(ledger.RefundPayable, r.Amount, about),
-		ledger.Cr(ledger.Clearing(r.Provider), r.Amount, about))
+	e.Postings = append(e.Postings, ledger.Dr(ledger.RefundPayable, r.Amount, r.whole()))
+	for _, p := range from {
+		e.Postings = append(e.Postings, ledger.Cr(p.account, r.amount(p.minor), r.whole()))
+	}
 	for _, c := range charges {
-		amount := money.Amount{Currency: r.Amount.Currency, Minor: c.Amount}
 		e.Postings = append(e.Postings,
-			ledger.Dr(ledger.MemoObligation, amount, r.about(c)),
-			ledger.Cr(ledger.MemoCollected, amount, r.about(c)))
+			ledger.Dr(ledger.MemoObligation, r.amount(c.Amount), r.about(c.Charge)),
+			ledger.Cr(ledger.MemoCollected, r.amount(c.Amount), r.about(c.Charge)))
+	}
+	return e
+}
+
+// returned is the entry of a refund that bounced: the money is back in a bank
+// account and owed again. The obligation stays ended.
+//
+//	Dr A-BANK-account   Cr L-REFUND
+func returned(r Refund, doc Document, date calendar.Date, now time.Time, actor string) ledger.Entry {
+	e := r.entry(fmt.Sprintf("returned-%d", doc.Seq), date, now, actor)
+	e.Postings = []ledger.Posting{
+		ledger.Dr(ledger.Bank(doc.Account), r.Amount, r.whole()),
+		ledger.Cr(ledger.RefundPayable, r.Amount, r.whole()),
+	}
+	return e
+}
+
+// paidAgain is the entry of a bounced refund that a bank account pays anew.
+//
+//	Dr L-REFUND   Cr A-BANK-account
+func paidAgain(r Refund, doc Document, date calendar.Date, now time.Time, actor string) ledger.Entry {
+	e := r.entry(fmt.Sprintf("paid-%d", doc.Seq), date, now, actor)
+	e.Postings = []ledger.Posting{
+		ledger.Dr(ledger.RefundPayable, r.Amount, r.whole()),
+		ledger.Cr(ledger.Bank(doc.Account), r.Amount, r.whole()),
 	}
 	return e
 }
 
 // declined is the entry that gives a decided refund back to collection,
-// because the provider refused it: the mirror of approved.
+// because the provider refused it. What came out of a share is provisional
+// again and divided with the next period.
 //
 //	Dr L-REFUND   Cr L-TAMTHU-kind per charge
 func declined(r Refund, charges []dossiers.Paid, date calendar.Date, now time.Time, actor string) (entry ledger.Entry, ok bool) {
 	e := r.entry("declined", date, now, actor)
 	for _, c := range charges {
-		amount := money.Amount{Currency: r.Amount.Currency, Minor: c.Amount}
 		e.Postings = append(e.Postings,
-			ledger.Dr(ledger.RefundPayable, amount, r.about(c)),
-			ledger.Cr(dossiers.TamThu(c.Charge.Kind), amount, r.about(c)))
+			ledger.Dr(ledger.RefundPayable, r.amount(c.Amount), r.about(c.Charge)),
+			ledger.Cr(dossiers.TamThu(c.Charge.Kind), r.amount(c.Amount), r.about(c.Charge)))
 	}
 	return e, len(e.Postings) > 0
 }
@@ -69,8 +142,17 @@ func (r Refund) entry(event string, date calendar.Date, now time.Time, actor str
 	}
 }
 
-func (r Refund) about(c dossiers.Paid) ledger.Dimensions {
-	d := c.Charge.Dimensions()
+// about is what postings of one charge carry, whole what those of the refund do.
+func (r Refund) about(c dossiers.Charge) ledger.Dimensions {
+	d := c.Dimensions()
 	d.Payment, d.Refund = r.PaymentID.UUID(), r.ID.UUID()
 	return d
+}
+
+func (r Refund) whole() ledger.Dimensions {
+	return ledger.Dimensions{Dossier: r.DossierID.UUID(), Payment: r.PaymentID.UUID(), Refund: r.ID.UUID()}
+}
+
+func (r Refund) amount(minor int64) money.Amount {
+	return money.Amount{Currency: r.Amount.Currency, Minor: minor}
 }

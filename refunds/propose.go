@@ -10,6 +10,7 @@ import (
 	"github.com/doisoat/doisoat/fees"
 	"github.com/doisoat/doisoat/internal/audit"
 	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/payments"
 )
@@ -60,7 +61,7 @@ func (s *Service) decisions(ctx context.Context, tx pgx.Tx, d dossiers.Dossier, 
 				fee = f
 			}
 		}
-		found[c.ID] = fee.RefundRuleFor(reason, d.Stage).Decision
+		found[c.ID] = fee.RefundRuleFor(reason, d.Stage, calendar.On(s.Now())).Decision
 	}
 	return found, nil
 }

@@ -82,7 +82,8 @@ type Refund struct {
 	Reference      string
 	Reason         string
 	Origin         Origin
-	Route          Route
+	Route          Route // until it is decided, where it would go if it were now
+	Stage          Stage // empty until it is decided
 	Status         Status
 	Amount         money.Amount
 	Items          []Item

@@ -157,18 +157,23 @@ func (s *Service) apply(ctx context.Context, tx pgx.Tx, actor auth.Actor, d doss
 	return update(ctx, tx, *r)
 }
 
-// finish posts a refund as done, ends the refunded obligation and issues adjusting receipts.
+// finish ends a refund that its provider carried out.
 func (s *Service) finish(ctx context.Context, tx pgx.Tx, actor auth.Actor, d dossiers.Dossier, r *Refund, reason string) error {
-	if err := s.move(ctx, tx, actor, r, Done, reason); err != nil {
-		return err
-	}
-	now := s.now()
-	date, err := ledger.OpenDate(ctx, tx, r.Authority, calendar.On(now))
+	date, err := ledger.OpenDate(ctx, tx, r.Authority, calendar.On(s.now()))
 	if err != nil {
 		return err
 	}
-	charges := paidOf(d, *r)
-	if _, err := ledger.Post(ctx, tx, done(*r, charges, date, now, actor.ID)); err != nil {
+	return s.carriedOut(ctx, tx, actor, d, r, purses(*r, nil, ""), date, reason)
+}
+
+// carriedOut posts a refund as done out of the accounts that paid it, ends the
+// refunded obligation and issues adjusting receipts.
+func (s *Service) carriedOut(ctx context.Context, tx pgx.Tx, actor auth.Actor, d dossiers.Dossier, r *Refund, from []purse, date calendar.Date, reason string) error {
+	if err := s.move(ctx, tx, actor, r, Done, reason); err != nil {
+		return err
+	}
+	now, charges := s.now(), paidOf(d, *r)
+	if _, err := ledger.Post(ctx, tx, done(*r, charges, from, date, now, actor.ID)); err != nil {
 		return err
 	}
 	return dossiers.RecordRefunded(ctx, tx, d, charges, r.ID.UUID(), now)

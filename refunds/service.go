@@ -134,8 +134,9 @@ func (s *Service) open(ctx context.Context, tx pgx.Tx, actor auth.Actor, d dossi
 	})
 }
 
-// routeOf: a provider that can refund takes the money out of what it owes us;
-// a transfer is in the agency's account already and goes back by payment order.
+// routeOf is the route of money that the treasury has not: a provider that can
+// refund takes it out of what it owes us; a transfer is in the agency's account
+// already and goes back by payment order.
 func (s *Service) routeOf(c payments.Capture) Route {
 	if _, err := providers.Find[providers.Refunder](s.Providers, c.Provider); err == nil {
 		return ByProvider
@@ -144,7 +145,8 @@ func (s *Service) routeOf(c payments.Capture) Route {
 }
 
 // Approve decides for a refund: the checker differs from the maker, the book
-// owes the money to the payer from now on, and the job that sends it is queued.
+// owes the money to the payer from now on, out of where it is by then, which
+// decides on the route, and the job that sends it by its provider is queued.
 // Approving an approved refund by the same checker changes nothing.
 func (s *Service) Approve(ctx context.Context, actor auth.Actor, id ID, note string) (r Refund, err error) {
 	if err := auth.Require(actor, auth.PermRefundApprove); err != nil {
@@ -158,11 +160,15 @@ func (s *Service) Approve(ctx context.Context, actor auth.Actor, id ID, note str
 		if err := s.move(ctx, tx, actor, locked, Approved, note); err != nil {
 			return err
 		}
+		takings, err := s.locate(ctx, tx, d, locked)
+		if err != nil {
+			return err
+		}
 		date, err := ledger.OpenDate(ctx, tx, locked.Authority, calendar.On(s.now()))
 		if err != nil {
 			return err
 		}
-		if entry, ok := approved(*locked, paidOf(d, *locked), date, s.now(), actor.ID); ok {
+		if entry, ok := approved(*locked, takings, date, s.now(), actor.ID); ok {
 			if _, err := ledger.Post(ctx, tx, entry); err != nil {
 				return err
 			}

@@ -43,7 +43,9 @@ var edges = []edge{
 	{Unknown, Sent, "found_accepted"},
 	{Unknown, Done, "done"},
 	{Unknown, Declined, "decline"},
+	{Reserved, Done, "confirm"}, // by order: a document says so
 	{Done, Returned, "return"},
+	{Returned, Done, "pay_again"},
 }
 
 // ErrState: the refund's state does not allow this.

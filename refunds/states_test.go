@@ -18,7 +18,7 @@ func TestEveryEdge(t *testing.T) {
 		{Sending, Reserved}: "not_sent", {Sending, Sent}: "accepted", {Sending, Done}: "done", {Sending, Declined}: "decline", {Sending, Unknown}: "lose_sight",
 		{Sent, Done}: "done", {Sent, Declined}: "decline", {Sent, Unknown}: "lose_sight",
 		{Unknown, Sent}: "found_accepted", {Unknown, Done}: "done", {Unknown, Declined}: "decline",
-		{Done, Returned}: "return",
+		{Reserved, Done}: "confirm", {Done, Returned}: "return", {Returned, Done}: "pay_again",
 	}
 	got := map[[2]Status]string{}
 	for _, from := range allStatuses {

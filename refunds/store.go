@@ -27,6 +27,7 @@ type refundRow struct {
 	Reason              string              `db:"reason"`
 	Origin              Origin              `db:"origin"`
 	Route               Route               `db:"route"`
+	Stage               Stage               `db:"stage"`
 	Status              Status              `db:"status"`
 	Amount              int64               `db:"amount"`
 	Currency            money.Currency      `db:"currency"`
@@ -51,7 +52,7 @@ type refundRow struct {
 
 const selectRefund = `
 	select r.id, r.authority, r.dossier_id, d.code as dossier_code, r.payment_id, r.capture_id, r.merchant_account_id, r.provider,
-		r.reference, r.reason, r.origin, r.route, r.status, r.amount, r.currency, r.note, r.deadline, r.requested_at, r.requested_by,
+		r.reference, r.reason, r.origin, r.route, r.stage, r.status, r.amount, r.currency, r.note, r.deadline, r.requested_at, r.requested_by,
 		r.decided_at, coalesce(r.decided_by, '') as decided_by, r.decision_reason, r.sent_at, r.done_at, r.settled_at, r.status_at,
 		r.provider_transaction, r.provider_reason, r.next_inquiry_at, r.inquiries, r.request_hash, (
 			select jsonb_agg(jsonb_build_object('charge', i.charge_id, 'amount', i.amount) order by i.line)
@@ -63,7 +64,7 @@ func (row refundRow) refund() (Refund, error) {
 	r := Refund{
 		ID: row.ID, Authority: row.Authority, DossierID: row.DossierID, DossierCode: row.DossierCode, PaymentID: row.PaymentID,
 		CaptureID: row.CaptureID, MerchantID: row.MerchantAccountID, Provider: row.Provider, Reference: row.Reference,
-		Reason: row.Reason, Origin: row.Origin, Route: row.Route, Status: row.Status,
+		Reason: row.Reason, Origin: row.Origin, Route: row.Route, Stage: row.Stage, Status: row.Status,
 		Amount: money.Amount{Currency: row.Currency, Minor: row.Amount}, Note: row.Note, Deadline: row.Deadline,
 		RequestedAt: row.RequestedAt, RequestedBy: row.RequestedBy, DecidedAt: row.DecidedAt, DecidedBy: row.DecidedBy,
 		DecisionReason: row.DecisionReason, SentAt: row.SentAt, DoneAt: row.DoneAt, SettledAt: row.SettledAt, StatusAt: row.StatusAt,
@@ -177,13 +178,13 @@ func otherTransactions(ctx context.Context, tx pgx.Tx, r Refund) ([]string, erro
 func update(ctx context.Context, tx pgx.Tx, r Refund) error {
 	_, err := tx.Exec(ctx, `
 		update refunds.refund
-		set status = @status, status_at = @status_at, decided_at = @decided_at, decided_by = nullif(@decided_by, ''),
+		set status = @status, route = @route, stage = @stage, status_at = @status_at, decided_at = @decided_at, decided_by = nullif(@decided_by, ''),
 			decision_reason = @decision_reason, sent_at = @sent_at, done_at = @done_at, settled_at = @settled_at,
 			provider_transaction = @transaction, provider_reason = @provider_reason,
 			next_inquiry_at = @next_inquiry_at, inquiries = @inquiries
 		where id = @id`,
 		pgx.StrictNamedArgs{
-			"id": r.ID, "status": r.Status, "status_at": r.StatusAt, "decided_at": r.DecidedAt, "decided_by": r.DecidedBy,
+			"id": r.ID, "status": r.Status, "route": r.Route, "stage": r.Stage, "status_at": r.StatusAt, "decided_at": r.DecidedAt, "decided_by": r.DecidedBy,
 			"decision_reason": r.DecisionReason, "sent_at": r.SentAt, "done_at": r.DoneAt, "settled_at": r.SettledAt,
 			"transaction": r.Transaction, "provider_reason": r.ProviderReason, "next_inquiry_at": r.NextInquiry, "inquiries": r.Inquiries,
 		})
@@ -191,10 +192,10 @@ func update(ctx context.Context, tx pgx.Tx, r Refund) error {
 }
 
 // Unsettled returns refunds of a provider that the provider may have and no
-// statement has shown yet, decided up to and including a date, oldest first.
+// settlement has shown yet, decided up to and including a date, oldest first.
 func Unsettled(ctx context.Context, tx pgx.Tx, authority, provider string, upTo calendar.Date, most int) ([]Refund, error) {
 	return selectRefunds(ctx, tx, `
-		where r.authority = $1 and r.provider = $2 and r.settled_at is null
+		where r.authority = $1 and r.provider = $2 and r.route = 'provider' and r.settled_at is null
 			and r.status in ('sending', 'sent', 'unknown', 'done') and r.decided_at < $3
 		order by r.id limit $4`, authority, provider, upTo.AddDays(1).Start(), most)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/reconcile"
 	"github.com/doisoat/doisoat/refunds"
+	"github.com/doisoat/doisoat/remittance"
 )
 
 type checkCommand struct {
@@ -31,6 +32,7 @@ var roomChecks = []struct {
 	{"ledger", ledger.Check},
 	{"dossiers", dossiers.Check},
 	{"payments", payments.Check},
+	{"remittance", remittance.Check},
 	{"refunds", refunds.Check},
 	{"reconcile", reconcile.Check},
 }

@@ -1,0 +1,93 @@
+package remittance
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// mostBreaches bounds what one check tells.
+const mostBreaches = 50
+
+// Check recomputes what must hold of the remittance of the transaction's
+// authority and describes each breach in one line, none when all is well:
+//   - a share was divided as its ratio says, and refunds took no more than each side had;
+//   - in the book L-NSNN and L-RETAIN are, per fee type, what was divided and not remitted, less what refunds took;
+//   - each split and each approved voucher has its entries, and the amount they say;
+//   - a voucher was decided by another than who proposed it.
+//
+// It changes nothing.
+func Check(ctx context.Context, tx pgx.Tx) ([]string, error) {
+	var breaches []string
+	for _, check := range checks {
+		rows, err := tx.Query(ctx, check+` limit @most`, pgx.StrictNamedArgs{"most": mostBreaches})
+		if err != nil {
+			return nil, fmt.Errorf("check remittance: %w", err)
+		}
+		found, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			return nil, fmt.Errorf("check remittance: %w", err)
+		}
+		breaches = append(breaches, found...)
+	}
+	return breaches, nil
+}
+
+// Corrections of an entry say what the tables do not know; they are left out.
+var checks = []string{
+	`select format('share of charge chg_%s in split spl_%s: refunds took %s and %s of %s for the budget and %s retained',
+		replace(x.charge_id::text, '-', ''), replace(x.split_id::text, '-', ''), t.budget, t.retained, x.amount - x.retained, x.retained)
+	from remittance.share x
+	join (select split_id, charge_id, sum(budget) as budget, sum(retained) as retained from remittance.taken group by split_id, charge_id) t
+		on t.split_id = x.split_id and t.charge_id = x.charge_id
+	where x.authority = (select app.authority())
+		and (t.budget > x.amount - x.retained or t.retained > x.retained
+			or x.retained - t.retained <> div((x.amount - t.budget - t.retained) * x.numerator, x.denominator))
+	order by x.split_id, x.charge_id`,
+
+	`with book as (
+		select a.code, p.currency, p.fee_type, sum(case p.side when 'C' then p.amount else -p.amount end) as balance
+		from ledger.posting p join ledger.account a on a.id = p.account_id join ledger.entry e on e.id = p.entry_id
+		where a.authority = (select app.authority()) and a.code in ('L-NSNN', 'L-RETAIN') and e.corrects is null
+		group by a.code, p.currency, p.fee_type),
+	wanted as (
+		select s.currency, x.fee_type,
+			coalesce(sum(x.amount - x.retained - coalesce(t.budget, 0)) filter (where b.voucher_id is null), 0) as payable,
+			sum(x.retained - coalesce(t.retained, 0)) as retained
+		from remittance.share x
+		join remittance.split s on s.id = x.split_id
+		left join remittance.decision b on b.split_id = x.split_id and b.approved
+			and b.kind = case x.kind when 'phi' then 'budget_phi' else 'budget_le_phi' end
+		left join (select split_id, charge_id, sum(budget) as budget, sum(retained) as retained from remittance.taken group by split_id, charge_id) t
+			on t.split_id = x.split_id and t.charge_id = x.charge_id
+		where x.authority = (select app.authority()) group by s.currency, x.fee_type)
+	select format('%s of %s is %s, not %s', n.code, coalesce(w.fee_type, b.fee_type, '(none)'), coalesce(b.balance, 0), coalesce(n.balance, 0))
+	from wanted w
+	cross join lateral (values ('L-NSNN', w.payable), ('L-RETAIN', w.retained)) n (code, balance)
+	full join book b on b.code = n.code and b.currency = w.currency and b.fee_type = w.fee_type
+	where coalesce(b.balance, 0) <> coalesce(n.balance, 0) or coalesce(b.balance, 0) < 0
+	order by 1`,
+
+	`select format('split spl_%s divided %s of dossier dos_%s and its entry moved %s', replace(w.split_id::text, '-', ''), w.amount,
+		replace(w.dossier_id::text, '-', ''), coalesce(b.amount, 0))
+	from (
+		select split_id, dossier_id, sum(amount) as amount from remittance.share
+		where authority = (select app.authority()) group by split_id, dossier_id) w
+	left join ledger.entry e on e.authority = (select app.authority()) and e.cause_kind = 'split' and e.cause_event = 'divided'
+		and e.cause_id = 'spl_' || replace(w.split_id::text, '-', '') || '/dos_' || replace(w.dossier_id::text, '-', '')
+	left join lateral (select sum(p.amount) as amount from ledger.posting p where p.entry_id = e.id and p.side = 'D') b on true
+	where coalesce(b.amount, 0) <> w.amount order by w.split_id, w.dossier_id`,
+
+	`select format('voucher vch_%s over %s is %s and its entry moved %s', replace(v.id::text, '-', ''), v.amount,
+		case d.approved when true then 'approved' when false then 'rejected' else 'proposed' end, coalesce(b.amount, 0))
+	from remittance.voucher v
+	left join remittance.decision d on d.voucher_id = v.id
+	left join ledger.entry e on e.authority = (select app.authority()) and e.cause_kind = 'voucher'
+		and e.cause_id = 'vch_' || replace(v.id::text, '-', '') and e.cause_event = 'approved'
+	left join lateral (select sum(p.amount) as amount from ledger.posting p where p.entry_id = e.id and p.side = 'D') b on true
+	where v.authority = (select app.authority()) and coalesce(b.amount, 0) <> case when d.approved then v.amount else 0 end order by v.id`,
+
+	`select format('voucher vch_%s was decided by %s who proposed it', replace(voucher_id::text, '-', ''), decided_by)
+	from remittance.decision where authority = (select app.authority()) and decided_by = proposed_by order by voucher_id`,
+}

@@ -1,0 +1,198 @@
+package remittance
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/internal/audit"
+	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/internal/ident"
+	"github.com/doisoat/doisoat/internal/money"
+	"github.com/doisoat/doisoat/internal/postgres"
+	"github.com/doisoat/doisoat/ledger"
+)
+
+// MaxPage is the largest page of a list.
+const MaxPage = 200
+
+// entriesAtOnce bounds the entries of one call to the ledger.
+const entriesAtOnce = 500
+
+// Service holds the use cases of remittance.
+type Service struct {
+	DB   *pgxpool.Pool
+	Fees *fees.Service
+	Now  func() time.Time
+}
+
+// now is the clock at the precision that PostgreSQL keeps.
+func (s *Service) now() time.Time { return s.Now().UTC().Truncate(time.Microsecond) }
+
+// Split divides everything collected up to a date and not divided before. A
+// refund that was decided meanwhile keeps what it took. The same request again
+// gives the first split and created is false; ErrPeriodOrder when a
+// later period is divided, ErrNoRatio when the terms of a phí name no retained
+// share on the last day of the period, ErrNothing when nothing was collected. Refunds are decided before
+// or after it, never during it.
+func (s *Service) Split(ctx context.Context, actor auth.Actor, q SplitRequest) (split Split, created bool, err error) {
+	if err := auth.Require(actor, auth.PermRemitPropose); err != nil {
+		return Split{}, false, err
+	}
+	now := s.now()
+	if err := q.validate(calendar.On(now)); err != nil {
+		return Split{}, false, err
+	}
+	err = postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+		created = false
+		if err := lockAlone(ctx, tx, actor.Authority); err != nil {
+			return err
+		}
+		last, err := selectLast(ctx, tx, q.Currency)
+		switch {
+		case err != nil:
+			return err
+		case last != nil && last.PeriodTo == q.PeriodTo:
+			split, err = selectSplit(ctx, tx, last.ID)
+			return err
+		case last != nil && last.PeriodTo.After(q.PeriodTo):
+			return ErrPeriodOrder.With("%s is divided already", last.PeriodTo)
+		}
+		created = true
+		split, err = s.divide(ctx, tx, actor, q, last, now)
+		return err
+	})
+	return split, created, err
+}
+
+func (s *Service) divide(ctx context.Context, tx pgx.Tx, actor auth.Actor, q SplitRequest, last *Split, now time.Time) (Split, error) {
+	shares, err := selectCollected(ctx, tx, q, last)
+	if err != nil {
+		return Split{}, err
+	}
+	if len(shares) == 0 {
+		return Split{}, ErrNothing
+	}
+	if err := s.apply(ctx, tx, actor.Authority, q, shares); err != nil {
+		return Split{}, err
+	}
+	split := Split{
+		ID: ident.New[splitKind](), Authority: actor.Authority, Currency: q.Currency, PeriodTo: q.PeriodTo,
+		MadeAt: now, MadeBy: actor.ID,
+	}
+	if err := insertSplit(ctx, tx, split, shares); err != nil {
+		return Split{}, err
+	}
+	date, err := ledger.OpenDate(ctx, tx, actor.Authority, q.PeriodTo)
+	if err != nil {
+		return Split{}, err
+	}
+	var entries []ledger.Entry
+	for len(shares) > 0 {
+		n := 1
+		for n < len(shares) && shares[n].Dossier == shares[0].Dossier {
+			n++
+		}
+		entries = append(entries, divided(split, shares[0].Dossier, shares[:n], date, now, actor.ID))
+		shares = shares[n:]
+	}
+	for part := range slices.Chunk(entries, entriesAtOnce) {
+		if _, err := ledger.Post(ctx, tx, part...); err != nil {
+			return Split{}, err
+		}
+	}
+	if split, err = selectSplit(ctx, tx, split.ID); err != nil {
+		return Split{}, err
+	}
+	return split, audit.Record(ctx, tx, audit.Event{
+		Actor: actor, At: now, Act: "split.make", ObjectKind: "split", ObjectID: split.ID.String(),
+		After: map[string]any{"period_to": split.PeriodTo, "currency": split.Currency, "parts": split.Parts},
+	})
+}
+
+func (q SplitRequest) validate(today calendar.Date) error {
+	if q.PeriodTo.IsZero() || !q.PeriodTo.Before(today) {
+		return ErrInvalid.At("/period_to", "must be a day that is over")
+	}
+	return nil
+}
+
+// apply divides each share by its fee type's terms on the last day of the period.
+func (s *Service) apply(ctx context.Context, tx pgx.Tx, authority string, q SplitRequest, shares []share) error {
+	schedule, err := s.Fees.Schedule(ctx, tx, authority, q.PeriodTo)
+	if err != nil {
+		return err
+	}
+	ratios := retentions(schedule.FeeTypes, authority, q.PeriodTo)
+	for i := range shares {
+		x := &shares[i]
+		x.Retention.share = fees.Share{Denominator: 1} // lệ phí: nothing stays (Luật 97/2015/QH13)
+		if x.Kind == fees.Phi {
+			known := false
+			if x.Retention, known = ratios[x.FeeType]; !known {
+				return ErrNoRatio.With("the terms of %s name no retained share on %s", x.FeeType, q.PeriodTo)
+			}
+		}
+		retained, _, err := x.Retention.divide(money.Amount{Currency: q.Currency, Minor: x.Amount})
+		if err != nil {
+			return err
+		}
+		x.Retained = retained.Minor
+	}
+	return nil
+}
+
+// retentions finds the retained share of each fee type that has one in force;
+// an authority's own fee type hides the national one.
+func retentions(types []fees.FeeType, authority string, on calendar.Date) map[string]retention {
+	chosen := map[string]fees.FeeType{}
+	for _, f := range types {
+		if earlier, known := chosen[f.Code]; !known || earlier.Territory != authority {
+			chosen[f.Code] = f
+		}
+	}
+	found := map[string]retention{}
+	for code, f := range chosen {
+		if terms, ok := f.TermsOn(on); ok && terms.Retained != nil {
+			found[code] = retention{*terms.Retained, terms.LegalBasis}
+		}
+	}
+	return found
+}
+
+// Find returns a split with its vouchers, or ErrNotFound.
+func (s *Service) Find(ctx context.Context, actor auth.Actor, id SplitID) (split Split, err error) {
+	if err := auth.Require(actor, auth.PermRemitRead); err != nil {
+		return Split{}, err
+	}
+	err = postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+		split, err = selectSplit(ctx, tx, id)
+		return err
+	})
+	return split, err
+}
+
+// List returns splits of the actor's authority with their vouchers, newest first. next is zero at the end.
+func (s *Service) List(ctx context.Context, actor auth.Actor, after SplitID, limit int) (list []Split, next SplitID, err error) {
+	if err := auth.Require(actor, auth.PermRemitRead); err != nil {
+		return nil, SplitID{}, err
+	}
+	if limit < 1 || limit > MaxPage {
+		limit = MaxPage
+	}
+	err = postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+		list, err = selectSplits(ctx, tx, `
+			where s.authority = (select app.authority()) and ($1::uuid is null or s.id < $1) order by s.id desc limit $2`, after, limit+1)
+		return err
+	})
+	if len(list) > limit {
+		list = list[:limit]
+		next = list[limit-1].ID
+	}
+	return list, next, err
+}

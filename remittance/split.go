@@ -1,0 +1,126 @@
+package remittance
+
+import (
+	"time"
+
+	"github.com/doisoat/doisoat/dossiers"
+	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/internal/fault"
+	"github.com/doisoat/doisoat/internal/ident"
+	"github.com/doisoat/doisoat/internal/money"
+)
+
+type (
+	splitKind   struct{}
+	voucherKind struct{}
+)
+
+// Prefix implements ident.Kind.
+func (splitKind) Prefix() string { return "spl" }
+
+// Prefix implements ident.Kind.
+func (voucherKind) Prefix() string { return "vch" }
+
+// SplitID names a split.
+type SplitID = ident.ID[splitKind]
+
+// VoucherID names a voucher.
+type VoucherID = ident.ID[voucherKind]
+
+// ParseSplitID reads the outside form of a split's id.
+func ParseSplitID(s string) (SplitID, error) { return ident.Parse[splitKind](s) }
+
+// ParseVoucherID reads the outside form of a voucher's id.
+func ParseVoucherID(s string) (VoucherID, error) { return ident.Parse[voucherKind](s) }
+
+// Faults of remittance.
+var (
+	ErrNotFound     = fault.New(fault.NotFound, "remittance.not_found", "no such split or voucher")
+	ErrInvalid      = fault.New(fault.Invalid, "remittance.invalid", "the request is not valid")
+	ErrNothing      = fault.New(fault.Precondition, "remittance.nothing", "there is nothing to divide or to move")
+	ErrNoRatio      = fault.New(fault.Precondition, "remittance.no_ratio", "the terms of a phí that was collected name no retained share")
+	ErrOtherContent = fault.New(fault.Conflict, "remittance.other_content", "a voucher with this number exists with other content")
+	ErrPeriodOrder  = fault.New(fault.Precondition, "remittance.period_order", "a later period is divided already")
+	ErrState        = fault.New(fault.Precondition, "remittance.state", "the money of this split is not where the voucher takes it from")
+	ErrChanged      = fault.New(fault.Precondition, "remittance.changed", "refunds have taken from this money since the voucher was proposed")
+	ErrMakerChecker = fault.New(fault.Forbidden, "remittance.maker_checker", "who proposed a voucher cannot decide on it")
+	ErrNoAccount    = fault.New(fault.Invalid, "remittance.no_account", "no bank account has this code")
+)
+
+// retention is the part of a phí that the agency keeps, with the norm that
+// says so, as the fee type's terms had it on the last day of the period.
+type retention struct {
+	share      fees.Share
+	legalBasis string
+}
+
+// SplitRequest asks for everything collected up to and including a date to be divided.
+type SplitRequest struct {
+	PeriodTo calendar.Date
+	Currency money.Currency
+}
+
+// Split is one division. Parts sum it up by fee type, in order of their codes.
+type Split struct {
+	ID        SplitID
+	Authority string
+	Currency  money.Currency
+	PeriodTo  calendar.Date
+	MadeAt    time.Time
+	MadeBy    string
+	Parts     []Part
+	Vouchers  []Voucher // oldest first
+}
+
+// Part is what a split says of one fee type; minor units. Taken is what
+// refunds took back out of it since.
+type Part struct {
+	FeeType       string
+	Kind          fees.Kind
+	Charges       int64
+	Amount        int64
+	Retained      int64
+	Budget        int64
+	TakenRetained int64
+	TakenBudget   int64
+}
+
+// share is the money of one charge in a split.
+type share struct {
+	Charge    dossiers.ChargeID
+	Dossier   dossiers.ID
+	FeeType   string
+	Kind      fees.Kind
+	Amount    int64
+	Retained  int64
+	Retention retention
+}
+
+// divide cuts an amount: the agency keeps the floor of its ratio, the budget has the rest.
+func (r retention) divide(amount money.Amount) (retained, budget money.Amount, err error) {
+	return fees.Terms{Retained: &r.share}.Split(amount)
+}
+
+// take says how much of each side goes when amount of what is left of a share
+// is given back: what stays is divided by the ratio again, so that it does not
+// matter in how many steps a charge is given back.
+func (r retention) take(left, amount money.Amount) (retained, budget money.Amount, err error) {
+	had, _, err := r.divide(left)
+	if err != nil {
+		return money.Amount{}, money.Amount{}, err
+	}
+	stays, err := left.Sub(amount)
+	if err != nil {
+		return money.Amount{}, money.Amount{}, err
+	}
+	keeps, _, err := r.divide(stays)
+	if err != nil {
+		return money.Amount{}, money.Amount{}, err
+	}
+	if retained, err = had.Sub(keeps); err != nil {
+		return money.Amount{}, money.Amount{}, err
+	}
+	budget, err = amount.Sub(retained)
+	return retained, budget, err
+}

@@ -1,0 +1,272 @@
+package remittance
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/doisoat/doisoat/dossiers"
+	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/internal/money"
+	"github.com/doisoat/doisoat/ledger"
+)
+
+// The lock of an authority's remittance: who divides or moves money holds it
+// alone, refunds that take from it share it. It comes after every row lock.
+const lockKey = `hashtextextended('remittance ' || $1, 20231107)`
+
+func lockAlone(ctx context.Context, tx pgx.Tx, authority string) error {
+	_, err := tx.Exec(ctx, `select pg_advisory_xact_lock(`+lockKey+`)`, authority)
+	return err
+}
+
+func lockShared(ctx context.Context, tx pgx.Tx, authority string) error {
+	_, err := tx.Exec(ctx, `select pg_advisory_xact_lock_shared(`+lockKey+`)`, authority)
+	return err
+}
+
+// lateDays is how far back a period looks for charges that moved late: on a
+// date of an earlier period that was still open. Days close long before.
+const lateDays = 92
+
+// selectCollected finds, per charge in order of dossiers, what is provisional
+// collection at the end of the period and still is. It looks at charges that
+// moved since the period before, not at the whole book.
+func selectCollected(ctx context.Context, tx pgx.Tx, q SplitRequest, last *Split) ([]share, error) {
+	since := calendar.Date{Year: 1970, Month: time.January, Day: 1}
+	if last != nil {
+		since = last.PeriodTo.AddDays(-lateDays)
+	}
+	rows, err := tx.Query(ctx, `
+		with account as (
+			select id, code from ledger.account
+			where authority = (select app.authority()) and currency = @currency and code in (@phi, @le_phi)),
+		moved as (
+			select distinct p.dossier_id, p.charge_id
+			from ledger.posting p join account a on a.id = p.account_id
+			where p.business_date > @since and p.business_date <= @to and p.charge_id is not null),
+		held as (
+			select m.dossier_id, m.charge_id, min(p.fee_type) as fee_type, min(a.code) as code, sum(x.signed) as now,
+				sum(x.signed) filter (where p.business_date <= @to or e.cause_kind = @split) as then
+			from moved m
+			join ledger.posting p on p.dossier_id = m.dossier_id and p.charge_id = m.charge_id
+			join account a on a.id = p.account_id
+			join ledger.entry e on e.id = p.entry_id
+			cross join lateral (select case p.side when 'C' then p.amount else -p.amount end as signed) x
+			group by m.dossier_id, m.charge_id)
+		select charge_id, dossier_id, fee_type, case code when @phi then 'phi' else 'le_phi' end, least(now, "then")::bigint
+		from held where least(now, "then") > 0
+		order by dossier_id, charge_id`,
+		pgx.StrictNamedArgs{
+			"currency": q.Currency, "phi": ledger.ProvisionalPhi, "le_phi": ledger.ProvisionalLePhi,
+			"since": since, "to": q.PeriodTo, "split": splitCause,
+		})
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (x share, err error) {
+		return x, row.Scan(&x.Charge, &x.Dossier, &x.FeeType, &x.Kind, &x.Amount)
+	})
+}
+
+func insertSplit(ctx context.Context, tx pgx.Tx, s Split, shares []share) error {
+	_, err := tx.Exec(ctx, `
+		insert into remittance.split (id, authority, currency, period_to, made_at, made_by)
+		values ($1, $2, $3, $4, $5, $6)`, s.ID, s.Authority, s.Currency, s.PeriodTo, s.MadeAt, s.MadeBy)
+	if err != nil {
+		return err
+	}
+	// COPY does not go through row-level security.
+	_, err = tx.Exec(ctx, `
+		insert into remittance.share (split_id, charge_id, authority, dossier_id, fee_type, kind, amount, retained, numerator, denominator, legal_basis)
+		select @split, n.charge, @authority, n.dossier, n.fee_type, n.kind, n.amount, n.retained, n.numerator, n.denominator, n.legal_basis
+		from unnest(@charges::uuid[], @dossiers::uuid[], @fee_types::text[], @kinds::text[], @amounts::bigint[], @retained::bigint[],
+				@numerators::bigint[], @denominators::bigint[], @legal_bases::text[])
+			as n (charge, dossier, fee_type, kind, amount, retained, numerator, denominator, legal_basis)`,
+		pgx.StrictNamedArgs{
+			"split": s.ID, "authority": s.Authority,
+			"charges":      column(shares, func(x share) dossiers.ChargeID { return x.Charge }),
+			"dossiers":     column(shares, func(x share) dossiers.ID { return x.Dossier }),
+			"fee_types":    column(shares, func(x share) string { return x.FeeType }),
+			"kinds":        column(shares, func(x share) string { return string(x.Kind) }),
+			"amounts":      column(shares, func(x share) int64 { return x.Amount }),
+			"retained":     column(shares, func(x share) int64 { return x.Retained }),
+			"numerators":   column(shares, func(x share) int64 { return x.Retention.share.Numerator }),
+			"denominators": column(shares, func(x share) int64 { return x.Retention.share.Denominator }),
+			"legal_bases":  column(shares, func(x share) string { return x.Retention.legalBasis }),
+		})
+	return err
+}
+
+// column takes one member of each row, for unnest.
+func column[R, V any](rows []R, member func(R) V) []V {
+	values := make([]V, len(rows))
+	for i, r := range rows {
+		values[i] = member(r)
+	}
+	return values
+}
+
+// selectLast is the newest period of a currency that is divided, without its
+// parts; nil when there is none.
+func selectLast(ctx context.Context, tx pgx.Tx, currency money.Currency) (*Split, error) {
+	rows, err := tx.Query(ctx, selectSplitRow+`
+		where s.authority = (select app.authority()) and s.currency = $1 order by s.period_to desc limit 1`, currency)
+	if err != nil {
+		return nil, err
+	}
+	list, err := pgx.CollectRows(rows, scanSplit)
+	if err != nil || len(list) == 0 {
+		return nil, err
+	}
+	return &list[0], nil
+}
+
+const selectSplitRow = `
+	select s.id, s.authority, s.currency, s.period_to, s.made_at, s.made_by from remittance.split s`
+
+func scanSplit(row pgx.CollectableRow) (s Split, err error) {
+	return s, row.Scan(&s.ID, &s.Authority, &s.Currency, &s.PeriodTo, &s.MadeAt, &s.MadeBy)
+}
+
+func selectSplit(ctx context.Context, tx pgx.Tx, id SplitID) (Split, error) {
+	list, err := selectSplits(ctx, tx, ` where s.id = $1`, id)
+	if err != nil {
+		return Split{}, err
+	}
+	if len(list) != 1 {
+		return Split{}, ErrNotFound
+	}
+	return list[0], nil
+}
+
+// selectSplits reads splits with their parts and vouchers, three statements for all of them.
+func selectSplits(ctx context.Context, tx pgx.Tx, where string, args ...any) ([]Split, error) {
+	rows, err := tx.Query(ctx, selectSplitRow+where, args...)
+	if err != nil {
+		return nil, err
+	}
+	list, err := pgx.CollectRows(rows, scanSplit)
+	if err != nil {
+		return nil, err
+	}
+	ids, at := make([]SplitID, len(list)), make(map[SplitID]*Split, len(list))
+	for i := range list {
+		ids[i], at[list[i].ID] = list[i].ID, &list[i]
+	}
+	rows, err = tx.Query(ctx, `
+		select x.split_id, x.fee_type, x.kind, count(*), sum(x.amount)::bigint, sum(x.retained)::bigint,
+			coalesce(sum(t.retained), 0)::bigint, coalesce(sum(t.budget), 0)::bigint
+		from remittance.share x
+		left join (
+			select split_id, charge_id, sum(retained) as retained, sum(budget) as budget
+			from remittance.taken where split_id = any($1::uuid[]) group by split_id, charge_id) t
+			on t.split_id = x.split_id and t.charge_id = x.charge_id
+		where x.split_id = any($1::uuid[])
+		group by x.split_id, x.fee_type, x.kind order by x.split_id, x.fee_type`, ids)
+	if err != nil {
+		return nil, err
+	}
+	var (
+		id SplitID
+		p  Part
+	)
+	_, err = pgx.ForEachRow(rows, []any{&id, &p.FeeType, &p.Kind, &p.Charges, &p.Amount, &p.Retained, &p.TakenRetained, &p.TakenBudget}, func() error {
+		p.Budget = p.Amount - p.Retained
+		at[id].Parts = append(at[id].Parts, p)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	vouchers, err := selectVouchers(ctx, tx, ` where v.split_id = any($1::uuid[]) order by v.id`, ids)
+	for _, v := range vouchers {
+		at[v.Split].Vouchers = append(at[v.Split].Vouchers, v)
+	}
+	return list, err
+}
+
+func selectVoucher(ctx context.Context, tx pgx.Tx, id VoucherID) (Voucher, error) {
+	list, err := selectVouchers(ctx, tx, ` where v.id = $1`, id)
+	if err != nil {
+		return Voucher{}, err
+	}
+	if len(list) != 1 {
+		return Voucher{}, ErrNotFound
+	}
+	return list[0], nil
+}
+
+func selectVouchers(ctx context.Context, tx pgx.Tx, where string, args ...any) ([]Voucher, error) {
+	rows, err := tx.Query(ctx, `
+		select v.id, v.authority, v.split_id, v.kind, v.amount, v.account, v.number, v.document_date, v.treasury, v.proposed_at, v.proposed_by,
+			case d.approved when true then 'approved' when false then 'rejected' else 'proposed' end,
+			coalesce(d.reason, ''), d.decided_at, coalesce(d.decided_by, '')
+		from remittance.voucher v left join remittance.decision d on d.voucher_id = v.id`+where, args...)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (v Voucher, err error) {
+		return v, row.Scan(&v.ID, &v.Authority, &v.Split, &v.Kind, &v.Amount, &v.Account, &v.Number, &v.DocumentDate, &v.Treasury,
+			&v.ProposedAt, &v.ProposedBy, &v.Status, &v.Reason, &v.DecidedAt, &v.DecidedBy)
+	})
+}
+
+func insertVoucher(ctx context.Context, tx pgx.Tx, v Voucher) error {
+	_, err := tx.Exec(ctx, `
+		insert into remittance.voucher (id, authority, split_id, kind, amount, account, number, document_date, treasury, proposed_at, proposed_by)
+		values (@id, @authority, @split, @kind, @amount, @account, @number, @document_date, @treasury, @proposed_at, @proposed_by)`,
+		pgx.StrictNamedArgs{
+			"id": v.ID, "authority": v.Authority, "split": v.Split, "kind": v.Kind, "amount": v.Amount, "account": v.Account,
+			"number": v.Number, "document_date": v.DocumentDate, "treasury": v.Treasury, "proposed_at": v.ProposedAt, "proposed_by": v.ProposedBy,
+		})
+	return err
+}
+
+func insertDecision(ctx context.Context, tx pgx.Tx, v Voucher) error {
+	_, err := tx.Exec(ctx, `
+		insert into remittance.decision (voucher_id, authority, split_id, kind, proposed_by, approved, reason, decided_at, decided_by)
+		values (@voucher, @authority, @split, @kind, @proposed_by, @approved, @reason, @decided_at, @decided_by)`,
+		pgx.StrictNamedArgs{
+			"voucher": v.ID, "authority": v.Authority, "split": v.Split, "kind": v.Kind, "proposed_by": v.ProposedBy,
+			"approved": v.Status == Approved, "reason": v.Reason, "decided_at": v.DecidedAt, "decided_by": v.DecidedBy,
+		})
+	return err
+}
+
+// BankAccount refuses a code that is no bank account of the authority in this currency.
+func BankAccount(ctx context.Context, tx pgx.Tx, code string, currency money.Currency) error {
+	var known bool
+	err := tx.QueryRow(ctx, `
+		select exists (
+			select from reconcile.source
+			where authority = (select app.authority()) and code = $1 and kind = 'bank' and currency = $2)`, code, currency).Scan(&known)
+	if err == nil && !known {
+		return ErrNoAccount.At("/account", "is no bank account of this authority")
+	}
+	return err
+}
+
+// selectHeld is what of each charge of a dossier is provisional collection now.
+func selectHeld(ctx context.Context, tx pgx.Tx, d dossiers.Dossier) (map[dossiers.ChargeID]int64, error) {
+	rows, err := tx.Query(ctx, `
+		select p.charge_id, sum(case p.side when 'C' then p.amount else -p.amount end)::bigint
+		from ledger.posting p join ledger.account a on a.id = p.account_id
+		where p.dossier_id = $1 and p.charge_id is not null and a.code in ($2, $3)
+		group by p.charge_id`, d.ID, dossiers.TamThu(fees.Phi), dossiers.TamThu(fees.LePhi))
+	if err != nil {
+		return nil, err
+	}
+	held := map[dossiers.ChargeID]int64{}
+	var (
+		id     dossiers.ChargeID
+		amount int64
+	)
+	_, err = pgx.ForEachRow(rows, []any{&id, &amount}, func() error {
+		held[id] = amount
+		return nil
+	})
+	return held, err
+}
