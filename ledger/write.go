@@ -21,7 +21,7 @@ type storedEntry struct {
 // holds for each cause. The first try is one statement and finds everything in
 // nearly every case; it writes nothing when an account is new. The second makes
 // the accounts, and sees the entries that another writer committed meanwhile.
-func write(ctx context.Context, tx pgx.Tx, entries []Entry) (map[Cause]storedEntry, error) {
+func write(ctx context.Context, tx pgx.Tx, entries []Entry, digests [][]byte) (map[Cause]storedEntry, error) {
 	a := columns(entries)
 	stored := make(map[Cause]storedEntry, len(entries))
 	for try := range 2 {
@@ -33,8 +33,9 @@ func write(ctx context.Context, tx pgx.Tx, entries []Entry) (map[Cause]storedEnt
 		}
 		batch.Queue(insertEntries, pgx.StrictNamedArgs{
 			"ids": a.id, "authorities": a.authority, "dates": a.date, "recorded": a.recorded, "kinds": a.kind, "cause_ids": a.causeID,
-			"events": a.event, "descriptions": a.description, "actors": a.actor, "reverses": a.reverses, "corrects": a.corrects, "reasons": a.reason,
-			"lines": a.lines, "digests": a.digest,
+			"events": a.event, "descriptions": a.description, "actors": a.actor, "reverses": a.reverses, "corrects": a.corrects,
+			"reasons": a.reason,
+			"lines":   a.lines, "digests": digests,
 			"p_entries": a.pEntry, "p_lines": a.pLine, "p_authorities": a.pAuthority, "p_accounts": a.pAccount, "p_sides": a.pSide,
 			"p_amounts": a.pAmount, "p_currencies": a.pCurrency, "p_dossiers": a.pDossier, "p_payments": a.pPayment,
 			"p_refunds": a.pRefund, "p_charges": a.pCharge, "p_fee_types": a.pFeeType, "p_policies": a.pPolicy,
@@ -83,21 +84,26 @@ const insertAccounts = `
 // entry of a closed day is answered and not refused; the conflict clause is for
 // two writers at once. Nothing is written when an account is missing: an entry
 // without one of its postings would not balance.
+//
+// The arrays stand in sub-selects to hide their lengths from the planner. If it
+// saw them it would plan every call anew, which takes longer than running it.
 const insertEntries = `
 	with n as materialized (
 		select u.*, old.id as old_id, old.digest as old_digest
-		from unnest(@ids::uuid[], @authorities::text[], @dates::date[], @recorded::timestamptz[], @kinds::text[],
-				@cause_ids::text[], @events::text[], @descriptions::text[], @actors::text[], @reverses::uuid[],
-				@corrects::uuid[], @reasons::text[], @lines::smallint[], @digests::bytea[])
+		from unnest((select @ids::uuid[]), (select @authorities::text[]), (select @dates::date[]),
+				(select @recorded::timestamptz[]), (select @kinds::text[]), (select @cause_ids::text[]), (select @events::text[]),
+				(select @descriptions::text[]), (select @actors::text[]), (select @reverses::uuid[]), (select @corrects::uuid[]),
+				(select @reasons::text[]), (select @lines::smallint[]), (select @digests::bytea[]))
 			as u (id, authority, business_date, recorded_at, cause_kind, cause_id, cause_event,
 				description, actor, reverses, corrects, reason, lines, digest)
 		left join ledger.entry old on old.authority = u.authority and old.cause_kind = u.cause_kind
 			and old.cause_id = u.cause_id and old.cause_event = u.cause_event
 	), p as materialized (
 		select u.*, a.id as account_id, a.memo
-		from unnest(@p_entries::uuid[], @p_lines::smallint[], @p_authorities::text[], @p_accounts::text[], @p_sides::text[],
-				@p_amounts::bigint[], @p_currencies::text[], @p_dossiers::uuid[], @p_payments::uuid[], @p_refunds::uuid[],
-				@p_charges::uuid[], @p_fee_types::text[], @p_policies::text[])
+		from unnest((select @p_entries::uuid[]), (select @p_lines::smallint[]), (select @p_authorities::text[]),
+				(select @p_accounts::text[]), (select @p_sides::text[]), (select @p_amounts::bigint[]), (select @p_currencies::text[]),
+				(select @p_dossiers::uuid[]), (select @p_payments::uuid[]), (select @p_refunds::uuid[]), (select @p_charges::uuid[]),
+				(select @p_fee_types::text[]), (select @p_policies::text[]))
 			as u (entry_id, line, authority, account, side, amount, currency, dossier_id, payment_id, refund_id,
 				charge_id, fee_type, policy)
 		left join ledger.account a on a.authority = u.authority and a.code = u.account and a.currency = u.currency
@@ -125,14 +131,13 @@ const insertEntries = `
 type columnar struct {
 	accAuthority, accCode, accCurrency, accClass, accNormal []string
 
-	id                                                          []EntryID
+	id                                                          []uuid.UUID
 	authority, kind, causeID, event, description, actor, reason []string
 	date                                                        []calendar.Date
 	recorded                                                    []time.Time
-	reverses, corrects                                          []EntryID
+	reverses, corrects                                          []*uuid.UUID
 	lines                                                       []int16
-	digest                                                      [][]byte
-	pEntry                                                      []EntryID
+	pEntry                                                      []uuid.UUID
 	pLine                                                       []int16
 	pAuthority, pAccount, pSide, pCurrency                      []string
 	pAmount                                                     []int64
@@ -146,7 +151,7 @@ func columns(entries []Entry) *columnar {
 	seen := map[accountKey]bool{}
 	for i := range entries {
 		e := &entries[i]
-		a.id = append(a.id, e.ID)
+		a.id = append(a.id, e.ID.UUID())
 		a.authority = append(a.authority, e.Authority)
 		a.date = append(a.date, e.BusinessDate)
 		a.recorded = append(a.recorded, e.RecordedAt)
@@ -155,11 +160,10 @@ func columns(entries []Entry) *columnar {
 		a.event = append(a.event, e.Cause.Event)
 		a.description = append(a.description, e.Description)
 		a.actor = append(a.actor, e.Actor)
-		a.reverses = append(a.reverses, e.Reverses)
-		a.corrects = append(a.corrects, e.Corrects)
+		a.reverses = append(a.reverses, orNull(e.Reverses.UUID()))
+		a.corrects = append(a.corrects, orNull(e.Corrects.UUID()))
 		a.reason = append(a.reason, e.Reason)
 		a.lines = append(a.lines, int16(len(e.Postings))) //nolint:gosec // maxPostings bounds it
-		a.digest = append(a.digest, e.digest())
 		for line, p := range e.Postings {
 			currency := string(p.Amount.Currency)
 			if key := (accountKey{e.Authority, p.Account, currency}); !seen[key] {
@@ -171,7 +175,7 @@ func columns(entries []Entry) *columnar {
 				a.accClass = append(a.accClass, string(n.class))
 				a.accNormal = append(a.accNormal, string(n.normal))
 			}
-			a.pEntry = append(a.pEntry, e.ID)
+			a.pEntry = append(a.pEntry, e.ID.UUID())
 			a.pAuthority = append(a.pAuthority, e.Authority)
 			a.pLine = append(a.pLine, int16(line+1))
 			a.pAccount = append(a.pAccount, p.Account)

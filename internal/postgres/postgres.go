@@ -111,12 +111,7 @@ func ReadTx(ctx context.Context, pool *pgxpool.Pool, authority string, body func
 
 func retry(ctx context.Context, pool *pgxpool.Pool, options pgx.TxOptions, authority string, body func(tx pgx.Tx) error) error {
 	for try := 1; ; try++ {
-		err := pgx.BeginTxFunc(ctx, pool, options, func(tx pgx.Tx) error {
-			if _, err := tx.Exec(ctx, `select set_config('app.authority', $1, true)`, authority); err != nil {
-				return err
-			}
-			return body(tx)
-		})
+		err := inTx(ctx, pool, options, authority, body)
 		if err == nil || !lostRace(err) {
 			return translate(err)
 		}
@@ -124,6 +119,27 @@ func retry(ctx context.Context, pool *pgxpool.Pool, options pgx.TxOptions, autho
 			return ErrBusy.Because(err)
 		}
 	}
+}
+
+// inTx begins and binds to the authority in one round trip.
+func inTx(ctx context.Context, pool *pgxpool.Pool, options pgx.TxOptions, authority string, body func(tx pgx.Tx) error) (err error) {
+	batch := &pgx.Batch{}
+	batch.BeginTx(options)
+	batch.Queue(`select set_config('app.authority', $1, true)`, authority)
+	results := pool.SendBatch(ctx, batch)
+	tx := results.Tx()
+	defer func() { // a committed transaction answers ErrTxClosed
+		if e := tx.Rollback(ctx); e != nil && !errors.Is(e, pgx.ErrTxClosed) && err == nil {
+			err = e
+		}
+	}()
+	if err := results.Close(); err != nil {
+		return err
+	}
+	if err := body(tx); err != nil {
+		return err
+	}
+	return tx.Commit(ctx)
 }
 
 func lostRace(err error) bool {
