@@ -35,3 +35,13 @@ func (s Schedule) AsksForGroups(fee string) bool {
 			(p.inScope(fee) || slices.Contains(p.Effect.CompanionsStillDue, fee))
 	})
 }
+
+// AsksForAgency reports whether some policy is for some agencies only.
+func (s Schedule) AsksForAgency() bool {
+	return slices.ContainsFunc(s.Policies, func(p Policy) bool { return len(p.Scope.Agencies) > 0 })
+}
+
+// AsksForMilestones reports whether some policy counts the day of acceptance or of the result.
+func (s Schedule) AsksForMilestones() bool {
+	return slices.ContainsFunc(s.Policies, func(p Policy) bool { return p.PricingDateBasis != BySubmission })
+}
