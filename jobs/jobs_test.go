@@ -25,6 +25,8 @@ import (
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/internal/postgres/pgtest"
 	"github.com/doisoat/doisoat/internal/secret"
+	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/ledger/seal"
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/providers"
 	"github.com/doisoat/doisoat/providers/sandbox/simulator"
@@ -104,7 +106,7 @@ func (w *world) seed(schedule *fees.Service) {
 // work starts the working client and stops it before the database goes.
 func (w *world) work() {
 	w.t.Helper()
-	client, err := New(w.db.App, Rooms{Payments: w.payments, Refunds: w.refunds}, Options{
+	client, err := New(w.db.App, Rooms{Payments: w.payments, Refunds: w.refunds, Ledger: &ledger.Service{DB: w.db.App}, Seal: &seal.Service{DB: w.db.App, Now: time.Now}}, Options{
 		Log: slog.New(slog.NewTextHandler(w.t.Output(), nil)), Workers: 2, SoftStop: time.Second, SweepEach: 100 * time.Millisecond, Test: true,
 	})
 	if err != nil {
@@ -304,8 +306,11 @@ func TestPlansAreSound(t *testing.T) {
 		dossiers.ProposeRefunds{},
 		refunds.SendRefund{},
 		refunds.InquireRefund{},
+		refunds.RunRepricing{},
 		SweepInquiries{},
 		SweepRefunds{},
+		RollUpBook{},
+		SealBooks{},
 	} {
 		if _, ok := plansByKinds[args.Kind()]; !ok {
 			t.Errorf("%s has no plan", args.Kind())

@@ -20,6 +20,24 @@ type SweepRefunds struct{}
 // Kind implements river.JobArgs.
 func (SweepRefunds) Kind() string { return "sweep_refunds" }
 
+// RollUpBook adds finished entries of all authorities to the ledger's day rows.
+// Balances are right without it; it keeps them quick.
+type RollUpBook struct{}
+
+// Kind implements river.JobArgs.
+func (RollUpBook) Kind() string { return "roll_up_book" }
+
+// SealBooks seals the finished entries of all authorities, off the write path.
+// The next turn goes on where one ended or was killed.
+type SealBooks struct{}
+
+// Kind implements river.JobArgs.
+func (SealBooks) Kind() string { return "seal_books" }
+
+// sealTurns is how many sweeps pass between two turns of the sealer: a proof may
+// wait some minutes, and fuller blocks are fewer.
+const sealTurns = 30
+
 // periodic lists the jobs that the elected leader inserts again and again. A
 // tick can be missed or come twice: each of them looks for due rows. They are
 // not unique: a sweep whose process was killed stays "running" until it is
@@ -28,6 +46,8 @@ func periodic(each time.Duration) []*river.PeriodicJob {
 	return []*river.PeriodicJob{
 		sweep("sweep-inquiries", each, SweepInquiries{}),
 		sweep("sweep-refunds", each, SweepRefunds{}),
+		sweep("roll-up-book", each, RollUpBook{}),
+		sweep("seal-books", sealTurns*each, SealBooks{}),
 	}
 }
 

@@ -19,6 +19,7 @@ const (
 	queueInquiries = "inquiries"        // asks providers about payments
 	queueRefunds   = "refunds"          // sends refunds and asks about them
 	queueSweeps    = "sweeps"           // looks for due rows
+	queueBook      = "book"             // keeps the ledger's totals: long at times
 )
 
 // plan says how one kind of job is run.
@@ -41,6 +42,8 @@ var (
 	inquiryPlan  = plan{queue: queueInquiries, attempts: 8, timeout: providerTimeout, first: 15 * time.Second, longest: 10 * time.Minute}
 	refundPlan   = plan{queue: queueRefunds, attempts: 8, timeout: providerTimeout, first: 15 * time.Second, longest: 10 * time.Minute}
 	sweepPlan    = plan{queue: queueSweeps, attempts: 1, timeout: defaultTimeout, first: time.Second, longest: time.Second}
+	rollUpPlan   = plan{queue: queueBook, attempts: 1, timeout: 2 * time.Minute, first: time.Second, longest: time.Second}
+	sealPlan     = plan{queue: queueBook, attempts: 1, timeout: 2 * time.Minute, first: time.Second, longest: time.Second}
 	plansByKinds = map[string]plan{
 		payments.ApplyCallback{}.Kind():       ownPlan,
 		payments.ProposeExcessRefund{}.Kind(): ownPlan,
@@ -48,8 +51,11 @@ var (
 		payments.InquirePayment{}.Kind():      inquiryPlan,
 		refunds.SendRefund{}.Kind():           refundPlan,
 		refunds.InquireRefund{}.Kind():        refundPlan,
+		refunds.RunRepricing{}.Kind():         ownPlan,
 		SweepInquiries{}.Kind():               sweepPlan,
 		SweepRefunds{}.Kind():                 sweepPlan,
+		RollUpBook{}.Kind():                   rollUpPlan,
+		SealBooks{}.Kind():                    sealPlan,
 	}
 )
 

@@ -8,6 +8,8 @@ import (
 
 	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/ledger/seal"
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/refunds"
 )
@@ -16,6 +18,8 @@ import (
 type Rooms struct {
 	Payments *payments.Service
 	Refunds  *refunds.Service
+	Ledger   *ledger.Service
+	Seal     *seal.Service
 }
 
 // register adds a worker for every kind of job there is.
@@ -39,12 +43,22 @@ func (r Rooms) register(w *river.Workers) {
 	add(w, func(ctx context.Context, a refunds.InquireRefund) error {
 		return r.Refunds.Inquire(ctx, a.Authority, a.Refund)
 	})
+	add(w, func(ctx context.Context, a refunds.RunRepricing) error {
+		return r.Refunds.Reprice(ctx, a.Authority, a.Repricing)
+	})
 	add(w, func(ctx context.Context, _ SweepInquiries) error {
 		_, err := r.Payments.QueueDue(ctx)
 		return err
 	})
 	add(w, func(ctx context.Context, _ SweepRefunds) error {
 		_, err := r.Refunds.QueueDue(ctx)
+		return err
+	})
+	add(w, func(ctx context.Context, _ SealBooks) error {
+		return r.Seal.SealDue(ctx)
+	})
+	add(w, func(ctx context.Context, _ RollUpBook) error {
+		_, err := r.Ledger.RollUp(ctx)
 		return err
 	})
 }

@@ -98,7 +98,7 @@ func (r rooms) api(settings config.Config, log *slog.Logger, now func() time.Tim
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return api.New(api.Rooms{
 		Auth: r.auth, Fees: r.fees, Dossiers: r.dossiers, Payments: r.payments, Refunds: r.refunds,
-		Reconcile: r.reconcile, Ledger: r.ledger,
+		Remittance: r.remittance, Reconcile: r.reconcile, Ledger: r.ledger, Seal: r.seal, Reports: r.reports,
 	}, api.Options{
 		Log: log, Metrics: metrics, Now: now, RequestsPerSecond: settings.RequestsPerSecond,
 		Ready: func(ctx context.Context) error { return current(ctx, pool) },
@@ -107,5 +107,5 @@ func (r rooms) api(settings config.Config, log *slog.Logger, now func() time.Tim
 
 // jobs is what workers call.
 func (r rooms) jobs() jobs.Rooms {
-	return jobs.Rooms{Payments: r.payments, Refunds: r.refunds}
+	return jobs.Rooms{Payments: r.payments, Refunds: r.refunds, Ledger: r.ledger, Seal: r.seal}
 }

@@ -224,6 +224,29 @@ func (h *harness) checkBook(t *testing.T) {
 	if page.at("items.0.amount") != 60000.0 || page.at("items.0.side") != "debit" || page.at("next_cursor") != nil {
 		t.Errorf("clearing account: %s", page.body)
 	}
+	if page.at("items.0.balance") != 60000.0 {
+		t.Errorf("running balance: %s", page.body)
+	}
+	for query, want := range map[string][]any{
+		"code=M-OBLIGATION&as_of=2024-05-31":                              {"M-OBLIGATION", 100000.0, nil},
+		"policy=NA-2023-60":                                               {"M-DISCOUNT", 40000.0, nil},
+		"fee_type=LP_DKKD&code=M-RECEIVABLE":                              {"M-RECEIVABLE", 0.0, nil},
+		"dossier=H41.12-240502-0001&code=A-CLR-vnpay&fee_type=LP_DKKD":    {nil, nil, nil}, // clearing is of the whole capture
+		"dossier=H41.12-240502-0001&code=L-TAMTHU-LEPHI&fee_type=LP_DKKD": {"L-TAMTHU-LEPHI", 60000.0, nil},
+		"dossier=H41.12-240502-0001&as_of=2024-04-30":                     {nil, nil, nil},
+	} {
+		a := h.must(200, auth.RoleAuditor, http.MethodGet, "/v1/ledger/accounts?"+query, "")
+		if diff := cmp.Diff([]any{a.at("items.0.code"), a.at("items.0.balance"), a.at("items.1.code")}, want); diff != "" {
+			t.Errorf("%s (-got +want):\n%s\n%s", query, diff, a.body)
+		}
+	}
+	if none := h.ask(auth.RoleAuditor, http.MethodGet, "/v1/ledger/accounts?dossier=H41.12-240502-9999", ""); none.status != 404 {
+		t.Errorf("balances of no dossier: got %d, want 404", none.status)
+	}
+	later := h.must(200, auth.RoleAccountant, http.MethodGet, "/v1/ledger/accounts/A-CLR-vnpay/postings?from=2024-06-01&to=2024-06-30", "")
+	if items, _ := later.at("items").([]any); len(items) != 0 {
+		t.Errorf("postings of June: %s", later.body)
+	}
 	entry := h.must(200, auth.RoleAccountant, http.MethodGet, "/v1/ledger/entries/"+page.text("items.0.entry"), "")
 	if postings, _ := entry.at("postings").([]any); len(postings) < 2 {
 		t.Errorf("entry: %s", entry.body)

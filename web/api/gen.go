@@ -223,6 +223,63 @@ func (e ControlTotalsBalanceCheck) Valid() bool {
 	}
 }
 
+// Defines values for DayStatus.
+const (
+	DayStatusClosed DayStatus = "closed"
+	DayStatusOpen   DayStatus = "open"
+)
+
+// Valid indicates whether the value is a known member of the DayStatus enum.
+func (e DayStatus) Valid() bool {
+	switch e {
+	case DayStatusClosed:
+		return true
+	case DayStatusOpen:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DayChange.
+const (
+	DayChangeClose  DayChange = "close"
+	DayChangeReopen DayChange = "reopen"
+)
+
+// Valid indicates whether the value is a known member of the DayChange enum.
+func (e DayChange) Valid() bool {
+	switch e {
+	case DayChangeClose:
+		return true
+	case DayChangeReopen:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DayProposalStatus.
+const (
+	DayProposalStatusApproved DayProposalStatus = "approved"
+	DayProposalStatusProposed DayProposalStatus = "proposed"
+	DayProposalStatusRejected DayProposalStatus = "rejected"
+)
+
+// Valid indicates whether the value is a known member of the DayProposalStatus enum.
+func (e DayProposalStatus) Valid() bool {
+	switch e {
+	case DayProposalStatusApproved:
+		return true
+	case DayProposalStatusProposed:
+		return true
+	case DayProposalStatusRejected:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for FeeKind.
 const (
 	FeeKindLePhi FeeKind = "le_phi"
@@ -286,6 +343,45 @@ func (e FeeRefundRuleStage) Valid() bool {
 	case FeeRefundRuleStageDelivered:
 		return true
 	case FeeRefundRuleStageProcessing:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for FeeTermsCollection.
+const (
+	FeeTermsCollectionAcceptance FeeTermsCollection = "acceptance"
+	FeeTermsCollectionResult     FeeTermsCollection = "result"
+	FeeTermsCollectionSubmission FeeTermsCollection = "submission"
+	FeeTermsCollectionSupplement FeeTermsCollection = "supplement"
+)
+
+// Valid indicates whether the value is a known member of the FeeTermsCollection enum.
+func (e FeeTermsCollection) Valid() bool {
+	switch e {
+	case FeeTermsCollectionAcceptance:
+		return true
+	case FeeTermsCollectionResult:
+		return true
+	case FeeTermsCollectionSubmission:
+		return true
+	case FeeTermsCollectionSupplement:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for InclusionProofFormat.
+const (
+	InclusionProofFormatDoisoatProof1 InclusionProofFormat = "doisoat proof 1"
+)
+
+// Valid indicates whether the value is a known member of the InclusionProofFormat enum.
+func (e InclusionProofFormat) Valid() bool {
+	switch e {
+	case InclusionProofFormatDoisoatProof1:
 		return true
 	default:
 		return false
@@ -391,6 +487,33 @@ func (e PaymentStatus) Valid() bool {
 	}
 }
 
+// Defines values for PolicyActAct.
+const (
+	PolicyActActApprove   PolicyActAct = "approve"
+	PolicyActActReject    PolicyActAct = "reject"
+	PolicyActActRepeal    PolicyActAct = "repeal"
+	PolicyActActSubmit    PolicyActAct = "submit"
+	PolicyActActSupersede PolicyActAct = "supersede"
+)
+
+// Valid indicates whether the value is a known member of the PolicyActAct enum.
+func (e PolicyActAct) Valid() bool {
+	switch e {
+	case PolicyActActApprove:
+		return true
+	case PolicyActActReject:
+		return true
+	case PolicyActActRepeal:
+		return true
+	case PolicyActActSubmit:
+		return true
+	case PolicyActActSupersede:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for PolicyStatus.
 const (
 	PolicyStatusApproved      PolicyStatus = "approved"
@@ -430,6 +553,24 @@ func (e PolicyStatus) Valid() bool {
 	}
 }
 
+// Defines values for PreviewRequestDates.
+const (
+	PreviewRequestDatesAsIfInForce PreviewRequestDates = "as_if_in_force"
+	PreviewRequestDatesAsWritten   PreviewRequestDates = "as_written"
+)
+
+// Valid indicates whether the value is a known member of the PreviewRequestDates enum.
+func (e PreviewRequestDates) Valid() bool {
+	switch e {
+	case PreviewRequestDatesAsIfInForce:
+		return true
+	case PreviewRequestDatesAsWritten:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for PriceReason.
 const (
 	PriceReasonDiscounted  PriceReason = "discounted"
@@ -454,10 +595,68 @@ func (e PriceReason) Valid() bool {
 	}
 }
 
+// Defines values for QuoteSubmissionChannel.
+const (
+	QuoteSubmissionChannelDirect QuoteSubmissionChannel = "direct"
+	QuoteSubmissionChannelOnline QuoteSubmissionChannel = "online"
+	QuoteSubmissionChannelPostal QuoteSubmissionChannel = "postal"
+)
+
+// Valid indicates whether the value is a known member of the QuoteSubmissionChannel enum.
+func (e QuoteSubmissionChannel) Valid() bool {
+	switch e {
+	case QuoteSubmissionChannelDirect:
+		return true
+	case QuoteSubmissionChannelOnline:
+		return true
+	case QuoteSubmissionChannelPostal:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for QuoteSubmissionPaymentChannel.
+const (
+	QuoteSubmissionPaymentChannelCash   QuoteSubmissionPaymentChannel = "cash"
+	QuoteSubmissionPaymentChannelOnline QuoteSubmissionPaymentChannel = "online"
+)
+
+// Valid indicates whether the value is a known member of the QuoteSubmissionPaymentChannel enum.
+func (e QuoteSubmissionPaymentChannel) Valid() bool {
+	switch e {
+	case QuoteSubmissionPaymentChannelCash:
+		return true
+	case QuoteSubmissionPaymentChannelOnline:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for QuoteSubmissionServiceLevel.
+const (
+	QuoteSubmissionServiceLevelMotPhan   QuoteSubmissionServiceLevel = "mot_phan"
+	QuoteSubmissionServiceLevelToanTrinh QuoteSubmissionServiceLevel = "toan_trinh"
+)
+
+// Valid indicates whether the value is a known member of the QuoteSubmissionServiceLevel enum.
+func (e QuoteSubmissionServiceLevel) Valid() bool {
+	switch e {
+	case QuoteSubmissionServiceLevelMotPhan:
+		return true
+	case QuoteSubmissionServiceLevelToanTrinh:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for RefundOrigin.
 const (
 	RefundOriginAutomatic RefundOrigin = "automatic"
 	RefundOriginManual    RefundOrigin = "manual"
+	RefundOriginRepricing RefundOrigin = "repricing"
 )
 
 // Valid indicates whether the value is a known member of the RefundOrigin enum.
@@ -466,6 +665,8 @@ func (e RefundOrigin) Valid() bool {
 	case RefundOriginAutomatic:
 		return true
 	case RefundOriginManual:
+		return true
+	case RefundOriginRepricing:
 		return true
 	default:
 		return false
@@ -544,6 +745,33 @@ func (e RefundRoute) Valid() bool {
 	}
 }
 
+// Defines values for RefundStage.
+const (
+	RefundStageM1 RefundStage = "M1"
+	RefundStageM2 RefundStage = "M2"
+	RefundStageM3 RefundStage = "M3"
+	RefundStageM4 RefundStage = "M4"
+	RefundStageM5 RefundStage = "M5"
+)
+
+// Valid indicates whether the value is a known member of the RefundStage enum.
+func (e RefundStage) Valid() bool {
+	switch e {
+	case RefundStageM1:
+		return true
+	case RefundStageM2:
+		return true
+	case RefundStageM3:
+		return true
+	case RefundStageM4:
+		return true
+	case RefundStageM5:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for RefundStatus.
 const (
 	RefundStatusApproved  RefundStatus = "approved"
@@ -583,6 +811,69 @@ func (e RefundStatus) Valid() bool {
 	case RefundStatusSent:
 		return true
 	case RefundStatusUnknown:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ReportFormat.
+const (
+	ReportFormatCsv  ReportFormat = "csv"
+	ReportFormatJSON ReportFormat = "json"
+	ReportFormatXlsx ReportFormat = "xlsx"
+)
+
+// Valid indicates whether the value is a known member of the ReportFormat enum.
+func (e ReportFormat) Valid() bool {
+	switch e {
+	case ReportFormatCsv:
+		return true
+	case ReportFormatJSON:
+		return true
+	case ReportFormatXlsx:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RepricingStatus.
+const (
+	RepricingStatusApproved RepricingStatus = "approved"
+	RepricingStatusDone     RepricingStatus = "done"
+	RepricingStatusProposed RepricingStatus = "proposed"
+	RepricingStatusRejected RepricingStatus = "rejected"
+)
+
+// Valid indicates whether the value is a known member of the RepricingStatus enum.
+func (e RepricingStatus) Valid() bool {
+	switch e {
+	case RepricingStatusApproved:
+		return true
+	case RepricingStatusDone:
+		return true
+	case RepricingStatusProposed:
+		return true
+	case RepricingStatusRejected:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for Rounding.
+const (
+	RoundingHalfUp   Rounding = "half_up"
+	RoundingTruncate Rounding = "truncate"
+)
+
+// Valid indicates whether the value is a known member of the Rounding enum.
+func (e Rounding) Valid() bool {
+	switch e {
+	case RoundingHalfUp:
+		return true
+	case RoundingTruncate:
 		return true
 	default:
 		return false
@@ -748,6 +1039,24 @@ func (e SubmissionChannel) Valid() bool {
 	}
 }
 
+// Defines values for SubmissionPaymentChannel.
+const (
+	SubmissionPaymentChannelCash   SubmissionPaymentChannel = "cash"
+	SubmissionPaymentChannelOnline SubmissionPaymentChannel = "online"
+)
+
+// Valid indicates whether the value is a known member of the SubmissionPaymentChannel enum.
+func (e SubmissionPaymentChannel) Valid() bool {
+	switch e {
+	case SubmissionPaymentChannelCash:
+		return true
+	case SubmissionPaymentChannelOnline:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for SubmissionServiceLevel.
 const (
 	SubmissionServiceLevelMotPhan   SubmissionServiceLevel = "mot_phan"
@@ -760,6 +1069,48 @@ func (e SubmissionServiceLevel) Valid() bool {
 	case SubmissionServiceLevelMotPhan:
 		return true
 	case SubmissionServiceLevelToanTrinh:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for VoucherStatus.
+const (
+	VoucherStatusApproved VoucherStatus = "approved"
+	VoucherStatusProposed VoucherStatus = "proposed"
+	VoucherStatusRejected VoucherStatus = "rejected"
+)
+
+// Valid indicates whether the value is a known member of the VoucherStatus enum.
+func (e VoucherStatus) Valid() bool {
+	switch e {
+	case VoucherStatusApproved:
+		return true
+	case VoucherStatusProposed:
+		return true
+	case VoucherStatusRejected:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for VoucherKind.
+const (
+	VoucherKindBudgetLePhi VoucherKind = "budget_le_phi"
+	VoucherKindBudgetPhi   VoucherKind = "budget_phi"
+	VoucherKindWaiting     VoucherKind = "waiting"
+)
+
+// Valid indicates whether the value is a known member of the VoucherKind enum.
+func (e VoucherKind) Valid() bool {
+	switch e {
+	case VoucherKindBudgetLePhi:
+		return true
+	case VoucherKindBudgetPhi:
+		return true
+	case VoucherKindWaiting:
 		return true
 	default:
 		return false
@@ -844,8 +1195,11 @@ type Applied struct {
 	Policy string `json:"policy"`
 
 	// Rule The part it plays in the item
-	Rule    AppliedRule `json:"rule"`
-	Version int64       `json:"version"`
+	Rule AppliedRule `json:"rule"`
+
+	// Texts The same sentence in Vietnamese and in English
+	Texts   Texts `json:"texts"`
+	Version int64 `json:"version"`
 }
 
 // AppliedRule The part it plays in the item
@@ -972,12 +1326,15 @@ type Cause struct {
 
 // Charge base = due + discount + subsidy; outstanding = due − waived − (paid − refunded)
 type Charge struct {
-	Applied  []Applied `json:"applied"`
-	Base     int64     `json:"base"`
-	Discount int64     `json:"discount"`
-	Due      int64     `json:"due"`
-	FeeType  string    `json:"fee_type"`
-	ID       string    `json:"id"`
+	Applied []Applied `json:"applied"`
+	Base    int64     `json:"base"`
+
+	// Corrects Id of the charge that this one corrects: its base is 0 and it carries the difference, discount and subsidy below 0
+	Corrects string `json:"corrects,omitempty,omitzero"`
+	Discount int64  `json:"discount"`
+	Due      int64  `json:"due"`
+	FeeType  string `json:"fee_type"`
+	ID       string `json:"id"`
 
 	// Kind `phi` service charge, `le_phi` administrative fee; each gets its own receipt
 	Kind       FeeKind      `json:"kind"`
@@ -996,6 +1353,9 @@ type Charge struct {
 	// Refunded Given back of what was paid
 	Refunded int64 `json:"refunded"`
 	Subsidy  int64 `json:"subsidy"`
+
+	// Texts The same sentence in Vietnamese and in English
+	Texts Texts `json:"texts"`
 
 	// Waived No longer asked for because the service ended
 	Waived int64 `json:"waived"`
@@ -1061,6 +1421,101 @@ type ControlTotalsBalanceCheck string
 //
 // Example: VND
 type Currency = string
+
+// DailyProof defines model for DailyProof.
+type DailyProof struct {
+	Authority string `json:"authority"`
+
+	// Block The header of a block; `hash` covers all the rest of it
+	Block SealBlock `json:"block"`
+
+	// Blocks Blocks sealed on the day
+	Blocks int `json:"blocks"`
+
+	// ChainHead A SHA-256 in hex
+	ChainHead SealHash           `json:"chain_head"`
+	Date      openapi_types.Date `json:"date"`
+
+	// Entries Entries sealed on the day
+	Entries int64 `json:"entries"`
+
+	// EntriesAllTime Entries in the whole chain
+	EntriesAllTime int64 `json:"entries_all_time"`
+
+	// Final The day is over: asked again, the answer is the same
+	Final    bool  `json:"final"`
+	Postings int64 `json:"postings"`
+
+	// Root A SHA-256 in hex
+	Root   SealHash    `json:"root"`
+	Totals []SealTotal `json:"totals"`
+}
+
+// Day defines model for Day.
+type Day struct {
+	BusinessDate openapi_types.Date `json:"business_date"`
+
+	// Events Oldest first
+	Events []DayEvent `json:"events"`
+
+	// Proposals Oldest first
+	Proposals []DayProposal `json:"proposals"`
+	Status    DayStatus     `json:"status"`
+}
+
+// DayStatus defines model for Day.Status.
+type DayStatus string
+
+// DayChange defines model for DayChange.
+type DayChange string
+
+// DayDecision defines model for DayDecision.
+type DayDecision struct {
+	Note string `json:"note,omitempty,omitzero"`
+}
+
+// DayEvent defines model for DayEvent.
+type DayEvent struct {
+	ApprovedBy string    `json:"approved_by"`
+	At         time.Time `json:"at"`
+	Change     DayChange `json:"change"`
+
+	// Number From 1 on
+	Number   int    `json:"number"`
+	Proposal string `json:"proposal,omitempty,omitzero"`
+
+	// ProposedBy Absent when the day was closed on the closed runs of all its sources
+	ProposedBy string `json:"proposed_by,omitempty,omitzero"`
+}
+
+// DayProposal defines model for DayProposal.
+type DayProposal struct {
+	BusinessDate openapi_types.Date `json:"business_date"`
+	Change       DayChange          `json:"change"`
+	DecidedAt    time.Time          `json:"decided_at,omitempty,omitzero"`
+
+	// DecidedBy Another person than who proposed
+	DecidedBy string `json:"decided_by,omitempty,omitzero"`
+
+	// ID Example: dpr_0192f3a47b8c7d3e9a1b2c3d4e5f6071
+	ID string `json:"id"`
+
+	// Note Of who decided
+	Note       string            `json:"note,omitempty,omitzero"`
+	ProposedAt time.Time         `json:"proposed_at"`
+	ProposedBy string            `json:"proposed_by"`
+	Reason     string            `json:"reason"`
+	Status     DayProposalStatus `json:"status"`
+}
+
+// DayProposalStatus defines model for DayProposalStatus.
+type DayProposalStatus string
+
+// DayRequest defines model for DayRequest.
+type DayRequest struct {
+	Change DayChange `json:"change"`
+	Reason string    `json:"reason"`
+}
 
 // Dossier defines model for Dossier.
 type Dossier struct {
@@ -1143,10 +1598,16 @@ type Entry struct {
 	BusinessDate openapi_types.Date `json:"business_date"`
 
 	// Cause The event behind an entry; an entry is unique by it
-	Cause       Cause     `json:"cause"`
+	Cause Cause `json:"cause"`
+
+	// Corrects Id of the entry whose difference this one carries
+	Corrects    string    `json:"corrects,omitempty,omitzero"`
 	Description string    `json:"description"`
 	ID          string    `json:"id"`
 	Postings    []Posting `json:"postings"`
+
+	// Reason Why it reverses or corrects
+	Reason string `json:"reason,omitempty,omitzero"`
 
 	// RecordedAt When it was written
 	RecordedAt time.Time `json:"recorded_at"`
@@ -1182,6 +1643,8 @@ type FeeRefundRule struct {
 	Note       string                `json:"note,omitempty,omitzero"`
 	Reason     RefundReason          `json:"reason"`
 	Stage      FeeRefundRuleStage    `json:"stage"`
+	ValidFrom  openapi_types.Date    `json:"valid_from,omitempty,omitzero"`
+	ValidTo    openapi_types.Date    `json:"valid_to,omitempty,omitzero"`
 }
 
 // FeeRefundRuleDecision defines model for FeeRefundRule.Decision.
@@ -1189,6 +1652,42 @@ type FeeRefundRuleDecision string
 
 // FeeRefundRuleStage defines model for FeeRefundRule.Stage.
 type FeeRefundRuleStage string
+
+// FeeTerms How the fee is collected, kept and remitted; whole-day window, both ends inclusive, absent = open
+type FeeTerms struct {
+	// Budget Mục lục ngân sách; the budget year is that of the remittance
+	Budget struct {
+		// Chapter Mã chương
+		Chapter string `json:"chapter,omitempty,omitzero"`
+
+		// CollectingAgency Mã cơ quan thu
+		CollectingAgency string `json:"collecting_agency,omitempty,omitzero"`
+
+		// SubItem Mã NDKT, tiểu mục
+		//
+		// Example: 2632
+		SubItem string `json:"sub_item,omitempty,omitzero"`
+
+		// Treasury Mã KBNN
+		Treasury string `json:"treasury,omitempty,omitzero"`
+	} `json:"budget,omitempty,omitzero"`
+
+	// Collection When it is collected (HinhThucThu)
+	Collection FeeTermsCollection `json:"collection,omitempty,omitzero"`
+	LegalBasis string             `json:"legal_basis,omitempty,omitzero"`
+	Note       string             `json:"note,omitempty,omitzero"`
+
+	// Retained Share that the agency keeps of a phí, rounded down; the budget takes the rest
+	Retained struct {
+		Denominator int64 `json:"denominator"`
+		Numerator   int64 `json:"numerator"`
+	} `json:"retained,omitempty,omitzero"`
+	ValidFrom openapi_types.Date `json:"valid_from,omitempty,omitzero"`
+	ValidTo   openapi_types.Date `json:"valid_to,omitempty,omitzero"`
+}
+
+// FeeTermsCollection When it is collected (HinhThucThu)
+type FeeTermsCollection string
 
 // FeeType defines model for FeeType.
 type FeeType = feeTypeDocument
@@ -1207,6 +1706,34 @@ type FeeTypeRequest = json.RawMessage
 
 // Groups Groups that the applicant belongs to, as policies name them
 type Groups = []string
+
+// InclusionProof defines model for InclusionProof.
+type InclusionProof struct {
+	// Block The header of a block; `hash` covers all the rest of it
+	Block SealBlock `json:"block"`
+
+	// Chain The blocks after it, to the last of its day
+	Chain []SealBlock `json:"chain"`
+
+	// Entry Every column of the entry and its postings
+	Entry  map[string]interface{} `json:"entry"`
+	Format InclusionProofFormat   `json:"format"`
+
+	// Head A SHA-256 in hex
+	Head SealHash `json:"head"`
+
+	// Leaf A SHA-256 in hex
+	Leaf SealHash `json:"leaf"`
+
+	// Path Neighbours up to the root, nearest first
+	Path []SealHash `json:"path"`
+
+	// Position Place in the block, from 0
+	Position int `json:"position"`
+}
+
+// InclusionProofFormat defines model for InclusionProof.Format.
+type InclusionProofFormat string
 
 // ItemRequest defines model for ItemRequest.
 type ItemRequest struct {
@@ -1332,9 +1859,12 @@ type NotApplied struct {
 	// Detail The same for people
 	//
 	// Example: it ended on 2025-07-20, priced on 2026-01-05
-	Detail  string `json:"detail"`
-	Policy  string `json:"policy"`
-	Version int64  `json:"version"`
+	Detail string `json:"detail"`
+	Policy string `json:"policy"`
+
+	// Texts The same sentence in Vietnamese and in English
+	Texts   Texts `json:"texts"`
+	Version int64 `json:"version"`
 
 	// Why Word for the first condition that failed
 	//
@@ -1391,6 +1921,46 @@ type PaymentList struct {
 	NextCursor *string   `json:"next_cursor"`
 }
 
+// PaymentRate defines model for PaymentRate.
+type PaymentRate struct {
+	Decimals int32              `json:"decimals"`
+	From     openapi_types.Date `json:"from,omitempty,omitzero"`
+	Rounding Rounding           `json:"rounding"`
+	Rows     []PaymentRateRow   `json:"rows"`
+	To       openapi_types.Date `json:"to,omitempty,omitzero"`
+	Total    PaymentRateCounts  `json:"total"`
+}
+
+// PaymentRateCounts defines model for PaymentRateCounts.
+type PaymentRateCounts struct {
+	// Denominator T − Z
+	Denominator int64 `json:"denominator"`
+
+	// Dossiers T
+	Dossiers int64 `json:"dossiers"`
+
+	// Paid N
+	Paid int64 `json:"paid"`
+
+	// Rate As Vietnamese reports show it; – when the denominator is 0
+	//
+	// Example: 43,11
+	Rate string `json:"rate"`
+
+	// RateUnits The rate in units of its last digit: 4311 is 43,11 with two decimals
+	RateUnits *int64 `json:"rate_units"`
+
+	// Zero Z
+	Zero int64 `json:"zero"`
+}
+
+// PaymentRateRow defines model for PaymentRateRow.
+type PaymentRateRow struct {
+	Agency    string            `json:"agency"`
+	Counts    PaymentRateCounts `json:"counts"`
+	Procedure string            `json:"procedure"`
+}
+
 // PaymentRequest defines model for PaymentRequest.
 type PaymentRequest struct {
 	Locale PaymentRequestLocale `json:"locale,omitempty,omitzero"`
@@ -1433,18 +2003,89 @@ type PaymentSummary struct {
 
 // Policy defines model for Policy.
 type Policy struct {
-	ID string `json:"id"`
+	// DeclaredValidTo End first announced, when a repeal or a successor cut it short
+	DeclaredValidTo openapi_types.Date `json:"declared_valid_to,omitempty,omitzero"`
+
+	// DraftedBy Who recorded this version
+	DraftedBy string `json:"drafted_by"`
+
+	// History Acts about all versions, oldest first; not in lists
+	History []PolicyAct `json:"history,omitempty,omitzero"`
+	ID      string      `json:"id"`
 
 	// Policy The policy as it was posted
 	Policy     json.RawMessage `json:"policy"`
 	RecordedAt time.Time       `json:"recorded_at"`
 
+	// ReplacedBy The policy that superseded it
+	ReplacedBy string `json:"replaced_by,omitempty,omitzero"`
+
 	// Sha256 Of the content, layout aside; hex
-	Sha256    string             `json:"sha256"`
-	Status    PolicyStatus       `json:"status"`
-	ValidFrom openapi_types.Date `json:"valid_from,omitempty,omitzero"`
-	ValidTo   openapi_types.Date `json:"valid_to,omitempty,omitzero"`
-	Version   int64              `json:"version"`
+	Sha256      string             `json:"sha256"`
+	Status      PolicyStatus       `json:"status"`
+	StatusToday PolicyStatus       `json:"status_today"`
+	SubmittedBy string             `json:"submitted_by,omitempty,omitzero"`
+	ValidFrom   openapi_types.Date `json:"valid_from,omitempty,omitzero"`
+
+	// ValidTo Last day in force as things stand
+	ValidTo openapi_types.Date `json:"valid_to,omitempty,omitzero"`
+	Version int64              `json:"version"`
+}
+
+// PolicyAct defines model for PolicyAct.
+type PolicyAct struct {
+	Act        PolicyActAct       `json:"act"`
+	Actor      string             `json:"actor"`
+	At         time.Time          `json:"at"`
+	Authority  string             `json:"authority"`
+	From       PolicyStatus       `json:"from"`
+	LegalBasis string             `json:"legal_basis,omitempty,omitzero"`
+	Reason     string             `json:"reason,omitempty,omitzero"`
+	ReplacedBy string             `json:"replaced_by,omitempty,omitzero"`
+	To         PolicyStatus       `json:"to"`
+	ValidTo    openapi_types.Date `json:"valid_to,omitempty,omitzero"`
+	Version    int64              `json:"version"`
+}
+
+// PolicyActAct defines model for PolicyAct.Act.
+type PolicyActAct string
+
+// PolicyCost defines model for PolicyCost.
+type PolicyCost struct {
+	From   openapi_types.Date `json:"from"`
+	Rows   []PolicyCostRow    `json:"rows"`
+	To     openapi_types.Date `json:"to"`
+	Totals []PolicyCostTotal  `json:"totals"`
+}
+
+// PolicyCostRow defines model for PolicyCostRow.
+type PolicyCostRow struct {
+	Agency string `json:"agency"`
+
+	// Currency ISO 4217
+	//
+	// Example: VND
+	Currency Currency `json:"currency"`
+	Discount int64    `json:"discount"`
+	Dossiers int64    `json:"dossiers"`
+	Exempt   int64    `json:"exempt"`
+
+	// Month Example: 2024-05
+	Month     string `json:"month"`
+	Policy    string `json:"policy"`
+	Procedure string `json:"procedure"`
+	Subsidy   int64  `json:"subsidy"`
+}
+
+// PolicyCostTotal defines model for PolicyCostTotal.
+type PolicyCostTotal struct {
+	// Currency ISO 4217
+	//
+	// Example: VND
+	Currency Currency `json:"currency"`
+	Discount int64    `json:"discount"`
+	Exempt   int64    `json:"exempt"`
+	Subsidy  int64    `json:"subsidy"`
 }
 
 // PolicyList defines model for PolicyList.
@@ -1493,8 +2134,66 @@ type PostingList struct {
 	NextCursor *string   `json:"next_cursor"`
 }
 
+// Preview defines model for Preview.
+type Preview struct {
+	Agencies   []PreviewRow `json:"agencies"`
+	Policy     string       `json:"policy"`
+	Procedures []PreviewRow `json:"procedures"`
+	Total      PreviewRow   `json:"total"`
+
+	// Unpriced Charges whose fee is no longer in the schedule: as recorded in all sums
+	Unpriced int64 `json:"unpriced"`
+}
+
+// PreviewRequest defines model for PreviewRequest.
+type PreviewRequest struct {
+	Dates PreviewRequestDates `json:"dates,omitempty,omitzero"`
+
+	// Period Days in Viet Nam, both ends inclusive
+	Period PricingPeriod `json:"period"`
+
+	// Policy A policy as a province writes it down; whole-day window, both ends inclusive, null = open
+	Policy PolicyRequest `json:"policy,omitempty,omitzero"`
+}
+
+// PreviewRequestDates defines model for PreviewRequest.Dates.
+type PreviewRequestDates string
+
+// PreviewRow defines model for PreviewRow.
+type PreviewRow struct {
+	// After gross = due + discount + subsidy
+	After PreviewSums `json:"after"`
+
+	// Before gross = due + discount + subsidy
+	Before PreviewSums `json:"before"`
+
+	// Changed Dossiers whose sum due differs before and after
+	Changed  int64 `json:"changed"`
+	Dossiers int64 `json:"dossiers"`
+
+	// Key Code of the procedure or agency; empty in the total and where none was given
+	Key string `json:"key"`
+
+	// Recorded gross = due + discount + subsidy
+	Recorded PreviewSums `json:"recorded"`
+}
+
+// PreviewSums gross = due + discount + subsidy
+type PreviewSums struct {
+	Discount int64 `json:"discount"`
+	Due      int64 `json:"due"`
+	Gross    int64 `json:"gross"`
+	Subsidy  int64 `json:"subsidy"`
+}
+
 // PriceReason Why due differs from base; an exemption by law is no discount
 type PriceReason string
+
+// PricingPeriod Days in Viet Nam, both ends inclusive
+type PricingPeriod struct {
+	From openapi_types.Date `json:"from"`
+	To   openapi_types.Date `json:"to"`
+}
 
 // Problem defines model for Problem.
 type Problem struct {
@@ -1574,10 +2273,17 @@ type QuoteItem struct {
 
 	// Subsidy Paid by a budget in the payer's place; minor units
 	Subsidy int64 `json:"subsidy"`
+
+	// Texts The same sentence in Vietnamese and in English
+	Texts Texts `json:"texts"`
 }
 
 // QuoteRequest defines model for QuoteRequest.
 type QuoteRequest struct {
+	// Agency Who collects; policies for some agencies only do not apply when it is not stated
+	//
+	// Example: H41.12
+	Agency    string         `json:"agency,omitempty,omitzero"`
 	Applicant QuoteApplicant `json:"applicant,omitempty,omitzero"`
 
 	// Authority Who collects; national code such as H41 (Nghệ An), G22 (Government Office)
@@ -1589,9 +2295,37 @@ type QuoteRequest struct {
 	// Procedure Procedure code
 	//
 	// Example: 1.001612
-	Procedure  string     `json:"procedure,omitempty,omitzero"`
-	Submission Submission `json:"submission"`
+	Procedure  string          `json:"procedure,omitempty,omitzero"`
+	Submission QuoteSubmission `json:"submission"`
 }
+
+// QuoteSubmission defines model for QuoteSubmission.
+type QuoteSubmission struct {
+	// AcceptedAt When the agency accepted the dossier; absent means not yet
+	AcceptedAt time.Time              `json:"accepted_at,omitempty,omitzero"`
+	Channel    QuoteSubmissionChannel `json:"channel"`
+
+	// IssuedAt When the result was ready; absent means not yet
+	IssuedAt time.Time `json:"issued_at,omitempty,omitzero"`
+
+	// PaymentChannel How it will be paid; policies that ask for a way of payment do not apply when it is not stated
+	PaymentChannel QuoteSubmissionPaymentChannel `json:"payment_channel,omitempty,omitzero"`
+
+	// ServiceLevel Policies that ask for a level do not apply when it is not stated
+	ServiceLevel QuoteSubmissionServiceLevel `json:"service_level,omitempty,omitzero"`
+
+	// SubmittedAt Its day in Viet Nam is the pricing date
+	SubmittedAt time.Time `json:"submitted_at"`
+}
+
+// QuoteSubmissionChannel defines model for QuoteSubmission.Channel.
+type QuoteSubmissionChannel string
+
+// QuoteSubmissionPaymentChannel How it will be paid; policies that ask for a way of payment do not apply when it is not stated
+type QuoteSubmissionPaymentChannel string
+
+// QuoteSubmissionServiceLevel Policies that ask for a level do not apply when it is not stated
+type QuoteSubmissionServiceLevel string
 
 // Receipt defines model for Receipt.
 type Receipt struct {
@@ -1632,7 +2366,7 @@ type Refund struct {
 	Items   []RefundItem `json:"items"`
 	Note    string       `json:"note,omitempty,omitzero"`
 
-	// Origin `automatic`: proposed by the rule table or because too much was captured
+	// Origin `automatic`: proposed by the rule table or because too much was captured; `repricing`: because a policy was wrong
 	Origin RefundOrigin `json:"origin"`
 
 	// Payment Id of the payment whose money goes back
@@ -1646,12 +2380,25 @@ type Refund struct {
 	RequestedBy string `json:"requested_by"`
 
 	// Route By where the money is: back through the provider, from the agency's account, or a treasury order C1-04/NS
-	Route    RefundRoute     `json:"route"`
+	Route RefundRoute `json:"route"`
+
+	// Stage Where the money was when the refund was decided: M1 captured, not settled; M2 in the agency's account; M3 phí at the waiting account; M4 in the budget, this year; M5 an earlier year
+	Stage    RefundStage     `json:"stage,omitempty,omitzero"`
 	Status   RefundStatus    `json:"status"`
 	Timeline []TimelineEvent `json:"timeline,omitempty,omitzero"`
 
 	// TransactionID The provider's id of the refund
 	TransactionID string `json:"transaction_id,omitempty,omitzero"`
+}
+
+// RefundDocument defines model for RefundDocument.
+type RefundDocument struct {
+	// Account Code of the bank account that pays or received
+	Account string             `json:"account,omitempty,omitzero"`
+	Date    openapi_types.Date `json:"date"`
+
+	// Number Number of the document
+	Number string `json:"number"`
 }
 
 // RefundItem defines model for RefundItem.
@@ -1668,7 +2415,7 @@ type RefundList struct {
 	NextCursor *string  `json:"next_cursor"`
 }
 
-// RefundOrigin `automatic`: proposed by the rule table or because too much was captured
+// RefundOrigin `automatic`: proposed by the rule table or because too much was captured; `repricing`: because a policy was wrong
 type RefundOrigin string
 
 // RefundReason defines model for RefundReason.
@@ -1694,6 +2441,9 @@ type RefundRequestItem struct {
 // RefundRoute By where the money is: back through the provider, from the agency's account, or a treasury order C1-04/NS
 type RefundRoute string
 
+// RefundStage Where the money was when the refund was decided: M1 captured, not settled; M2 in the agency's account; M3 phí at the waiting account; M4 in the budget, this year; M5 an earlier year
+type RefundStage string
+
 // RefundStatus defines model for RefundStatus.
 type RefundStatus string
 
@@ -1708,7 +2458,7 @@ type RefundSummary struct {
 	Currency Currency `json:"currency"`
 	ID       string   `json:"id"`
 
-	// Origin `automatic`: proposed by the rule table or because too much was captured
+	// Origin `automatic`: proposed by the rule table or because too much was captured; `repricing`: because a policy was wrong
 	Origin RefundOrigin `json:"origin"`
 	Reason RefundReason `json:"reason"`
 	Status RefundStatus `json:"status"`
@@ -1720,10 +2470,83 @@ type RejectionRequest struct {
 	Reason string `json:"reason"`
 }
 
+// RepealRequest defines model for RepealRequest.
+type RepealRequest struct {
+	LegalBasis string `json:"legal_basis"`
+	Reason     string `json:"reason,omitempty,omitzero"`
+
+	// ValidTo Last day in force; the day before its first when it never comes into force
+	ValidTo openapi_types.Date `json:"valid_to"`
+}
+
+// ReportFormat defines model for ReportFormat.
+type ReportFormat string
+
+// Repricing defines model for Repricing.
+type Repricing struct {
+	DecidedAt time.Time `json:"decided_at,omitempty,omitzero"`
+
+	// DecidedBy The checker
+	DecidedBy      string `json:"decided_by,omitempty,omitzero"`
+	DecisionReason string `json:"decision_reason,omitempty,omitzero"`
+
+	// Done Charges and amounts in minor units
+	Done   RepricingCounts `json:"done"`
+	DoneAt time.Time       `json:"done_at,omitempty,omitzero"`
+
+	// DossiersSeen Dossiers looked at so far
+	DossiersSeen int64 `json:"dossiers_seen"`
+
+	// Forecast Charges and amounts in minor units
+	Forecast RepricingCounts `json:"forecast"`
+	ID       string          `json:"id"`
+
+	// Period Days in Viet Nam, both ends inclusive
+	Period      PricingPeriod `json:"period"`
+	Policy      string        `json:"policy"`
+	Reason      string        `json:"reason"`
+	RequestedAt time.Time     `json:"requested_at"`
+
+	// RequestedBy The maker
+	RequestedBy string          `json:"requested_by"`
+	Status      RepricingStatus `json:"status"`
+}
+
+// RepricingStatus defines model for Repricing.Status.
+type RepricingStatus string
+
+// RepricingCounts Charges and amounts in minor units
+type RepricingCounts struct {
+	// Dossiers Dossiers with such charges
+	Dossiers int64 `json:"dossiers"`
+
+	// Increased Charges that asked for too little
+	Increased       int64 `json:"increased"`
+	IncreasedAmount int64 `json:"increased_amount"`
+
+	// Manual Charges left to a person: money of theirs went back or was waived for another reason
+	Manual int64 `json:"manual"`
+
+	// Reduced Charges that asked for too much
+	Reduced       int64 `json:"reduced"`
+	ReducedAmount int64 `json:"reduced_amount"`
+}
+
+// RepricingRequest defines model for RepricingRequest.
+type RepricingRequest struct {
+	// Period Days in Viet Nam, both ends inclusive
+	Period PricingPeriod `json:"period"`
+	Policy string        `json:"policy"`
+	Reason string        `json:"reason"`
+}
+
 // RevocationRequest defines model for RevocationRequest.
 type RevocationRequest struct {
 	Reason string `json:"reason"`
 }
+
+// Rounding defines model for Rounding.
+type Rounding string
 
 // Run defines model for Run.
 type Run struct {
@@ -1826,6 +2649,44 @@ type RunTotal struct {
 	Lines int64 `json:"lines"`
 }
 
+// SealBlock The header of a block; `hash` covers all the rest of it
+type SealBlock struct {
+	Authority string `json:"authority"`
+	Cluster   string `json:"cluster"`
+	Entries   int    `json:"entries"`
+
+	// First Entries in all blocks before it
+	First int64 `json:"first"`
+
+	// Hash A SHA-256 in hex
+	Hash     SealHash `json:"hash"`
+	Number   int64    `json:"number"`
+	Postings int64    `json:"postings"`
+
+	// Previous A SHA-256 in hex
+	Previous  SealHash           `json:"previous"`
+	ReachedID openapi_types.UUID `json:"reached_id"`
+	ReachedTx int64              `json:"reached_tx"`
+	ResumeTx  int64              `json:"resume_tx"`
+
+	// Root A SHA-256 in hex
+	Root     SealHash    `json:"root"`
+	SealedAt time.Time   `json:"sealed_at"`
+	Totals   []SealTotal `json:"totals"`
+	Version  int         `json:"version"`
+}
+
+// SealHash A SHA-256 in hex
+type SealHash = string
+
+// SealTotal Sums of postings in minor units, real and memo apart
+type SealTotal struct {
+	Credits  int64  `json:"credits"`
+	Currency string `json:"currency"`
+	Debits   int64  `json:"debits"`
+	Memo     bool   `json:"memo"`
+}
+
 // SecretRequest defines model for SecretRequest.
 type SecretRequest struct {
 	// Name Example: hash_secret
@@ -1886,6 +2747,60 @@ type SourceRequest struct {
 
 // SourceRequestKind defines model for SourceRequest.Kind.
 type SourceRequestKind string
+
+// Split defines model for Split.
+type Split struct {
+	CreatedAt time.Time `json:"created_at"`
+	CreatedBy string    `json:"created_by"`
+
+	// Currency ISO 4217
+	//
+	// Example: VND
+	Currency Currency           `json:"currency"`
+	ID       string             `json:"id"`
+	Parts    []SplitPart        `json:"parts"`
+	PeriodTo openapi_types.Date `json:"period_to"`
+	Vouchers []Voucher          `json:"vouchers"`
+}
+
+// SplitList defines model for SplitList.
+type SplitList struct {
+	Items      []Split `json:"items"`
+	NextCursor *string `json:"next_cursor"`
+}
+
+// SplitPart defines model for SplitPart.
+type SplitPart struct {
+	Amount int64 `json:"amount"`
+
+	// Budget The budget's part
+	Budget  int64  `json:"budget"`
+	Charges int64  `json:"charges"`
+	FeeType string `json:"fee_type"`
+
+	// Kind `phi` service charge, `le_phi` administrative fee; each gets its own receipt
+	Kind FeeKind `json:"kind"`
+
+	// Retained The agency's part
+	Retained int64 `json:"retained"`
+
+	// TakenBudget What refunds took back from the budget's part
+	TakenBudget int64 `json:"taken_budget"`
+
+	// TakenRetained What refunds took back from the agency's part
+	TakenRetained int64 `json:"taken_retained"`
+}
+
+// SplitRequest defines model for SplitRequest.
+type SplitRequest struct {
+	// Currency ISO 4217
+	//
+	// Example: VND
+	Currency Currency `json:"currency,omitempty,omitzero"`
+
+	// PeriodTo Last day of the period, a day that is over
+	PeriodTo openapi_types.Date `json:"period_to"`
+}
 
 // Statement defines model for Statement.
 type Statement struct {
@@ -2011,6 +2926,9 @@ type StatusRequest struct {
 type Submission struct {
 	Channel SubmissionChannel `json:"channel"`
 
+	// PaymentChannel How it will be paid; policies that ask for a way of payment do not apply when it is not stated
+	PaymentChannel SubmissionPaymentChannel `json:"payment_channel,omitempty,omitzero"`
+
 	// ServiceLevel Policies that ask for a level do not apply when it is not stated
 	ServiceLevel SubmissionServiceLevel `json:"service_level,omitempty,omitzero"`
 
@@ -2021,8 +2939,17 @@ type Submission struct {
 // SubmissionChannel defines model for Submission.Channel.
 type SubmissionChannel string
 
+// SubmissionPaymentChannel How it will be paid; policies that ask for a way of payment do not apply when it is not stated
+type SubmissionPaymentChannel string
+
 // SubmissionServiceLevel Policies that ask for a level do not apply when it is not stated
 type SubmissionServiceLevel string
+
+// Texts The same sentence in Vietnamese and in English
+type Texts struct {
+	En string `json:"en"`
+	Vi string `json:"vi"`
+}
 
 // TimelineEvent defines model for TimelineEvent.
 type TimelineEvent struct {
@@ -2055,6 +2982,50 @@ type TrialTotal struct {
 	Memo bool `json:"memo"`
 }
 
+// Voucher defines model for Voucher.
+type Voucher struct {
+	Account   string    `json:"account,omitempty,omitzero"`
+	Amount    int64     `json:"amount"`
+	CreatedAt time.Time `json:"created_at"`
+
+	// DecidedBy The checker
+	DecidedBy    string             `json:"decided_by,omitempty,omitzero"`
+	DocumentDate openapi_types.Date `json:"document_date"`
+	ID           string             `json:"id"`
+
+	// Kind waiting: all of the phí, to the treasury's waiting account; budget_phi: the budget's part of the phí, from where it is; budget_le_phi: the lệ phí
+	Kind   VoucherKind `json:"kind"`
+	Number string      `json:"number"`
+
+	// ProposedBy The maker
+	ProposedBy string        `json:"proposed_by"`
+	Reason     string        `json:"reason,omitempty,omitzero"`
+	Split      string        `json:"split"`
+	Status     VoucherStatus `json:"status"`
+	Treasury   string        `json:"treasury"`
+}
+
+// VoucherStatus defines model for Voucher.Status.
+type VoucherStatus string
+
+// VoucherKind waiting: all of the phí, to the treasury's waiting account; budget_phi: the budget's part of the phí, from where it is; budget_le_phi: the lệ phí
+type VoucherKind string
+
+// VoucherRequest defines model for VoucherRequest.
+type VoucherRequest struct {
+	// Account Code of the bank account that pays; left out when the waiting account does
+	Account      string             `json:"account,omitempty,omitzero"`
+	DocumentDate openapi_types.Date `json:"document_date"`
+
+	// Kind waiting: all of the phí, to the treasury's waiting account; budget_phi: the budget's part of the phí, from where it is; budget_le_phi: the lệ phí
+	Kind     VoucherKind `json:"kind"`
+	Number   string      `json:"number"`
+	Treasury string      `json:"treasury"`
+}
+
+// BusinessDay defines model for BusinessDay.
+type BusinessDay = openapi_types.Date
+
 // Cursor defines model for Cursor.
 type Cursor = string
 
@@ -2075,6 +3046,12 @@ type MerchantAccountID = string
 
 // Provider Example: vnpay
 type Provider = ProviderName
+
+// ReportFrom defines model for ReportFrom.
+type ReportFrom = openapi_types.Date
+
+// ReportTo defines model for ReportTo.
+type ReportTo = openapi_types.Date
 
 // ListBreaksParams defines parameters for ListBreaks.
 type ListBreaksParams struct {
@@ -2140,6 +3117,21 @@ type RegisterFeeTypeParams struct {
 
 // ListAccountsParams defines parameters for ListAccounts.
 type ListAccountsParams struct {
+	// AsOf Business date; all of them when absent
+	AsOf openapi_types.Date `form:"as_of,omitempty" json:"as_of,omitempty,omitzero"`
+
+	// Code Only this account
+	Code string `form:"code,omitempty" json:"code,omitempty,omitzero"`
+
+	// Dossier Only postings about the dossier of this code
+	Dossier string `form:"dossier,omitempty" json:"dossier,omitempty,omitzero"`
+
+	// FeeType Only postings about this fee type
+	FeeType string `form:"fee_type,omitempty" json:"fee_type,omitempty,omitzero"`
+
+	// Policy Only postings made under this policy
+	Policy string `form:"policy,omitempty" json:"policy,omitempty,omitzero"`
+
 	// Cursor `next_cursor` of the page before
 	Cursor Cursor `form:"cursor,omitempty" json:"cursor,omitempty,omitzero"`
 
@@ -2149,11 +3141,23 @@ type ListAccountsParams struct {
 
 // ListAccountPostingsParams defines parameters for ListAccountPostings.
 type ListAccountPostingsParams struct {
+	// From First business date; what is before it is in the running balance
+	From openapi_types.Date `form:"from,omitempty" json:"from,omitempty,omitzero"`
+
+	// To Last business date
+	To openapi_types.Date `form:"to,omitempty" json:"to,omitempty,omitzero"`
+
 	// Cursor `next_cursor` of the page before
 	Cursor Cursor `form:"cursor,omitempty" json:"cursor,omitempty,omitzero"`
 
 	// Limit Items per page
 	Limit Limit `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
+}
+
+// ProposeDayParams defines parameters for ProposeDay.
+type ProposeDayParams struct {
+	// IdempotencyKey A value of the caller's, unique per intended effect; a repeat with the same key and body gets the first answer
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key,omitempty,omitzero"`
 }
 
 // ReadTrialBalanceParams defines parameters for ReadTrialBalance.
@@ -2229,6 +3233,12 @@ type CreatePolicyParams struct {
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key,omitempty,omitzero"`
 }
 
+// PreviewPolicyParams defines parameters for PreviewPolicy.
+type PreviewPolicyParams struct {
+	// Progress Tell progress, a line at a time
+	Progress bool `form:"progress,omitempty" json:"progress,omitempty,omitzero"`
+}
+
 // ListRefundsParams defines parameters for ListRefunds.
 type ListRefundsParams struct {
 	// Dossier Only of this dossier code
@@ -2240,6 +3250,56 @@ type ListRefundsParams struct {
 
 	// Limit Items per page
 	Limit Limit `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
+}
+
+// ReportPaymentRateParams defines parameters for ReportPaymentRate.
+type ReportPaymentRateParams struct {
+	// From First day
+	From ReportFrom `form:"from,omitempty" json:"from,omitempty,omitzero"`
+
+	// To Last day
+	To ReportTo `form:"to,omitempty" json:"to,omitempty,omitzero"`
+
+	// Rounding How the last digit comes about
+	Rounding Rounding `form:"rounding,omitempty" json:"rounding,omitempty,omitzero"`
+
+	// Decimals Digits after the comma; 2 when absent
+	Decimals *int32 `form:"decimals,omitempty" json:"decimals,omitempty"`
+
+	// Dossiers T of counts that are given
+	Dossiers *int64 `form:"dossiers,omitempty" json:"dossiers,omitempty"`
+
+	// Zero Z of counts that are given
+	Zero int64 `form:"zero,omitempty" json:"zero,omitempty,omitzero"`
+
+	// Paid N of counts that are given
+	Paid int64 `form:"paid,omitempty" json:"paid,omitempty,omitzero"`
+
+	// Format json for programs; csv and xlsx for people, with Vietnamese headings
+	Format ReportFormat `form:"format,omitempty" json:"format,omitempty,omitzero"`
+}
+
+// ReportPolicyCostParams defines parameters for ReportPolicyCost.
+type ReportPolicyCostParams struct {
+	// From First day
+	From ReportFrom `form:"from,omitempty" json:"from,omitempty,omitzero"`
+
+	// To Last day
+	To ReportTo `form:"to,omitempty" json:"to,omitempty,omitzero"`
+
+	// Format json for programs; csv and xlsx for people, with Vietnamese headings
+	Format ReportFormat `form:"format,omitempty" json:"format,omitempty,omitzero"`
+}
+
+// ProposeRepricingParams defines parameters for ProposeRepricing.
+type ProposeRepricingParams struct {
+	// IdempotencyKey A value of the caller's, unique per intended effect; a repeat with the same key and body gets the first answer
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key,omitempty,omitzero"`
+}
+
+// RejectRepricingJSONBody defines parameters for RejectRepricing.
+type RejectRepricingJSONBody struct {
+	Reason string `json:"reason"`
 }
 
 // ListRunsParams defines parameters for ListRuns.
@@ -2271,6 +3331,27 @@ type ListSourcesParams struct {
 
 // RegisterSourceParams defines parameters for RegisterSource.
 type RegisterSourceParams struct {
+	// IdempotencyKey A value of the caller's, unique per intended effect; a repeat with the same key and body gets the first answer
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key,omitempty,omitzero"`
+}
+
+// ListSplitsParams defines parameters for ListSplits.
+type ListSplitsParams struct {
+	// Cursor `next_cursor` of the page before
+	Cursor Cursor `form:"cursor,omitempty" json:"cursor,omitempty,omitzero"`
+
+	// Limit Items per page
+	Limit Limit `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
+}
+
+// SplitPeriodParams defines parameters for SplitPeriod.
+type SplitPeriodParams struct {
+	// IdempotencyKey A value of the caller's, unique per intended effect; a repeat with the same key and body gets the first answer
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key,omitempty,omitzero"`
+}
+
+// ProposeVoucherParams defines parameters for ProposeVoucher.
+type ProposeVoucherParams struct {
 	// IdempotencyKey A value of the caller's, unique per intended effect; a repeat with the same key and body gets the first answer
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key,omitempty,omitzero"`
 }
@@ -2320,6 +3401,15 @@ type ReportStatusJSONRequestBody = StatusRequest
 // RegisterFeeTypeJSONRequestBody defines body for RegisterFeeType for application/json ContentType.
 type RegisterFeeTypeJSONRequestBody = FeeTypeRequest
 
+// ProposeDayJSONRequestBody defines body for ProposeDay for application/json ContentType.
+type ProposeDayJSONRequestBody = DayRequest
+
+// ApproveDayJSONRequestBody defines body for ApproveDay for application/json ContentType.
+type ApproveDayJSONRequestBody = DayDecision
+
+// RejectDayJSONRequestBody defines body for RejectDay for application/json ContentType.
+type RejectDayJSONRequestBody = DayDecision
+
 // RevokeMatchJSONRequestBody defines body for RevokeMatch for application/json ContentType.
 type RevokeMatchJSONRequestBody = RevocationRequest
 
@@ -2332,14 +3422,41 @@ type RotateSecretJSONRequestBody = SecretRequest
 // CreatePolicyJSONRequestBody defines body for CreatePolicy for application/json ContentType.
 type CreatePolicyJSONRequestBody = PolicyRequest
 
+// ApprovePolicyJSONRequestBody defines body for ApprovePolicy for application/json ContentType.
+type ApprovePolicyJSONRequestBody = ApprovalRequest
+
+// PreviewPolicyJSONRequestBody defines body for PreviewPolicy for application/json ContentType.
+type PreviewPolicyJSONRequestBody = PreviewRequest
+
+// RejectPolicyJSONRequestBody defines body for RejectPolicy for application/json ContentType.
+type RejectPolicyJSONRequestBody = RejectionRequest
+
+// RepealPolicyJSONRequestBody defines body for RepealPolicy for application/json ContentType.
+type RepealPolicyJSONRequestBody = RepealRequest
+
+// SubmitPolicyJSONRequestBody defines body for SubmitPolicy for application/json ContentType.
+type SubmitPolicyJSONRequestBody = ApprovalRequest
+
 // CreateQuoteJSONRequestBody defines body for CreateQuote for application/json ContentType.
 type CreateQuoteJSONRequestBody = QuoteRequest
 
 // ApproveRefundJSONRequestBody defines body for ApproveRefund for application/json ContentType.
 type ApproveRefundJSONRequestBody = ApprovalRequest
 
+// ConfirmRefundJSONRequestBody defines body for ConfirmRefund for application/json ContentType.
+type ConfirmRefundJSONRequestBody = RefundDocument
+
 // RejectRefundJSONRequestBody defines body for RejectRefund for application/json ContentType.
 type RejectRefundJSONRequestBody = RejectionRequest
+
+// ReturnRefundJSONRequestBody defines body for ReturnRefund for application/json ContentType.
+type ReturnRefundJSONRequestBody = RefundDocument
+
+// ProposeRepricingJSONRequestBody defines body for ProposeRepricing for application/json ContentType.
+type ProposeRepricingJSONRequestBody = RepricingRequest
+
+// RejectRepricingJSONRequestBody defines body for RejectRepricing for application/json ContentType.
+type RejectRepricingJSONRequestBody RejectRepricingJSONBody
 
 // StartRunJSONRequestBody defines body for StartRun for application/json ContentType.
 type StartRunJSONRequestBody = RunRequest
@@ -2347,8 +3464,17 @@ type StartRunJSONRequestBody = RunRequest
 // RegisterSourceJSONRequestBody defines body for RegisterSource for application/json ContentType.
 type RegisterSourceJSONRequestBody = SourceRequest
 
+// SplitPeriodJSONRequestBody defines body for SplitPeriod for application/json ContentType.
+type SplitPeriodJSONRequestBody = SplitRequest
+
+// ProposeVoucherJSONRequestBody defines body for ProposeVoucher for application/json ContentType.
+type ProposeVoucherJSONRequestBody = VoucherRequest
+
 // UploadStatementMultipartRequestBody defines body for UploadStatement for multipart/form-data ContentType.
 type UploadStatementMultipartRequestBody = StatementUpload
+
+// RejectVoucherJSONRequestBody defines body for RejectVoucher for application/json ContentType.
+type RejectVoucherJSONRequestBody = RejectionRequest
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
@@ -2382,15 +3508,30 @@ type ServerInterface interface {
 	// RegisterFeeType Register a fee type, or the next version of one
 	// (POST /v1/fee-types)
 	RegisterFeeType(w http.ResponseWriter, r *http.Request, params RegisterFeeTypeParams)
-	// ListAccounts Accounts with their balances
+	// ListAccounts Accounts with their balances, also of one dossier, fee type or policy
 	// (GET /v1/ledger/accounts)
 	ListAccounts(w http.ResponseWriter, r *http.Request, params ListAccountsParams)
-	// ListAccountPostings Postings of an account, in order of entry
+	// ListAccountPostings Postings of an account by business date, with running balance
 	// (GET /v1/ledger/accounts/{code}/postings)
 	ListAccountPostings(w http.ResponseWriter, r *http.Request, code string, params ListAccountPostingsParams)
+	// FindDay A business date, open or closed, with all that happened to it
+	// (GET /v1/ledger/days/{date})
+	FindDay(w http.ResponseWriter, r *http.Request, date BusinessDay)
+	// ProposeDay Propose to close or reopen a business date
+	// (POST /v1/ledger/days/{date}/proposals)
+	ProposeDay(w http.ResponseWriter, r *http.Request, date BusinessDay, params ProposeDayParams)
+	// ApproveDay Close or reopen the business date as proposed
+	// (POST /v1/ledger/days/{date}/proposals/{id}/approve)
+	ApproveDay(w http.ResponseWriter, r *http.Request, date BusinessDay, id ID)
+	// RejectDay Leave the business date as it is
+	// (POST /v1/ledger/days/{date}/proposals/{id}/reject)
+	RejectDay(w http.ResponseWriter, r *http.Request, date BusinessDay, id ID)
 	// FindEntry One entry with its postings
 	// (GET /v1/ledger/entries/{id})
 	FindEntry(w http.ResponseWriter, r *http.Request, id ID)
+	// ReadEntryProof A proof that one entry is in the sealed book
+	// (GET /v1/ledger/entries/{id}/proof)
+	ReadEntryProof(w http.ResponseWriter, r *http.Request, id ID)
 	// ReadTrialBalance Debits, credits and balance of every account
 	// (GET /v1/ledger/trial-balance)
 	ReadTrialBalance(w http.ResponseWriter, r *http.Request, params ReadTrialBalanceParams)
@@ -2424,12 +3565,30 @@ type ServerInterface interface {
 	// ListPolicies Policies by id, latest version of each
 	// (GET /v1/policies)
 	ListPolicies(w http.ResponseWriter, r *http.Request, params ListPoliciesParams)
-	// CreatePolicy Record a policy that the key's authority adopted, or the next version of one
+	// CreatePolicy Draft a policy, or record one that the key's authority adopted
 	// (POST /v1/policies)
 	CreatePolicy(w http.ResponseWriter, r *http.Request, params CreatePolicyParams)
-	// FindPolicy One policy, latest version
+	// FindPolicy One policy, latest version, with its history
 	// (GET /v1/policies/{id})
 	FindPolicy(w http.ResponseWriter, r *http.Request, id ID)
+	// ApprovePolicy Approve (the checker); it is in force by its dates
+	// (POST /v1/policies/{id}/approve)
+	ApprovePolicy(w http.ResponseWriter, r *http.Request, id ID)
+	// PreviewPolicy What a policy would have done to the recorded dossiers of a period
+	// (POST /v1/policies/{id}/preview)
+	PreviewPolicy(w http.ResponseWriter, r *http.Request, id ID, params PreviewPolicyParams)
+	// RejectPolicy Reject a submitted policy, with the reason
+	// (POST /v1/policies/{id}/reject)
+	RejectPolicy(w http.ResponseWriter, r *http.Request, id ID)
+	// RepealPolicy Repeal an adopted policy before its end
+	// (POST /v1/policies/{id}/repeal)
+	RepealPolicy(w http.ResponseWriter, r *http.Request, id ID)
+	// SubmitPolicy Submit a draft (the maker)
+	// (POST /v1/policies/{id}/submit)
+	SubmitPolicy(w http.ResponseWriter, r *http.Request, id ID)
+	// ReadDailyProof What to write down of a day, so that its book can be proved later
+	// (GET /v1/proofs/{date})
+	ReadDailyProof(w http.ResponseWriter, r *http.Request, date BusinessDay)
 	// CreateQuote Compute fees and explain them; stores nothing
 	// (POST /v1/quotes)
 	CreateQuote(w http.ResponseWriter, r *http.Request)
@@ -2442,9 +3601,33 @@ type ServerInterface interface {
 	// ApproveRefund Approve (the checker)
 	// (POST /v1/refunds/{id}/approve)
 	ApproveRefund(w http.ResponseWriter, r *http.Request, id ID)
+	// ConfirmRefund Record the payment order or treasury order that paid a refund
+	// (POST /v1/refunds/{id}/confirm)
+	ConfirmRefund(w http.ResponseWriter, r *http.Request, id ID)
 	// RejectRefund Reject, with the reason told to the payer
 	// (POST /v1/refunds/{id}/reject)
 	RejectRefund(w http.ResponseWriter, r *http.Request, id ID)
+	// ReturnRefund Record that a refund bounced
+	// (POST /v1/refunds/{id}/return)
+	ReturnRefund(w http.ResponseWriter, r *http.Request, id ID)
+	// ReportPaymentRate Online payment rate (QĐ 766/QĐ-TTg)
+	// (GET /v1/reports/payment-rate)
+	ReportPaymentRate(w http.ResponseWriter, r *http.Request, params ReportPaymentRateParams)
+	// ReportPolicyCost What policies cost, by procedure, agency and month
+	// (GET /v1/reports/policy-cost)
+	ReportPolicyCost(w http.ResponseWriter, r *http.Request, params ReportPolicyCostParams)
+	// ProposeRepricing Propose to price dossiers of a wrong policy again (maker)
+	// (POST /v1/repricings)
+	ProposeRepricing(w http.ResponseWriter, r *http.Request, params ProposeRepricingParams)
+	// FindRepricing One repricing, with what was forecast and what was done
+	// (GET /v1/repricings/{id})
+	FindRepricing(w http.ResponseWriter, r *http.Request, id ID)
+	// ApproveRepricing Approve a repricing (checker); jobs carry it out
+	// (POST /v1/repricings/{id}/approve)
+	ApproveRepricing(w http.ResponseWriter, r *http.Request, id ID)
+	// RejectRepricing Reject a repricing (checker)
+	// (POST /v1/repricings/{id}/reject)
+	RejectRepricing(w http.ResponseWriter, r *http.Request, id ID)
 	// ListRuns Runs, newest first
 	// (GET /v1/runs)
 	ListRuns(w http.ResponseWriter, r *http.Request, params ListRunsParams)
@@ -2463,6 +3646,18 @@ type ServerInterface interface {
 	// RegisterSource Register a source of statements
 	// (POST /v1/sources)
 	RegisterSource(w http.ResponseWriter, r *http.Request, params RegisterSourceParams)
+	// ListSplits Splits with their vouchers, newest first
+	// (GET /v1/splits)
+	ListSplits(w http.ResponseWriter, r *http.Request, params ListSplitsParams)
+	// SplitPeriod Divide what was collected up to a day between the budget and the agency
+	// (POST /v1/splits)
+	SplitPeriod(w http.ResponseWriter, r *http.Request, params SplitPeriodParams)
+	// FindSplit One split with its parts and vouchers
+	// (GET /v1/splits/{id})
+	FindSplit(w http.ResponseWriter, r *http.Request, id ID)
+	// ProposeVoucher Propose a voucher that moves the money of a split (the maker)
+	// (POST /v1/splits/{id}/vouchers)
+	ProposeVoucher(w http.ResponseWriter, r *http.Request, id ID, params ProposeVoucherParams)
 	// ListStatements Statements, newest first
 	// (GET /v1/statements)
 	ListStatements(w http.ResponseWriter, r *http.Request, params ListStatementsParams)
@@ -2475,6 +3670,12 @@ type ServerInterface interface {
 	// ListStatementLines Lines of a statement, in file order
 	// (GET /v1/statements/{id}/lines)
 	ListStatementLines(w http.ResponseWriter, r *http.Request, id ID, params ListStatementLinesParams)
+	// ApproveVoucher Approve a voucher (the checker); the book follows
+	// (POST /v1/vouchers/{id}/approve)
+	ApproveVoucher(w http.ResponseWriter, r *http.Request, id ID)
+	// RejectVoucher Reject a voucher that moved nothing
+	// (POST /v1/vouchers/{id}/reject)
+	RejectVoucher(w http.ResponseWriter, r *http.Request, id ID)
 }
 
 // ServerInterfaceWrapper converts contexts to parameters.
@@ -2973,6 +4174,71 @@ func (siw *ServerInterfaceWrapper) ListAccounts(w http.ResponseWriter, r *http.R
 	// Parameter object where we will unmarshal all parameters from the context
 	var params ListAccountsParams
 
+	// ------------- Optional query parameter "as_of" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "as_of", r.URL.Query(), &params.AsOf, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "as_of"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "as_of", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "code" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "code", r.URL.Query(), &params.Code, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "code"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "code", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "dossier" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "dossier", r.URL.Query(), &params.Dossier, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "dossier"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "dossier", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "fee_type" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "fee_type", r.URL.Query(), &params.FeeType, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "fee_type"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "fee_type", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "policy" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "policy", r.URL.Query(), &params.Policy, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "policy"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "policy", Err: err})
+		}
+		return
+	}
+
 	// ------------- Optional query parameter "cursor" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", r.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
@@ -3028,6 +4294,32 @@ func (siw *ServerInterfaceWrapper) ListAccountPostings(w http.ResponseWriter, r 
 	// Parameter object where we will unmarshal all parameters from the context
 	var params ListAccountPostingsParams
 
+	// ------------- Optional query parameter "from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "from", r.URL.Query(), &params.From, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "from"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "from", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "to" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "to", r.URL.Query(), &params.To, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "to"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "to", Err: err})
+		}
+		return
+	}
+
 	// ------------- Optional query parameter "cursor" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", r.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
@@ -3065,6 +4357,152 @@ func (siw *ServerInterfaceWrapper) ListAccountPostings(w http.ResponseWriter, r 
 	handler.ServeHTTP(w, r)
 }
 
+// FindDay operation middleware
+func (siw *ServerInterfaceWrapper) FindDay(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "date" -------------
+	var date BusinessDay
+
+	err = runtime.BindStyledParameterWithOptions("simple", "date", mux.Vars(r)["date"], &date, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "date", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "date", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.FindDay(w, r, date)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ProposeDay operation middleware
+func (siw *ServerInterfaceWrapper) ProposeDay(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "date" -------------
+	var date BusinessDay
+
+	err = runtime.BindStyledParameterWithOptions("simple", "date", mux.Vars(r)["date"], &date, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "date", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "date", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ProposeDayParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ProposeDay(w, r, date, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ApproveDay operation middleware
+func (siw *ServerInterfaceWrapper) ApproveDay(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "date" -------------
+	var date BusinessDay
+
+	err = runtime.BindStyledParameterWithOptions("simple", "date", mux.Vars(r)["date"], &date, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "date", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "date", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", mux.Vars(r)["id"], &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ApproveDay(w, r, date, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// RejectDay operation middleware
+func (siw *ServerInterfaceWrapper) RejectDay(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "date" -------------
+	var date BusinessDay
+
+	err = runtime.BindStyledParameterWithOptions("simple", "date", mux.Vars(r)["date"], &date, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "date", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "date", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", mux.Vars(r)["id"], &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RejectDay(w, r, date, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // FindEntry operation middleware
 func (siw *ServerInterfaceWrapper) FindEntry(w http.ResponseWriter, r *http.Request) {
 
@@ -3082,6 +4520,32 @@ func (siw *ServerInterfaceWrapper) FindEntry(w http.ResponseWriter, r *http.Requ
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.FindEntry(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ReadEntryProof operation middleware
+func (siw *ServerInterfaceWrapper) ReadEntryProof(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", mux.Vars(r)["id"], &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ReadEntryProof(w, r, id)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -3637,6 +5101,178 @@ func (siw *ServerInterfaceWrapper) FindPolicy(w http.ResponseWriter, r *http.Req
 	handler.ServeHTTP(w, r)
 }
 
+// ApprovePolicy operation middleware
+func (siw *ServerInterfaceWrapper) ApprovePolicy(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", mux.Vars(r)["id"], &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ApprovePolicy(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// PreviewPolicy operation middleware
+func (siw *ServerInterfaceWrapper) PreviewPolicy(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", mux.Vars(r)["id"], &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PreviewPolicyParams
+
+	// ------------- Optional query parameter "progress" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "progress", r.URL.Query(), &params.Progress, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "progress"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "progress", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PreviewPolicy(w, r, id, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// RejectPolicy operation middleware
+func (siw *ServerInterfaceWrapper) RejectPolicy(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", mux.Vars(r)["id"], &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RejectPolicy(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// RepealPolicy operation middleware
+func (siw *ServerInterfaceWrapper) RepealPolicy(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", mux.Vars(r)["id"], &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RepealPolicy(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// SubmitPolicy operation middleware
+func (siw *ServerInterfaceWrapper) SubmitPolicy(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", mux.Vars(r)["id"], &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.SubmitPolicy(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ReadDailyProof operation middleware
+func (siw *ServerInterfaceWrapper) ReadDailyProof(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "date" -------------
+	var date BusinessDay
+
+	err = runtime.BindStyledParameterWithOptions("simple", "date", mux.Vars(r)["date"], &date, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "date", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "date", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ReadDailyProof(w, r, date)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // CreateQuote operation middleware
 func (siw *ServerInterfaceWrapper) CreateQuote(w http.ResponseWriter, r *http.Request) {
 
@@ -3775,6 +5411,32 @@ func (siw *ServerInterfaceWrapper) ApproveRefund(w http.ResponseWriter, r *http.
 	handler.ServeHTTP(w, r)
 }
 
+// ConfirmRefund operation middleware
+func (siw *ServerInterfaceWrapper) ConfirmRefund(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", mux.Vars(r)["id"], &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ConfirmRefund(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // RejectRefund operation middleware
 func (siw *ServerInterfaceWrapper) RejectRefund(w http.ResponseWriter, r *http.Request) {
 
@@ -3792,6 +5454,334 @@ func (siw *ServerInterfaceWrapper) RejectRefund(w http.ResponseWriter, r *http.R
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.RejectRefund(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ReturnRefund operation middleware
+func (siw *ServerInterfaceWrapper) ReturnRefund(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", mux.Vars(r)["id"], &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ReturnRefund(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ReportPaymentRate operation middleware
+func (siw *ServerInterfaceWrapper) ReportPaymentRate(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ReportPaymentRateParams
+
+	// ------------- Optional query parameter "from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "from", r.URL.Query(), &params.From, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "from"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "from", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "to" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "to", r.URL.Query(), &params.To, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "to"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "to", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "rounding" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "rounding", r.URL.Query(), &params.Rounding, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "rounding"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "rounding", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "decimals" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "decimals", r.URL.Query(), &params.Decimals, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "decimals"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "decimals", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "dossiers" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "dossiers", r.URL.Query(), &params.Dossiers, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "dossiers"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "dossiers", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "zero" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "zero", r.URL.Query(), &params.Zero, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "zero"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "zero", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "paid" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "paid", r.URL.Query(), &params.Paid, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "paid"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "paid", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "format" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "format", r.URL.Query(), &params.Format, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "format"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "format", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ReportPaymentRate(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ReportPolicyCost operation middleware
+func (siw *ServerInterfaceWrapper) ReportPolicyCost(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ReportPolicyCostParams
+
+	// ------------- Optional query parameter "from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "from", r.URL.Query(), &params.From, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "from"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "from", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "to" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "to", r.URL.Query(), &params.To, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "to"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "to", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "format" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "format", r.URL.Query(), &params.Format, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "format"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "format", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ReportPolicyCost(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ProposeRepricing operation middleware
+func (siw *ServerInterfaceWrapper) ProposeRepricing(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ProposeRepricingParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ProposeRepricing(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// FindRepricing operation middleware
+func (siw *ServerInterfaceWrapper) FindRepricing(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", mux.Vars(r)["id"], &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.FindRepricing(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ApproveRepricing operation middleware
+func (siw *ServerInterfaceWrapper) ApproveRepricing(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", mux.Vars(r)["id"], &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ApproveRepricing(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// RejectRepricing operation middleware
+func (siw *ServerInterfaceWrapper) RejectRepricing(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", mux.Vars(r)["id"], &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RejectRepricing(w, r, id)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -4040,6 +6030,169 @@ func (siw *ServerInterfaceWrapper) RegisterSource(w http.ResponseWriter, r *http
 	handler.ServeHTTP(w, r)
 }
 
+// ListSplits operation middleware
+func (siw *ServerInterfaceWrapper) ListSplits(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListSplitsParams
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", r.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "cursor"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "cursor", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListSplits(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// SplitPeriod operation middleware
+func (siw *ServerInterfaceWrapper) SplitPeriod(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params SplitPeriodParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.SplitPeriod(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// FindSplit operation middleware
+func (siw *ServerInterfaceWrapper) FindSplit(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", mux.Vars(r)["id"], &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.FindSplit(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ProposeVoucher operation middleware
+func (siw *ServerInterfaceWrapper) ProposeVoucher(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", mux.Vars(r)["id"], &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ProposeVoucherParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ProposeVoucher(w, r, id, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListStatements operation middleware
 func (siw *ServerInterfaceWrapper) ListStatements(w http.ResponseWriter, r *http.Request) {
 
@@ -4221,6 +6374,58 @@ func (siw *ServerInterfaceWrapper) ListStatementLines(w http.ResponseWriter, r *
 	handler.ServeHTTP(w, r)
 }
 
+// ApproveVoucher operation middleware
+func (siw *ServerInterfaceWrapper) ApproveVoucher(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", mux.Vars(r)["id"], &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ApproveVoucher(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// RejectVoucher operation middleware
+func (siw *ServerInterfaceWrapper) RejectVoucher(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", mux.Vars(r)["id"], &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RejectVoucher(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 type UnescapedCookieParamError struct {
 	ParamName string
 	Err       error
@@ -4366,6 +6571,22 @@ func HandlerWithOptions(si ServerInterface, options GorillaServerOptions) http.H
 
 	r.HandleFunc(options.BaseURL+"/v1/refunds/{id}/reject", wrapper.RejectRefund).Methods(http.MethodPost)
 
+	r.HandleFunc(options.BaseURL+"/v1/refunds/{id}/confirm", wrapper.ConfirmRefund).Methods(http.MethodPost)
+
+	r.HandleFunc(options.BaseURL+"/v1/refunds/{id}/return", wrapper.ReturnRefund).Methods(http.MethodPost)
+
+	r.HandleFunc(options.BaseURL+"/v1/splits", wrapper.ListSplits).Methods(http.MethodGet)
+
+	r.HandleFunc(options.BaseURL+"/v1/splits", wrapper.SplitPeriod).Methods(http.MethodPost)
+
+	r.HandleFunc(options.BaseURL+"/v1/splits/{id}", wrapper.FindSplit).Methods(http.MethodGet)
+
+	r.HandleFunc(options.BaseURL+"/v1/splits/{id}/vouchers", wrapper.ProposeVoucher).Methods(http.MethodPost)
+
+	r.HandleFunc(options.BaseURL+"/v1/vouchers/{id}/approve", wrapper.ApproveVoucher).Methods(http.MethodPost)
+
+	r.HandleFunc(options.BaseURL+"/v1/vouchers/{id}/reject", wrapper.RejectVoucher).Methods(http.MethodPost)
+
 	r.HandleFunc(options.BaseURL+"/v1/fee-types", wrapper.ListFeeTypes).Methods(http.MethodGet)
 
 	r.HandleFunc(options.BaseURL+"/v1/fee-types", wrapper.RegisterFeeType).Methods(http.MethodPost)
@@ -4374,7 +6595,29 @@ func HandlerWithOptions(si ServerInterface, options GorillaServerOptions) http.H
 
 	r.HandleFunc(options.BaseURL+"/v1/policies", wrapper.CreatePolicy).Methods(http.MethodPost)
 
+	r.HandleFunc(options.BaseURL+"/v1/policies/{id}/submit", wrapper.SubmitPolicy).Methods(http.MethodPost)
+
+	r.HandleFunc(options.BaseURL+"/v1/policies/{id}/approve", wrapper.ApprovePolicy).Methods(http.MethodPost)
+
+	r.HandleFunc(options.BaseURL+"/v1/policies/{id}/reject", wrapper.RejectPolicy).Methods(http.MethodPost)
+
+	r.HandleFunc(options.BaseURL+"/v1/policies/{id}/repeal", wrapper.RepealPolicy).Methods(http.MethodPost)
+
 	r.HandleFunc(options.BaseURL+"/v1/policies/{id}", wrapper.FindPolicy).Methods(http.MethodGet)
+
+	r.HandleFunc(options.BaseURL+"/v1/policies/{id}/preview", wrapper.PreviewPolicy).Methods(http.MethodPost)
+
+	r.HandleFunc(options.BaseURL+"/v1/reports/payment-rate", wrapper.ReportPaymentRate).Methods(http.MethodGet)
+
+	r.HandleFunc(options.BaseURL+"/v1/reports/policy-cost", wrapper.ReportPolicyCost).Methods(http.MethodGet)
+
+	r.HandleFunc(options.BaseURL+"/v1/repricings", wrapper.ProposeRepricing).Methods(http.MethodPost)
+
+	r.HandleFunc(options.BaseURL+"/v1/repricings/{id}", wrapper.FindRepricing).Methods(http.MethodGet)
+
+	r.HandleFunc(options.BaseURL+"/v1/repricings/{id}/approve", wrapper.ApproveRepricing).Methods(http.MethodPost)
+
+	r.HandleFunc(options.BaseURL+"/v1/repricings/{id}/reject", wrapper.RejectRepricing).Methods(http.MethodPost)
 
 	r.HandleFunc(options.BaseURL+"/v1/merchant-accounts", wrapper.ListMerchantAccounts).Methods(http.MethodGet)
 
@@ -4414,7 +6657,19 @@ func HandlerWithOptions(si ServerInterface, options GorillaServerOptions) http.H
 
 	r.HandleFunc(options.BaseURL+"/v1/ledger/entries/{id}", wrapper.FindEntry).Methods(http.MethodGet)
 
+	r.HandleFunc(options.BaseURL+"/v1/ledger/entries/{id}/proof", wrapper.ReadEntryProof).Methods(http.MethodGet)
+
+	r.HandleFunc(options.BaseURL+"/v1/proofs/{date}", wrapper.ReadDailyProof).Methods(http.MethodGet)
+
 	r.HandleFunc(options.BaseURL+"/v1/ledger/trial-balance", wrapper.ReadTrialBalance).Methods(http.MethodGet)
+
+	r.HandleFunc(options.BaseURL+"/v1/ledger/days/{date}", wrapper.FindDay).Methods(http.MethodGet)
+
+	r.HandleFunc(options.BaseURL+"/v1/ledger/days/{date}/proposals", wrapper.ProposeDay).Methods(http.MethodPost)
+
+	r.HandleFunc(options.BaseURL+"/v1/ledger/days/{date}/proposals/{id}/approve", wrapper.ApproveDay).Methods(http.MethodPost)
+
+	r.HandleFunc(options.BaseURL+"/v1/ledger/days/{date}/proposals/{id}/reject", wrapper.RejectDay).Methods(http.MethodPost)
 
 	return r
 }
@@ -5011,6 +7266,190 @@ func (response ListAccountPostingsdefaultApplicationProblemPlusJSONResponse) Vis
 	return err
 }
 
+type FindDayRequestObject struct {
+	Date BusinessDay `json:"date"`
+}
+
+type FindDayResponseObject interface {
+	VisitFindDayResponse(w http.ResponseWriter) error
+}
+
+type FindDay200JSONResponse Day
+
+func (response FindDay200JSONResponse) VisitFindDayResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FindDaydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response FindDaydefaultApplicationProblemPlusJSONResponse) VisitFindDayResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProposeDayRequestObject struct {
+	Date   BusinessDay `json:"date"`
+	Params ProposeDayParams
+	Body   *ProposeDayJSONRequestBody
+}
+
+type ProposeDayResponseObject interface {
+	VisitProposeDayResponse(w http.ResponseWriter) error
+}
+
+type ProposeDay200JSONResponse DayProposal
+
+func (response ProposeDay200JSONResponse) VisitProposeDayResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProposeDay201JSONResponse DayProposal
+
+func (response ProposeDay201JSONResponse) VisitProposeDayResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProposeDaydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ProposeDaydefaultApplicationProblemPlusJSONResponse) VisitProposeDayResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ApproveDayRequestObject struct {
+	Date BusinessDay `json:"date"`
+	ID   ID          `json:"id"`
+	Body *ApproveDayJSONRequestBody
+}
+
+type ApproveDayResponseObject interface {
+	VisitApproveDayResponse(w http.ResponseWriter) error
+}
+
+type ApproveDay200JSONResponse DayProposal
+
+func (response ApproveDay200JSONResponse) VisitApproveDayResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ApproveDaydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ApproveDaydefaultApplicationProblemPlusJSONResponse) VisitApproveDayResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RejectDayRequestObject struct {
+	Date BusinessDay `json:"date"`
+	ID   ID          `json:"id"`
+	Body *RejectDayJSONRequestBody
+}
+
+type RejectDayResponseObject interface {
+	VisitRejectDayResponse(w http.ResponseWriter) error
+}
+
+type RejectDay200JSONResponse DayProposal
+
+func (response RejectDay200JSONResponse) VisitRejectDayResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RejectDaydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response RejectDaydefaultApplicationProblemPlusJSONResponse) VisitRejectDayResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type FindEntryRequestObject struct {
 	ID ID `json:"id"`
 }
@@ -5040,6 +7479,47 @@ type FindEntrydefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response FindEntrydefaultApplicationProblemPlusJSONResponse) VisitFindEntryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadEntryProofRequestObject struct {
+	ID ID `json:"id"`
+}
+
+type ReadEntryProofResponseObject interface {
+	VisitReadEntryProofResponse(w http.ResponseWriter) error
+}
+
+type ReadEntryProof200JSONResponse InclusionProof
+
+func (response ReadEntryProof200JSONResponse) VisitReadEntryProofResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadEntryProofdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ReadEntryProofdefaultApplicationProblemPlusJSONResponse) VisitReadEntryProofResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -5605,6 +8085,301 @@ func (response FindPolicydefaultApplicationProblemPlusJSONResponse) VisitFindPol
 	return err
 }
 
+type ApprovePolicyRequestObject struct {
+	ID   ID `json:"id"`
+	Body *ApprovePolicyJSONRequestBody
+}
+
+type ApprovePolicyResponseObject interface {
+	VisitApprovePolicyResponse(w http.ResponseWriter) error
+}
+
+type ApprovePolicy200JSONResponse Policy
+
+func (response ApprovePolicy200JSONResponse) VisitApprovePolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ApprovePolicydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ApprovePolicydefaultApplicationProblemPlusJSONResponse) VisitApprovePolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PreviewPolicyRequestObject struct {
+	ID     ID `json:"id"`
+	Params PreviewPolicyParams
+	Body   *PreviewPolicyJSONRequestBody
+}
+
+type PreviewPolicyResponseObject interface {
+	VisitPreviewPolicyResponse(w http.ResponseWriter) error
+}
+
+type PreviewPolicy200JSONResponse Preview
+
+func (response PreviewPolicy200JSONResponse) VisitPreviewPolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PreviewPolicy200ApplicationXNdjsonResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response PreviewPolicy200ApplicationXNdjsonResponse) VisitPreviewPolicyResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
+		return err
+	}
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+type PreviewPolicydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response PreviewPolicydefaultApplicationProblemPlusJSONResponse) VisitPreviewPolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RejectPolicyRequestObject struct {
+	ID   ID `json:"id"`
+	Body *RejectPolicyJSONRequestBody
+}
+
+type RejectPolicyResponseObject interface {
+	VisitRejectPolicyResponse(w http.ResponseWriter) error
+}
+
+type RejectPolicy200JSONResponse Policy
+
+func (response RejectPolicy200JSONResponse) VisitRejectPolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RejectPolicydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response RejectPolicydefaultApplicationProblemPlusJSONResponse) VisitRejectPolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RepealPolicyRequestObject struct {
+	ID   ID `json:"id"`
+	Body *RepealPolicyJSONRequestBody
+}
+
+type RepealPolicyResponseObject interface {
+	VisitRepealPolicyResponse(w http.ResponseWriter) error
+}
+
+type RepealPolicy200JSONResponse Policy
+
+func (response RepealPolicy200JSONResponse) VisitRepealPolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RepealPolicydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response RepealPolicydefaultApplicationProblemPlusJSONResponse) VisitRepealPolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SubmitPolicyRequestObject struct {
+	ID   ID `json:"id"`
+	Body *SubmitPolicyJSONRequestBody
+}
+
+type SubmitPolicyResponseObject interface {
+	VisitSubmitPolicyResponse(w http.ResponseWriter) error
+}
+
+type SubmitPolicy200JSONResponse Policy
+
+func (response SubmitPolicy200JSONResponse) VisitSubmitPolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SubmitPolicydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response SubmitPolicydefaultApplicationProblemPlusJSONResponse) VisitSubmitPolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadDailyProofRequestObject struct {
+	Date BusinessDay `json:"date"`
+}
+
+type ReadDailyProofResponseObject interface {
+	VisitReadDailyProofResponse(w http.ResponseWriter) error
+}
+
+type ReadDailyProof200JSONResponse DailyProof
+
+func (response ReadDailyProof200JSONResponse) VisitReadDailyProofResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadDailyProofdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ReadDailyProofdefaultApplicationProblemPlusJSONResponse) VisitReadDailyProofResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CreateQuoteRequestObject struct {
 	Body *CreateQuoteJSONRequestBody
 }
@@ -5770,6 +8545,48 @@ func (response ApproveRefunddefaultApplicationProblemPlusJSONResponse) VisitAppr
 	return err
 }
 
+type ConfirmRefundRequestObject struct {
+	ID   ID `json:"id"`
+	Body *ConfirmRefundJSONRequestBody
+}
+
+type ConfirmRefundResponseObject interface {
+	VisitConfirmRefundResponse(w http.ResponseWriter) error
+}
+
+type ConfirmRefund200JSONResponse Refund
+
+func (response ConfirmRefund200JSONResponse) VisitConfirmRefundResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmRefunddefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ConfirmRefunddefaultApplicationProblemPlusJSONResponse) VisitConfirmRefundResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type RejectRefundRequestObject struct {
 	ID   ID `json:"id"`
 	Body *RejectRefundJSONRequestBody
@@ -5800,6 +8617,422 @@ type RejectRefunddefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response RejectRefunddefaultApplicationProblemPlusJSONResponse) VisitRejectRefundResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReturnRefundRequestObject struct {
+	ID   ID `json:"id"`
+	Body *ReturnRefundJSONRequestBody
+}
+
+type ReturnRefundResponseObject interface {
+	VisitReturnRefundResponse(w http.ResponseWriter) error
+}
+
+type ReturnRefund200JSONResponse Refund
+
+func (response ReturnRefund200JSONResponse) VisitReturnRefundResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReturnRefunddefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ReturnRefunddefaultApplicationProblemPlusJSONResponse) VisitReturnRefundResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReportPaymentRateRequestObject struct {
+	Params ReportPaymentRateParams
+}
+
+type ReportPaymentRateResponseObject interface {
+	VisitReportPaymentRateResponse(w http.ResponseWriter) error
+}
+
+type ReportPaymentRate200ResponseHeaders struct {
+	ContentDisposition string
+}
+
+type ReportPaymentRate200JSONResponse struct {
+	Body    PaymentRate
+	Headers ReportPaymentRate200ResponseHeaders
+}
+
+func (response ReportPaymentRate200JSONResponse) VisitReportPaymentRateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Disposition", fmt.Sprint(response.Headers.ContentDisposition))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReportPaymentRate200ApplicationVndOpenxmlformatsOfficedocumentSpreadsheetmlSheetResponse struct {
+	Body          io.Reader
+	Headers       ReportPaymentRate200ResponseHeaders
+	ContentLength int64
+}
+
+func (response ReportPaymentRate200ApplicationVndOpenxmlformatsOfficedocumentSpreadsheetmlSheetResponse) VisitReportPaymentRateResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.Header().Set("Content-Disposition", fmt.Sprint(response.Headers.ContentDisposition))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type ReportPaymentRate200TextCsvResponse struct {
+	Body          io.Reader
+	Headers       ReportPaymentRate200ResponseHeaders
+	ContentLength int64
+}
+
+func (response ReportPaymentRate200TextCsvResponse) VisitReportPaymentRateResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/csv")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.Header().Set("Content-Disposition", fmt.Sprint(response.Headers.ContentDisposition))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type ReportPaymentRatedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ReportPaymentRatedefaultApplicationProblemPlusJSONResponse) VisitReportPaymentRateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReportPolicyCostRequestObject struct {
+	Params ReportPolicyCostParams
+}
+
+type ReportPolicyCostResponseObject interface {
+	VisitReportPolicyCostResponse(w http.ResponseWriter) error
+}
+
+type ReportPolicyCost200ResponseHeaders struct {
+	ContentDisposition string
+}
+
+type ReportPolicyCost200JSONResponse struct {
+	Body    PolicyCost
+	Headers ReportPolicyCost200ResponseHeaders
+}
+
+func (response ReportPolicyCost200JSONResponse) VisitReportPolicyCostResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Disposition", fmt.Sprint(response.Headers.ContentDisposition))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReportPolicyCost200ApplicationVndOpenxmlformatsOfficedocumentSpreadsheetmlSheetResponse struct {
+	Body          io.Reader
+	Headers       ReportPolicyCost200ResponseHeaders
+	ContentLength int64
+}
+
+func (response ReportPolicyCost200ApplicationVndOpenxmlformatsOfficedocumentSpreadsheetmlSheetResponse) VisitReportPolicyCostResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.Header().Set("Content-Disposition", fmt.Sprint(response.Headers.ContentDisposition))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type ReportPolicyCost200TextCsvResponse struct {
+	Body          io.Reader
+	Headers       ReportPolicyCost200ResponseHeaders
+	ContentLength int64
+}
+
+func (response ReportPolicyCost200TextCsvResponse) VisitReportPolicyCostResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/csv")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.Header().Set("Content-Disposition", fmt.Sprint(response.Headers.ContentDisposition))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type ReportPolicyCostdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ReportPolicyCostdefaultApplicationProblemPlusJSONResponse) VisitReportPolicyCostResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProposeRepricingRequestObject struct {
+	Params ProposeRepricingParams
+	Body   *ProposeRepricingJSONRequestBody
+}
+
+type ProposeRepricingResponseObject interface {
+	VisitProposeRepricingResponse(w http.ResponseWriter) error
+}
+
+type ProposeRepricing200JSONResponse Repricing
+
+func (response ProposeRepricing200JSONResponse) VisitProposeRepricingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProposeRepricing201ResponseHeaders struct {
+	Location string
+}
+
+type ProposeRepricing201JSONResponse struct {
+	Body    Repricing
+	Headers ProposeRepricing201ResponseHeaders
+}
+
+func (response ProposeRepricing201JSONResponse) VisitProposeRepricingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProposeRepricingdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ProposeRepricingdefaultApplicationProblemPlusJSONResponse) VisitProposeRepricingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FindRepricingRequestObject struct {
+	ID ID `json:"id"`
+}
+
+type FindRepricingResponseObject interface {
+	VisitFindRepricingResponse(w http.ResponseWriter) error
+}
+
+type FindRepricing200JSONResponse Repricing
+
+func (response FindRepricing200JSONResponse) VisitFindRepricingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FindRepricingdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response FindRepricingdefaultApplicationProblemPlusJSONResponse) VisitFindRepricingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ApproveRepricingRequestObject struct {
+	ID ID `json:"id"`
+}
+
+type ApproveRepricingResponseObject interface {
+	VisitApproveRepricingResponse(w http.ResponseWriter) error
+}
+
+type ApproveRepricing200JSONResponse Repricing
+
+func (response ApproveRepricing200JSONResponse) VisitApproveRepricingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ApproveRepricingdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ApproveRepricingdefaultApplicationProblemPlusJSONResponse) VisitApproveRepricingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RejectRepricingRequestObject struct {
+	ID   ID `json:"id"`
+	Body *RejectRepricingJSONRequestBody
+}
+
+type RejectRepricingResponseObject interface {
+	VisitRejectRepricingResponse(w http.ResponseWriter) error
+}
+
+type RejectRepricing200JSONResponse Repricing
+
+func (response RejectRepricing200JSONResponse) VisitRejectRepricingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RejectRepricingdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response RejectRepricingdefaultApplicationProblemPlusJSONResponse) VisitRejectRepricingResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -6096,6 +9329,209 @@ func (response RegisterSourcedefaultApplicationProblemPlusJSONResponse) VisitReg
 	return err
 }
 
+type ListSplitsRequestObject struct {
+	Params ListSplitsParams
+}
+
+type ListSplitsResponseObject interface {
+	VisitListSplitsResponse(w http.ResponseWriter) error
+}
+
+type ListSplits200JSONResponse SplitList
+
+func (response ListSplits200JSONResponse) VisitListSplitsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSplitsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListSplitsdefaultApplicationProblemPlusJSONResponse) VisitListSplitsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SplitPeriodRequestObject struct {
+	Params SplitPeriodParams
+	Body   *SplitPeriodJSONRequestBody
+}
+
+type SplitPeriodResponseObject interface {
+	VisitSplitPeriodResponse(w http.ResponseWriter) error
+}
+
+type SplitPeriod200JSONResponse Split
+
+func (response SplitPeriod200JSONResponse) VisitSplitPeriodResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SplitPeriod201ResponseHeaders struct {
+	Location string
+}
+
+type SplitPeriod201JSONResponse struct {
+	Body    Split
+	Headers SplitPeriod201ResponseHeaders
+}
+
+func (response SplitPeriod201JSONResponse) VisitSplitPeriodResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SplitPerioddefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response SplitPerioddefaultApplicationProblemPlusJSONResponse) VisitSplitPeriodResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FindSplitRequestObject struct {
+	ID ID `json:"id"`
+}
+
+type FindSplitResponseObject interface {
+	VisitFindSplitResponse(w http.ResponseWriter) error
+}
+
+type FindSplit200JSONResponse Split
+
+func (response FindSplit200JSONResponse) VisitFindSplitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FindSplitdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response FindSplitdefaultApplicationProblemPlusJSONResponse) VisitFindSplitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProposeVoucherRequestObject struct {
+	ID     ID `json:"id"`
+	Params ProposeVoucherParams
+	Body   *ProposeVoucherJSONRequestBody
+}
+
+type ProposeVoucherResponseObject interface {
+	VisitProposeVoucherResponse(w http.ResponseWriter) error
+}
+
+type ProposeVoucher200JSONResponse Voucher
+
+func (response ProposeVoucher200JSONResponse) VisitProposeVoucherResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProposeVoucher201JSONResponse Voucher
+
+func (response ProposeVoucher201JSONResponse) VisitProposeVoucherResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProposeVoucherdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ProposeVoucherdefaultApplicationProblemPlusJSONResponse) VisitProposeVoucherResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListStatementsRequestObject struct {
 	Params ListStatementsParams
 }
@@ -6284,6 +9720,89 @@ func (response ListStatementLinesdefaultApplicationProblemPlusJSONResponse) Visi
 	return err
 }
 
+type ApproveVoucherRequestObject struct {
+	ID ID `json:"id"`
+}
+
+type ApproveVoucherResponseObject interface {
+	VisitApproveVoucherResponse(w http.ResponseWriter) error
+}
+
+type ApproveVoucher200JSONResponse Voucher
+
+func (response ApproveVoucher200JSONResponse) VisitApproveVoucherResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ApproveVoucherdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ApproveVoucherdefaultApplicationProblemPlusJSONResponse) VisitApproveVoucherResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RejectVoucherRequestObject struct {
+	ID   ID `json:"id"`
+	Body *RejectVoucherJSONRequestBody
+}
+
+type RejectVoucherResponseObject interface {
+	VisitRejectVoucherResponse(w http.ResponseWriter) error
+}
+
+type RejectVoucher200JSONResponse Voucher
+
+func (response RejectVoucher200JSONResponse) VisitRejectVoucherResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RejectVoucherdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response RejectVoucherdefaultApplicationProblemPlusJSONResponse) VisitRejectVoucherResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// ListBreaks Differences found by runs
@@ -6316,15 +9835,30 @@ type StrictServerInterface interface {
 	// RegisterFeeType Register a fee type, or the next version of one
 	// (POST /v1/fee-types)
 	RegisterFeeType(ctx context.Context, request RegisterFeeTypeRequestObject) (RegisterFeeTypeResponseObject, error)
-	// ListAccounts Accounts with their balances
+	// ListAccounts Accounts with their balances, also of one dossier, fee type or policy
 	// (GET /v1/ledger/accounts)
 	ListAccounts(ctx context.Context, request ListAccountsRequestObject) (ListAccountsResponseObject, error)
-	// ListAccountPostings Postings of an account, in order of entry
+	// ListAccountPostings Postings of an account by business date, with running balance
 	// (GET /v1/ledger/accounts/{code}/postings)
 	ListAccountPostings(ctx context.Context, request ListAccountPostingsRequestObject) (ListAccountPostingsResponseObject, error)
+	// FindDay A business date, open or closed, with all that happened to it
+	// (GET /v1/ledger/days/{date})
+	FindDay(ctx context.Context, request FindDayRequestObject) (FindDayResponseObject, error)
+	// ProposeDay Propose to close or reopen a business date
+	// (POST /v1/ledger/days/{date}/proposals)
+	ProposeDay(ctx context.Context, request ProposeDayRequestObject) (ProposeDayResponseObject, error)
+	// ApproveDay Close or reopen the business date as proposed
+	// (POST /v1/ledger/days/{date}/proposals/{id}/approve)
+	ApproveDay(ctx context.Context, request ApproveDayRequestObject) (ApproveDayResponseObject, error)
+	// RejectDay Leave the business date as it is
+	// (POST /v1/ledger/days/{date}/proposals/{id}/reject)
+	RejectDay(ctx context.Context, request RejectDayRequestObject) (RejectDayResponseObject, error)
 	// FindEntry One entry with its postings
 	// (GET /v1/ledger/entries/{id})
 	FindEntry(ctx context.Context, request FindEntryRequestObject) (FindEntryResponseObject, error)
+	// ReadEntryProof A proof that one entry is in the sealed book
+	// (GET /v1/ledger/entries/{id}/proof)
+	ReadEntryProof(ctx context.Context, request ReadEntryProofRequestObject) (ReadEntryProofResponseObject, error)
 	// ReadTrialBalance Debits, credits and balance of every account
 	// (GET /v1/ledger/trial-balance)
 	ReadTrialBalance(ctx context.Context, request ReadTrialBalanceRequestObject) (ReadTrialBalanceResponseObject, error)
@@ -6358,12 +9892,30 @@ type StrictServerInterface interface {
 	// ListPolicies Policies by id, latest version of each
 	// (GET /v1/policies)
 	ListPolicies(ctx context.Context, request ListPoliciesRequestObject) (ListPoliciesResponseObject, error)
-	// CreatePolicy Record a policy that the key's authority adopted, or the next version of one
+	// CreatePolicy Draft a policy, or record one that the key's authority adopted
 	// (POST /v1/policies)
 	CreatePolicy(ctx context.Context, request CreatePolicyRequestObject) (CreatePolicyResponseObject, error)
-	// FindPolicy One policy, latest version
+	// FindPolicy One policy, latest version, with its history
 	// (GET /v1/policies/{id})
 	FindPolicy(ctx context.Context, request FindPolicyRequestObject) (FindPolicyResponseObject, error)
+	// ApprovePolicy Approve (the checker); it is in force by its dates
+	// (POST /v1/policies/{id}/approve)
+	ApprovePolicy(ctx context.Context, request ApprovePolicyRequestObject) (ApprovePolicyResponseObject, error)
+	// PreviewPolicy What a policy would have done to the recorded dossiers of a period
+	// (POST /v1/policies/{id}/preview)
+	PreviewPolicy(ctx context.Context, request PreviewPolicyRequestObject) (PreviewPolicyResponseObject, error)
+	// RejectPolicy Reject a submitted policy, with the reason
+	// (POST /v1/policies/{id}/reject)
+	RejectPolicy(ctx context.Context, request RejectPolicyRequestObject) (RejectPolicyResponseObject, error)
+	// RepealPolicy Repeal an adopted policy before its end
+	// (POST /v1/policies/{id}/repeal)
+	RepealPolicy(ctx context.Context, request RepealPolicyRequestObject) (RepealPolicyResponseObject, error)
+	// SubmitPolicy Submit a draft (the maker)
+	// (POST /v1/policies/{id}/submit)
+	SubmitPolicy(ctx context.Context, request SubmitPolicyRequestObject) (SubmitPolicyResponseObject, error)
+	// ReadDailyProof What to write down of a day, so that its book can be proved later
+	// (GET /v1/proofs/{date})
+	ReadDailyProof(ctx context.Context, request ReadDailyProofRequestObject) (ReadDailyProofResponseObject, error)
 	// CreateQuote Compute fees and explain them; stores nothing
 	// (POST /v1/quotes)
 	CreateQuote(ctx context.Context, request CreateQuoteRequestObject) (CreateQuoteResponseObject, error)
@@ -6376,9 +9928,33 @@ type StrictServerInterface interface {
 	// ApproveRefund Approve (the checker)
 	// (POST /v1/refunds/{id}/approve)
 	ApproveRefund(ctx context.Context, request ApproveRefundRequestObject) (ApproveRefundResponseObject, error)
+	// ConfirmRefund Record the payment order or treasury order that paid a refund
+	// (POST /v1/refunds/{id}/confirm)
+	ConfirmRefund(ctx context.Context, request ConfirmRefundRequestObject) (ConfirmRefundResponseObject, error)
 	// RejectRefund Reject, with the reason told to the payer
 	// (POST /v1/refunds/{id}/reject)
 	RejectRefund(ctx context.Context, request RejectRefundRequestObject) (RejectRefundResponseObject, error)
+	// ReturnRefund Record that a refund bounced
+	// (POST /v1/refunds/{id}/return)
+	ReturnRefund(ctx context.Context, request ReturnRefundRequestObject) (ReturnRefundResponseObject, error)
+	// ReportPaymentRate Online payment rate (QĐ 766/QĐ-TTg)
+	// (GET /v1/reports/payment-rate)
+	ReportPaymentRate(ctx context.Context, request ReportPaymentRateRequestObject) (ReportPaymentRateResponseObject, error)
+	// ReportPolicyCost What policies cost, by procedure, agency and month
+	// (GET /v1/reports/policy-cost)
+	ReportPolicyCost(ctx context.Context, request ReportPolicyCostRequestObject) (ReportPolicyCostResponseObject, error)
+	// ProposeRepricing Propose to price dossiers of a wrong policy again (maker)
+	// (POST /v1/repricings)
+	ProposeRepricing(ctx context.Context, request ProposeRepricingRequestObject) (ProposeRepricingResponseObject, error)
+	// FindRepricing One repricing, with what was forecast and what was done
+	// (GET /v1/repricings/{id})
+	FindRepricing(ctx context.Context, request FindRepricingRequestObject) (FindRepricingResponseObject, error)
+	// ApproveRepricing Approve a repricing (checker); jobs carry it out
+	// (POST /v1/repricings/{id}/approve)
+	ApproveRepricing(ctx context.Context, request ApproveRepricingRequestObject) (ApproveRepricingResponseObject, error)
+	// RejectRepricing Reject a repricing (checker)
+	// (POST /v1/repricings/{id}/reject)
+	RejectRepricing(ctx context.Context, request RejectRepricingRequestObject) (RejectRepricingResponseObject, error)
 	// ListRuns Runs, newest first
 	// (GET /v1/runs)
 	ListRuns(ctx context.Context, request ListRunsRequestObject) (ListRunsResponseObject, error)
@@ -6397,6 +9973,18 @@ type StrictServerInterface interface {
 	// RegisterSource Register a source of statements
 	// (POST /v1/sources)
 	RegisterSource(ctx context.Context, request RegisterSourceRequestObject) (RegisterSourceResponseObject, error)
+	// ListSplits Splits with their vouchers, newest first
+	// (GET /v1/splits)
+	ListSplits(ctx context.Context, request ListSplitsRequestObject) (ListSplitsResponseObject, error)
+	// SplitPeriod Divide what was collected up to a day between the budget and the agency
+	// (POST /v1/splits)
+	SplitPeriod(ctx context.Context, request SplitPeriodRequestObject) (SplitPeriodResponseObject, error)
+	// FindSplit One split with its parts and vouchers
+	// (GET /v1/splits/{id})
+	FindSplit(ctx context.Context, request FindSplitRequestObject) (FindSplitResponseObject, error)
+	// ProposeVoucher Propose a voucher that moves the money of a split (the maker)
+	// (POST /v1/splits/{id}/vouchers)
+	ProposeVoucher(ctx context.Context, request ProposeVoucherRequestObject) (ProposeVoucherResponseObject, error)
 	// ListStatements Statements, newest first
 	// (GET /v1/statements)
 	ListStatements(ctx context.Context, request ListStatementsRequestObject) (ListStatementsResponseObject, error)
@@ -6409,6 +9997,12 @@ type StrictServerInterface interface {
 	// ListStatementLines Lines of a statement, in file order
 	// (GET /v1/statements/{id}/lines)
 	ListStatementLines(ctx context.Context, request ListStatementLinesRequestObject) (ListStatementLinesResponseObject, error)
+	// ApproveVoucher Approve a voucher (the checker); the book follows
+	// (POST /v1/vouchers/{id}/approve)
+	ApproveVoucher(ctx context.Context, request ApproveVoucherRequestObject) (ApproveVoucherResponseObject, error)
+	// RejectVoucher Reject a voucher that moved nothing
+	// (POST /v1/vouchers/{id}/reject)
+	RejectVoucher(ctx context.Context, request RejectVoucherRequestObject) (RejectVoucherResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx context.Context, w http.ResponseWriter, r *http.Request, request any) (any, error)
@@ -6809,6 +10403,134 @@ func (sh *strictHandler) ListAccountPostings(w http.ResponseWriter, r *http.Requ
 	}
 }
 
+// FindDay operation middleware
+func (sh *strictHandler) FindDay(w http.ResponseWriter, r *http.Request, date BusinessDay) {
+	var request FindDayRequestObject
+
+	request.Date = date
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.FindDay(ctx, request.(FindDayRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "FindDay")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(FindDayResponseObject); ok {
+		if err := validResponse.VisitFindDayResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ProposeDay operation middleware
+func (sh *strictHandler) ProposeDay(w http.ResponseWriter, r *http.Request, date BusinessDay, params ProposeDayParams) {
+	var request ProposeDayRequestObject
+
+	request.Date = date
+	request.Params = params
+
+	var body ProposeDayJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ProposeDay(ctx, request.(ProposeDayRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ProposeDay")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ProposeDayResponseObject); ok {
+		if err := validResponse.VisitProposeDayResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ApproveDay operation middleware
+func (sh *strictHandler) ApproveDay(w http.ResponseWriter, r *http.Request, date BusinessDay, id ID) {
+	var request ApproveDayRequestObject
+
+	request.Date = date
+	request.ID = id
+
+	var body ApproveDayJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ApproveDay(ctx, request.(ApproveDayRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ApproveDay")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ApproveDayResponseObject); ok {
+		if err := validResponse.VisitApproveDayResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RejectDay operation middleware
+func (sh *strictHandler) RejectDay(w http.ResponseWriter, r *http.Request, date BusinessDay, id ID) {
+	var request RejectDayRequestObject
+
+	request.Date = date
+	request.ID = id
+
+	var body RejectDayJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RejectDay(ctx, request.(RejectDayRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RejectDay")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RejectDayResponseObject); ok {
+		if err := validResponse.VisitRejectDayResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // FindEntry operation middleware
 func (sh *strictHandler) FindEntry(w http.ResponseWriter, r *http.Request, id ID) {
 	var request FindEntryRequestObject
@@ -6828,6 +10550,32 @@ func (sh *strictHandler) FindEntry(w http.ResponseWriter, r *http.Request, id ID
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(FindEntryResponseObject); ok {
 		if err := validResponse.VisitFindEntryResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ReadEntryProof operation middleware
+func (sh *strictHandler) ReadEntryProof(w http.ResponseWriter, r *http.Request, id ID) {
+	var request ReadEntryProofRequestObject
+
+	request.ID = id
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ReadEntryProof(ctx, request.(ReadEntryProofRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReadEntryProof")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ReadEntryProofResponseObject); ok {
+		if err := validResponse.VisitReadEntryProofResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -7201,6 +10949,204 @@ func (sh *strictHandler) FindPolicy(w http.ResponseWriter, r *http.Request, id I
 	}
 }
 
+// ApprovePolicy operation middleware
+func (sh *strictHandler) ApprovePolicy(w http.ResponseWriter, r *http.Request, id ID) {
+	var request ApprovePolicyRequestObject
+
+	request.ID = id
+
+	var body ApprovePolicyJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		if !errors.Is(err, io.EOF) {
+			sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+			return
+		}
+	} else {
+		request.Body = &body
+	}
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ApprovePolicy(ctx, request.(ApprovePolicyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ApprovePolicy")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ApprovePolicyResponseObject); ok {
+		if err := validResponse.VisitApprovePolicyResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PreviewPolicy operation middleware
+func (sh *strictHandler) PreviewPolicy(w http.ResponseWriter, r *http.Request, id ID, params PreviewPolicyParams) {
+	var request PreviewPolicyRequestObject
+
+	request.ID = id
+	request.Params = params
+
+	var body PreviewPolicyJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PreviewPolicy(ctx, request.(PreviewPolicyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PreviewPolicy")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PreviewPolicyResponseObject); ok {
+		if err := validResponse.VisitPreviewPolicyResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RejectPolicy operation middleware
+func (sh *strictHandler) RejectPolicy(w http.ResponseWriter, r *http.Request, id ID) {
+	var request RejectPolicyRequestObject
+
+	request.ID = id
+
+	var body RejectPolicyJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RejectPolicy(ctx, request.(RejectPolicyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RejectPolicy")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RejectPolicyResponseObject); ok {
+		if err := validResponse.VisitRejectPolicyResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RepealPolicy operation middleware
+func (sh *strictHandler) RepealPolicy(w http.ResponseWriter, r *http.Request, id ID) {
+	var request RepealPolicyRequestObject
+
+	request.ID = id
+
+	var body RepealPolicyJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RepealPolicy(ctx, request.(RepealPolicyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RepealPolicy")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RepealPolicyResponseObject); ok {
+		if err := validResponse.VisitRepealPolicyResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// SubmitPolicy operation middleware
+func (sh *strictHandler) SubmitPolicy(w http.ResponseWriter, r *http.Request, id ID) {
+	var request SubmitPolicyRequestObject
+
+	request.ID = id
+
+	var body SubmitPolicyJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		if !errors.Is(err, io.EOF) {
+			sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+			return
+		}
+	} else {
+		request.Body = &body
+	}
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.SubmitPolicy(ctx, request.(SubmitPolicyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SubmitPolicy")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(SubmitPolicyResponseObject); ok {
+		if err := validResponse.VisitSubmitPolicyResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ReadDailyProof operation middleware
+func (sh *strictHandler) ReadDailyProof(w http.ResponseWriter, r *http.Request, date BusinessDay) {
+	var request ReadDailyProofRequestObject
+
+	request.Date = date
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ReadDailyProof(ctx, request.(ReadDailyProofRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReadDailyProof")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ReadDailyProofResponseObject); ok {
+		if err := validResponse.VisitReadDailyProofResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // CreateQuote operation middleware
 func (sh *strictHandler) CreateQuote(w http.ResponseWriter, r *http.Request) {
 	var request CreateQuoteRequestObject
@@ -7320,6 +11266,39 @@ func (sh *strictHandler) ApproveRefund(w http.ResponseWriter, r *http.Request, i
 	}
 }
 
+// ConfirmRefund operation middleware
+func (sh *strictHandler) ConfirmRefund(w http.ResponseWriter, r *http.Request, id ID) {
+	var request ConfirmRefundRequestObject
+
+	request.ID = id
+
+	var body ConfirmRefundJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ConfirmRefund(ctx, request.(ConfirmRefundRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ConfirmRefund")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ConfirmRefundResponseObject); ok {
+		if err := validResponse.VisitConfirmRefundResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // RejectRefund operation middleware
 func (sh *strictHandler) RejectRefund(w http.ResponseWriter, r *http.Request, id ID) {
 	var request RejectRefundRequestObject
@@ -7346,6 +11325,209 @@ func (sh *strictHandler) RejectRefund(w http.ResponseWriter, r *http.Request, id
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(RejectRefundResponseObject); ok {
 		if err := validResponse.VisitRejectRefundResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ReturnRefund operation middleware
+func (sh *strictHandler) ReturnRefund(w http.ResponseWriter, r *http.Request, id ID) {
+	var request ReturnRefundRequestObject
+
+	request.ID = id
+
+	var body ReturnRefundJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ReturnRefund(ctx, request.(ReturnRefundRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReturnRefund")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ReturnRefundResponseObject); ok {
+		if err := validResponse.VisitReturnRefundResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ReportPaymentRate operation middleware
+func (sh *strictHandler) ReportPaymentRate(w http.ResponseWriter, r *http.Request, params ReportPaymentRateParams) {
+	var request ReportPaymentRateRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ReportPaymentRate(ctx, request.(ReportPaymentRateRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReportPaymentRate")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ReportPaymentRateResponseObject); ok {
+		if err := validResponse.VisitReportPaymentRateResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ReportPolicyCost operation middleware
+func (sh *strictHandler) ReportPolicyCost(w http.ResponseWriter, r *http.Request, params ReportPolicyCostParams) {
+	var request ReportPolicyCostRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ReportPolicyCost(ctx, request.(ReportPolicyCostRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReportPolicyCost")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ReportPolicyCostResponseObject); ok {
+		if err := validResponse.VisitReportPolicyCostResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ProposeRepricing operation middleware
+func (sh *strictHandler) ProposeRepricing(w http.ResponseWriter, r *http.Request, params ProposeRepricingParams) {
+	var request ProposeRepricingRequestObject
+
+	request.Params = params
+
+	var body ProposeRepricingJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ProposeRepricing(ctx, request.(ProposeRepricingRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ProposeRepricing")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ProposeRepricingResponseObject); ok {
+		if err := validResponse.VisitProposeRepricingResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// FindRepricing operation middleware
+func (sh *strictHandler) FindRepricing(w http.ResponseWriter, r *http.Request, id ID) {
+	var request FindRepricingRequestObject
+
+	request.ID = id
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.FindRepricing(ctx, request.(FindRepricingRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "FindRepricing")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(FindRepricingResponseObject); ok {
+		if err := validResponse.VisitFindRepricingResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ApproveRepricing operation middleware
+func (sh *strictHandler) ApproveRepricing(w http.ResponseWriter, r *http.Request, id ID) {
+	var request ApproveRepricingRequestObject
+
+	request.ID = id
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ApproveRepricing(ctx, request.(ApproveRepricingRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ApproveRepricing")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ApproveRepricingResponseObject); ok {
+		if err := validResponse.VisitApproveRepricingResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RejectRepricing operation middleware
+func (sh *strictHandler) RejectRepricing(w http.ResponseWriter, r *http.Request, id ID) {
+	var request RejectRepricingRequestObject
+
+	request.ID = id
+
+	var body RejectRepricingJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RejectRepricing(ctx, request.(RejectRepricingRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RejectRepricing")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RejectRepricingResponseObject); ok {
+		if err := validResponse.VisitRejectRepricingResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -7523,6 +11705,125 @@ func (sh *strictHandler) RegisterSource(w http.ResponseWriter, r *http.Request, 
 	}
 }
 
+// ListSplits operation middleware
+func (sh *strictHandler) ListSplits(w http.ResponseWriter, r *http.Request, params ListSplitsParams) {
+	var request ListSplitsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListSplits(ctx, request.(ListSplitsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListSplits")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListSplitsResponseObject); ok {
+		if err := validResponse.VisitListSplitsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// SplitPeriod operation middleware
+func (sh *strictHandler) SplitPeriod(w http.ResponseWriter, r *http.Request, params SplitPeriodParams) {
+	var request SplitPeriodRequestObject
+
+	request.Params = params
+
+	var body SplitPeriodJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.SplitPeriod(ctx, request.(SplitPeriodRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SplitPeriod")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(SplitPeriodResponseObject); ok {
+		if err := validResponse.VisitSplitPeriodResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// FindSplit operation middleware
+func (sh *strictHandler) FindSplit(w http.ResponseWriter, r *http.Request, id ID) {
+	var request FindSplitRequestObject
+
+	request.ID = id
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.FindSplit(ctx, request.(FindSplitRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "FindSplit")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(FindSplitResponseObject); ok {
+		if err := validResponse.VisitFindSplitResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ProposeVoucher operation middleware
+func (sh *strictHandler) ProposeVoucher(w http.ResponseWriter, r *http.Request, id ID, params ProposeVoucherParams) {
+	var request ProposeVoucherRequestObject
+
+	request.ID = id
+	request.Params = params
+
+	var body ProposeVoucherJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ProposeVoucher(ctx, request.(ProposeVoucherRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ProposeVoucher")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ProposeVoucherResponseObject); ok {
+		if err := validResponse.VisitProposeVoucherResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ListStatements operation middleware
 func (sh *strictHandler) ListStatements(w http.ResponseWriter, r *http.Request, params ListStatementsParams) {
 	var request ListStatementsRequestObject
@@ -7628,6 +11929,65 @@ func (sh *strictHandler) ListStatementLines(w http.ResponseWriter, r *http.Reque
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(ListStatementLinesResponseObject); ok {
 		if err := validResponse.VisitListStatementLinesResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ApproveVoucher operation middleware
+func (sh *strictHandler) ApproveVoucher(w http.ResponseWriter, r *http.Request, id ID) {
+	var request ApproveVoucherRequestObject
+
+	request.ID = id
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ApproveVoucher(ctx, request.(ApproveVoucherRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ApproveVoucher")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ApproveVoucherResponseObject); ok {
+		if err := validResponse.VisitApproveVoucherResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RejectVoucher operation middleware
+func (sh *strictHandler) RejectVoucher(w http.ResponseWriter, r *http.Request, id ID) {
+	var request RejectVoucherRequestObject
+
+	request.ID = id
+
+	var body RejectVoucherJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RejectVoucher(ctx, request.(RejectVoucherRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RejectVoucher")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RejectVoucherResponseObject); ok {
+		if err := validResponse.VisitRejectVoucherResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

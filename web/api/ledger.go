@@ -15,7 +15,17 @@ import (
 
 // ListAccounts handles GET /v1/ledger/accounts. There are a few dozen accounts: one page holds them.
 func (s *server) ListAccounts(ctx context.Context, r ListAccountsRequestObject) (ListAccountsResponseObject, error) {
-	list, err := s.rooms.Ledger.TrialBalance(ctx, web.Actor(ctx), calendar.Date{Year: 9999, Month: time.December, Day: 31})
+	actor, query := web.Actor(ctx), ledger.BalanceQuery{
+		AsOf: dateOf(r.Params.AsOf), Account: r.Params.Code, FeeType: r.Params.FeeType, Policy: r.Params.Policy,
+	}
+	if r.Params.Dossier != "" {
+		d, err := s.rooms.Dossiers.Find(ctx, actor, r.Params.Dossier)
+		if err != nil {
+			return nil, err
+		}
+		query.Dossier = d.ID.UUID()
+	}
+	list, err := s.rooms.Ledger.ListBalances(ctx, actor, query)
 	if err != nil {
 		return nil, err
 	}
@@ -29,7 +39,7 @@ func (s *server) ListAccounts(ctx context.Context, r ListAccountsRequestObject) 
 // ListAccountPostings handles GET /v1/ledger/accounts/{code}/postings.
 func (s *server) ListAccountPostings(ctx context.Context, r ListAccountPostingsRequestObject) (ListAccountPostingsResponseObject, error) {
 	lines, next, err := s.rooms.Ledger.ListPostings(ctx, web.Actor(ctx), ledger.PostingQuery{
-		Account: r.Code, Cursor: r.Params.Cursor, Limit: limitOf(r.Params.Limit),
+		Account: r.Code, From: dateOf(r.Params.From), To: dateOf(r.Params.To), Cursor: r.Params.Cursor, Limit: limitOf(r.Params.Limit),
 	})
 	if ledger.ErrCursor.Is(err) {
 		return nil, errCursor
@@ -40,7 +50,7 @@ func (s *server) ListAccountPostings(ctx context.Context, r ListAccountPostingsR
 	page := PostingList{Items: make([]Posting, 0, len(lines)), NextCursor: cursorView(next)}
 	for _, l := range lines {
 		p := postingView(l.Posting)
-		p.Entry, p.BusinessDate, p.Description = l.ID.String(), dateView(l.BusinessDate), l.Description
+		p.Entry, p.BusinessDate, p.Description, p.Balance = l.ID.String(), dateView(l.BusinessDate), l.Description, &l.Running
 		page.Items = append(page.Items, p)
 	}
 	return ListAccountPostings200JSONResponse(page), nil
@@ -71,8 +81,7 @@ func (s *server) ReadTrialBalance(ctx context.Context, r ReadTrialBalanceRequest
 	}
 	asOf := calendar.On(s.now())
 	if !r.Params.AsOf.IsZero() {
-		y, m, d := r.Params.AsOf.Date()
-		asOf = calendar.Date{Year: y, Month: m, Day: d}
+		asOf = dateOf(r.Params.AsOf)
 	}
 	list, err := s.rooms.Ledger.TrialBalance(ctx, actor, asOf)
 	if err != nil {
@@ -120,9 +129,7 @@ func entryView(e ledger.Entry) Entry {
 		ID: e.ID.String(), BusinessDate: dateView(e.BusinessDate), RecordedAt: e.RecordedAt,
 		Cause:       Cause{Kind: e.Cause.Kind, ID: e.Cause.ID, Event: e.Cause.Event},
 		Description: e.Description, Actor: e.Actor, Postings: []Posting{},
-	}
-	if !e.Reverses.IsZero() {
-		view.Reverses = e.Reverses.String()
+		Reverses: shownID(e.Reverses), Corrects: shownID(e.Corrects), Reason: e.Reason,
 	}
 	return view
 }

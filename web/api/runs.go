@@ -117,7 +117,11 @@ func parseRunID(text string) (reconcile.RunID, error) {
 	return id, nil
 }
 
+// dateOf reads a date that the caller sent; none is the zero date.
 func dateOf(d openapi_types.Date) calendar.Date {
+	if d.IsZero() {
+		return calendar.Date{}
+	}
 	y, m, day := d.Date()
 	return calendar.Date{Year: y, Month: m, Day: day}
 }

@@ -1,0 +1,77 @@
+package api
+
+import (
+	"context"
+
+	openapi_types "github.com/oapi-codegen/runtime/types"
+
+	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/web"
+)
+
+// FindDay handles GET /v1/ledger/days/{date}.
+func (s *server) FindDay(ctx context.Context, r FindDayRequestObject) (FindDayResponseObject, error) {
+	day, err := s.rooms.Reconcile.FindDay(ctx, web.Actor(ctx), dateOf(r.Date))
+	if err != nil {
+		return nil, err
+	}
+	view := Day{BusinessDate: dateView(day.Date), Status: "open", Events: []DayEvent{}, Proposals: []DayProposal{}}
+	if day.Closed {
+		view.Status = "closed"
+	}
+	for _, e := range day.Events {
+		view.Events = append(view.Events, DayEvent{
+			Number: e.Number, Change: DayChange(e.Change), At: e.At, ApprovedBy: e.ApprovedBy, ProposedBy: e.ProposedBy, Proposal: shownID(e.Proposal),
+		})
+	}
+	for _, p := range day.Proposals {
+		view.Proposals = append(view.Proposals, proposalView(p))
+	}
+	return FindDay200JSONResponse(view), nil
+}
+
+// ProposeDay handles POST /v1/ledger/days/{date}/proposals.
+func (s *server) ProposeDay(ctx context.Context, r ProposeDayRequestObject) (ProposeDayResponseObject, error) {
+	p, created, err := s.rooms.Reconcile.ProposeDay(ctx, web.Actor(ctx), ledger.DayRequest{
+		Date: dateOf(r.Date), Change: ledger.DayChange(r.Body.Change), Reason: r.Body.Reason, Key: r.Params.IdempotencyKey,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if !created {
+		return ProposeDay200JSONResponse(proposalView(p)), nil
+	}
+	return ProposeDay201JSONResponse(proposalView(p)), nil
+}
+
+// ApproveDay handles POST /v1/ledger/days/{date}/proposals/{id}/approve.
+func (s *server) ApproveDay(ctx context.Context, r ApproveDayRequestObject) (ApproveDayResponseObject, error) {
+	p, err := s.decideDay(ctx, r.Date, r.ID, ledger.DayApproved, r.Body.Note)
+	return ApproveDay200JSONResponse(p), err
+}
+
+// RejectDay handles POST /v1/ledger/days/{date}/proposals/{id}/reject.
+func (s *server) RejectDay(ctx context.Context, r RejectDayRequestObject) (RejectDayResponseObject, error) {
+	p, err := s.decideDay(ctx, r.Date, r.ID, ledger.DayRejected, r.Body.Note)
+	return RejectDay200JSONResponse(p), err
+}
+
+func (s *server) decideDay(ctx context.Context, date openapi_types.Date, text string, decision ledger.ProposalState, note string) (DayProposal, error) {
+	var id ledger.DayProposalID
+	if err := id.UnmarshalText([]byte(text)); err != nil {
+		return DayProposal{}, ledger.ErrProposalNotFound
+	}
+	p, err := s.rooms.Reconcile.DecideDay(ctx, web.Actor(ctx), dateOf(date), id, decision, note)
+	if err != nil {
+		return DayProposal{}, err
+	}
+	return proposalView(p), nil
+}
+
+func proposalView(p ledger.DayProposal) DayProposal {
+	return DayProposal{
+		ID: p.ID.String(), BusinessDate: dateView(p.BusinessDate), Change: DayChange(p.Change), Reason: p.Reason,
+		Status: DayProposalStatus(p.State), ProposedAt: p.ProposedAt, ProposedBy: p.ProposedBy,
+		DecidedAt: orZeroTime(p.DecidedAt), DecidedBy: p.DecidedBy, Note: p.Note,
+	}
+}
