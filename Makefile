@@ -16,6 +16,8 @@ TOOL     := $(GO) tool -modfile=tools/go.mod
 # Starts one PostgreSQL, hands its address to the command and stops it afterwards.
 WITH_PG  := $(GO) run ./internal/postgres/pgtest/withserver --
 PACKAGES ?= ./...
+# Flags of make bench and make bench-large.
+BENCH ?=
 
 .PHONY: help
 help: ## Show this list
@@ -57,7 +59,15 @@ e2e: postgres build ## Run only the tests that start the binary
 	@$(WITH_PG) $(GO) test -count=1 -v -run '^TestEndToEnd' ./cmd/...
 
 .PHONY: bench
-bench: postgres ## Run the benchmarks (PACKAGES=./ledger/... for some)
+bench: postgres ## Measure posting against the same rows by hand, 6 minutes (BENCH="-rounds 3 -only group" …)
+	@$(GO) run ./internal/bench $(BENCH)
+
+.PHONY: bench-large
+bench-large: postgres ## Measure balances over 10,000,000 postings (BENCH="-postings 1000000" …)
+	@$(GO) run ./internal/bench -large $(BENCH)
+
+.PHONY: bench-go
+bench-go: postgres ## Run the benchmarks beside the tests (PACKAGES=./ledger/... for some)
 	@$(WITH_PG) $(GO) test -run '^$$' -bench . -benchmem $(PACKAGES)
 
 .PHONY: fmt

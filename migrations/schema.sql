@@ -19,6 +19,8 @@ CREATE SCHEMA reconcile;
 
 CREATE SCHEMA refunds;
 
+CREATE SCHEMA remittance;
+
 CREATE PROCEDURE app.append_only(IN target regclass)
     LANGUAGE plpgsql
     AS $$
@@ -86,6 +88,33 @@ CREATE FUNCTION auth.find_api_key(key_id text) RETURNS TABLE(id text, authority 
    WHERE (k.id = find_api_key.key_id);
 END;
 
+CREATE FUNCTION fees.follow_policy() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+declare
+	owner  text;
+	status text;
+	newest integer;
+	last   integer;
+begin
+	select v.authority, v.version, coalesce(a.to_status, v.status), coalesce(a.seq, 0)
+		into owner, newest, status, last
+		from fees.policy_version v
+		left join lateral (select l.to_status, l.seq from fees.policy_act l
+			where l.policy = v.policy and l.version = v.version order by l.seq desc limit 1) a on true
+		where v.policy = new.policy order by v.version desc limit 1;
+	if newest is distinct from new.version or status is distinct from new.from_status or new.seq <> last + 1 then
+		raise exception 'act % does not follow on % version % in status %', new.act, new.policy, newest, status
+			using errcode = 'check_violation', constraint = 'policy_act_follows', schema = 'fees', table = 'policy_act';
+	end if;
+	if new.authority <> owner and not exists (select from auth.authority t where t.code = owner and t.successor = new.authority) then
+		raise exception '% acts on a policy of %', new.authority, owner
+			using errcode = 'check_violation', constraint = 'policy_act_owner', schema = 'fees', table = 'policy_act';
+	end if;
+	return new;
+end
+$$;
+
 CREATE PROCEDURE fees.publish(IN target regclass)
     LANGUAGE plpgsql
     AS $$
@@ -96,6 +125,36 @@ begin
 	execute format('create policy recorded_by_authority on %s for insert to doisoat_app with check (authority = (select app.authority()))', target);
 	execute format('create policy by_owner on %s to %I using (true) with check (true)', target, current_user);
 	execute format('grant select, insert on %s to doisoat_app', target);
+end
+$$;
+
+CREATE FUNCTION ledger.check_block() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+	if new.number = 1 and new.previous = decode(repeat('00', 32), 'hex') and new.first = 0 then
+		return new;
+	end if;
+	if exists (select from ledger.block b
+	           where b.authority = new.authority and b.number = new.number - 1 and b.hash = new.previous
+	             and b.first + b.entries = new.first and b.sealed_at <= new.sealed_at) then
+		return new;
+	end if;
+	raise exception 'block % of % does not follow the one before it', new.number, new.authority
+		using errcode = 'check_violation', constraint = 'block_follows';
+end
+$$;
+
+CREATE FUNCTION ledger.check_correction() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+	if not exists (select from ledger.entry e
+	               where e.id = new.corrects and e.authority = new.authority and e.corrects is null and e.reverses is null) then
+		raise exception 'entry % corrects what is no first entry of %', new.id, new.authority
+			using errcode = 'foreign_key_violation', constraint = 'entry_corrects_known';
+	end if;
+	return new;
 end
 $$;
 
@@ -134,13 +193,155 @@ begin
 		raise exception 'entry % is finished: postings come with their entry', bad
 			using errcode = 'check_violation', constraint = 'posting_with_entry';
 	end if;
+	-- One look by key per posting, whatever the planner thinks of the table.
+	select p.entry_id into bad
+	from new_postings p
+	where not coalesce((
+		select a.authority = p.authority and a.currency = p.currency and a.memo = p.memo
+		from ledger.account a where a.id = p.account_id), false)
+	limit 1;
+	if found then
+		raise exception 'entry % has a posting that disagrees with its account', bad
+			using errcode = 'foreign_key_violation', constraint = 'posting_account';
+	end if;
 	return null;
 end
 $$;
 
+CREATE FUNCTION ledger.check_sealed() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+declare
+	bad bigint;
+begin
+	select n.block into bad
+	from (select n.authority, n.block, count(*) as entries, min(n.position) as low, max(n.position) as high
+	      from new_entries n group by n.authority, n.block) n
+	left join ledger.block b on b.authority = n.authority and b.number = n.block
+	where b.number is null or n.entries <> b.entries or n.low <> 0 or n.high <> b.entries - 1
+	limit 1;
+	if found then
+		raise exception 'block % is not sealed with exactly the entries that it names', bad
+			using errcode = 'check_violation', constraint = 'sealed_entry_block';
+	end if;
+	return null;
+end
+$$;
+
+CREATE FUNCTION ledger.cluster() RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN (SELECT (s.system_identifier)::text AS system_identifier FROM pg_control_system() s(pg_control_version, catalog_version_no, system_identifier, pg_control_last_modified));
+
+CREATE TABLE ledger.day_event (
+    authority text NOT NULL,
+    business_date date NOT NULL,
+    number integer NOT NULL,
+    change text NOT NULL,
+    at timestamp with time zone NOT NULL,
+    approved_by text NOT NULL,
+    proposed_by text,
+    proposal_id uuid,
+    CONSTRAINT day_event_approved_by_check CHECK ((approved_by <> ''::text)),
+    CONSTRAINT day_event_change CHECK ((change = ANY (ARRAY['close'::text, 'reopen'::text]))),
+    CONSTRAINT day_event_proposed CHECK (((proposal_id IS NULL) = (proposed_by IS NULL))),
+    CONSTRAINT day_event_reopen_proposed CHECK (((change = 'close'::text) OR (proposal_id IS NOT NULL))),
+    CONSTRAINT day_event_two_people CHECK ((proposed_by <> approved_by))
+);
+
+ALTER TABLE ONLY ledger.day_event FORCE ROW LEVEL SECURITY;
+
+CREATE FUNCTION ledger.day_closed(authority text, business_date date) RETURNS boolean
+    LANGUAGE sql STABLE
+    RETURN COALESCE((SELECT (e.change = 'close'::text) FROM ledger.day_event e WHERE ((e.authority = day_closed.authority) AND (e.business_date = day_closed.business_date)) ORDER BY e.number DESC LIMIT 1), false);
+
 CREATE FUNCTION ledger.day_lock(authority text, business_date date) RETURNS bigint
     LANGUAGE sql IMMUTABLE
     RETURN hashtextextended(((authority || ' '::text) || ((business_date - '2000-01-01'::date))::text), (20231107)::bigint);
+
+CREATE FUNCTION ledger.home() RETURNS bigint
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog'
+    BEGIN ATOMIC
+ SELECT s.system_identifier
+    FROM pg_control_system() s(pg_control_version, catalog_version_no, system_identifier, pg_control_last_modified);
+END;
+
+CREATE TABLE auth.authority (
+    code text NOT NULL,
+    name text NOT NULL,
+    level text NOT NULL,
+    successor text,
+    valid_from date,
+    valid_to date,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT authority_code_check CHECK ((code ~ '^[A-Z][A-Z0-9]{1,7}$'::text)),
+    CONSTRAINT authority_level CHECK ((level = ANY (ARRAY['province'::text, 'central'::text, 'law'::text]))),
+    CONSTRAINT authority_name_check CHECK ((name <> ''::text)),
+    CONSTRAINT authority_window CHECK ((valid_to >= valid_from))
+);
+
+CREATE TABLE ledger.entry (
+    id uuid NOT NULL,
+    authority text NOT NULL,
+    business_date date NOT NULL,
+    recorded_at timestamp with time zone NOT NULL,
+    cause_kind text NOT NULL,
+    cause_id text NOT NULL,
+    cause_event text NOT NULL,
+    description text NOT NULL,
+    actor text NOT NULL,
+    reverses uuid,
+    reason text DEFAULT ''::text NOT NULL,
+    lines smallint NOT NULL,
+    digest bytea NOT NULL,
+    tx xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    corrects uuid,
+    CONSTRAINT entry_actor_check CHECK ((actor <> ''::text)),
+    CONSTRAINT entry_cause_event_check CHECK ((cause_event <> ''::text)),
+    CONSTRAINT entry_cause_id_check CHECK ((cause_id <> ''::text)),
+    CONSTRAINT entry_cause_kind_check CHECK ((cause_kind <> ''::text)),
+    CONSTRAINT entry_correction_has_reason CHECK (((corrects IS NULL) OR (reason <> ''::text))),
+    CONSTRAINT entry_corrects_or_reverses CHECK (((corrects IS NULL) OR (reverses IS NULL))),
+    CONSTRAINT entry_digest_check CHECK ((length(digest) = 32)),
+    CONSTRAINT entry_lines_check CHECK ((lines >= 2)),
+    CONSTRAINT entry_reversal_has_reason CHECK (((reverses IS NULL) OR (reason <> ''::text)))
+);
+
+ALTER TABLE ONLY ledger.entry FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE ledger.roll_up (
+    authority text NOT NULL,
+    home bigint NOT NULL,
+    horizon xid8 NOT NULL,
+    rolled_at timestamp with time zone NOT NULL
+);
+
+ALTER TABLE ONLY ledger.roll_up FORCE ROW LEVEL SECURITY;
+
+CREATE FUNCTION ledger.due_for_roll_up() RETURNS TABLE(authority text)
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog'
+    BEGIN ATOMIC
+ SELECT a.code
+    FROM (auth.authority a
+      LEFT JOIN ledger.roll_up r ON (((r.authority = a.code) AND (r.home = ledger.home()))))
+   WHERE (EXISTS ( SELECT
+            FROM ledger.entry e
+           WHERE ((e.authority = a.code) AND (e.tx >= COALESCE(r.horizon, '0'::xid8)) AND (e.tx < pg_snapshot_xmin(pg_current_snapshot())))))
+   ORDER BY a.code;
+END;
+
+CREATE FUNCTION ledger.guard_day_proposal() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+	if tg_op <> 'UPDATE' or old.state <> 'proposed' then
+		raise exception 'a proposal is decided once and stays'
+			using errcode = 'restrict_violation', constraint = 'day_proposal_decided_once';
+	end if;
+	return new;
+end
+$$;
 
 CREATE FUNCTION ledger.lock_day_for_closing() RETURNS trigger
     LANGUAGE plpgsql
@@ -151,17 +352,124 @@ begin
 end
 $$;
 
+CREATE FUNCTION ledger.number_day_event() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+declare
+	last_change text;
+	last_number integer;
+begin
+	perform pg_advisory_xact_lock(ledger.day_lock(new.authority, new.business_date));
+	select e.change, e.number into last_change, last_number from ledger.day_event e
+	where e.authority = new.authority and e.business_date = new.business_date
+	order by e.number desc limit 1;
+	if new.change = coalesce(last_change, 'reopen') then
+		raise exception 'business date % of % is so already', new.business_date, new.authority
+			using errcode = 'check_violation', constraint = 'day_event_alternates';
+	end if;
+	new.number := coalesce(last_number, 0) + 1;
+	return new;
+end
+$$;
+
 CREATE FUNCTION ledger.refuse_closed_day() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
+declare
+	last_change text;
 begin
 	perform pg_advisory_xact_lock_shared(ledger.day_lock(new.authority, new.business_date));
-	if exists (select from ledger.closed_day c
-	           where c.authority = new.authority and c.business_date = new.business_date) then
+	select e.change into last_change from ledger.day_event e
+	where e.authority = new.authority and e.business_date = new.business_date
+	order by e.number desc limit 1;
+	if last_change = 'close' then
 		raise exception 'business date % of % is closed', new.business_date, new.authority
 			using errcode = 'check_violation', constraint = 'entry_day_open';
 	end if;
 	return new;
+end
+$$;
+
+CREATE FUNCTION ledger.roll_up(book text, most integer) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog'
+    AS $$
+declare
+	here    bigint := ledger.home();
+	since   xid8;
+	until   xid8;
+	cut     xid8;
+	made_at bigint;
+	rolled  bigint;
+begin
+	if not exists (select from ledger.roll_up r where r.authority = book) then
+		insert into ledger.roll_up (authority, home, horizon, rolled_at)
+		values (book, here, '0', now()) on conflict do nothing;
+	end if;
+	select r.horizon, r.home into since, made_at
+	from ledger.roll_up r where r.authority = book for update skip locked;
+	if not found then
+		return 0;
+	end if;
+	if made_at <> here then
+		delete from ledger.account_day d where d.authority = book;
+		delete from ledger.dimension_day d where d.authority = book;
+		since := '0';
+	end if;
+	until := pg_snapshot_xmin(pg_current_snapshot());
+	select e.tx into cut from ledger.entry e
+	where e.authority = book and e.tx >= since and e.tx < until
+	order by e.tx offset most limit 1;
+	if found then
+		if exists (select from ledger.entry e where e.authority = book and e.tx >= since and e.tx < cut) then
+			until := cut;
+		else -- one transaction with more than that: it is taken whole
+			until := (cut::text::numeric + 1)::text::xid8;
+		end if;
+	end if;
+	select count(*) into rolled from ledger.entry e
+	where e.authority = book and e.tx >= since and e.tx < until;
+	if rolled = 0 and made_at = here then
+		return 0;
+	end if;
+	with fresh as materialized (
+		select p.account_id, p.business_date, coalesce(p.fee_type, '') as fee_type, coalesce(p.policy, '') as policy,
+			coalesce(sum(p.amount) filter (where p.side = 'D'), 0)::bigint as debits,
+			coalesce(sum(p.amount) filter (where p.side = 'C'), 0)::bigint as credits
+		from ledger.entry e
+		join ledger.posting p on p.entry_id = e.id and p.business_date = e.business_date
+		where e.authority = book and e.tx >= since and e.tx < until
+		group by 1, 2, 3, 4
+	), dimensions as (
+		insert into ledger.dimension_day as d (authority, fee_type, policy, account_id, business_date, debits, credits)
+		select book, f.fee_type, f.policy, f.account_id, f.business_date, f.debits, f.credits
+		from fresh f where f.fee_type <> '' or f.policy <> ''
+		on conflict (authority, fee_type, policy, account_id, business_date)
+		do update set debits = d.debits + excluded.debits, credits = d.credits + excluded.credits
+	)
+	insert into ledger.account_day as d (authority, account_id, business_date, debits, credits)
+	select book, f.account_id, f.business_date, sum(f.debits)::bigint, sum(f.credits)::bigint
+	from fresh f group by f.account_id, f.business_date
+	on conflict (authority, account_id, business_date)
+	do update set debits = d.debits + excluded.debits, credits = d.credits + excluded.credits;
+	update ledger.roll_up r set home = here, horizon = until, rolled_at = now() where r.authority = book;
+	return rolled;
+end
+$$;
+
+CREATE FUNCTION ledger.seal_lock(authority text) RETURNS bigint
+    LANGUAGE sql IMMUTABLE
+    RETURN hashtextextended(authority, (20231108)::bigint);
+
+CREATE FUNCTION ledger.tell_closed_day() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+	if not ledger.day_closed(new.authority, new.business_date) then
+		insert into ledger.day_event (authority, business_date, number, change, at, approved_by)
+		values (new.authority, new.business_date, 0, 'close', new.closed_at, new.closed_by);
+	end if;
+	return null;
 end
 $$;
 
@@ -266,14 +574,16 @@ CREATE TABLE refunds.refund (
     inquiries integer DEFAULT 0 NOT NULL,
     idempotency_key text,
     request_hash bytea NOT NULL,
+    stage text DEFAULT ''::text NOT NULL,
     CONSTRAINT refund_amount_check CHECK ((amount > 0)),
     CONSTRAINT refund_decided CHECK (((status = ANY (ARRAY['requested'::text, 'cancelled'::text])) OR (decided_by IS NOT NULL))),
     CONSTRAINT refund_maker_is_not_checker CHECK (((decided_by IS NULL) OR (decided_by <> requested_by))),
-    CONSTRAINT refund_origin CHECK ((origin = ANY (ARRAY['automatic'::text, 'manual'::text]))),
+    CONSTRAINT refund_origin CHECK ((origin = ANY (ARRAY['automatic'::text, 'manual'::text, 'repricing'::text]))),
     CONSTRAINT refund_reason_check CHECK ((reason <> ''::text)),
     CONSTRAINT refund_reference_check CHECK ((reference ~ '^[A-Z0-9]{12}$'::text)),
     CONSTRAINT refund_request_hash_check CHECK ((length(request_hash) = 32)),
     CONSTRAINT refund_route CHECK ((route = ANY (ARRAY['provider'::text, 'payment_order'::text, 'treasury_order'::text]))),
+    CONSTRAINT refund_stage CHECK ((stage = ANY (ARRAY[''::text, 'M1'::text, 'M2'::text, 'M3'::text, 'M4'::text, 'M5'::text]))),
     CONSTRAINT refund_status CHECK ((status = ANY (ARRAY['requested'::text, 'approved'::text, 'rejected'::text, 'reserved'::text, 'sending'::text, 'sent'::text, 'unknown'::text, 'done'::text, 'declined'::text, 'returned'::text, 'cancelled'::text])))
 );
 
@@ -289,6 +599,52 @@ CREATE FUNCTION refunds.due_for_inquiry(at timestamp with time zone, most intege
    WHERE (r.next_inquiry_at <= due_for_inquiry.at)
    ORDER BY r.next_inquiry_at
   LIMIT due_for_inquiry.most;
+END;
+
+CREATE TABLE refunds.repricing (
+    id uuid NOT NULL,
+    authority text NOT NULL,
+    policy text NOT NULL,
+    period_from date NOT NULL,
+    period_to date NOT NULL,
+    reason text NOT NULL,
+    status text NOT NULL,
+    forecast jsonb NOT NULL,
+    place_date date NOT NULL,
+    place_dossier uuid NOT NULL,
+    dossiers_seen bigint DEFAULT 0 NOT NULL,
+    requested_at timestamp with time zone NOT NULL,
+    requested_by text NOT NULL,
+    decided_at timestamp with time zone,
+    decided_by text,
+    decision_reason text DEFAULT ''::text NOT NULL,
+    done_at timestamp with time zone,
+    idempotency_key text,
+    CONSTRAINT repricing_decided CHECK ((((status = 'proposed'::text) = (decided_by IS NULL)) AND ((decided_at IS NULL) = (decided_by IS NULL)))),
+    CONSTRAINT repricing_dossiers_seen_check CHECK ((dossiers_seen >= 0)),
+    CONSTRAINT repricing_ended CHECK (((status = 'done'::text) = (done_at IS NOT NULL))),
+    CONSTRAINT repricing_forecast_check CHECK ((jsonb_typeof(forecast) = 'object'::text)),
+    CONSTRAINT repricing_maker_checker CHECK ((decided_by <> requested_by)),
+    CONSTRAINT repricing_period CHECK ((period_from <= period_to)),
+    CONSTRAINT repricing_policy_check CHECK ((policy <> ''::text)),
+    CONSTRAINT repricing_reason_check CHECK ((reason <> ''::text)),
+    CONSTRAINT repricing_requested_by_check CHECK ((requested_by <> ''::text)),
+    CONSTRAINT repricing_status CHECK ((status = ANY (ARRAY['proposed'::text, 'approved'::text, 'rejected'::text, 'done'::text])))
+);
+
+ALTER TABLE ONLY refunds.repricing FORCE ROW LEVEL SECURITY;
+
+CREATE FUNCTION refunds.due_for_repricing(before timestamp with time zone, most integer) RETURNS TABLE(authority text, repricing_id uuid, dossiers_seen bigint)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog'
+    BEGIN ATOMIC
+ SELECT r.authority,
+     r.id,
+     r.dossiers_seen
+    FROM refunds.repricing r
+   WHERE ((r.status = 'approved'::text) AND (r.decided_at <= due_for_repricing.before))
+   ORDER BY r.decided_at
+  LIMIT due_for_repricing.most;
 END;
 
 CREATE FUNCTION refunds.due_for_sending(before timestamp with time zone, most integer) RETURNS TABLE(authority text, refund_id uuid)
@@ -320,20 +676,6 @@ CREATE TABLE audit.event (
 
 ALTER TABLE ONLY audit.event FORCE ROW LEVEL SECURITY;
 
-CREATE TABLE auth.authority (
-    code text NOT NULL,
-    name text NOT NULL,
-    level text NOT NULL,
-    successor text,
-    valid_from date,
-    valid_to date,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT authority_code_check CHECK ((code ~ '^[A-Z][A-Z0-9]{1,7}$'::text)),
-    CONSTRAINT authority_level CHECK ((level = ANY (ARRAY['province'::text, 'central'::text, 'law'::text]))),
-    CONSTRAINT authority_name_check CHECK ((name <> ''::text)),
-    CONSTRAINT authority_window CHECK ((valid_to >= valid_from))
-);
-
 CREATE TABLE dossiers.charge (
     id uuid NOT NULL,
     authority text NOT NULL,
@@ -355,11 +697,13 @@ CREATE TABLE dossiers.charge (
     idempotency_key text,
     request_hash bytea,
     created_at timestamp with time zone NOT NULL,
+    corrects uuid,
     CONSTRAINT charge_adds_up CHECK ((base = ((due + discount) + subsidy))),
     CONSTRAINT charge_base_check CHECK ((base >= 0)),
-    CONSTRAINT charge_discount_check CHECK ((discount >= 0)),
+    CONSTRAINT charge_correction CHECK (((corrects IS NULL) OR ((base = 0) AND (due > 0)))),
     CONSTRAINT charge_due_check CHECK ((due >= 0)),
     CONSTRAINT charge_fee_type_check CHECK ((fee_type <> ''::text)),
+    CONSTRAINT charge_granted CHECK (((corrects IS NOT NULL) OR ((discount >= 0) AND (subsidy >= 0)))),
     CONSTRAINT charge_kind CHECK ((kind = ANY (ARRAY['phi'::text, 'le_phi'::text]))),
     CONSTRAINT charge_line_check CHECK ((line >= 1)),
     CONSTRAINT charge_outstanding CHECK (((((due - waived) - paid) + refunded) >= 0)),
@@ -368,7 +712,6 @@ CREATE TABLE dossiers.charge (
     CONSTRAINT charge_refund_cap CHECK ((refunded <= paid)),
     CONSTRAINT charge_refunded_check CHECK ((refunded >= 0)),
     CONSTRAINT charge_request CHECK (((idempotency_key IS NULL) = (request_hash IS NULL))),
-    CONSTRAINT charge_subsidy_check CHECK ((subsidy >= 0)),
     CONSTRAINT charge_waived_check CHECK ((waived >= 0))
 );
 
@@ -395,10 +738,12 @@ CREATE TABLE dossiers.dossier (
     idempotency_key text,
     created_at timestamp with time zone NOT NULL,
     created_by text NOT NULL,
+    payment_channel text DEFAULT ''::text NOT NULL,
     CONSTRAINT dossier_agency_check CHECK ((agency <> ''::text)),
     CONSTRAINT dossier_channel CHECK ((channel = ANY (ARRAY['online'::text, 'direct'::text, 'postal'::text]))),
     CONSTRAINT dossier_code_check CHECK ((code ~ '^(\d{3}\.\d{2}\.\d{2}\.)?[HG]\d{2}(\.\d{1,3}){0,3}-\d{6}-\d{4,}$'::text)),
     CONSTRAINT dossier_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT dossier_payment_channel CHECK ((payment_channel = ANY (ARRAY[''::text, 'online'::text, 'cash'::text]))),
     CONSTRAINT dossier_request_hash_check CHECK ((length(request_hash) = 32)),
     CONSTRAINT dossier_service_level CHECK ((service_level = ANY (ARRAY[''::text, 'toan_trinh'::text, 'mot_phan'::text]))),
     CONSTRAINT dossier_stage CHECK ((stage = ANY (ARRAY['before_acceptance'::text, 'processing'::text, 'delivered'::text]))),
@@ -479,6 +824,39 @@ CREATE TABLE fees.policy (
 
 ALTER TABLE ONLY fees.policy FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE fees.policy_act (
+    policy text NOT NULL,
+    version integer NOT NULL,
+    seq integer NOT NULL,
+    authority text NOT NULL,
+    act text NOT NULL,
+    from_status text NOT NULL,
+    to_status text NOT NULL,
+    drafted_by text NOT NULL,
+    submitted_by text,
+    actor text NOT NULL,
+    at timestamp with time zone NOT NULL,
+    reason text DEFAULT ''::text NOT NULL,
+    legal_basis text DEFAULT ''::text NOT NULL,
+    ends_on date,
+    replaced_by text,
+    submitter text GENERATED ALWAYS AS (
+CASE act
+    WHEN 'submit'::text THEN actor
+    ELSE NULL::text
+END) STORED,
+    CONSTRAINT policy_act_actor_check CHECK ((actor <> ''::text)),
+    CONSTRAINT policy_act_decided CHECK (((act <> ALL (ARRAY['approve'::text, 'reject'::text])) OR (submitted_by IS NOT NULL))),
+    CONSTRAINT policy_act_edge CHECK (((((((((((act = 'submit'::text) AND (from_status = 'draft'::text) AND (to_status = 'submitted'::text)) OR ((act = 'approve'::text) AND (from_status = 'submitted'::text) AND (to_status = 'approved'::text))) OR ((act = 'reject'::text) AND (from_status = 'submitted'::text) AND (to_status = 'rejected'::text))) OR ((act = 'repeal'::text) AND (from_status = 'approved'::text) AND (to_status = 'repealed'::text))) OR ((act = 'repeal'::text) AND (from_status = 'in_force'::text) AND (to_status = 'repealed'::text))) OR ((act = 'repeal'::text) AND (from_status = 'in_force_or_past'::text) AND (to_status = 'repealed'::text))) OR ((act = 'supersede'::text) AND (from_status = 'approved'::text) AND (to_status = 'superseded'::text))) OR ((act = 'supersede'::text) AND (from_status = 'in_force'::text) AND (to_status = 'superseded'::text))) OR ((act = 'supersede'::text) AND (from_status = 'in_force_or_past'::text) AND (to_status = 'superseded'::text)))),
+    CONSTRAINT policy_act_end CHECK (((act = ANY (ARRAY['repeal'::text, 'supersede'::text])) = (ends_on IS NOT NULL))),
+    CONSTRAINT policy_act_grounds CHECK ((((act <> 'reject'::text) OR (reason <> ''::text)) AND ((act <> 'repeal'::text) OR (legal_basis <> ''::text)))),
+    CONSTRAINT policy_act_maker_checker CHECK (((act <> ALL (ARRAY['approve'::text, 'reject'::text, 'repeal'::text])) OR ((actor <> drafted_by) AND (actor IS DISTINCT FROM submitted_by)))),
+    CONSTRAINT policy_act_replaced CHECK (((act = 'supersede'::text) = (replaced_by IS NOT NULL))),
+    CONSTRAINT policy_act_seq_check CHECK ((seq >= 1))
+);
+
+ALTER TABLE ONLY fees.policy_act FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE fees.policy_version (
     policy text NOT NULL,
     version integer NOT NULL,
@@ -504,6 +882,47 @@ CREATE TABLE fees.policy_version (
 
 ALTER TABLE ONLY fees.policy_version FORCE ROW LEVEL SECURITY;
 
+CREATE VIEW fees.policy_now WITH (security_invoker='true') AS
+ SELECT v.policy,
+    v.version,
+    v.authority,
+    COALESCE(a.to_status, v.status) AS status,
+    v.territory,
+    v.valid_from,
+    v.valid_to,
+    a.ends_on,
+    COALESCE(a.replaced_by, ''::text) AS replaced_by,
+    v.document,
+    v.sha,
+    v.recorded_at,
+    v.recorded_by,
+    COALESCE(a.submitted_by, ''::text) AS submitted_by,
+    COALESCE(a.seq, 0) AS acts
+   FROM (( SELECT DISTINCT ON (n.policy) n.policy,
+            n.version,
+            n.authority,
+            n.status,
+            n.territory,
+            n.valid_from,
+            n.valid_to,
+            n.document,
+            n.sha,
+            n.recorded_at,
+            n.recorded_by
+           FROM fees.policy_version n
+          ORDER BY n.policy, n.version DESC) v
+     LEFT JOIN LATERAL ( SELECT l.to_status,
+            l.ends_on,
+            l.replaced_by,
+            l.seq,
+            ( SELECT s.actor
+                   FROM fees.policy_act s
+                  WHERE ((s.policy = v.policy) AND (s.version = v.version) AND (s.act = 'submit'::text))) AS submitted_by
+           FROM fees.policy_act l
+          WHERE ((l.policy = v.policy) AND (l.version = v.version))
+          ORDER BY l.seq DESC
+         LIMIT 1) a ON (true));
+
 CREATE TABLE ledger.account (
     id bigint NOT NULL,
     authority text NOT NULL,
@@ -521,6 +940,18 @@ CREATE TABLE ledger.account (
 
 ALTER TABLE ONLY ledger.account FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE ledger.account_day (
+    authority text NOT NULL,
+    account_id bigint NOT NULL,
+    business_date date NOT NULL,
+    debits bigint NOT NULL,
+    credits bigint NOT NULL,
+    CONSTRAINT account_day_credits CHECK ((credits >= 0)),
+    CONSTRAINT account_day_debits CHECK ((debits >= 0))
+);
+
+ALTER TABLE ONLY ledger.account_day FORCE ROW LEVEL SECURITY;
+
 ALTER TABLE ledger.account ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME ledger.account_id_seq
     START WITH 1
@@ -529,6 +960,34 @@ ALTER TABLE ledger.account ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     NO MAXVALUE
     CACHE 1
 );
+
+CREATE TABLE ledger.block (
+    authority text NOT NULL,
+    number bigint NOT NULL,
+    version smallint NOT NULL,
+    sealed_at timestamp with time zone NOT NULL,
+    previous bytea NOT NULL,
+    root bytea NOT NULL,
+    first bigint NOT NULL,
+    entries integer NOT NULL,
+    postings bigint NOT NULL,
+    totals text NOT NULL,
+    cluster text NOT NULL,
+    reached_tx xid8 NOT NULL,
+    reached_id uuid NOT NULL,
+    resume_tx xid8,
+    hash bytea NOT NULL,
+    CONSTRAINT block_entries_check CHECK (((entries >= 0) AND (entries <= 65536))),
+    CONSTRAINT block_first_check CHECK ((first >= 0)),
+    CONSTRAINT block_hash_check CHECK ((length(hash) = 32)),
+    CONSTRAINT block_number_check CHECK ((number >= 1)),
+    CONSTRAINT block_postings_check CHECK ((postings >= 0)),
+    CONSTRAINT block_previous_check CHECK ((length(previous) = 32)),
+    CONSTRAINT block_root_check CHECK ((length(root) = 32)),
+    CONSTRAINT block_version_check CHECK ((version = 1))
+);
+
+ALTER TABLE ONLY ledger.block FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE ledger.closed_day (
     authority text NOT NULL,
@@ -539,31 +998,42 @@ CREATE TABLE ledger.closed_day (
 
 ALTER TABLE ONLY ledger.closed_day FORCE ROW LEVEL SECURITY;
 
-CREATE TABLE ledger.entry (
+CREATE TABLE ledger.day_proposal (
     id uuid NOT NULL,
     authority text NOT NULL,
     business_date date NOT NULL,
-    recorded_at timestamp with time zone NOT NULL,
-    cause_kind text NOT NULL,
-    cause_id text NOT NULL,
-    cause_event text NOT NULL,
-    description text NOT NULL,
-    actor text NOT NULL,
-    reverses uuid,
-    reason text DEFAULT ''::text NOT NULL,
-    lines smallint NOT NULL,
-    digest bytea NOT NULL,
-    tx xid8 DEFAULT pg_current_xact_id() NOT NULL,
-    CONSTRAINT entry_actor_check CHECK ((actor <> ''::text)),
-    CONSTRAINT entry_cause_event_check CHECK ((cause_event <> ''::text)),
-    CONSTRAINT entry_cause_id_check CHECK ((cause_id <> ''::text)),
-    CONSTRAINT entry_cause_kind_check CHECK ((cause_kind <> ''::text)),
-    CONSTRAINT entry_digest_check CHECK ((length(digest) = 32)),
-    CONSTRAINT entry_lines_check CHECK ((lines >= 2)),
-    CONSTRAINT entry_reversal_has_reason CHECK (((reverses IS NULL) OR (reason <> ''::text)))
+    change text NOT NULL,
+    reason text NOT NULL,
+    state text DEFAULT 'proposed'::text NOT NULL,
+    proposed_at timestamp with time zone NOT NULL,
+    proposed_by text NOT NULL,
+    decided_at timestamp with time zone,
+    decided_by text,
+    note text DEFAULT ''::text NOT NULL,
+    key text,
+    CONSTRAINT day_proposal_change CHECK ((change = ANY (ARRAY['close'::text, 'reopen'::text]))),
+    CONSTRAINT day_proposal_decided CHECK ((((state = 'proposed'::text) = (decided_by IS NULL)) AND ((decided_by IS NULL) = (decided_at IS NULL)))),
+    CONSTRAINT day_proposal_proposed_by_check CHECK ((proposed_by <> ''::text)),
+    CONSTRAINT day_proposal_reason CHECK ((reason <> ''::text)),
+    CONSTRAINT day_proposal_state CHECK ((state = ANY (ARRAY['proposed'::text, 'approved'::text, 'rejected'::text]))),
+    CONSTRAINT day_proposal_two_people CHECK ((decided_by <> proposed_by))
 );
 
-ALTER TABLE ONLY ledger.entry FORCE ROW LEVEL SECURITY;
+ALTER TABLE ONLY ledger.day_proposal FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE ledger.dimension_day (
+    authority text NOT NULL,
+    fee_type text NOT NULL,
+    policy text NOT NULL,
+    account_id bigint NOT NULL,
+    business_date date NOT NULL,
+    debits bigint NOT NULL,
+    credits bigint NOT NULL,
+    CONSTRAINT dimension_day_credits CHECK ((credits >= 0)),
+    CONSTRAINT dimension_day_debits CHECK ((debits >= 0))
+);
+
+ALTER TABLE ONLY ledger.dimension_day FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE ledger.posting (
     entry_id uuid NOT NULL,
@@ -587,6 +1057,20 @@ CREATE TABLE ledger.posting (
 );
 
 ALTER TABLE ONLY ledger.posting FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE ledger.sealed_entry (
+    authority text NOT NULL,
+    block bigint NOT NULL,
+    "position" integer NOT NULL,
+    entry_id uuid NOT NULL,
+    leaf bytea NOT NULL,
+    marks bytea NOT NULL,
+    CONSTRAINT sealed_entry_leaf_check CHECK ((length(leaf) = 32)),
+    CONSTRAINT sealed_entry_marks_check CHECK (((length(marks) % 4) = 0)),
+    CONSTRAINT sealed_entry_position_check CHECK (("position" >= 0))
+);
+
+ALTER TABLE ONLY ledger.sealed_entry FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE payments.allocation (
     capture_id uuid NOT NULL,
@@ -893,6 +1377,24 @@ CREATE TABLE reconcile.statement_line (
 
 ALTER TABLE ONLY reconcile.statement_line FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE refunds.document (
+    refund_id uuid NOT NULL,
+    seq smallint NOT NULL,
+    authority text NOT NULL,
+    act text NOT NULL,
+    number text NOT NULL,
+    document_date date NOT NULL,
+    account text NOT NULL,
+    recorded_at timestamp with time zone NOT NULL,
+    recorded_by text NOT NULL,
+    CONSTRAINT document_act CHECK ((act = ANY (ARRAY['paid'::text, 'returned'::text]))),
+    CONSTRAINT document_number_check CHECK ((number <> ''::text)),
+    CONSTRAINT document_recorded_by_check CHECK ((recorded_by <> ''::text)),
+    CONSTRAINT document_seq_check CHECK ((seq >= 1))
+);
+
+ALTER TABLE ONLY refunds.document FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE refunds.item (
     refund_id uuid NOT NULL,
     line smallint NOT NULL,
@@ -904,6 +1406,127 @@ CREATE TABLE refunds.item (
 );
 
 ALTER TABLE ONLY refunds.item FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE refunds.repricing_item (
+    repricing_id uuid NOT NULL,
+    charge_id uuid NOT NULL,
+    authority text NOT NULL,
+    dossier_id uuid NOT NULL,
+    assessed bigint NOT NULL,
+    lawful bigint NOT NULL,
+    outcome text NOT NULL,
+    refunded bigint NOT NULL,
+    waived bigint NOT NULL,
+    added bigint NOT NULL,
+    recorded_at timestamp with time zone NOT NULL,
+    CONSTRAINT repricing_item_added_check CHECK ((added >= 0)),
+    CONSTRAINT repricing_item_adds_up CHECK (
+CASE outcome
+    WHEN 'reduced'::text THEN (((assessed - lawful) = (refunded + waived)) AND (added = 0))
+    WHEN 'increased'::text THEN (((lawful - assessed) = added) AND ((refunded + waived) = 0))
+    ELSE (((refunded + waived) + added) = 0)
+END),
+    CONSTRAINT repricing_item_assessed_check CHECK ((assessed >= 0)),
+    CONSTRAINT repricing_item_lawful_check CHECK ((lawful >= 0)),
+    CONSTRAINT repricing_item_outcome CHECK ((outcome = ANY (ARRAY['reduced'::text, 'increased'::text, 'manual'::text]))),
+    CONSTRAINT repricing_item_refunded_check CHECK ((refunded >= 0)),
+    CONSTRAINT repricing_item_waived_check CHECK ((waived >= 0))
+);
+
+ALTER TABLE ONLY refunds.repricing_item FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE remittance.decision (
+    voucher_id uuid NOT NULL,
+    authority text NOT NULL,
+    split_id uuid NOT NULL,
+    kind text NOT NULL,
+    proposed_by text NOT NULL,
+    approved boolean NOT NULL,
+    reason text NOT NULL,
+    decided_at timestamp with time zone NOT NULL,
+    decided_by text NOT NULL,
+    CONSTRAINT decision_decided_by_check CHECK ((decided_by <> ''::text)),
+    CONSTRAINT decision_maker_is_not_checker CHECK ((decided_by <> proposed_by)),
+    CONSTRAINT decision_says_why CHECK ((approved OR (reason <> ''::text)))
+);
+
+ALTER TABLE ONLY remittance.decision FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE remittance.share (
+    split_id uuid NOT NULL,
+    charge_id uuid NOT NULL,
+    authority text NOT NULL,
+    dossier_id uuid NOT NULL,
+    fee_type text NOT NULL,
+    kind text NOT NULL,
+    amount bigint NOT NULL,
+    retained bigint NOT NULL,
+    numerator bigint NOT NULL,
+    denominator bigint NOT NULL,
+    legal_basis text NOT NULL,
+    CONSTRAINT share_amount_check CHECK ((amount > 0)),
+    CONSTRAINT share_check CHECK (((denominator >= numerator) AND ((denominator >= 1) AND (denominator <= 1000000)))),
+    CONSTRAINT share_fee_type_check CHECK ((fee_type <> ''::text)),
+    CONSTRAINT share_has_legal_basis CHECK (((retained = 0) OR (legal_basis <> ''::text))),
+    CONSTRAINT share_kind CHECK ((kind = ANY (ARRAY['phi'::text, 'le_phi'::text]))),
+    CONSTRAINT share_le_phi_is_the_budgets CHECK (((kind = 'phi'::text) OR (retained = 0))),
+    CONSTRAINT share_numerator_check CHECK ((numerator >= 0)),
+    CONSTRAINT share_retained CHECK (((retained)::numeric = div(((amount)::numeric * (numerator)::numeric), (denominator)::numeric)))
+);
+
+ALTER TABLE ONLY remittance.share FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE remittance.split (
+    id uuid NOT NULL,
+    authority text NOT NULL,
+    currency text NOT NULL,
+    period_to date NOT NULL,
+    made_at timestamp with time zone NOT NULL,
+    made_by text NOT NULL,
+    CONSTRAINT split_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT split_made_by_check CHECK ((made_by <> ''::text))
+);
+
+ALTER TABLE ONLY remittance.split FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE remittance.taken (
+    refund_id uuid NOT NULL,
+    split_id uuid NOT NULL,
+    charge_id uuid NOT NULL,
+    authority text NOT NULL,
+    budget bigint NOT NULL,
+    retained bigint NOT NULL,
+    waiting boolean NOT NULL,
+    remitted date,
+    taken_at timestamp with time zone NOT NULL,
+    CONSTRAINT taken_budget_check CHECK ((budget >= 0)),
+    CONSTRAINT taken_retained_check CHECK ((retained >= 0)),
+    CONSTRAINT taken_something CHECK (((budget + retained) > 0))
+);
+
+ALTER TABLE ONLY remittance.taken FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE remittance.voucher (
+    id uuid NOT NULL,
+    authority text NOT NULL,
+    split_id uuid NOT NULL,
+    kind text NOT NULL,
+    amount bigint NOT NULL,
+    account text NOT NULL,
+    number text NOT NULL,
+    document_date date NOT NULL,
+    treasury text NOT NULL,
+    proposed_at timestamp with time zone NOT NULL,
+    proposed_by text NOT NULL,
+    CONSTRAINT voucher_amount_check CHECK ((amount > 0)),
+    CONSTRAINT voucher_kind CHECK ((kind = ANY (ARRAY['waiting'::text, 'budget_phi'::text, 'budget_le_phi'::text]))),
+    CONSTRAINT voucher_number_check CHECK ((number <> ''::text)),
+    CONSTRAINT voucher_payer CHECK (((kind = 'budget_phi'::text) OR (account <> ''::text))),
+    CONSTRAINT voucher_proposed_by_check CHECK ((proposed_by <> ''::text)),
+    CONSTRAINT voucher_treasury_check CHECK ((treasury <> ''::text))
+);
+
+ALTER TABLE ONLY remittance.voucher FORCE ROW LEVEL SECURITY;
 
 ALTER TABLE ONLY audit.event
     ADD CONSTRAINT event_pkey PRIMARY KEY (id);
@@ -953,6 +1576,12 @@ ALTER TABLE ONLY fees.fee_type
 ALTER TABLE ONLY fees.fee_type_version
     ADD CONSTRAINT fee_type_version_key PRIMARY KEY (authority, code, version);
 
+ALTER TABLE ONLY fees.policy_act
+    ADD CONSTRAINT policy_act_key PRIMARY KEY (policy, version, seq);
+
+ALTER TABLE ONLY fees.policy_act
+    ADD CONSTRAINT policy_act_submitter UNIQUE (policy, version, submitter);
+
 ALTER TABLE ONLY fees.policy
     ADD CONSTRAINT policy_key PRIMARY KEY (id);
 
@@ -962,8 +1591,14 @@ ALTER TABLE ONLY fees.policy
 ALTER TABLE ONLY fees.policy_version
     ADD CONSTRAINT policy_version_key PRIMARY KEY (policy, version);
 
+ALTER TABLE ONLY fees.policy_version
+    ADD CONSTRAINT policy_version_maker UNIQUE (policy, version, recorded_by);
+
 ALTER TABLE ONLY ledger.account
     ADD CONSTRAINT account_code UNIQUE (authority, code, currency);
+
+ALTER TABLE ONLY ledger.account_day
+    ADD CONSTRAINT account_day_pkey PRIMARY KEY (authority, account_id, business_date);
 
 ALTER TABLE ONLY ledger.account
     ADD CONSTRAINT account_identity UNIQUE (id, authority, currency, memo);
@@ -971,8 +1606,32 @@ ALTER TABLE ONLY ledger.account
 ALTER TABLE ONLY ledger.account
     ADD CONSTRAINT account_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY ledger.block
+    ADD CONSTRAINT block_pkey PRIMARY KEY (authority, number);
+
+ALTER TABLE ONLY ledger.block
+    ADD CONSTRAINT block_previous UNIQUE (authority, previous);
+
 ALTER TABLE ONLY ledger.closed_day
     ADD CONSTRAINT closed_day_pkey PRIMARY KEY (authority, business_date);
+
+ALTER TABLE ONLY ledger.day_event
+    ADD CONSTRAINT day_event_one_per_proposal UNIQUE (proposal_id);
+
+ALTER TABLE ONLY ledger.day_event
+    ADD CONSTRAINT day_event_pkey PRIMARY KEY (authority, business_date, number);
+
+ALTER TABLE ONLY ledger.day_proposal
+    ADD CONSTRAINT day_proposal_identity UNIQUE (id, authority, business_date, change, proposed_by);
+
+ALTER TABLE ONLY ledger.day_proposal
+    ADD CONSTRAINT day_proposal_key UNIQUE (authority, key);
+
+ALTER TABLE ONLY ledger.day_proposal
+    ADD CONSTRAINT day_proposal_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY ledger.dimension_day
+    ADD CONSTRAINT dimension_day_pkey PRIMARY KEY (authority, fee_type, policy, account_id, business_date);
 
 ALTER TABLE ONLY ledger.entry
     ADD CONSTRAINT entry_cause UNIQUE (authority, cause_kind, cause_id, cause_event);
@@ -988,6 +1647,15 @@ ALTER TABLE ONLY ledger.entry
 
 ALTER TABLE ONLY ledger.posting
     ADD CONSTRAINT posting_pkey PRIMARY KEY (entry_id, line);
+
+ALTER TABLE ONLY ledger.roll_up
+    ADD CONSTRAINT roll_up_pkey PRIMARY KEY (authority);
+
+ALTER TABLE ONLY ledger.sealed_entry
+    ADD CONSTRAINT sealed_entry_once UNIQUE (entry_id);
+
+ALTER TABLE ONLY ledger.sealed_entry
+    ADD CONSTRAINT sealed_entry_pkey PRIMARY KEY (authority, block, "position");
 
 ALTER TABLE ONLY payments.allocation
     ADD CONSTRAINT allocation_pkey PRIMARY KEY (capture_id, charge_id);
@@ -1088,6 +1756,9 @@ ALTER TABLE ONLY reconcile.statement
 ALTER TABLE ONLY reconcile.statement
     ADD CONSTRAINT statement_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY refunds.document
+    ADD CONSTRAINT document_pkey PRIMARY KEY (refund_id, seq);
+
 ALTER TABLE ONLY refunds.item
     ADD CONSTRAINT item_charge_once UNIQUE NULLS NOT DISTINCT (refund_id, charge_id);
 
@@ -1106,6 +1777,45 @@ ALTER TABLE ONLY refunds.refund
 ALTER TABLE ONLY refunds.refund
     ADD CONSTRAINT refund_reference UNIQUE (reference);
 
+ALTER TABLE ONLY refunds.repricing
+    ADD CONSTRAINT repricing_idempotency_key UNIQUE (authority, idempotency_key);
+
+ALTER TABLE ONLY refunds.repricing
+    ADD CONSTRAINT repricing_identity UNIQUE (id, authority);
+
+ALTER TABLE ONLY refunds.repricing_item
+    ADD CONSTRAINT repricing_item_key PRIMARY KEY (repricing_id, charge_id);
+
+ALTER TABLE ONLY refunds.repricing
+    ADD CONSTRAINT repricing_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY remittance.decision
+    ADD CONSTRAINT decision_pkey PRIMARY KEY (voucher_id);
+
+ALTER TABLE ONLY remittance.share
+    ADD CONSTRAINT share_pkey PRIMARY KEY (split_id, charge_id);
+
+ALTER TABLE ONLY remittance.split
+    ADD CONSTRAINT split_identity UNIQUE (id, authority);
+
+ALTER TABLE ONLY remittance.split
+    ADD CONSTRAINT split_once_per_period UNIQUE (authority, currency, period_to);
+
+ALTER TABLE ONLY remittance.split
+    ADD CONSTRAINT split_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY remittance.taken
+    ADD CONSTRAINT taken_pkey PRIMARY KEY (refund_id, split_id, charge_id);
+
+ALTER TABLE ONLY remittance.voucher
+    ADD CONSTRAINT voucher_identity UNIQUE (id, authority, split_id, kind, proposed_by);
+
+ALTER TABLE ONLY remittance.voucher
+    ADD CONSTRAINT voucher_number UNIQUE (split_id, kind, number);
+
+ALTER TABLE ONLY remittance.voucher
+    ADD CONSTRAINT voucher_pkey PRIMARY KEY (id);
+
 CREATE INDEX event_object ON audit.event USING btree (authority, object_kind, object_id, at);
 
 CREATE INDEX event_time ON audit.event USING btree (authority, at, id);
@@ -1116,15 +1826,43 @@ CREATE INDEX authority_successor ON auth.authority USING btree (successor);
 
 CREATE INDEX charge_by_idempotency_key ON dossiers.charge USING btree (dossier_id, idempotency_key) WHERE (idempotency_key IS NOT NULL);
 
+CREATE INDEX charge_correction_of ON dossiers.charge USING btree (corrects) WHERE (corrects IS NOT NULL);
+
 CREATE INDEX dossier_applicant ON dossiers.dossier USING btree (authority, applicant_key) WHERE (applicant_key IS NOT NULL);
 
 CREATE INDEX dossier_created ON dossiers.dossier USING btree (authority, created_at, id);
+
+CREATE INDEX dossier_priced ON dossiers.dossier USING btree (authority, pricing_date, id);
+
+CREATE INDEX status_event_processing ON dossiers.status_event USING btree (authority, at) WHERE (status = ANY (ARRAY[2, 4, 5, 6, 9, 10]));
+
+CREATE INDEX policy_act_authority ON fees.policy_act USING btree (authority);
+
+CREATE INDEX policy_act_replaced_by ON fees.policy_act USING btree (replaced_by) WHERE (replaced_by IS NOT NULL);
 
 CREATE INDEX policy_version_owner ON fees.policy_version USING btree (authority, policy);
 
 CREATE INDEX policy_version_territory ON fees.policy_version USING gin (territory);
 
+CREATE INDEX account_day_by_account ON ledger.account_day USING btree (account_id);
+
+CREATE INDEX block_day ON ledger.block USING btree (authority, sealed_at, number);
+
+CREATE INDEX day_proposal_by_date ON ledger.day_proposal USING btree (authority, business_date, proposed_at);
+
+CREATE UNIQUE INDEX day_proposal_one_open ON ledger.day_proposal USING btree (authority, business_date) WHERE (state = 'proposed'::text);
+
+CREATE INDEX dimension_day_by_account ON ledger.dimension_day USING btree (account_id);
+
+CREATE INDEX dimension_day_by_policy ON ledger.dimension_day USING btree (authority, policy, account_id, business_date);
+
+CREATE INDEX entry_corrects ON ledger.entry USING btree (corrects) WHERE (corrects IS NOT NULL);
+
 CREATE INDEX entry_date ON ledger.entry USING btree (authority, business_date, id);
+
+CREATE INDEX entry_sealing ON ledger.entry USING btree (authority, tx, id);
+
+CREATE INDEX entry_tx ON ledger.entry USING btree (authority, tx);
 
 CREATE INDEX posting_by_account ON ledger.posting USING btree (account_id, business_date, entry_id, line);
 
@@ -1272,6 +2010,20 @@ CREATE UNIQUE INDEX refund_proposed_once ON refunds.refund USING btree (capture_
 
 CREATE INDEX refund_unsent ON refunds.refund USING btree (status_at) WHERE ((status = 'reserved'::text) AND (route = 'provider'::text));
 
+CREATE INDEX repricing_item_by_charge ON refunds.repricing_item USING btree (charge_id);
+
+CREATE INDEX repricing_listed ON refunds.repricing USING btree (authority, id DESC);
+
+CREATE INDEX repricing_unfinished ON refunds.repricing USING btree (decided_at) WHERE (status = 'approved'::text);
+
+CREATE UNIQUE INDEX decision_once ON remittance.decision USING btree (split_id, kind) WHERE approved;
+
+CREATE INDEX share_by_charge ON remittance.share USING btree (charge_id);
+
+CREATE INDEX share_by_dossier ON remittance.share USING btree (dossier_id);
+
+CREATE INDEX taken_by_share ON remittance.taken USING btree (split_id, charge_id);
+
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON audit.event FOR EACH ROW EXECUTE FUNCTION app.refuse_change();
 
 ALTER TABLE audit.event ENABLE ALWAYS TRIGGER append_only;
@@ -1308,6 +2060,10 @@ CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON fees.policy FOR EACH ROW E
 
 ALTER TABLE fees.policy ENABLE ALWAYS TRIGGER append_only;
 
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON fees.policy_act FOR EACH ROW EXECUTE FUNCTION app.refuse_change();
+
+ALTER TABLE fees.policy_act ENABLE ALWAYS TRIGGER append_only;
+
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON fees.policy_version FOR EACH ROW EXECUTE FUNCTION app.refuse_change();
 
 ALTER TABLE fees.policy_version ENABLE ALWAYS TRIGGER append_only;
@@ -1324,17 +2080,33 @@ CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON fees.policy FOR EACH STAT
 
 ALTER TABLE fees.policy ENABLE ALWAYS TRIGGER append_only_truncate;
 
+CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON fees.policy_act FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_change();
+
+ALTER TABLE fees.policy_act ENABLE ALWAYS TRIGGER append_only_truncate;
+
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON fees.policy_version FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_change();
 
 ALTER TABLE fees.policy_version ENABLE ALWAYS TRIGGER append_only_truncate;
+
+CREATE TRIGGER policy_act_follows BEFORE INSERT ON fees.policy_act FOR EACH ROW EXECUTE FUNCTION fees.follow_policy();
+
+ALTER TABLE fees.policy_act ENABLE ALWAYS TRIGGER policy_act_follows;
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON ledger.account FOR EACH ROW EXECUTE FUNCTION app.refuse_change();
 
 ALTER TABLE ledger.account ENABLE ALWAYS TRIGGER append_only;
 
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON ledger.block FOR EACH ROW EXECUTE FUNCTION app.refuse_change();
+
+ALTER TABLE ledger.block ENABLE ALWAYS TRIGGER append_only;
+
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON ledger.closed_day FOR EACH ROW EXECUTE FUNCTION app.refuse_change();
 
 ALTER TABLE ledger.closed_day ENABLE ALWAYS TRIGGER append_only;
+
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON ledger.day_event FOR EACH ROW EXECUTE FUNCTION app.refuse_change();
+
+ALTER TABLE ledger.day_event ENABLE ALWAYS TRIGGER append_only;
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON ledger.entry FOR EACH ROW EXECUTE FUNCTION app.refuse_change();
 
@@ -1344,13 +2116,29 @@ CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON ledger.posting FOR EACH RO
 
 ALTER TABLE ledger.posting ENABLE ALWAYS TRIGGER append_only;
 
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON ledger.sealed_entry FOR EACH ROW EXECUTE FUNCTION app.refuse_change();
+
+ALTER TABLE ledger.sealed_entry ENABLE ALWAYS TRIGGER append_only;
+
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON ledger.account FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_change();
 
 ALTER TABLE ledger.account ENABLE ALWAYS TRIGGER append_only_truncate;
 
+CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON ledger.block FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_change();
+
+ALTER TABLE ledger.block ENABLE ALWAYS TRIGGER append_only_truncate;
+
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON ledger.closed_day FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_change();
 
 ALTER TABLE ledger.closed_day ENABLE ALWAYS TRIGGER append_only_truncate;
+
+CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON ledger.day_event FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_change();
+
+ALTER TABLE ledger.day_event ENABLE ALWAYS TRIGGER append_only_truncate;
+
+CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON ledger.day_proposal FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_change();
+
+ALTER TABLE ledger.day_proposal ENABLE ALWAYS TRIGGER append_only_truncate;
 
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON ledger.entry FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_change();
 
@@ -1360,6 +2148,18 @@ CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON ledger.posting FOR EACH S
 
 ALTER TABLE ledger.posting ENABLE ALWAYS TRIGGER append_only_truncate;
 
+CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON ledger.sealed_entry FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_change();
+
+ALTER TABLE ledger.sealed_entry ENABLE ALWAYS TRIGGER append_only_truncate;
+
+CREATE TRIGGER check_block BEFORE INSERT ON ledger.block FOR EACH ROW EXECUTE FUNCTION ledger.check_block();
+
+ALTER TABLE ledger.block ENABLE ALWAYS TRIGGER check_block;
+
+CREATE TRIGGER check_correction BEFORE INSERT ON ledger.entry FOR EACH ROW WHEN ((new.corrects IS NOT NULL)) EXECUTE FUNCTION ledger.check_correction();
+
+ALTER TABLE ledger.entry ENABLE ALWAYS TRIGGER check_correction;
+
 CREATE CONSTRAINT TRIGGER check_entry AFTER INSERT ON ledger.entry DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION ledger.check_entry();
 
 ALTER TABLE ledger.entry ENABLE ALWAYS TRIGGER check_entry;
@@ -1368,11 +2168,27 @@ CREATE TRIGGER check_postings AFTER INSERT ON ledger.posting REFERENCING NEW TAB
 
 ALTER TABLE ledger.posting ENABLE ALWAYS TRIGGER check_postings;
 
+CREATE TRIGGER check_sealed AFTER INSERT ON ledger.sealed_entry REFERENCING NEW TABLE AS new_entries FOR EACH STATEMENT EXECUTE FUNCTION ledger.check_sealed();
+
+ALTER TABLE ledger.sealed_entry ENABLE ALWAYS TRIGGER check_sealed;
+
+CREATE TRIGGER guard_day_proposal BEFORE DELETE OR UPDATE ON ledger.day_proposal FOR EACH ROW EXECUTE FUNCTION ledger.guard_day_proposal();
+
+ALTER TABLE ledger.day_proposal ENABLE ALWAYS TRIGGER guard_day_proposal;
+
 CREATE TRIGGER lock_day_for_closing BEFORE INSERT ON ledger.closed_day FOR EACH ROW EXECUTE FUNCTION ledger.lock_day_for_closing();
+
+CREATE TRIGGER number_day_event BEFORE INSERT ON ledger.day_event FOR EACH ROW EXECUTE FUNCTION ledger.number_day_event();
+
+ALTER TABLE ledger.day_event ENABLE ALWAYS TRIGGER number_day_event;
 
 CREATE TRIGGER refuse_closed_day BEFORE INSERT ON ledger.entry FOR EACH ROW EXECUTE FUNCTION ledger.refuse_closed_day();
 
 ALTER TABLE ledger.entry ENABLE ALWAYS TRIGGER refuse_closed_day;
+
+CREATE TRIGGER tell_closed_day AFTER INSERT ON ledger.closed_day FOR EACH ROW EXECUTE FUNCTION ledger.tell_closed_day();
+
+ALTER TABLE ledger.closed_day ENABLE ALWAYS TRIGGER tell_closed_day;
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON payments.callback FOR EACH ROW EXECUTE FUNCTION app.refuse_change();
 
@@ -1406,13 +2222,69 @@ CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON reconcile.statement FOR E
 
 ALTER TABLE reconcile.statement ENABLE ALWAYS TRIGGER append_only_truncate;
 
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON refunds.document FOR EACH ROW EXECUTE FUNCTION app.refuse_change();
+
+ALTER TABLE refunds.document ENABLE ALWAYS TRIGGER append_only;
+
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON refunds.item FOR EACH ROW EXECUTE FUNCTION app.refuse_change();
 
 ALTER TABLE refunds.item ENABLE ALWAYS TRIGGER append_only;
 
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON refunds.repricing_item FOR EACH ROW EXECUTE FUNCTION app.refuse_change();
+
+ALTER TABLE refunds.repricing_item ENABLE ALWAYS TRIGGER append_only;
+
+CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON refunds.document FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_change();
+
+ALTER TABLE refunds.document ENABLE ALWAYS TRIGGER append_only_truncate;
+
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON refunds.item FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_change();
 
 ALTER TABLE refunds.item ENABLE ALWAYS TRIGGER append_only_truncate;
+
+CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON refunds.repricing_item FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_change();
+
+ALTER TABLE refunds.repricing_item ENABLE ALWAYS TRIGGER append_only_truncate;
+
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON remittance.decision FOR EACH ROW EXECUTE FUNCTION app.refuse_change();
+
+ALTER TABLE remittance.decision ENABLE ALWAYS TRIGGER append_only;
+
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON remittance.share FOR EACH ROW EXECUTE FUNCTION app.refuse_change();
+
+ALTER TABLE remittance.share ENABLE ALWAYS TRIGGER append_only;
+
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON remittance.split FOR EACH ROW EXECUTE FUNCTION app.refuse_change();
+
+ALTER TABLE remittance.split ENABLE ALWAYS TRIGGER append_only;
+
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON remittance.taken FOR EACH ROW EXECUTE FUNCTION app.refuse_change();
+
+ALTER TABLE remittance.taken ENABLE ALWAYS TRIGGER append_only;
+
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON remittance.voucher FOR EACH ROW EXECUTE FUNCTION app.refuse_change();
+
+ALTER TABLE remittance.voucher ENABLE ALWAYS TRIGGER append_only;
+
+CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON remittance.decision FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_change();
+
+ALTER TABLE remittance.decision ENABLE ALWAYS TRIGGER append_only_truncate;
+
+CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON remittance.share FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_change();
+
+ALTER TABLE remittance.share ENABLE ALWAYS TRIGGER append_only_truncate;
+
+CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON remittance.split FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_change();
+
+ALTER TABLE remittance.split ENABLE ALWAYS TRIGGER append_only_truncate;
+
+CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON remittance.taken FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_change();
+
+ALTER TABLE remittance.taken ENABLE ALWAYS TRIGGER append_only_truncate;
+
+CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON remittance.voucher FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_change();
+
+ALTER TABLE remittance.voucher ENABLE ALWAYS TRIGGER append_only_truncate;
 
 ALTER TABLE ONLY audit.event
     ADD CONSTRAINT event_authority_fkey FOREIGN KEY (authority) REFERENCES auth.authority(code);
@@ -1422,6 +2294,9 @@ ALTER TABLE ONLY auth.api_key
 
 ALTER TABLE ONLY auth.authority
     ADD CONSTRAINT authority_successor_fkey FOREIGN KEY (successor) REFERENCES auth.authority(code);
+
+ALTER TABLE ONLY dossiers.charge
+    ADD CONSTRAINT charge_corrects FOREIGN KEY (corrects, authority) REFERENCES dossiers.charge(id, authority);
 
 ALTER TABLE ONLY dossiers.charge
     ADD CONSTRAINT charge_dossier FOREIGN KEY (dossier_id, authority) REFERENCES dossiers.dossier(id, authority);
@@ -1441,6 +2316,18 @@ ALTER TABLE ONLY fees.fee_type
 ALTER TABLE ONLY fees.fee_type_version
     ADD CONSTRAINT fee_type_version_of FOREIGN KEY (authority, code) REFERENCES fees.fee_type(authority, code);
 
+ALTER TABLE ONLY fees.policy_act
+    ADD CONSTRAINT policy_act_authority_fkey FOREIGN KEY (authority) REFERENCES auth.authority(code);
+
+ALTER TABLE ONLY fees.policy_act
+    ADD CONSTRAINT policy_act_of FOREIGN KEY (policy, version, drafted_by) REFERENCES fees.policy_version(policy, version, recorded_by);
+
+ALTER TABLE ONLY fees.policy_act
+    ADD CONSTRAINT policy_act_replaced_by_fkey FOREIGN KEY (replaced_by) REFERENCES fees.policy(id);
+
+ALTER TABLE ONLY fees.policy_act
+    ADD CONSTRAINT policy_act_submitted FOREIGN KEY (policy, version, submitted_by) REFERENCES fees.policy_act(policy, version, submitter);
+
 ALTER TABLE ONLY fees.policy
     ADD CONSTRAINT policy_authority_fkey FOREIGN KEY (authority) REFERENCES auth.authority(code);
 
@@ -1450,20 +2337,41 @@ ALTER TABLE ONLY fees.policy_version
 ALTER TABLE ONLY ledger.account
     ADD CONSTRAINT account_authority_fkey FOREIGN KEY (authority) REFERENCES auth.authority(code);
 
+ALTER TABLE ONLY ledger.account_day
+    ADD CONSTRAINT account_day_account FOREIGN KEY (account_id) REFERENCES ledger.account(id);
+
+ALTER TABLE ONLY ledger.account_day
+    ADD CONSTRAINT account_day_authority_fkey FOREIGN KEY (authority) REFERENCES auth.authority(code);
+
+ALTER TABLE ONLY ledger.block
+    ADD CONSTRAINT block_authority_fkey FOREIGN KEY (authority) REFERENCES auth.authority(code);
+
 ALTER TABLE ONLY ledger.closed_day
     ADD CONSTRAINT closed_day_authority_fkey FOREIGN KEY (authority) REFERENCES auth.authority(code);
 
-ALTER TABLE ONLY ledger.entry
-    ADD CONSTRAINT entry_authority_fkey FOREIGN KEY (authority) REFERENCES auth.authority(code);
+ALTER TABLE ONLY ledger.day_event
+    ADD CONSTRAINT day_event_authority_fkey FOREIGN KEY (authority) REFERENCES auth.authority(code);
+
+ALTER TABLE ONLY ledger.day_event
+    ADD CONSTRAINT day_event_proposal FOREIGN KEY (proposal_id, authority, business_date, change, proposed_by) REFERENCES ledger.day_proposal(id, authority, business_date, change, proposed_by);
+
+ALTER TABLE ONLY ledger.day_proposal
+    ADD CONSTRAINT day_proposal_authority_fkey FOREIGN KEY (authority) REFERENCES auth.authority(code);
+
+ALTER TABLE ONLY ledger.dimension_day
+    ADD CONSTRAINT dimension_day_account FOREIGN KEY (account_id) REFERENCES ledger.account(id);
+
+ALTER TABLE ONLY ledger.dimension_day
+    ADD CONSTRAINT dimension_day_authority_fkey FOREIGN KEY (authority) REFERENCES auth.authority(code);
 
 ALTER TABLE ONLY ledger.entry
     ADD CONSTRAINT entry_reverses FOREIGN KEY (reverses) REFERENCES ledger.entry(id);
 
 ALTER TABLE ONLY ledger.posting
-    ADD CONSTRAINT posting_account FOREIGN KEY (account_id, authority, currency, memo) REFERENCES ledger.account(id, authority, currency, memo);
-
-ALTER TABLE ONLY ledger.posting
     ADD CONSTRAINT posting_entry FOREIGN KEY (entry_id, authority, business_date) REFERENCES ledger.entry(id, authority, business_date);
+
+ALTER TABLE ONLY ledger.roll_up
+    ADD CONSTRAINT roll_up_authority_fkey FOREIGN KEY (authority) REFERENCES auth.authority(code);
 
 ALTER TABLE ONLY payments.allocation
     ADD CONSTRAINT allocation_capture FOREIGN KEY (capture_id, authority) REFERENCES payments.capture(id, authority);
@@ -1588,6 +2496,9 @@ ALTER TABLE ONLY reconcile.statement_line
 ALTER TABLE ONLY reconcile.statement
     ADD CONSTRAINT statement_source FOREIGN KEY (source_id, authority) REFERENCES reconcile.source(id, authority);
 
+ALTER TABLE ONLY refunds.document
+    ADD CONSTRAINT document_refund FOREIGN KEY (refund_id, authority) REFERENCES refunds.refund(id, authority);
+
 ALTER TABLE ONLY refunds.item
     ADD CONSTRAINT item_charge FOREIGN KEY (charge_id, authority) REFERENCES dossiers.charge(id, authority);
 
@@ -1608,6 +2519,39 @@ ALTER TABLE ONLY refunds.refund
 
 ALTER TABLE ONLY refunds.refund
     ADD CONSTRAINT refund_payment FOREIGN KEY (payment_id, authority) REFERENCES payments.payment(id, authority);
+
+ALTER TABLE ONLY refunds.repricing
+    ADD CONSTRAINT repricing_authority_fkey FOREIGN KEY (authority) REFERENCES auth.authority(code);
+
+ALTER TABLE ONLY refunds.repricing_item
+    ADD CONSTRAINT repricing_item_charge FOREIGN KEY (charge_id, authority) REFERENCES dossiers.charge(id, authority);
+
+ALTER TABLE ONLY refunds.repricing_item
+    ADD CONSTRAINT repricing_item_of FOREIGN KEY (repricing_id, authority) REFERENCES refunds.repricing(id, authority);
+
+ALTER TABLE ONLY remittance.decision
+    ADD CONSTRAINT decision_voucher FOREIGN KEY (voucher_id, authority, split_id, kind, proposed_by) REFERENCES remittance.voucher(id, authority, split_id, kind, proposed_by);
+
+ALTER TABLE ONLY remittance.share
+    ADD CONSTRAINT share_charge FOREIGN KEY (charge_id, authority) REFERENCES dossiers.charge(id, authority);
+
+ALTER TABLE ONLY remittance.share
+    ADD CONSTRAINT share_dossier FOREIGN KEY (dossier_id, authority) REFERENCES dossiers.dossier(id, authority);
+
+ALTER TABLE ONLY remittance.share
+    ADD CONSTRAINT share_split FOREIGN KEY (split_id, authority) REFERENCES remittance.split(id, authority);
+
+ALTER TABLE ONLY remittance.split
+    ADD CONSTRAINT split_authority_fkey FOREIGN KEY (authority) REFERENCES auth.authority(code);
+
+ALTER TABLE ONLY remittance.taken
+    ADD CONSTRAINT taken_refund FOREIGN KEY (refund_id, authority) REFERENCES refunds.refund(id, authority);
+
+ALTER TABLE ONLY remittance.taken
+    ADD CONSTRAINT taken_share FOREIGN KEY (split_id, charge_id) REFERENCES remittance.share(split_id, charge_id);
+
+ALTER TABLE ONLY remittance.voucher
+    ADD CONSTRAINT voucher_split FOREIGN KEY (split_id, authority) REFERENCES remittance.split(id, authority);
 
 CREATE POLICY by_authority ON audit.event TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
 
@@ -1651,6 +2595,8 @@ CREATE POLICY by_owner ON fees.fee_type_version TO postgres USING (true) WITH CH
 
 CREATE POLICY by_owner ON fees.policy TO postgres USING (true) WITH CHECK (true);
 
+CREATE POLICY by_owner ON fees.policy_act TO postgres USING (true) WITH CHECK (true);
+
 CREATE POLICY by_owner ON fees.policy_version TO postgres USING (true) WITH CHECK (true);
 
 ALTER TABLE fees.fee_type ENABLE ROW LEVEL SECURITY;
@@ -1658,6 +2604,8 @@ ALTER TABLE fees.fee_type ENABLE ROW LEVEL SECURITY;
 ALTER TABLE fees.fee_type_version ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE fees.policy ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE fees.policy_act ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE fees.policy_version ENABLE ROW LEVEL SECURITY;
 
@@ -1667,6 +2615,8 @@ CREATE POLICY read_by_all ON fees.fee_type_version FOR SELECT TO doisoat_app USI
 
 CREATE POLICY read_by_all ON fees.policy FOR SELECT TO doisoat_app USING (true);
 
+CREATE POLICY read_by_all ON fees.policy_act FOR SELECT TO doisoat_app USING (true);
+
 CREATE POLICY read_by_all ON fees.policy_version FOR SELECT TO doisoat_app USING (true);
 
 CREATE POLICY recorded_by_authority ON fees.fee_type FOR INSERT TO doisoat_app WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
@@ -1675,31 +2625,75 @@ CREATE POLICY recorded_by_authority ON fees.fee_type_version FOR INSERT TO doiso
 
 CREATE POLICY recorded_by_authority ON fees.policy FOR INSERT TO doisoat_app WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
 
+CREATE POLICY recorded_by_authority ON fees.policy_act FOR INSERT TO doisoat_app WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
+
 CREATE POLICY recorded_by_authority ON fees.policy_version FOR INSERT TO doisoat_app WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
 
 ALTER TABLE ledger.account ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE ledger.account_day ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE ledger.block ENABLE ROW LEVEL SECURITY;
+
 CREATE POLICY by_authority ON ledger.account TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
 
+CREATE POLICY by_authority ON ledger.account_day TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
+
+CREATE POLICY by_authority ON ledger.block TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
+
 CREATE POLICY by_authority ON ledger.closed_day TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
+
+CREATE POLICY by_authority ON ledger.day_event TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
+
+CREATE POLICY by_authority ON ledger.day_proposal TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
+
+CREATE POLICY by_authority ON ledger.dimension_day TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
 
 CREATE POLICY by_authority ON ledger.entry TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
 
 CREATE POLICY by_authority ON ledger.posting TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
 
+CREATE POLICY by_authority ON ledger.roll_up TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
+
+CREATE POLICY by_authority ON ledger.sealed_entry TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
+
 CREATE POLICY by_owner ON ledger.account TO postgres USING (true) WITH CHECK (true);
 
+CREATE POLICY by_owner ON ledger.account_day TO postgres USING (true) WITH CHECK (true);
+
+CREATE POLICY by_owner ON ledger.block TO postgres USING (true) WITH CHECK (true);
+
 CREATE POLICY by_owner ON ledger.closed_day TO postgres USING (true) WITH CHECK (true);
+
+CREATE POLICY by_owner ON ledger.day_event TO postgres USING (true) WITH CHECK (true);
+
+CREATE POLICY by_owner ON ledger.day_proposal TO postgres USING (true) WITH CHECK (true);
+
+CREATE POLICY by_owner ON ledger.dimension_day TO postgres USING (true) WITH CHECK (true);
 
 CREATE POLICY by_owner ON ledger.entry TO postgres USING (true) WITH CHECK (true);
 
 CREATE POLICY by_owner ON ledger.posting TO postgres USING (true) WITH CHECK (true);
 
+CREATE POLICY by_owner ON ledger.roll_up TO postgres USING (true) WITH CHECK (true);
+
+CREATE POLICY by_owner ON ledger.sealed_entry TO postgres USING (true) WITH CHECK (true);
+
 ALTER TABLE ledger.closed_day ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE ledger.day_event ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE ledger.day_proposal ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE ledger.dimension_day ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE ledger.entry ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE ledger.posting ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE ledger.roll_up ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE ledger.sealed_entry ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE payments.allocation ENABLE ROW LEVEL SECURITY;
 
@@ -1797,17 +2791,65 @@ ALTER TABLE reconcile.statement ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE reconcile.statement_line ENABLE ROW LEVEL SECURITY;
 
+CREATE POLICY by_authority ON refunds.document TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
+
 CREATE POLICY by_authority ON refunds.item TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
 
 CREATE POLICY by_authority ON refunds.refund TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
+
+CREATE POLICY by_authority ON refunds.repricing TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
+
+CREATE POLICY by_authority ON refunds.repricing_item TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
+
+CREATE POLICY by_owner ON refunds.document TO postgres USING (true) WITH CHECK (true);
 
 CREATE POLICY by_owner ON refunds.item TO postgres USING (true) WITH CHECK (true);
 
 CREATE POLICY by_owner ON refunds.refund TO postgres USING (true) WITH CHECK (true);
 
+CREATE POLICY by_owner ON refunds.repricing TO postgres USING (true) WITH CHECK (true);
+
+CREATE POLICY by_owner ON refunds.repricing_item TO postgres USING (true) WITH CHECK (true);
+
+ALTER TABLE refunds.document ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE refunds.item ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE refunds.refund ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE refunds.repricing ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE refunds.repricing_item ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY by_authority ON remittance.decision TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
+
+CREATE POLICY by_authority ON remittance.share TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
+
+CREATE POLICY by_authority ON remittance.split TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
+
+CREATE POLICY by_authority ON remittance.taken TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
+
+CREATE POLICY by_authority ON remittance.voucher TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
+
+CREATE POLICY by_owner ON remittance.decision TO postgres USING (true) WITH CHECK (true);
+
+CREATE POLICY by_owner ON remittance.share TO postgres USING (true) WITH CHECK (true);
+
+CREATE POLICY by_owner ON remittance.split TO postgres USING (true) WITH CHECK (true);
+
+CREATE POLICY by_owner ON remittance.taken TO postgres USING (true) WITH CHECK (true);
+
+CREATE POLICY by_owner ON remittance.voucher TO postgres USING (true) WITH CHECK (true);
+
+ALTER TABLE remittance.decision ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE remittance.share ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE remittance.split ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE remittance.taken ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE remittance.voucher ENABLE ROW LEVEL SECURITY;
 
 GRANT USAGE ON SCHEMA app TO doisoat_app;
 
@@ -1827,12 +2869,59 @@ GRANT USAGE ON SCHEMA reconcile TO doisoat_app;
 
 GRANT USAGE ON SCHEMA refunds TO doisoat_app;
 
+GRANT USAGE ON SCHEMA remittance TO doisoat_app;
+
 GRANT SELECT,INSERT ON TABLE auth.api_key TO doisoat_app;
 
 GRANT UPDATE(revoked_at) ON TABLE auth.api_key TO doisoat_app;
 
 REVOKE ALL ON FUNCTION auth.find_api_key(key_id text) FROM PUBLIC;
 GRANT ALL ON FUNCTION auth.find_api_key(key_id text) TO doisoat_app;
+
+GRANT SELECT,INSERT ON TABLE ledger.day_event TO doisoat_app;
+
+REVOKE ALL ON FUNCTION ledger.home() FROM PUBLIC;
+GRANT ALL ON FUNCTION ledger.home() TO doisoat_app;
+
+GRANT SELECT ON TABLE auth.authority TO doisoat_app;
+
+GRANT SELECT ON TABLE ledger.entry TO doisoat_app;
+
+GRANT INSERT(id) ON TABLE ledger.entry TO doisoat_app;
+
+GRANT INSERT(authority) ON TABLE ledger.entry TO doisoat_app;
+
+GRANT INSERT(business_date) ON TABLE ledger.entry TO doisoat_app;
+
+GRANT INSERT(recorded_at) ON TABLE ledger.entry TO doisoat_app;
+
+GRANT INSERT(cause_kind) ON TABLE ledger.entry TO doisoat_app;
+
+GRANT INSERT(cause_id) ON TABLE ledger.entry TO doisoat_app;
+
+GRANT INSERT(cause_event) ON TABLE ledger.entry TO doisoat_app;
+
+GRANT INSERT(description) ON TABLE ledger.entry TO doisoat_app;
+
+GRANT INSERT(actor) ON TABLE ledger.entry TO doisoat_app;
+
+GRANT INSERT(reverses) ON TABLE ledger.entry TO doisoat_app;
+
+GRANT INSERT(reason) ON TABLE ledger.entry TO doisoat_app;
+
+GRANT INSERT(lines) ON TABLE ledger.entry TO doisoat_app;
+
+GRANT INSERT(digest) ON TABLE ledger.entry TO doisoat_app;
+
+GRANT INSERT(corrects) ON TABLE ledger.entry TO doisoat_app;
+
+GRANT SELECT ON TABLE ledger.roll_up TO doisoat_app;
+
+REVOKE ALL ON FUNCTION ledger.due_for_roll_up() FROM PUBLIC;
+GRANT ALL ON FUNCTION ledger.due_for_roll_up() TO doisoat_app;
+
+REVOKE ALL ON FUNCTION ledger.roll_up(book text, most integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION ledger.roll_up(book text, most integer) TO doisoat_app;
 
 GRANT SELECT,INSERT ON TABLE payments.merchant_account TO doisoat_app;
 
@@ -1868,6 +2957,8 @@ GRANT ALL ON FUNCTION payments.due_for_inquiry(at timestamp with time zone, most
 
 GRANT SELECT,INSERT ON TABLE refunds.refund TO doisoat_app;
 
+GRANT UPDATE(route) ON TABLE refunds.refund TO doisoat_app;
+
 GRANT UPDATE(status) ON TABLE refunds.refund TO doisoat_app;
 
 GRANT UPDATE(decided_at) ON TABLE refunds.refund TO doisoat_app;
@@ -1892,15 +2983,36 @@ GRANT UPDATE(next_inquiry_at) ON TABLE refunds.refund TO doisoat_app;
 
 GRANT UPDATE(inquiries) ON TABLE refunds.refund TO doisoat_app;
 
+GRANT UPDATE(stage) ON TABLE refunds.refund TO doisoat_app;
+
 REVOKE ALL ON FUNCTION refunds.due_for_inquiry(at timestamp with time zone, most integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION refunds.due_for_inquiry(at timestamp with time zone, most integer) TO doisoat_app;
+
+GRANT SELECT,INSERT ON TABLE refunds.repricing TO doisoat_app;
+
+GRANT UPDATE(status) ON TABLE refunds.repricing TO doisoat_app;
+
+GRANT UPDATE(place_date) ON TABLE refunds.repricing TO doisoat_app;
+
+GRANT UPDATE(place_dossier) ON TABLE refunds.repricing TO doisoat_app;
+
+GRANT UPDATE(dossiers_seen) ON TABLE refunds.repricing TO doisoat_app;
+
+GRANT UPDATE(decided_at) ON TABLE refunds.repricing TO doisoat_app;
+
+GRANT UPDATE(decided_by) ON TABLE refunds.repricing TO doisoat_app;
+
+GRANT UPDATE(decision_reason) ON TABLE refunds.repricing TO doisoat_app;
+
+GRANT UPDATE(done_at) ON TABLE refunds.repricing TO doisoat_app;
+
+REVOKE ALL ON FUNCTION refunds.due_for_repricing(before timestamp with time zone, most integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION refunds.due_for_repricing(before timestamp with time zone, most integer) TO doisoat_app;
 
 REVOKE ALL ON FUNCTION refunds.due_for_sending(before timestamp with time zone, most integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION refunds.due_for_sending(before timestamp with time zone, most integer) TO doisoat_app;
 
 GRANT SELECT,INSERT ON TABLE audit.event TO doisoat_app;
-
-GRANT SELECT ON TABLE auth.authority TO doisoat_app;
 
 GRANT SELECT,INSERT ON TABLE dossiers.charge TO doisoat_app;
 
@@ -1930,41 +3042,35 @@ GRANT SELECT,INSERT ON TABLE fees.fee_type_version TO doisoat_app;
 
 GRANT SELECT,INSERT ON TABLE fees.policy TO doisoat_app;
 
+GRANT SELECT,INSERT ON TABLE fees.policy_act TO doisoat_app;
+
 GRANT SELECT,INSERT ON TABLE fees.policy_version TO doisoat_app;
+
+GRANT SELECT ON TABLE fees.policy_now TO doisoat_app;
 
 GRANT SELECT,INSERT ON TABLE ledger.account TO doisoat_app;
 
+GRANT SELECT ON TABLE ledger.account_day TO doisoat_app;
+
+GRANT SELECT,INSERT ON TABLE ledger.block TO doisoat_app;
+
 GRANT SELECT,INSERT ON TABLE ledger.closed_day TO doisoat_app;
 
-GRANT SELECT ON TABLE ledger.entry TO doisoat_app;
+GRANT SELECT,INSERT ON TABLE ledger.day_proposal TO doisoat_app;
 
-GRANT INSERT(id) ON TABLE ledger.entry TO doisoat_app;
+GRANT UPDATE(state) ON TABLE ledger.day_proposal TO doisoat_app;
 
-GRANT INSERT(authority) ON TABLE ledger.entry TO doisoat_app;
+GRANT UPDATE(decided_at) ON TABLE ledger.day_proposal TO doisoat_app;
 
-GRANT INSERT(business_date) ON TABLE ledger.entry TO doisoat_app;
+GRANT UPDATE(decided_by) ON TABLE ledger.day_proposal TO doisoat_app;
 
-GRANT INSERT(recorded_at) ON TABLE ledger.entry TO doisoat_app;
+GRANT UPDATE(note) ON TABLE ledger.day_proposal TO doisoat_app;
 
-GRANT INSERT(cause_kind) ON TABLE ledger.entry TO doisoat_app;
-
-GRANT INSERT(cause_id) ON TABLE ledger.entry TO doisoat_app;
-
-GRANT INSERT(cause_event) ON TABLE ledger.entry TO doisoat_app;
-
-GRANT INSERT(description) ON TABLE ledger.entry TO doisoat_app;
-
-GRANT INSERT(actor) ON TABLE ledger.entry TO doisoat_app;
-
-GRANT INSERT(reverses) ON TABLE ledger.entry TO doisoat_app;
-
-GRANT INSERT(reason) ON TABLE ledger.entry TO doisoat_app;
-
-GRANT INSERT(lines) ON TABLE ledger.entry TO doisoat_app;
-
-GRANT INSERT(digest) ON TABLE ledger.entry TO doisoat_app;
+GRANT SELECT ON TABLE ledger.dimension_day TO doisoat_app;
 
 GRANT SELECT,INSERT ON TABLE ledger.posting TO doisoat_app;
+
+GRANT SELECT,INSERT ON TABLE ledger.sealed_entry TO doisoat_app;
 
 GRANT SELECT,INSERT ON TABLE payments.allocation TO doisoat_app;
 
@@ -2062,4 +3168,18 @@ GRANT UPDATE(suspense_entry) ON TABLE reconcile.statement_line TO doisoat_app;
 
 GRANT UPDATE(suspensions) ON TABLE reconcile.statement_line TO doisoat_app;
 
+GRANT SELECT,INSERT ON TABLE refunds.document TO doisoat_app;
+
 GRANT SELECT,INSERT ON TABLE refunds.item TO doisoat_app;
+
+GRANT SELECT,INSERT ON TABLE refunds.repricing_item TO doisoat_app;
+
+GRANT SELECT,INSERT ON TABLE remittance.decision TO doisoat_app;
+
+GRANT SELECT,INSERT ON TABLE remittance.share TO doisoat_app;
+
+GRANT SELECT,INSERT ON TABLE remittance.split TO doisoat_app;
+
+GRANT SELECT,INSERT ON TABLE remittance.taken TO doisoat_app;
+
+GRANT SELECT,INSERT ON TABLE remittance.voucher TO doisoat_app;

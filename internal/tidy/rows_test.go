@@ -55,6 +55,7 @@ var rows = map[string]int{
 	"web/console": 11,
 
 	"cmd/doisoat":                         12,
+	"internal/bench":                      12,
 	"internal/postgres/pgtest/withserver": 12,
 }
 

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/internal/ident"
+	"github.com/doisoat/doisoat/internal/money"
+	"github.com/doisoat/doisoat/internal/postgres"
+	"github.com/doisoat/doisoat/ledger"
+)
+
+// batchSize is how many entries a batch commits at once.
+const batchSize = 1_000
+
+var day = calendar.MustParse("2026-11-20")
+
+// load is one way of writing entries; run returns entries per second.
+type load struct {
+	name string
+	run  func(ctx context.Context, d time.Duration) (float64, error)
+}
+
+// newEntry is an entry with two postings, as the script writes it.
+func newEntry(hot bool) ledger.Entry {
+	from := rand.IntN(accounts)
+	debit := bank(from)
+	if hot {
+		debit = hotCode
+	}
+	amount := money.Dong(int64(1_000 + rand.IntN(999_000)))
+	about := ledger.Dimensions{Dossier: uuid.New(), Payment: uuid.New()}
+	return ledger.Entry{
+		Authority: authority, BusinessDate: day, RecordedAt: time.Now(), Actor: "system", Description: "capture by bench",
+		Cause: ledger.Cause{Kind: "capture", ID: "cap_" + uuid.NewString(), Event: "captured"},
+		Postings: []ledger.Posting{
+			ledger.Dr(debit, amount, about),
+			ledger.Cr(bank((from+1+rand.IntN(accounts-1))%accounts), amount, about),
+		},
+	}
+}
+
+func bank(n int) string { return ledger.Bank(fmt.Sprintf("%05d", n+1)) }
+
+// posting posts one entry per commit from each client.
+func posting(pool *pgxpool.Pool, clients int, hot bool) func(context.Context, time.Duration) (float64, error) {
+	return func(ctx context.Context, d time.Duration) (float64, error) {
+		return repeat(ctx, clients, d, func(ctx context.Context) (int, error) {
+			e := newEntry(hot)
+			return 1, postgres.InTx(ctx, pool, authority, func(tx pgx.Tx) error {
+				_, err := ledger.Post(ctx, tx, e)
+				return err
+			})
+		})
+	}
+}
+
+// grouped posts one entry per call; callers that wait are committed together.
+func grouped(group *ledger.Group, callers int, hot bool) func(context.Context, time.Duration) (float64, error) {
+	return func(ctx context.Context, d time.Duration) (float64, error) {
+		return repeat(ctx, callers, d, func(ctx context.Context) (int, error) {
+			_, err := group.Post(ctx, newEntry(hot))
+			return 1, err
+		})
+	}
+}
+
+// batches posts many entries per commit from one client.
+func batches(pool *pgxpool.Pool) func(context.Context, time.Duration) (float64, error) {
+	return func(ctx context.Context, d time.Duration) (float64, error) {
+		return repeat(ctx, 1, d, func(ctx context.Context) (int, error) {
+			list := make([]ledger.Entry, batchSize)
+			for i := range list {
+				list[i] = newEntry(false)
+			}
+			return len(list), postgres.InTx(ctx, pool, authority, func(tx pgx.Tx) error {
+				_, err := ledger.Post(ctx, tx, list...)
+				return err
+			})
+		})
+	}
+}
+
+// copies writes the rows of a batch with COPY. Its owner passes row-level
+// security, which COPY does not know; triggers and keys stay.
+func copies(owner *pgxpool.Pool) func(context.Context, time.Duration) (float64, error) {
+	return func(ctx context.Context, d time.Duration) (float64, error) {
+		return repeat(ctx, 1, d, func(ctx context.Context) (int, error) {
+			entries, postings := copyRows(batchSize)
+			return batchSize, pgx.BeginFunc(ctx, owner, func(tx pgx.Tx) error { return copyInto(ctx, tx, entries, postings) })
+		})
+	}
+}
+
+type entryKind struct{}
+
+func (entryKind) Prefix() string { return "ent" }
+
+// copyRows makes the rows of n entries, two postings each.
+func copyRows(n int) (entries, postings [][]any) {
+	digest := make([]byte, 32)
+	for range n {
+		id, now := ident.New[entryKind]().UUID(), time.Now()
+		from := int64(rand.IntN(accounts))
+		to := (from + 1 + rand.Int64N(accounts-1)) % accounts
+		amount := int64(1_000 + rand.IntN(999_000))
+		dossier, payment := uuid.New(), uuid.New()
+		entries = append(entries, []any{id, authority, day, now, "capture", "cap_" + uuid.NewString(), "captured", "capture by bench", "system", "", int16(2), digest})
+		postings = append(postings,
+			[]any{id, int16(1), authority, day, from + 1, "D", amount, "VND", false, dossier, payment},
+			[]any{id, int16(2), authority, day, to + 1, "C", amount, "VND", false, dossier, payment})
+	}
+	return entries, postings
+}
+
+func copyInto(ctx context.Context, tx pgx.Tx, entries, postings [][]any) error {
+	_, err := tx.CopyFrom(ctx, pgx.Identifier{"ledger", "entry"}, []string{
+		"id", "authority", "business_date", "recorded_at", "cause_kind", "cause_id", "cause_event", "description", "actor", "reason", "lines", "digest",
+	}, pgx.CopyFromRows(entries))
+	if err != nil {
+		return err
+	}
+	_, err = tx.CopyFrom(ctx, pgx.Identifier{"ledger", "posting"}, []string{
+		"entry_id", "line", "authority", "business_date", "account_id", "side", "amount", "currency", "memo", "dossier_id", "payment_id",
+	}, pgx.CopyFromRows(postings))
+	return err
+}
+
+// repeat calls work from each client until the time is over and returns what
+// it wrote per second. The first error ends the load.
+func repeat(ctx context.Context, clients int, d time.Duration, work func(ctx context.Context) (int, error)) (float64, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var (
+		wrote   atomic.Int64
+		running sync.WaitGroup
+		begin   = time.Now()
+	)
+	for range clients {
+		running.Go(func() {
+			for time.Since(begin) < d && ctx.Err() == nil {
+				n, err := work(ctx)
+				if err != nil {
+					cancel(err)
+					return
+				}
+				wrote.Add(int64(n))
+			}
+		})
+	}
+	running.Wait()
+	if err := context.Cause(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		return 0, err
+	}
+	return float64(wrote.Load()) / time.Since(begin).Seconds(), ctx.Err()
+}

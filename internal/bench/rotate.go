@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/doisoat/doisoat/internal/postgres"
+	"github.com/doisoat/doisoat/ledger"
+)
+
+// claim compares two loads of the same round.
+type claim struct {
+	load, yardstick string
+	atLeast         float64 // 0: shown, not judged
+}
+
+var claims = []claim{
+	{"post 16", "script 16", 0.60},
+	{"post 64", "script 64", 0.60},
+	{"post hot 16", "script hot 16", 0.60},
+	{"post hot 64", "script hot 64", 0.60},
+	{"post hot 16", "post 16", 0.90},
+	{"post hot 64", "post 64", 0.90},
+	{"group 64", "script 64", 1.00},
+	{"group hot 64", "script hot 64", 1.00},
+	{"batch 1000", "copy 1000", 0.35},
+	{"post 16", "bare script 16", 0},
+	{"script 16", "bare script 16", 0},
+}
+
+// loads opens what each load needs; connections stay open over all rounds.
+func (s *stage) loads(ctx context.Context) ([]load, error) {
+	few, err := s.pool(ctx, postgres.AppRole, 16)
+	if err != nil {
+		return nil, err
+	}
+	many, err := s.pool(ctx, postgres.AppRole, 64)
+	if err != nil {
+		return nil, err
+	}
+	s.pools = append(s.pools, few, many)
+	s.group = ledger.NewGroup(few)
+	list := []load{
+		{"post 16", posting(few, 16, false)},
+		{"post 64", posting(many, 64, false)},
+		{"post hot 16", posting(few, 16, true)},
+		{"post hot 64", posting(many, 64, true)},
+		{"group 64", grouped(s.group, 64, false)},
+		{"group hot 64", grouped(s.group, 64, true)},
+		{"batch 1000", batches(few)},
+		{"copy 1000", copies(s.owner)},
+	}
+	for _, y := range []struct {
+		name      string
+		clients   int
+		hot, bare bool
+	}{
+		{"script 16", 16, false, false},
+		{"script 64", 64, false, false},
+		{"script hot 16", 16, true, false},
+		{"script hot 64", 64, true, false},
+		{"bare script 16", 16, false, true},
+	} {
+		script, err := s.script(strings.ReplaceAll(y.name, " ", "_"), y.hot, y.bare)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, load{y.name, func(ctx context.Context, d time.Duration) (float64, error) {
+			return s.pgbench(ctx, script, y.clients, d)
+		}})
+	}
+	// Each load stands beside its yardstick, so that both meet the same weather.
+	slices.SortStableFunc(list, func(a, b load) int { return place(a.name) - place(b.name) })
+	return list, nil
+}
+
+// place orders loads by their first claim, yardstick after load.
+func place(name string) int {
+	for i, c := range claims {
+		if c.load == name {
+			return 2 * i
+		}
+		if c.yardstick == name {
+			return 2*i + 1
+		}
+	}
+	return 2 * len(claims)
+}
+
+// rotate runs every load once per round and prints medians.
+func (s *stage) rotate(ctx context.Context, opt options, out io.Writer) error {
+	if err := s.prepare(ctx); err != nil {
+		return err
+	}
+	list, err := s.loads(ctx)
+	if err != nil {
+		return err
+	}
+	wanted := func(c claim) bool { return strings.Contains(c.load, opt.only) }
+	list = slices.DeleteFunc(list, func(l load) bool {
+		return !slices.ContainsFunc(claims, func(c claim) bool { return wanted(c) && (c.load == l.name || c.yardstick == l.name) })
+	})
+	for _, l := range list { // connections, plans and statistics
+		if _, err := l.run(ctx, opt.duration); err != nil {
+			return fmt.Errorf("%s: %w", l.name, err)
+		}
+	}
+	if _, err := s.owner.Exec(ctx, `vacuum analyze`); err != nil {
+		return err
+	}
+	rates := map[string][]float64{}
+	for round := range opt.rounds {
+		if _, err := s.owner.Exec(ctx, `checkpoint`); err != nil {
+			return err
+		}
+		for _, l := range list {
+			rate, err := l.run(ctx, opt.duration)
+			if err != nil {
+				return fmt.Errorf("%s: %w", l.name, err)
+			}
+			rates[l.name] = append(rates[l.name], rate)
+		}
+		_, _ = fmt.Fprintf(out, "round %d of %d\n", round+1, opt.rounds)
+	}
+	printRates(out, list, rates)
+	printClaims(out, slices.DeleteFunc(slices.Clone(claims), func(c claim) bool { return !wanted(c) }), rates)
+	return nil
+}
+
+func printRates(out io.Writer, list []load, rates map[string][]float64) {
+	_, _ = fmt.Fprint(out, "\n| load | entries/s, median | lowest | highest |\n| --- | ---: | ---: | ---: |\n")
+	for _, l := range list {
+		r := rates[l.name]
+		_, _ = fmt.Fprintf(out, "| %s | %.0f | %.0f | %.0f |\n", l.name, median(r), slices.Min(r), slices.Max(r))
+	}
+}
+
+func printClaims(out io.Writer, list []claim, rates map[string][]float64) {
+	_, _ = fmt.Fprint(out, "\n| load | against | ratio, median | lowest | highest | wanted | |\n| --- | --- | ---: | ---: | ---: | ---: | --- |\n")
+	for _, c := range list {
+		var ratios []float64
+		for i, rate := range rates[c.load] {
+			ratios = append(ratios, rate/rates[c.yardstick][i])
+		}
+		wanted, verdict := "", ""
+		if c.atLeast > 0 {
+			wanted, verdict = fmt.Sprintf("%.2f", c.atLeast), "met"
+			if median(ratios) < c.atLeast {
+				verdict = "missed"
+			}
+		}
+		_, _ = fmt.Fprintf(out, "| %s | %s | %.2f | %.2f | %.2f | %s | %s |\n",
+			c.load, c.yardstick, median(ratios), slices.Min(ratios), slices.Max(ratios), wanted, verdict)
+	}
+}
+
+func median(list []float64) float64 {
+	sorted := slices.Sorted(slices.Values(list))
+	n := len(sorted)
+	return (sorted[(n-1)/2] + sorted[n/2]) / 2
+}
