@@ -21,6 +21,7 @@ func (s *server) RegisterDossier(ctx context.Context, r RegisterDossierRequestOb
 		Procedure:      r.Body.Procedure,
 		Channel:        string(r.Body.Submission.Channel),
 		ServiceLevel:   string(r.Body.Submission.ServiceLevel),
+		PaymentChannel: string(r.Body.Submission.PaymentChannel),
 		SubmittedAt:    r.Body.Submission.SubmittedAt,
 		Applicant:      dossiers.Applicant{Name: r.Body.Applicant.Name, Identifier: r.Body.Applicant.Identifier, Groups: r.Body.Applicant.Groups},
 		Items:          itemRequests(r.Body.Items),
@@ -131,5 +132,6 @@ func chargeView(c dossiers.Charge) Charge {
 		Base: c.Base, Discount: c.Discount, Subsidy: c.Subsidy, Due: c.Due,
 		Paid: c.Paid, Refunded: c.Refunded, Waived: c.Waived, Outstanding: c.Outstanding(),
 		Reason: PriceReason(c.Explanation.Reason), Applied: appliedViews(c.Explanation.Applied), NotApplied: notAppliedViews(c.Explanation.NotApplied),
+		Texts: textsView(c.Explanation.Texts),
 	}
 }

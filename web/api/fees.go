@@ -19,6 +19,8 @@ func (s *server) CreateQuote(ctx context.Context, r CreateQuoteRequestObject) (C
 		Authority: r.Body.Authority, Procedure: r.Body.Procedure,
 		Channel: fees.Channel(r.Body.Submission.Channel), Level: fees.ServiceLevel(r.Body.Submission.ServiceLevel),
 		SubmittedAt: r.Body.Submission.SubmittedAt, Groups: r.Body.Applicant.Groups, Items: itemRequests(r.Body.Items),
+		Agency: r.Body.Agency, PaymentChannel: fees.PaymentChannel(r.Body.Submission.PaymentChannel),
+		AcceptedAt: r.Body.Submission.AcceptedAt, IssuedAt: r.Body.Submission.IssuedAt,
 	})
 	if err != nil {
 		return nil, err
@@ -32,6 +34,7 @@ func (s *server) CreateQuote(ctx context.Context, r CreateQuoteRequestObject) (C
 			FeeType: item.FeeType, Kind: FeeKind(item.Kind), Quantity: item.Quantity, Base: item.Base.Minor,
 			Discount: item.Discount.Minor, Subsidy: item.Subsidy.Minor, Due: item.Due.Minor, Reason: PriceReason(item.Reason),
 			Applied: appliedViews(item.Applied), NotApplied: notAppliedViews(item.NotApplied),
+			Texts: textsView(item.Texts),
 		})
 	}
 	return CreateQuote200JSONResponse(view), nil
@@ -42,7 +45,7 @@ func appliedViews(list []fees.Applied) []Applied {
 	for _, a := range list {
 		views = append(views, Applied{
 			Policy: a.Policy, Version: int64(a.Version), LegalBasis: a.LegalBasis, Effect: a.Effect,
-			Rule: AppliedRule(a.Rule), Amount: a.Amount, Funder: a.Funder,
+			Rule: AppliedRule(a.Rule), Amount: a.Amount, Funder: a.Funder, Texts: textsView(a.Texts),
 		})
 	}
 	return views
@@ -51,7 +54,7 @@ func appliedViews(list []fees.Applied) []Applied {
 func notAppliedViews(list []fees.NotApplied) []NotApplied {
 	views := make([]NotApplied, 0, len(list))
 	for _, n := range list {
-		views = append(views, NotApplied{Policy: n.Policy, Version: int64(n.Version), Why: string(n.Why), Detail: n.Detail})
+		views = append(views, NotApplied{Policy: n.Policy, Version: int64(n.Version), Why: string(n.Why), Detail: n.Detail, Texts: textsView(n.Texts)})
 	}
 	return views
 }
@@ -114,60 +117,4 @@ func feeTypeView(f fees.FeeType) FeeType {
 	return FeeType{f, f.Version}
 }
 
-// CreatePolicy handles POST /v1/policies.
-func (s *server) CreatePolicy(ctx context.Context, r CreatePolicyRequestObject) (CreatePolicyResponseObject, error) {
-	p, err := fees.ParsePolicy(*r.Body)
-	if err != nil {
-		return nil, err
-	}
-	done, err := s.rooms.Fees.LoadPolicies(ctx, web.Actor(ctx), []fees.Policy{p})
-	if err != nil {
-		return nil, err
-	}
-	stored, err := s.rooms.Fees.FindPolicy(ctx, web.Actor(ctx), p.ID)
-	if err != nil {
-		return nil, err
-	}
-	if done.Unchanged > 0 {
-		return CreatePolicy200JSONResponse(policyView(stored)), nil
-	}
-	return CreatePolicy201JSONResponse{Body: policyView(stored), Headers: CreatePolicy201ResponseHeaders{Location: "/v1/policies/" + p.ID}}, nil
-}
-
-// ListPolicies handles GET /v1/policies.
-func (s *server) ListPolicies(ctx context.Context, r ListPoliciesRequestObject) (ListPoliciesResponseObject, error) {
-	after, err := cursorKey(r.Params.Cursor)
-	if err != nil {
-		return nil, err
-	}
-	limit := limitOf(r.Params.Limit)
-	list, err := s.rooms.Fees.ListPolicies(ctx, web.Actor(ctx), r.Params.Authority, after, limit)
-	if err != nil {
-		return nil, err
-	}
-	page := PolicyList{Items: make([]Policy, 0, len(list))}
-	for _, p := range list {
-		page.Items = append(page.Items, policyView(p))
-	}
-	if len(list) == limit {
-		page.NextCursor = cursorView(keyCursor(list[limit-1].Policy.ID))
-	}
-	return ListPolicies200JSONResponse(page), nil
-}
-
-// FindPolicy handles GET /v1/policies/{id}.
-func (s *server) FindPolicy(ctx context.Context, r FindPolicyRequestObject) (FindPolicyResponseObject, error) {
-	p, err := s.rooms.Fees.FindPolicy(ctx, web.Actor(ctx), r.ID)
-	if err != nil {
-		return nil, err
-	}
-	return FindPolicy200JSONResponse(policyView(p)), nil
-}
-
-func policyView(p fees.RecordedPolicy) Policy {
-	return Policy{
-		ID: p.Policy.ID, Version: int64(p.Policy.Version), Status: PolicyStatus(p.Policy.Status),
-		ValidFrom: dateView(p.Policy.ValidFrom), ValidTo: dateView(p.Policy.ValidTo),
-		Sha256: hexText(p.SHA256), RecordedAt: p.RecordedAt, Policy: p.Policy.Document,
-	}
-}
+func textsView(t fees.Texts) Texts { return Texts{Vi: t.Vi, En: t.En} }

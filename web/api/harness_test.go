@@ -28,8 +28,10 @@ import (
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/auth/keys"
 	"github.com/doisoat/doisoat/internal/postgres/pgtest"
+	"github.com/doisoat/doisoat/internal/reports"
 	"github.com/doisoat/doisoat/internal/secret"
 	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/ledger/seal"
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/providers"
 	"github.com/doisoat/doisoat/providers/sepay"
@@ -37,6 +39,7 @@ import (
 	"github.com/doisoat/doisoat/providers/vnpay"
 	"github.com/doisoat/doisoat/reconcile"
 	"github.com/doisoat/doisoat/refunds"
+	"github.com/doisoat/doisoat/remittance"
 	"github.com/doisoat/doisoat/web/api"
 )
 
@@ -49,6 +52,7 @@ type harness struct {
 	url    string
 	client *http.Client
 	keys   map[auth.Role]string
+	makers keys.Service // of keys of other provinces
 	log    *lockedBuffer
 	routes routers.Router // of the served description, to hold answers against it
 }
@@ -77,21 +81,26 @@ func newHarness(t *testing.T) *harness {
 	paying := &payments.Service{
 		DB: db.App, Providers: registry, Secret: keyring, Jobs: jobs, Now: now, Random: rand.Reader, PublicURL: "https://thanhtoan.example.gov.vn",
 	}
-	refunding := &refunds.Service{DB: db.App, Payments: paying, Fees: &schedule, Providers: registry, Jobs: jobs, Now: now, Random: rand.Reader}
+	filing := &dossiers.Service{DB: db.App, Fees: &schedule, Secret: keyring, Jobs: jobs, Now: now}
+	refunding := &refunds.Service{DB: db.App, Payments: paying, Dossiers: filing, Fees: &schedule, Providers: registry, Jobs: jobs, Now: now, Random: rand.Reader}
 	rooms := api.Rooms{
-		Auth:      auth.Service{DB: db.App, Now: now},
-		Fees:      &schedule,
-		Dossiers:  &dossiers.Service{DB: db.App, Fees: &schedule, Secret: keyring, Jobs: jobs, Now: now},
-		Ledger:    &ledger.Service{DB: db.App},
-		Payments:  paying,
-		Refunds:   refunding,
-		Reconcile: &reconcile.Service{DB: db.App, Payments: paying, Refunds: refunding, Secret: keyring, Now: now},
+		Auth:       auth.Service{DB: db.App, Now: now},
+		Fees:       &schedule,
+		Dossiers:   filing,
+		Ledger:     &ledger.Service{DB: db.App},
+		Seal:       &seal.Service{DB: db.App, Now: now},
+		Reports:    &reports.Service{DB: db.App},
+		Payments:   paying,
+		Refunds:    refunding,
+		Remittance: &remittance.Service{DB: db.App, Fees: &schedule, Now: now},
+		Reconcile:  &reconcile.Service{DB: db.App, Payments: paying, Refunds: refunding, Secret: keyring, Now: now},
 	}
 	h := &harness{t: t, keys: map[auth.Role]string{}, log: &lockedBuffer{}, client: &http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 	h.loadFees(schedule)
 	makers := keys.Service{DB: db.App, Now: now, Random: rand.Reader}
+	h.makers = makers
 	for _, role := range auth.KeyRoles() {
 		text, _, err := makers.CreateKey(t.Context(), auth.Operator(province), role, string(role), time.Time{})
 		if err != nil {
@@ -128,6 +137,23 @@ func (h *harness) loadFees(s fees.Service) {
 			h.t.Fatal(err)
 		}
 	}
+}
+
+// roleOf names a key of any authority; the first call for it makes the key.
+func (h *harness) roleOf(authority string, role auth.Role) auth.Role {
+	h.t.Helper()
+	if authority == province {
+		return role
+	}
+	name := auth.Role(authority + "/" + string(role))
+	if h.keys[name] == "" {
+		text, _, err := h.makers.CreateKey(h.t.Context(), auth.Operator(authority), role, string(role), time.Time{})
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		h.keys[name] = text
+	}
+	return name
 }
 
 // answer is what came back, with JSON already read.

@@ -1,0 +1,137 @@
+package api
+
+import (
+	"context"
+
+	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/web"
+)
+
+// CreatePolicy handles POST /v1/policies: an editor drafts, an admin records what was adopted.
+func (s *server) CreatePolicy(ctx context.Context, r CreatePolicyRequestObject) (CreatePolicyResponseObject, error) {
+	actor := web.Actor(ctx)
+	p, err := fees.ParsePolicy(*r.Body)
+	if err != nil {
+		return nil, err
+	}
+	var stored fees.RecordedPolicy
+	var created bool
+	if auth.Allowed(actor.Role, auth.PermPolicyDraft) {
+		stored, created, err = s.rooms.Fees.DraftPolicy(ctx, actor, p)
+	} else {
+		stored, created, err = s.recordPolicy(ctx, actor, p)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !created {
+		return CreatePolicy200JSONResponse(s.policyView(stored)), nil
+	}
+	return CreatePolicy201JSONResponse{Body: s.policyView(stored), Headers: CreatePolicy201ResponseHeaders{Location: "/v1/policies/" + p.ID}}, nil
+}
+
+func (s *server) recordPolicy(ctx context.Context, actor auth.Actor, p fees.Policy) (fees.RecordedPolicy, bool, error) {
+	done, err := s.rooms.Fees.LoadPolicies(ctx, actor, []fees.Policy{p})
+	if err != nil {
+		return fees.RecordedPolicy{}, false, err
+	}
+	stored, err := s.rooms.Fees.FindPolicy(ctx, actor, p.ID)
+	return stored, done.Unchanged == 0, err
+}
+
+// SubmitPolicy handles POST /v1/policies/{id}/submit.
+func (s *server) SubmitPolicy(ctx context.Context, r SubmitPolicyRequestObject) (SubmitPolicyResponseObject, error) {
+	p, err := s.rooms.Fees.SubmitPolicy(ctx, web.Actor(ctx), r.ID, noteOf(r.Body))
+	if err != nil {
+		return nil, err
+	}
+	return SubmitPolicy200JSONResponse(s.policyView(p)), nil
+}
+
+// ApprovePolicy handles POST /v1/policies/{id}/approve.
+func (s *server) ApprovePolicy(ctx context.Context, r ApprovePolicyRequestObject) (ApprovePolicyResponseObject, error) {
+	p, err := s.rooms.Fees.ApprovePolicy(ctx, web.Actor(ctx), r.ID, noteOf(r.Body))
+	if err != nil {
+		return nil, err
+	}
+	return ApprovePolicy200JSONResponse(s.policyView(p)), nil
+}
+
+// noteOf is the note of an approval; the body may be left out.
+func noteOf(body *ApprovalRequest) string {
+	if body == nil {
+		return ""
+	}
+	return body.Note
+}
+
+// RejectPolicy handles POST /v1/policies/{id}/reject.
+func (s *server) RejectPolicy(ctx context.Context, r RejectPolicyRequestObject) (RejectPolicyResponseObject, error) {
+	p, err := s.rooms.Fees.RejectPolicy(ctx, web.Actor(ctx), r.ID, r.Body.Reason)
+	if err != nil {
+		return nil, err
+	}
+	return RejectPolicy200JSONResponse(s.policyView(p)), nil
+}
+
+// RepealPolicy handles POST /v1/policies/{id}/repeal.
+func (s *server) RepealPolicy(ctx context.Context, r RepealPolicyRequestObject) (RepealPolicyResponseObject, error) {
+	last := r.Body.ValidTo.Time
+	p, err := s.rooms.Fees.RepealPolicy(ctx, web.Actor(ctx), r.ID, fees.Repeal{
+		LastDay: calendar.Date{Year: last.Year(), Month: last.Month(), Day: last.Day()}, LegalBasis: r.Body.LegalBasis, Reason: r.Body.Reason,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return RepealPolicy200JSONResponse(s.policyView(p)), nil
+}
+
+// ListPolicies handles GET /v1/policies.
+func (s *server) ListPolicies(ctx context.Context, r ListPoliciesRequestObject) (ListPoliciesResponseObject, error) {
+	after, err := cursorKey(r.Params.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	limit := limitOf(r.Params.Limit)
+	list, err := s.rooms.Fees.ListPolicies(ctx, web.Actor(ctx), r.Params.Authority, after, limit)
+	if err != nil {
+		return nil, err
+	}
+	page := PolicyList{Items: make([]Policy, 0, len(list))}
+	for _, p := range list {
+		page.Items = append(page.Items, s.policyView(p))
+	}
+	if len(list) == limit {
+		page.NextCursor = cursorView(keyCursor(list[limit-1].Policy.ID))
+	}
+	return ListPolicies200JSONResponse(page), nil
+}
+
+// FindPolicy handles GET /v1/policies/{id}.
+func (s *server) FindPolicy(ctx context.Context, r FindPolicyRequestObject) (FindPolicyResponseObject, error) {
+	p, err := s.rooms.Fees.FindPolicy(ctx, web.Actor(ctx), r.ID)
+	if err != nil {
+		return nil, err
+	}
+	return FindPolicy200JSONResponse(s.policyView(p)), nil
+}
+
+func (s *server) policyView(p fees.RecordedPolicy) Policy {
+	today := calendar.On(s.now())
+	view := Policy{
+		ID: p.Policy.ID, Version: int64(p.Policy.Version), Status: PolicyStatus(p.Policy.Status), StatusToday: PolicyStatus(p.Policy.StatusOn(today)),
+		ValidFrom: dateView(p.Policy.ValidFrom), ValidTo: dateView(p.Policy.ValidTo), DeclaredValidTo: dateView(p.Policy.DeclaredValidTo),
+		Sha256: hexText(p.SHA256), RecordedAt: p.RecordedAt, DraftedBy: p.DraftedBy, SubmittedBy: p.SubmittedBy, ReplacedBy: p.ReplacedBy,
+		Policy: p.Policy.Document,
+	}
+	for _, a := range p.History {
+		view.History = append(view.History, PolicyAct{
+			Version: int64(a.Version), Act: PolicyActAct(a.Act), From: PolicyStatus(a.FromStatus), To: PolicyStatus(a.ToStatus),
+			Authority: a.Authority, Actor: a.Actor, At: a.At, Reason: a.Reason, LegalBasis: a.LegalBasis,
+			ValidTo: dateView(a.EndsOn), ReplacedBy: a.ReplacedBy,
+		})
+	}
+	return view
+}
