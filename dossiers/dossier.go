@@ -76,6 +76,7 @@ type Registration struct {
 	Procedure      string             `json:"procedure,omitempty"`
 	Channel        string             `json:"channel"`
 	ServiceLevel   string             `json:"service_level,omitempty"`
+	PaymentChannel string             `json:"payment_channel,omitempty"` // how it will be paid; empty: not stated
 	SubmittedAt    time.Time          `json:"submitted_at"`
 	Applicant      Applicant          `json:"applicant"`
 	Items          []fees.ItemRequest `json:"items"`
@@ -84,23 +85,24 @@ type Registration struct {
 
 // Dossier is a case with its charges.
 type Dossier struct {
-	ID            ID
-	Authority     string
-	Code          string
-	Agency        string
-	Procedure     string
-	Channel       string
-	ServiceLevel  string
-	SubmittedAt   time.Time
-	PricingDate   calendar.Date
-	Currency      money.Currency
-	Status        Status
-	StatusAt      time.Time
-	Stage         fees.Stage // how far the service came, for the refund rules
-	Undeliverable string     // refund reason, or nothing
-	CreatedAt     time.Time
-	Charges       []Charge
-	Receipts      []Receipt
+	ID             ID
+	Authority      string
+	Code           string
+	Agency         string
+	Procedure      string
+	Channel        string
+	ServiceLevel   string
+	PaymentChannel string
+	SubmittedAt    time.Time
+	PricingDate    calendar.Date
+	Currency       money.Currency
+	Status         Status
+	StatusAt       time.Time
+	Stage          fees.Stage // how far the service came, for the refund rules
+	Undeliverable  string     // refund reason, or nothing
+	CreatedAt      time.Time
+	Charges        []Charge
+	Receipts       []Receipt
 }
 
 // Charge is what a dossier owes for one fee item; amounts are minor units of the dossier's currency.
@@ -119,7 +121,8 @@ type Charge struct {
 	Refunded    int64
 	Waived      int64
 	Currency    money.Currency
-	Policy      string // gave the discount; see SubsidyPolicy
+	Policy      string   // gave the discount; see SubsidyPolicy
+	Corrects    ChargeID // the charge whose difference this one carries; zero for an assessed charge
 	Explanation Explanation
 	CreatedAt   time.Time
 }
@@ -129,6 +132,7 @@ type Explanation struct {
 	Reason     fees.Reason       `json:"reason"`
 	Applied    []fees.Applied    `json:"applied"`
 	NotApplied []fees.NotApplied `json:"not_applied"`
+	Texts      fees.Texts        `json:"texts"`
 }
 
 // Outstanding is what is still to be paid for the charge.

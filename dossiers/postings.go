@@ -28,7 +28,7 @@ func (c Charge) Dimensions() ledger.Dimensions {
 // was granted. A subsidy is real: the budget owes it in the payer's place.
 //
 //	Dr M-RECEIVABLE due     Cr M-OBLIGATION gross
-//	Dr M-DISCOUNT discount
+//	Dr M-DISCOUNT discount (per policy)
 //	Dr M-COLLECTED subsidy
 //	Dr A-SUBSIDY subsidy    Cr L-TAMTHU subsidy
 //
@@ -41,10 +41,14 @@ func assessed(d Dossier, charges []Charge, date calendar.Date, now time.Time, ac
 		}
 	}
 	for _, c := range charges {
-		about, granted, subsidised := c.Dimensions(), c.Dimensions(), c.Dimensions()
-		granted.Policy, subsidised.Policy = c.Policy, c.SubsidyPolicy()
+		about, subsidised := c.Dimensions(), c.Dimensions()
+		subsidised.Policy = c.SubsidyPolicy()
 		add(ledger.Dr, ledger.MemoReceivable, c.Due, about)
-		add(ledger.Dr, ledger.MemoDiscount, c.Discount, granted)
+		for _, g := range c.granted() {
+			granted := c.Dimensions()
+			granted.Policy = g.Policy
+			add(ledger.Dr, ledger.MemoDiscount, g.Amount, granted)
+		}
 		add(ledger.Dr, ledger.MemoCollected, c.Subsidy, subsidised)
 		add(ledger.Cr, ledger.MemoObligation, c.Base, about)
 		add(ledger.Dr, ledger.Subsidy, c.Subsidy, subsidised)

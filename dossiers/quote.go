@@ -11,14 +11,24 @@ import (
 )
 
 // quote prices items of a dossier by the schedule in force on its pricing date.
+// Policies that count the day of acceptance or of the result are held against
+// the earliest status report of it; charges assessed before that day do not
+// know it and keep saying so until they are priced again.
 func (s *Service) quote(ctx context.Context, tx pgx.Tx, d Dossier, a Applicant, items []fees.ItemRequest) (fees.Quote, error) {
 	schedule, err := s.Fees.Schedule(ctx, tx, d.Authority, d.PricingDate)
 	if err != nil {
 		return fees.Quote{}, err
 	}
+	var accepted, issued time.Time
+	if d.Stage != fees.BeforeAcceptance {
+		if accepted, issued, err = milestones(ctx, tx, d.ID); err != nil {
+			return fees.Quote{}, err
+		}
+	}
 	return fees.Price(fees.Request{
 		Authority: d.Authority, Procedure: d.Procedure, Channel: fees.Channel(d.Channel), Level: fees.ServiceLevel(d.ServiceLevel),
-		SubmittedAt: d.SubmittedAt, Groups: a.Groups, Items: items,
+		SubmittedAt: d.SubmittedAt, Groups: a.Groups, Items: items, Agency: d.Agency, PaymentChannel: fees.PaymentChannel(d.PaymentChannel),
+		AcceptedAt: accepted, IssuedAt: issued,
 	}, schedule)
 }
 
@@ -27,14 +37,24 @@ func chargeOf(d Dossier, q fees.Item, line int16, now time.Time) Charge {
 	c := Charge{
 		ID: ident.New[chargeKind](), DossierID: d.ID, Line: line, FeeType: q.FeeType, Kind: q.Kind, Quantity: int32(q.Quantity), //nolint:gosec // fees.MaxQuantity bounds it
 		Base: q.Base.Minor, Discount: q.Discount.Minor, Subsidy: q.Subsidy.Minor, Due: q.Due.Minor, Currency: q.Base.Currency,
-		Explanation: Explanation{Reason: q.Reason, Applied: q.Applied, NotApplied: q.NotApplied}, CreatedAt: now,
+		Explanation: Explanation{Reason: q.Reason, Applied: q.Applied, NotApplied: q.NotApplied, Texts: q.Texts}, CreatedAt: now,
 	}
-	for _, a := range q.Applied {
+	c.Policy = c.granted()[0].Policy
+	return c
+}
+
+// granted lists what each policy took off the charge: one, or several where one says that it multiplies.
+func (c Charge) granted() []fees.Applied {
+	var list []fees.Applied
+	for _, a := range c.Explanation.Applied {
 		if a.Rule != fees.RuleSubsidy {
-			c.Policy = a.Policy
+			list = append(list, a)
 		}
 	}
-	return c
+	if len(list) == 0 {
+		list = []fees.Applied{{Policy: c.Policy, Amount: c.Discount}}
+	}
+	return list
 }
 
 // SubsidyPolicy is the policy under which a budget pays part of the charge, or nothing.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -47,7 +48,10 @@ type past struct {
 	procedure     string
 	channel       string
 	level         string
+	paying        string
 	date          calendar.Date
+	accepted      calendar.Date // zero: not yet, or no policy asks
+	issued        calendar.Date
 	undeliverable string
 	charges       []pastCharge
 }
@@ -95,12 +99,12 @@ func (s *Service) readPast(ctx context.Context, tx pgx.Tx, q pastQuery, each fun
 	// join would read the whole table of charges for every page.
 	rows, err := tx.Query(ctx, `
 		with page as (
-			select id, code, pricing_date, agency, procedure, channel, service_level, undeliverable, applicant
+			select id, code, pricing_date, agency, procedure, channel, service_level, payment_channel, undeliverable, applicant
 			from dossiers.dossier
 			where authority = @authority and pricing_date between @from and @to and (pricing_date, id) > (@date::date, @id::uuid)
 				and (@only::uuid is null or id = @only)
 			order by pricing_date, id limit @limit)
-		select p.id, p.code, p.pricing_date, p.agency, p.procedure, p.channel, p.service_level, p.undeliverable,
+		select p.id, p.code, p.pricing_date, p.agency, p.procedure, p.channel, p.service_level, p.payment_channel, p.undeliverable, m.accepted, m.issued,
 			case when c.fee_type = any(@sensitive::text[]) then p.applicant end,
 			c.id, c.corrects, c.fee_type, c.quantity, c.base, c.discount, c.subsidy, c.due, c.under
 		from page p
@@ -108,10 +112,14 @@ func (s *Service) readPast(ctx context.Context, tx pgx.Tx, q pastQuery, each fun
 			select id, corrects, fee_type, quantity, base, discount, subsidy, due, line,
 				@policy <> '' and explanation -> 'applied' @> jsonb_build_array(jsonb_build_object('policy', @policy::text)) as under
 			from dossiers.charge where dossier_id = p.id offset 0) c
+		left join lateral (
+			select min(at) filter (where status = @accepted) as accepted, min(at) filter (where status = any(@finished)) as issued
+			from dossiers.status_event where @milestones and dossier_id = p.id) m on @milestones
 		order by p.pricing_date, p.id, c.line`,
 		pgx.StrictNamedArgs{
 			"authority": q.authority, "from": q.period.From, "to": q.period.To, "date": q.after.Date, "id": q.after.Dossier.UUID(), "only": q.only,
 			"sensitive": sensitive(q.asks), "policy": q.policy, "limit": q.limit,
+			"milestones": slices.ContainsFunc(q.asks, fees.Schedule.AsksForMilestones), "accepted": Accepted, "finished": []Status{Finished, Returned},
 		})
 	if err != nil {
 		return 0, Place{}, err
@@ -120,7 +128,9 @@ func (s *Service) readPast(ctx context.Context, tx pgx.Tx, q pastQuery, each fun
 		d, row   past
 		c        pastCharge
 		sealed   []byte
-		corrects *ChargeID
+		corrects ChargeID
+		accepted *time.Time
+		issued   *time.Time
 		quantity int32
 		gathered = func() error {
 			if d.id.IsZero() {
@@ -132,7 +142,7 @@ func (s *Service) readPast(ctx context.Context, tx pgx.Tx, q pastQuery, each fun
 		}
 	)
 	_, err = pgx.ForEachRow(rows, []any{
-		&row.id, &row.code, &row.date, &row.agency, &row.procedure, &row.channel, &row.level, &row.undeliverable, &sealed,
+		&row.id, &row.code, &row.date, &row.agency, &row.procedure, &row.channel, &row.level, &row.paying, &row.undeliverable, &accepted, &issued, &sealed,
 		&c.id, &corrects, &c.feeType, &quantity, &c.base, &c.sums.Discount, &c.sums.Subsidy, &c.sums.Due, &c.under,
 	}, func() error {
 		if row.id != d.id {
@@ -141,10 +151,10 @@ func (s *Service) readPast(ctx context.Context, tx pgx.Tx, q pastQuery, each fun
 			}
 			charges := d.charges[:0]
 			d = row
-			d.charges = charges
+			d.charges, d.accepted, d.issued = charges, dayOf(accepted, row.date), dayOf(issued, row.date)
 		}
-		if corrects != nil {
-			return d.correct(*corrects, c.sums)
+		if !corrects.IsZero() {
+			return d.correct(corrects, c.sums)
 		}
 		c.quantity, c.sums.Gross, c.groups = int64(quantity), c.base, ""
 		if sealed != nil {
@@ -170,6 +180,17 @@ func (d *past) correct(charge ChargeID, difference Sums) error {
 		}
 	}
 	return fault.New(fault.Internal, "dossiers.correction", "a correction stands before its charge")
+}
+
+// dayOf is the day of a milestone, never before the submission: a clock that went wrong.
+func dayOf(at *time.Time, submitted calendar.Date) calendar.Date {
+	if at == nil {
+		return calendar.Date{}
+	}
+	if day := calendar.On(*at); day.After(submitted) {
+		return day
+	}
+	return submitted
 }
 
 // groupsOf opens the applicant for the codes of groups alone, in one order.
@@ -206,6 +227,7 @@ func sensitive(schedules []fees.Schedule) []string {
 type pricer struct {
 	authority string
 	schedule  fees.Schedule
+	agencies  bool // some policy is for some agencies only
 	known     map[asked]answered
 }
 
@@ -214,9 +236,9 @@ const mostKnown = 100_000
 
 // asked is all that the price of one item depends on beside the schedule.
 type asked struct {
-	procedure, channel, level, feeType, groups string
-	date                                       calendar.Date
-	unit, quantity                             int64
+	procedure, agency, channel, level, paying, feeType, groups string
+	date, accepted, issued                                     calendar.Date
+	unit, quantity                                             int64
 }
 
 type answered struct {
@@ -226,20 +248,24 @@ type answered struct {
 }
 
 func newPricer(authority string, schedule fees.Schedule) *pricer {
-	return &pricer{authority: authority, schedule: schedule, known: map[asked]answered{}}
+	return &pricer{authority: authority, schedule: schedule, agencies: schedule.AsksForAgency(), known: map[asked]answered{}}
 }
 
 func (p *pricer) price(d *past, c *pastCharge) (answered, error) {
 	ask := asked{
-		procedure: d.procedure, channel: d.channel, level: d.level, feeType: c.feeType, groups: c.groups,
-		date: d.date, unit: c.base / c.quantity, quantity: c.quantity,
+		procedure: d.procedure, channel: d.channel, level: d.level, paying: d.paying, feeType: c.feeType, groups: c.groups,
+		date: d.date, accepted: d.accepted, issued: d.issued, unit: c.base / c.quantity, quantity: c.quantity,
+	}
+	if p.agencies {
+		ask.agency = d.agency
 	}
 	if a, ok := p.known[ask]; ok {
 		return a, nil
 	}
 	r := fees.Request{
 		Authority: p.authority, Procedure: d.procedure, Channel: fees.Channel(d.channel), Level: fees.ServiceLevel(d.level),
-		SubmittedAt: d.date.Start(), Groups: strings.Fields(c.groups),
+		Agency: d.agency, PaymentChannel: fees.PaymentChannel(d.paying),
+		SubmittedAt: d.date.Start(), AcceptedAt: startOf(d.accepted), IssuedAt: startOf(d.issued), Groups: strings.Fields(c.groups),
 		Items: []fees.ItemRequest{{FeeType: c.feeType, Base: &ask.unit, Quantity: c.quantity}},
 	}
 	q, err := fees.Price(r, p.schedule)
@@ -258,6 +284,14 @@ func (p *pricer) price(d *past, c *pastCharge) (answered, error) {
 	}
 	p.known[ask] = a
 	return a, nil
+}
+
+// startOf is the first moment of a day, and zero for none.
+func startOf(d calendar.Date) time.Time {
+	if d.IsZero() {
+		return time.Time{}
+	}
+	return d.Start()
 }
 
 func sumsOf(i fees.Item) Sums {

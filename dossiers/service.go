@@ -83,7 +83,7 @@ func (s *Service) register(ctx context.Context, tx pgx.Tx, actor auth.Actor, r R
 	now := s.now()
 	d = Dossier{
 		ID: ident.New[dossierKind](), Authority: actor.Authority, Code: r.Code, Agency: r.Agency, Procedure: r.Procedure,
-		Channel: r.Channel, ServiceLevel: r.ServiceLevel, SubmittedAt: r.SubmittedAt, PricingDate: calendar.On(r.SubmittedAt),
+		Channel: r.Channel, ServiceLevel: r.ServiceLevel, PaymentChannel: r.PaymentChannel, SubmittedAt: r.SubmittedAt, PricingDate: calendar.On(r.SubmittedAt),
 		Status: Registered, Stage: fees.BeforeAcceptance, StatusAt: r.SubmittedAt, CreatedAt: now,
 	}
 	quote, err := s.quote(ctx, tx, d, r.Applicant, r.Items)

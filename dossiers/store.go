@@ -24,6 +24,7 @@ type dossierRow struct {
 	Procedure      string         `db:"procedure"`
 	Channel        string         `db:"channel"`
 	ServiceLevel   string         `db:"service_level"`
+	PaymentChannel string         `db:"payment_channel"`
 	SubmittedAt    time.Time      `db:"submitted_at"`
 	PricingDate    calendar.Date  `db:"pricing_date"`
 	Currency       money.Currency `db:"currency"`
@@ -38,14 +39,14 @@ type dossierRow struct {
 }
 
 const selectDossier = `
-	select id, authority, code, agency, procedure, channel, service_level, submitted_at, pricing_date, currency, applicant,
+	select id, authority, code, agency, procedure, channel, service_level, payment_channel, submitted_at, pricing_date, currency, applicant,
 		status, status_at, stage, undeliverable, request_hash, idempotency_key, created_at
 	from dossiers.dossier`
 
 func (r dossierRow) dossier() Dossier {
 	return Dossier{
 		ID: r.ID, Authority: r.Authority, Code: r.Code, Agency: r.Agency, Procedure: r.Procedure, Channel: r.Channel,
-		ServiceLevel: r.ServiceLevel, SubmittedAt: r.SubmittedAt, PricingDate: r.PricingDate, Currency: r.Currency,
+		ServiceLevel: r.ServiceLevel, PaymentChannel: r.PaymentChannel, SubmittedAt: r.SubmittedAt, PricingDate: r.PricingDate, Currency: r.Currency,
 		Status: r.Status, StatusAt: r.StatusAt, Stage: r.Stage, Undeliverable: r.Undeliverable, CreatedAt: r.CreatedAt,
 	}
 }
@@ -79,6 +80,7 @@ type chargeRow struct {
 	Currency    money.Currency `db:"currency"`
 	Policy      string         `db:"policy"`
 	Explanation []byte         `db:"explanation"`
+	Corrects    ChargeID       `db:"corrects"`
 	CreatedAt   time.Time      `db:"created_at"`
 }
 
@@ -86,7 +88,7 @@ func (r chargeRow) charge() (Charge, error) {
 	c := Charge{
 		ID: r.ID, DossierID: r.DossierID, Line: r.Line, FeeType: r.FeeType, Kind: r.Kind, Quantity: r.Quantity,
 		Base: r.Base, Discount: r.Discount, Subsidy: r.Subsidy, Due: r.Due, Paid: r.Paid, Refunded: r.Refunded,
-		Waived: r.Waived, Currency: r.Currency, Policy: r.Policy, CreatedAt: r.CreatedAt,
+		Waived: r.Waived, Currency: r.Currency, Policy: r.Policy, Corrects: r.Corrects, CreatedAt: r.CreatedAt,
 	}
 	return c, json.Unmarshal(r.Explanation, &c.Explanation)
 }
@@ -94,7 +96,7 @@ func (r chargeRow) charge() (Charge, error) {
 func selectCharges(ctx context.Context, tx pgx.Tx, dossier ID) ([]Charge, error) {
 	rows, err := tx.Query(ctx, `
 		select id, dossier_id, line, fee_type, kind, quantity, base, discount, subsidy, due, paid, refunded, waived,
-			currency, policy, explanation, created_at
+			currency, policy, explanation, corrects, created_at
 		from dossiers.charge where dossier_id = $1 order by line`, dossier)
 	if err != nil {
 		return nil, err
@@ -122,15 +124,35 @@ func selectReceipts(ctx context.Context, tx pgx.Tx, dossier ID) ([]Receipt, erro
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[Receipt])
 }
 
+// milestones are the first times a dossier was accepted and had its result, as
+// reported; zero: not yet. A time before the submission counts as the
+// submission: it is a clock that went wrong.
+func milestones(ctx context.Context, tx pgx.Tx, dossier ID) (accepted, issued time.Time, err error) {
+	var first, last *time.Time
+	err = tx.QueryRow(ctx, `
+		select greatest(min(e.at) filter (where e.status = @accepted), max(d.submitted_at) filter (where e.status = @accepted)),
+			greatest(min(e.at) filter (where e.status = any(@finished)), max(d.submitted_at) filter (where e.status = any(@finished)))
+		from dossiers.status_event e join dossiers.dossier d on d.id = e.dossier_id
+		where e.dossier_id = @dossier`,
+		pgx.StrictNamedArgs{"dossier": dossier, "accepted": Accepted, "finished": []Status{Finished, Returned}}).Scan(&first, &last)
+	if first != nil {
+		accepted = *first
+	}
+	if last != nil {
+		issued = *last
+	}
+	return accepted, issued, err
+}
+
 func insertDossier(ctx context.Context, tx pgx.Tx, d Dossier, sealed, applicantKey, requestHash []byte, key, by string) error {
 	_, err := tx.Exec(ctx, `
-		insert into dossiers.dossier (id, authority, code, agency, procedure, channel, service_level, submitted_at, pricing_date,
+		insert into dossiers.dossier (id, authority, code, agency, procedure, channel, service_level, payment_channel, submitted_at, pricing_date,
 			currency, applicant, applicant_key, status, status_at, stage, request_hash, idempotency_key, created_at, created_by)
-		values (@id, @authority, @code, @agency, @procedure, @channel, @service_level, @submitted_at, @pricing_date,
+		values (@id, @authority, @code, @agency, @procedure, @channel, @service_level, @payment_channel, @submitted_at, @pricing_date,
 			@currency, @applicant, @applicant_key, @status, @status_at, @stage, @request_hash, nullif(@idempotency_key, ''), @created_at, @created_by)`,
 		pgx.StrictNamedArgs{
 			"id": d.ID, "authority": d.Authority, "code": d.Code, "agency": d.Agency, "procedure": d.Procedure,
-			"channel": d.Channel, "service_level": d.ServiceLevel, "submitted_at": d.SubmittedAt, "pricing_date": d.PricingDate,
+			"channel": d.Channel, "service_level": d.ServiceLevel, "payment_channel": d.PaymentChannel, "submitted_at": d.SubmittedAt, "pricing_date": d.PricingDate,
 			"currency": d.Currency, "applicant": sealed, "applicant_key": applicantKey, "status": d.Status, "status_at": d.StatusAt, "stage": d.Stage,
 			"request_hash": requestHash, "idempotency_key": key, "created_at": d.CreatedAt, "created_by": by,
 		})
@@ -140,7 +162,7 @@ func insertDossier(ctx context.Context, tx pgx.Tx, d Dossier, sealed, applicantK
 // insertCharges writes all charges at once. COPY would be refused: it does not work under row-level security.
 func insertCharges(ctx context.Context, tx pgx.Tx, authority string, charges []Charge, by request) error {
 	var (
-		ids                               []ChargeID
+		ids, corrects                     []ChargeID
 		lines                             []int16
 		feeTypes, kinds, policies         []string
 		quantities                        []int32
@@ -155,20 +177,20 @@ func insertCharges(ctx context.Context, tx pgx.Tx, authority string, charges []C
 		ids, lines, feeTypes, kinds = append(ids, c.ID), append(lines, c.Line), append(feeTypes, c.FeeType), append(kinds, string(c.Kind))
 		policies, quantities, bases = append(policies, c.Policy), append(quantities, c.Quantity), append(bases, c.Base)
 		discounts, subsidies, dues = append(discounts, c.Discount), append(subsidies, c.Subsidy), append(dues, c.Due)
-		explanations = append(explanations, string(explanation))
+		explanations, corrects = append(explanations, string(explanation)), append(corrects, c.Corrects)
 	}
 	_, err := tx.Exec(ctx, `
 		insert into dossiers.charge (id, authority, dossier_id, line, fee_type, kind, quantity, base, discount, subsidy, due,
-			currency, policy, explanation, created_at, idempotency_key, request_hash)
+			currency, policy, explanation, corrects, created_at, idempotency_key, request_hash)
 		select n.id, @authority, @dossier, n.line, n.fee_type, n.kind, n.quantity, n.base, n.discount, n.subsidy, n.due,
-			@currency, n.policy, n.explanation, @created_at, nullif(@key, ''), @hash
+			@currency, n.policy, n.explanation, n.corrects, @created_at, nullif(@key, ''), @hash
 		from unnest(@ids::uuid[], @lines::smallint[], @fee_types::text[], @kinds::text[], @quantities::integer[], @bases::bigint[],
-				@discounts::bigint[], @subsidies::bigint[], @dues::bigint[], @policies::text[], @explanations::jsonb[])
-			as n (id, line, fee_type, kind, quantity, base, discount, subsidy, due, policy, explanation)`,
+				@discounts::bigint[], @subsidies::bigint[], @dues::bigint[], @policies::text[], @explanations::jsonb[], @corrects::uuid[])
+			as n (id, line, fee_type, kind, quantity, base, discount, subsidy, due, policy, explanation, corrects)`,
 		pgx.StrictNamedArgs{
 			"authority": authority, "dossier": charges[0].DossierID, "currency": charges[0].Currency, "created_at": charges[0].CreatedAt,
 			"key": by.key, "hash": by.hash, "ids": ids, "lines": lines, "fee_types": feeTypes, "kinds": kinds, "quantities": quantities, "bases": bases,
-			"discounts": discounts, "subsidies": subsidies, "dues": dues, "policies": policies, "explanations": explanations,
+			"discounts": discounts, "subsidies": subsidies, "dues": dues, "policies": policies, "explanations": explanations, "corrects": corrects,
 		})
 	return err
 }

@@ -87,10 +87,13 @@ grant select, insert on refunds.repricing_item to doisoat_app;
 
 -- Repricings of all authorities whose work is not finished: a sweep queues their next job.
 -- +goose StatementBegin
-create function refunds.due_for_repricing(most integer) returns table (authority text, repricing_id uuid)
-	language sql stable security definer set search_path = pg_catalog as $$
-	select r.authority, r.id from refunds.repricing r where r.status = 'approved' order by r.decided_at limit most
-$$;
+create function refunds.due_for_repricing(before timestamptz, most integer) returns table (authority text, repricing_id uuid, dossiers_seen bigint)
+	language sql stable security definer set search_path = pg_catalog
+	begin atomic
+		select r.authority, r.id, r.dossiers_seen from refunds.repricing r
+		where r.status = 'approved' and r.decided_at <= before
+		order by r.decided_at limit most;
+	end;
 -- +goose StatementEnd
-revoke all on function refunds.due_for_repricing from public;
-grant execute on function refunds.due_for_repricing to doisoat_app;
+revoke all on function refunds.due_for_repricing(timestamptz, integer) from public;
+grant execute on function refunds.due_for_repricing(timestamptz, integer) to doisoat_app;

@@ -77,11 +77,12 @@ func wire(pool *pgxpool.Pool, ring *secret.Keyring, client *http.Client, now fun
 	registry := providers.NewRegistry(vnpay.New(client))
 	schedule := &fees.Service{DB: pool, Now: now}
 	paying := &payments.Service{DB: pool, Providers: registry, Secret: ring, Jobs: jobs, Now: now, Random: rand.Reader, PublicURL: "https://thanhtoan.example.gov.vn"}
+	filing := &dossiers.Service{DB: pool, Fees: schedule, Secret: ring, Jobs: jobs, Now: now}
 	return rooms{
 		fees:     schedule,
-		dossiers: &dossiers.Service{DB: pool, Fees: schedule, Secret: ring, Jobs: jobs, Now: now},
+		dossiers: filing,
 		payments: paying,
-		refunds:  &refunds.Service{DB: pool, Payments: paying, Fees: schedule, Providers: registry, Jobs: jobs, Now: now, Random: rand.Reader},
+		refunds:  &refunds.Service{DB: pool, Payments: paying, Dossiers: filing, Fees: schedule, Providers: registry, Jobs: jobs, Now: now, Random: rand.Reader},
 	}, nil
 }
 

@@ -42,6 +42,7 @@ type Origin string
 const (
 	Automatic Origin = "automatic"
 	Manual    Origin = "manual"
+	Repriced  Origin = "repricing" // a policy was wrong: see Repricing
 )
 
 // Route is the way back, by where the money is.

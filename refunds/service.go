@@ -36,6 +36,7 @@ const MaxPage = 200
 type Service struct {
 	DB        *pgxpool.Pool
 	Payments  *payments.Service
+	Dossiers  *dossiers.Service
 	Fees      *fees.Service
 	Providers providers.Registry
 	Jobs      *river.Client[pgx.Tx]

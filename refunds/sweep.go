@@ -2,6 +2,7 @@ package refunds
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -44,7 +45,8 @@ func nextInquiry(r Refund, now time.Time) *time.Time {
 }
 
 // QueueDue queues, for refunds of all authorities, an inquiry for each that is
-// due and the sending of each that is approved and still lies here. What is
+// due, the sending of each that is approved and still lies here, and the next
+// batch of each repricing that is not finished. What is
 // queued already is not queued twice. It returns how many jobs it queued.
 func (s *Service) QueueDue(ctx context.Context) (int, error) {
 	queued := 0
@@ -56,7 +58,11 @@ func (s *Service) QueueDue(ctx context.Context) (int, error) {
 			return err
 		}
 		unsent, err := due[SendRefund](ctx, tx, `select authority, refund_id from refunds.due_for_sending($1, $2)`, now.Add(-unsentAfter))
-		list := append(inquiries, unsent...)
+		if err != nil {
+			return err
+		}
+		unfinished, err := due[RunRepricing](ctx, tx, `select authority, repricing_id, dossiers_seen from refunds.due_for_repricing($1, $2)`, now.Add(-unsentAfter))
+		list := slices.Concat(inquiries, unsent, unfinished)
 		if err != nil || len(list) == 0 {
 			return err
 		}

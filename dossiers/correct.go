@@ -1,0 +1,154 @@
+package dossiers
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/internal/ident"
+	"github.com/doisoat/doisoat/internal/money"
+	"github.com/doisoat/doisoat/ledger"
+)
+
+// Difference is a charge that the policies as they are recorded now price
+// otherwise than it was assessed, all corrections so far included.
+type Difference struct {
+	Dossier  ID
+	Charge   ChargeID
+	Assessed Sums
+	Lawful   fees.Item
+}
+
+// Change is what the payer owes more, or less when it is below 0.
+func (d Difference) Change() int64 { return d.Lawful.Due.Minor - d.Assessed.Due }
+
+// Differences looks at the next dossiers of a period, at most limit, and lists
+// what a policy made different: charges that it touched when they were assessed
+// or would touch now. Dossiers whose service ended are left alone: the refund
+// rules decide about those. end is where to go on; seen below limit means that
+// there is nothing more.
+func (s *Service) Differences(ctx context.Context, tx pgx.Tx, authority, policy string, p Period, after Place, limit int) (list []Difference, seen int, end Place, err error) {
+	if err := p.validate(); err != nil {
+		return nil, 0, Place{}, err
+	}
+	schedule, err := s.Fees.Schedule(ctx, tx, authority, p.To)
+	if err != nil {
+		return nil, 0, Place{}, err
+	}
+	q := pastQuery{authority: authority, period: p, after: after, policy: policy, asks: []fees.Schedule{schedule}, limit: limit}
+	return s.differences(ctx, tx, q, schedule)
+}
+
+// DifferencesOf is Differences for one dossier, which the caller has locked.
+func (s *Service) DifferencesOf(ctx context.Context, tx pgx.Tx, d Dossier, policy string) ([]Difference, error) {
+	schedule, err := s.Fees.Schedule(ctx, tx, d.Authority, d.PricingDate)
+	if err != nil {
+		return nil, err
+	}
+	on := Period{d.PricingDate, d.PricingDate}
+	q := pastQuery{authority: d.Authority, period: on, after: on.Begin(), only: d.ID, policy: policy, asks: []fees.Schedule{schedule}, limit: 1}
+	list, _, _, err := s.differences(ctx, tx, q, schedule)
+	return list, err
+}
+
+func (s *Service) differences(ctx context.Context, tx pgx.Tx, q pastQuery, schedule fees.Schedule) (list []Difference, seen int, end Place, err error) {
+	lawful := newPricer(q.authority, schedule)
+	seen, end, err = s.readPast(ctx, tx, q, func(d past) error {
+		if d.undeliverable != "" {
+			return nil
+		}
+		for i := range d.charges {
+			c := &d.charges[i]
+			now, err := lawful.price(&d, c)
+			if err != nil {
+				return err
+			}
+			touched := c.under || slices.ContainsFunc(now.item.Applied, func(a fees.Applied) bool { return a.Policy == q.policy })
+			if now.ok && touched && now.sums != c.sums {
+				list = append(list, Difference{Dossier: d.id, Charge: c.id, Assessed: c.sums, Lawful: now.item})
+			}
+		}
+		return nil
+	})
+	return list, seen, end, err
+}
+
+// Correct asks the payer for what a charge of a locked dossier was assessed too
+// little: a further charge carries the difference, and what was granted too
+// much as discount or subsidy is taken back in the book. The charge itself
+// stays. The difference must be above 0; the caller sees to it that one
+// difference is corrected once.
+func Correct(ctx context.Context, tx pgx.Tx, d Dossier, diff Difference, now time.Time, actor string) (Charge, error) {
+	at := slices.IndexFunc(d.Charges, func(c Charge) bool { return c.ID == diff.Charge })
+	if at < 0 || diff.Change() <= 0 {
+		return Charge{}, ErrInvalid.With("nothing is to be added to this charge")
+	}
+	wrong := d.Charges[at]
+	c := chargeOf(d, diff.Lawful, d.Charges[len(d.Charges)-1].Line+1, now)
+	c.ID, c.Corrects, c.Quantity, c.Base, c.Due = ident.New[chargeKind](), wrong.ID, 1, 0, diff.Change()
+	c.Discount, c.Subsidy = diff.Lawful.Discount.Minor-diff.Assessed.Discount, diff.Lawful.Subsidy.Minor-diff.Assessed.Subsidy
+	if err := insertCharges(ctx, tx, d.Authority, []Charge{c}, request{}); err != nil {
+		return Charge{}, err
+	}
+	date, err := ledger.OpenDate(ctx, tx, d.Authority, calendar.On(now))
+	if err != nil {
+		return Charge{}, err
+	}
+	_, err = ledger.Post(ctx, tx, corrected(d, latest(d, wrong), c, diff.Assessed, date, now, actor))
+	return c, err
+}
+
+// latest is the charge that says what is granted for a charge by now: the last that corrects it, else itself.
+func latest(d Dossier, wrong Charge) Charge {
+	for _, c := range slices.Backward(d.Charges) {
+		if c.Corrects == wrong.ID {
+			return c
+		}
+	}
+	return wrong
+}
+
+// corrected is the entry of a correction, off balance: more is owed because
+// less was to be granted. A subsidy is real, and its difference too. What was
+// granted is taken back under the policies that granted it, and what is lawful
+// granted under those that do.
+//
+//	Dr M-RECEIVABLE due, M-DISCOUNT granted now, M-COLLECTED subsidy now
+//	Cr M-DISCOUNT granted then, M-COLLECTED subsidy then
+//	Dr A-SUBSIDY subsidy now, L-TAMTHU subsidy then
+//	Cr L-TAMTHU subsidy now, A-SUBSIDY subsidy then
+func corrected(d Dossier, wrong, c Charge, then Sums, date calendar.Date, now time.Time, actor string) ledger.Entry {
+	e := ledger.Entry{
+		Authority: d.Authority, BusinessDate: date, RecordedAt: now,
+		Cause:       ledger.Cause{Kind: "assessment", ID: c.ID.String(), Event: "corrected"},
+		Description: "correction of an assessment of dossier " + d.Code, Actor: actor,
+	}
+	add := func(post func(string, money.Amount, ledger.Dimensions) ledger.Posting, account string, minor int64, policy string) {
+		about := c.Dimensions()
+		if about.Policy = policy; minor > 0 {
+			e.Postings = append(e.Postings, post(account, money.Amount{Currency: d.Currency, Minor: minor}, about))
+		}
+	}
+	for _, g := range c.granted() { // what the charge would have been granted
+		add(ledger.Dr, ledger.MemoDiscount, g.Amount, g.Policy)
+	}
+	for _, g := range wrong.granted() { // what it was
+		add(ledger.Cr, ledger.MemoDiscount, g.Amount, g.Policy)
+	}
+	paid, paidNow := wrong.SubsidyPolicy(), then.Subsidy+c.Subsidy
+	add(ledger.Dr, ledger.MemoReceivable, c.Due, "")
+	if c.Subsidy == 0 {
+		return e
+	}
+	for _, account := range []string{ledger.MemoCollected, ledger.Subsidy} {
+		add(ledger.Dr, account, paidNow, c.SubsidyPolicy())
+		add(ledger.Cr, account, then.Subsidy, paid)
+	}
+	add(ledger.Cr, TamThu(c.Kind), paidNow, c.SubsidyPolicy())
+	add(ledger.Dr, TamThu(c.Kind), then.Subsidy, paid)
+	return e
+}

@@ -1,0 +1,250 @@
+package refunds
+
+import (
+	"context"
+	"crypto/sha256"
+	"slices"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/doisoat/doisoat/dossiers"
+	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/internal/postgres"
+	"github.com/doisoat/doisoat/payments"
+)
+
+// repricingBatch is how many dossiers one job looks at.
+const repricingBatch = 500
+
+// outcome is what a repricing does about a charge; empty means nothing.
+type outcome string
+
+const (
+	reduced   outcome = "reduced"
+	increased outcome = "increased"
+	manual    outcome = "manual"
+)
+
+// step is what a repricing does about one charge.
+type step struct {
+	charge                  dossiers.ChargeID
+	outcome                 outcome
+	assessed, lawful        int64
+	refunded, waived, added int64
+}
+
+// movement is what happened to a charge, and those that correct it, since it was assessed.
+type movement struct {
+	gone    int64 // waived, given back, or promised to be
+	reduced int64 // of that, or meant to be, by repricings before
+}
+
+// stepFor decides about a difference. Earlier repricings count as done, also
+// where a checker refused the refund: what a person rejected does not come
+// back by itself. A charge that somebody gave back or waived for another reason
+// is left to a person, and so is what a further charge cannot say: more after
+// less, or less with another share of the budget.
+func stepFor(diff dossiers.Difference, m movement) step {
+	s := step{charge: diff.Charge, assessed: diff.Assessed.Due - m.reduced, lawful: diff.Lawful.Due.Minor}
+	change := s.lawful - s.assessed
+	switch {
+	case change == 0:
+	case m.gone > m.reduced, s.assessed < 0,
+		change > 0 && m.reduced > 0,
+		change < 0 && diff.Lawful.Subsidy.Minor != diff.Assessed.Subsidy:
+		s.outcome = manual
+	case change > 0:
+		s.outcome, s.added = increased, change
+	default:
+		s.outcome = reduced
+	}
+	s.assessed = max(s.assessed, 0)
+	return s
+}
+
+func chargesOf(list []dossiers.Difference) []dossiers.ChargeID {
+	ids := make([]dossiers.ChargeID, len(list))
+	for i, d := range list {
+		ids[i] = d.Charge
+	}
+	return ids
+}
+
+// Reprice looks at the next dossiers of an approved repricing, each in a
+// transaction of its own, and queues the job for those after. It may die
+// anywhere and run again: what was done about a charge is recorded with it.
+func (s *Service) Reprice(ctx context.Context, authority string, id RepricingID) error {
+	var (
+		r    Repricing
+		list []dossiers.Difference
+		seen int
+		end  dossiers.Place
+	)
+	err := postgres.ReadTx(ctx, s.DB, authority, func(tx pgx.Tx) (err error) {
+		if r, err = selectRepricing(ctx, tx, ` where r.id = $1`, id); err != nil || r.Status != RepricingApproved {
+			return err
+		}
+		list, seen, end, err = s.Dossiers.Differences(ctx, tx, authority, r.Policy, r.Period, r.place, repricingBatch)
+		return err
+	})
+	if err != nil || r.Status != RepricingApproved {
+		return err
+	}
+	maker := auth.Actor{Authority: authority, Role: auth.RoleAccountant, ID: r.RequestedBy}
+	last := dossiers.ID{}
+	for _, diff := range list {
+		if diff.Dossier == last {
+			continue
+		}
+		last = diff.Dossier
+		err := postgres.InTx(ctx, s.DB, authority, func(tx pgx.Tx) error { return s.repriceDossier(ctx, tx, maker, r, diff.Dossier) })
+		if err != nil {
+			return err
+		}
+	}
+	return postgres.InTx(ctx, s.DB, authority, func(tx pgx.Tx) error {
+		now, err := lockRepricing(ctx, tx, id)
+		if err != nil || now.Status != RepricingApproved || now.place != r.place { // another run of this batch was here
+			return err
+		}
+		now.DossiersSeen += int64(seen)
+		if seen == repricingBatch {
+			now.place = end
+			if err := updateRepricing(ctx, tx, now); err != nil {
+				return err
+			}
+			return s.queueRepricing(ctx, tx, now)
+		}
+		at := s.now()
+		now.Status, now.DoneAt = RepricingDone, &at
+		if err := updateRepricing(ctx, tx, now); err != nil {
+			return err
+		}
+		return s.auditRepricing(ctx, tx, auth.System(authority), now, "finish", "")
+	})
+}
+
+// repriceDossier does what is left to be done about one dossier.
+func (s *Service) repriceDossier(ctx context.Context, tx pgx.Tx, maker auth.Actor, r Repricing, id dossiers.ID) error {
+	d, err := dossiers.LockByID(ctx, tx, id)
+	if err != nil {
+		return err
+	}
+	list, err := s.Dossiers.DifferencesOf(ctx, tx, d, r.Policy)
+	if err != nil {
+		return err
+	}
+	before, err := moved(ctx, tx, chargesOf(list))
+	if err != nil {
+		return err
+	}
+	handled, err := handledBy(ctx, tx, r.ID, chargesOf(list))
+	if err != nil {
+		return err
+	}
+	captures, err := payments.CapturesOf(ctx, tx, d.ID)
+	if err != nil {
+		return err
+	}
+	w := reduction{captures: captures, items: make([][]Item, len(captures))}
+	var steps []step
+	for _, diff := range list {
+		st := stepFor(diff, before[diff.Charge])
+		if st.outcome == "" || slices.Contains(handled, diff.Charge) {
+			continue
+		}
+		switch st.outcome {
+		case increased:
+			c, err := dossiers.Correct(ctx, tx, d, diff, s.now(), maker.ID)
+			if err != nil {
+				return err
+			}
+			d.Charges = append(d.Charges, c)
+		case reduced:
+			w.reduce(d, &st)
+		}
+		steps = append(steps, st)
+	}
+	if len(steps) == 0 {
+		return nil
+	}
+	if err := s.carryOut(ctx, tx, maker, d, r, w); err != nil {
+		return err
+	}
+	return insertSteps(ctx, tx, r, d.ID, steps, s.now())
+}
+
+// reduction gathers what a dossier is owed: unpaid money first, then money of its captures, oldest first.
+type reduction struct {
+	captures []payments.Capture
+	items    [][]Item // per capture
+	waivers  []dossiers.Waiver
+}
+
+// reduce finds money for one charge, corrections of it first: they came last. What it cannot find is left to a person.
+func (w *reduction) reduce(d dossiers.Dossier, st *step) {
+	family := make([]dossiers.Charge, 0, 2)
+	for _, c := range slices.Backward(d.Charges) {
+		if c.ID == st.charge || c.Corrects == st.charge {
+			family = append(family, c)
+		}
+	}
+	left := st.assessed - st.lawful
+	var waivers []dossiers.Waiver
+	for _, c := range family {
+		if part := min(left, c.Outstanding()); part > 0 {
+			waivers = append(waivers, dossiers.Waiver{Charge: c, Amount: part})
+			st.waived += part
+			left -= part
+		}
+	}
+	found := make([][]Item, len(w.captures))
+	for _, c := range family {
+		for i, capture := range w.captures {
+			for _, a := range capture.Allocations {
+				if part := min(left, a.Amount-a.Reserved); a.Charge == c.ID && part > 0 {
+					found[i] = append(found[i], Item{Charge: c.ID, Amount: part})
+					st.refunded += part
+					left -= part
+				}
+			}
+		}
+	}
+	if left > 0 {
+		st.outcome, st.refunded, st.waived = manual, 0, 0
+		return
+	}
+	w.waivers = append(w.waivers, waivers...)
+	for i := range found {
+		w.items[i] = append(w.items[i], found[i]...)
+	}
+}
+
+// carryOut waives and proposes. The maker of the repricing is the maker of its
+// refunds: somebody else decides about them. A payment that waits for what is
+// no longer owed is cancelled; one that comes late is too much and proposed back.
+func (s *Service) carryOut(ctx context.Context, tx pgx.Tx, maker auth.Actor, d dossiers.Dossier, r Repricing, w reduction) error {
+	if len(w.waivers) > 0 {
+		if err := s.Payments.CancelLive(ctx, tx, auth.System(d.Authority), d.ID); err != nil {
+			return err
+		}
+		cause := uuid.NewSHA1(r.ID.UUID(), d.ID[:])
+		if err := dossiers.Waive(ctx, tx, d, w.waivers, cause, s.now(), maker.ID); err != nil {
+			return err
+		}
+	}
+	for i, items := range w.items {
+		if len(items) == 0 {
+			continue
+		}
+		hash := sha256.Sum256([]byte("repricing " + r.ID.String() + w.captures[i].ID.String()))
+		_, err := s.open(ctx, tx, maker, d, w.captures[i], items, proposal{
+			reason: "OVERPAID", note: "repricing " + r.ID.String() + ", policy " + r.Policy, origin: Repriced, hash: hash[:],
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
