@@ -23,9 +23,11 @@ import (
 	"github.com/doisoat/doisoat/internal/config"
 	"github.com/doisoat/doisoat/internal/fault"
 	"github.com/doisoat/doisoat/internal/postgres"
+	"github.com/doisoat/doisoat/internal/reports"
 	"github.com/doisoat/doisoat/internal/secret"
 	"github.com/doisoat/doisoat/jobs"
 	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/ledger/seal"
 	"github.com/doisoat/doisoat/migrations"
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/providers"
@@ -34,6 +36,7 @@ import (
 	"github.com/doisoat/doisoat/providers/vnpay"
 	"github.com/doisoat/doisoat/reconcile"
 	"github.com/doisoat/doisoat/refunds"
+	"github.com/doisoat/doisoat/remittance"
 )
 
 // Faults of starting.
@@ -45,15 +48,18 @@ var (
 
 // rooms is every use case of the program, wired once.
 type rooms struct {
-	auth      auth.Service
-	keys      keys.Service
-	fees      *fees.Service
-	dossiers  *dossiers.Service
-	payments  *payments.Service
-	refunds   *refunds.Service
-	reconcile *reconcile.Service
-	ledger    *ledger.Service
-	inserts   *river.Client[pgx.Tx]
+	auth       auth.Service
+	keys       keys.Service
+	fees       *fees.Service
+	dossiers   *dossiers.Service
+	payments   *payments.Service
+	refunds    *refunds.Service
+	reconcile  *reconcile.Service
+	ledger     *ledger.Service
+	seal       *seal.Service
+	reports    *reports.Service
+	remittance *remittance.Service
+	inserts    *river.Client[pgx.Tx]
 }
 
 // surroundings is what the rooms stand on.
@@ -76,14 +82,17 @@ func wire(s surroundings) (rooms, error) {
 		keys:    keys.Service{DB: s.pool, Now: s.now, Random: s.random},
 		fees:    &fees.Service{DB: s.pool, Now: s.now},
 		ledger:  &ledger.Service{DB: s.pool},
+		seal:    &seal.Service{DB: s.pool, Now: s.now},
+		reports: &reports.Service{DB: s.pool},
 		inserts: inserts,
 	}
 	r.dossiers = &dossiers.Service{DB: s.pool, Fees: r.fees, Secret: s.ring, Jobs: inserts, Now: s.now}
+	r.remittance = &remittance.Service{DB: s.pool, Fees: r.fees, Now: s.now}
 	r.payments = &payments.Service{
 		DB: s.pool, Providers: registry, Secret: s.ring, Jobs: inserts, Now: s.now, Random: s.random, PublicURL: s.publicURL,
 	}
 	r.refunds = &refunds.Service{
-		DB: s.pool, Payments: r.payments, Fees: r.fees, Providers: registry, Jobs: inserts, Now: s.now, Random: s.random,
+		DB: s.pool, Payments: r.payments, Dossiers: r.dossiers, Fees: r.fees, Providers: registry, Jobs: inserts, Now: s.now, Random: s.random,
 	}
 	r.reconcile = &reconcile.Service{DB: s.pool, Payments: r.payments, Refunds: r.refunds, Secret: s.ring, Now: s.now}
 	return r, nil

@@ -19,10 +19,13 @@ import (
 	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/fees"
 	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/internal/reports"
 	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/ledger/seal"
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/reconcile"
 	"github.com/doisoat/doisoat/refunds"
+	"github.com/doisoat/doisoat/remittance"
 )
 
 //go:generate go tool -modfile=../../tools/go.mod oapi-codegen -config oapi-codegen.yaml -o gen.go openapi.yaml
@@ -37,13 +40,16 @@ const (
 
 // Rooms are the use cases that the surface offers.
 type Rooms struct {
-	Auth      auth.Service
-	Fees      *fees.Service
-	Dossiers  *dossiers.Service
-	Payments  *payments.Service
-	Refunds   *refunds.Service
-	Reconcile *reconcile.Service
-	Ledger    *ledger.Service
+	Auth       auth.Service
+	Fees       *fees.Service
+	Dossiers   *dossiers.Service
+	Payments   *payments.Service
+	Refunds    *refunds.Service
+	Remittance *remittance.Service
+	Reconcile  *reconcile.Service
+	Ledger     *ledger.Service
+	Seal       *seal.Service
+	Reports    *reports.Service
 }
 
 // Options of New. Console may be nil: a page then says that it is not there.

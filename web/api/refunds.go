@@ -99,6 +99,36 @@ func (s *server) RejectRefund(ctx context.Context, r RejectRefundRequestObject) 
 	return RejectRefund200JSONResponse(refundDetails(refund)), nil
 }
 
+// ConfirmRefund handles POST /v1/refunds/{id}/confirm.
+func (s *server) ConfirmRefund(ctx context.Context, r ConfirmRefundRequestObject) (ConfirmRefundResponseObject, error) {
+	id, err := parseRefundID(r.ID)
+	if err != nil {
+		return nil, err
+	}
+	refund, err := s.rooms.Refunds.Confirm(ctx, web.Actor(ctx), id, documentOf(*r.Body))
+	if err != nil {
+		return nil, err
+	}
+	return ConfirmRefund200JSONResponse(refundDetails(refund)), nil
+}
+
+// ReturnRefund handles POST /v1/refunds/{id}/return.
+func (s *server) ReturnRefund(ctx context.Context, r ReturnRefundRequestObject) (ReturnRefundResponseObject, error) {
+	id, err := parseRefundID(r.ID)
+	if err != nil {
+		return nil, err
+	}
+	refund, err := s.rooms.Refunds.Return(ctx, web.Actor(ctx), id, documentOf(*r.Body))
+	if err != nil {
+		return nil, err
+	}
+	return ReturnRefund200JSONResponse(refundDetails(refund)), nil
+}
+
+func documentOf(d RefundDocument) refunds.Document {
+	return refunds.Document{Number: d.Number, Date: dateOf(d.Date), Account: d.Account}
+}
+
 // parseRefundID: a text that is no id is a refund that does not exist.
 func parseRefundID(text string) (refunds.ID, error) {
 	id, err := refunds.ParseID(text)
@@ -112,7 +142,7 @@ func refundView(r refunds.Refund) Refund {
 	view := Refund{
 		ID: r.ID.String(), Dossier: r.DossierCode, Payment: r.PaymentID.String(), Status: RefundStatus(r.Status),
 		Reason: RefundReason(r.Reason), Origin: RefundOrigin(r.Origin), Amount: r.Amount.Minor, Currency: string(r.Amount.Currency),
-		Route: RefundRoute(r.Route), Reference: r.Reference, Note: r.Note, Deadline: dateView(r.Deadline), CreatedAt: r.RequestedAt,
+		Route: RefundRoute(r.Route), Stage: RefundStage(r.Stage), Reference: r.Reference, Note: r.Note, Deadline: dateView(r.Deadline), CreatedAt: r.RequestedAt,
 		RequestedBy: r.RequestedBy, DecidedBy: r.DecidedBy, DecisionReason: r.DecisionReason,
 		TransactionID: r.Transaction, Items: make([]RefundItem, 0, len(r.Items)),
 	}

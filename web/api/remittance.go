@@ -1,0 +1,149 @@
+package api
+
+import (
+	"context"
+
+	"github.com/doisoat/doisoat/internal/money"
+	"github.com/doisoat/doisoat/remittance"
+	"github.com/doisoat/doisoat/web"
+)
+
+// SplitPeriod handles POST /v1/splits.
+func (s *server) SplitPeriod(ctx context.Context, r SplitPeriodRequestObject) (SplitPeriodResponseObject, error) {
+	q := remittance.SplitRequest{PeriodTo: dateOf(r.Body.PeriodTo), Currency: money.Currency(r.Body.Currency)}
+	if q.Currency == "" {
+		q.Currency = money.VND
+	}
+	split, created, err := s.rooms.Remittance.Split(ctx, web.Actor(ctx), q)
+	if err != nil {
+		return nil, err
+	}
+	view := splitView(split)
+	if !created {
+		return SplitPeriod200JSONResponse(view), nil
+	}
+	return SplitPeriod201JSONResponse{Body: view, Headers: SplitPeriod201ResponseHeaders{Location: "/v1/splits/" + view.ID}}, nil
+}
+
+// ListSplits handles GET /v1/splits.
+func (s *server) ListSplits(ctx context.Context, r ListSplitsRequestObject) (ListSplitsResponseObject, error) {
+	var after remittance.SplitID
+	if r.Params.Cursor != "" {
+		var err error
+		if after, err = remittance.ParseSplitID(r.Params.Cursor); err != nil {
+			return nil, errCursor
+		}
+	}
+	list, next, err := s.rooms.Remittance.List(ctx, web.Actor(ctx), after, limitOf(r.Params.Limit))
+	if err != nil {
+		return nil, err
+	}
+	page := SplitList{Items: make([]Split, 0, len(list))}
+	for _, split := range list {
+		page.Items = append(page.Items, splitView(split))
+	}
+	if !next.IsZero() {
+		page.NextCursor = cursorView(next.String())
+	}
+	return ListSplits200JSONResponse(page), nil
+}
+
+// FindSplit handles GET /v1/splits/{id}.
+func (s *server) FindSplit(ctx context.Context, r FindSplitRequestObject) (FindSplitResponseObject, error) {
+	id, err := parseSplitID(r.ID)
+	if err != nil {
+		return nil, err
+	}
+	split, err := s.rooms.Remittance.Find(ctx, web.Actor(ctx), id)
+	if err != nil {
+		return nil, err
+	}
+	return FindSplit200JSONResponse(splitView(split)), nil
+}
+
+// ProposeVoucher handles POST /v1/splits/{id}/vouchers.
+func (s *server) ProposeVoucher(ctx context.Context, r ProposeVoucherRequestObject) (ProposeVoucherResponseObject, error) {
+	id, err := parseSplitID(r.ID)
+	if err != nil {
+		return nil, err
+	}
+	v, created, err := s.rooms.Remittance.Propose(ctx, web.Actor(ctx), id, remittance.VoucherRequest{
+		Kind: remittance.VoucherKind(r.Body.Kind), Account: r.Body.Account, Number: r.Body.Number,
+		DocumentDate: dateOf(r.Body.DocumentDate), Treasury: r.Body.Treasury,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if !created {
+		return ProposeVoucher200JSONResponse(voucherView(v)), nil
+	}
+	return ProposeVoucher201JSONResponse(voucherView(v)), nil
+}
+
+// ApproveVoucher handles POST /v1/vouchers/{id}/approve.
+func (s *server) ApproveVoucher(ctx context.Context, r ApproveVoucherRequestObject) (ApproveVoucherResponseObject, error) {
+	id, err := parseVoucherID(r.ID)
+	if err != nil {
+		return nil, err
+	}
+	v, err := s.rooms.Remittance.Approve(ctx, web.Actor(ctx), id)
+	if err != nil {
+		return nil, err
+	}
+	return ApproveVoucher200JSONResponse(voucherView(v)), nil
+}
+
+// RejectVoucher handles POST /v1/vouchers/{id}/reject.
+func (s *server) RejectVoucher(ctx context.Context, r RejectVoucherRequestObject) (RejectVoucherResponseObject, error) {
+	id, err := parseVoucherID(r.ID)
+	if err != nil {
+		return nil, err
+	}
+	v, err := s.rooms.Remittance.Reject(ctx, web.Actor(ctx), id, r.Body.Reason)
+	if err != nil {
+		return nil, err
+	}
+	return RejectVoucher200JSONResponse(voucherView(v)), nil
+}
+
+// parseSplitID: a text that is no id is a split that does not exist.
+func parseSplitID(text string) (remittance.SplitID, error) {
+	id, err := remittance.ParseSplitID(text)
+	if err != nil {
+		return remittance.SplitID{}, remittance.ErrNotFound
+	}
+	return id, nil
+}
+
+func parseVoucherID(text string) (remittance.VoucherID, error) {
+	id, err := remittance.ParseVoucherID(text)
+	if err != nil {
+		return remittance.VoucherID{}, remittance.ErrNotFound
+	}
+	return id, nil
+}
+
+func splitView(s remittance.Split) Split {
+	view := Split{
+		ID: s.ID.String(), Currency: string(s.Currency), PeriodTo: dateView(s.PeriodTo), CreatedAt: s.MadeAt, CreatedBy: s.MadeBy,
+		Parts: make([]SplitPart, 0, len(s.Parts)), Vouchers: make([]Voucher, 0, len(s.Vouchers)),
+	}
+	for _, p := range s.Parts {
+		view.Parts = append(view.Parts, SplitPart{
+			FeeType: p.FeeType, Kind: FeeKind(p.Kind), Charges: p.Charges, Amount: p.Amount, Retained: p.Retained, Budget: p.Budget,
+			TakenRetained: p.TakenRetained, TakenBudget: p.TakenBudget,
+		})
+	}
+	for _, v := range s.Vouchers {
+		view.Vouchers = append(view.Vouchers, voucherView(v))
+	}
+	return view
+}
+
+func voucherView(v remittance.Voucher) Voucher {
+	return Voucher{
+		ID: v.ID.String(), Split: v.Split.String(), Kind: VoucherKind(v.Kind), Status: VoucherStatus(v.Status), Amount: v.Amount,
+		Account: v.Account, Number: v.Number, DocumentDate: dateView(v.DocumentDate), Treasury: v.Treasury, CreatedAt: v.ProposedAt,
+		ProposedBy: v.ProposedBy, DecidedBy: v.DecidedBy, Reason: v.Reason,
+	}
+}
