@@ -124,7 +124,7 @@ func insertActs(ctx context.Context, tx pgx.Tx, actor auth.Actor, now time.Time,
 	var ends []*string
 	for _, s := range list {
 		p := s.about
-		ids, versions, seqs = append(ids, p.Policy.ID), append(versions, int32(p.Policy.Version)), append(seqs, int32(p.acts+1)) //nolint:gosec // few
+		ids, versions, seqs = append(ids, p.Policy.ID), append(versions, int32(p.Policy.Version)), append(seqs, int32(p.acts+1)) //nolint:gosec // versions and acts of one policy are few
 		acts, from, to = append(acts, string(s.act)), append(from, string(p.Policy.Status)), append(to, string(s.to))
 		drafted, submitted = append(drafted, p.DraftedBy), append(submitted, p.SubmittedBy)
 		reasons, bases = append(reasons, s.reason), append(bases, s.legalBasis)
