@@ -6,8 +6,16 @@
 //   - an entry balances: real and memo postings each on their own, per currency;
 //   - entries and postings are never changed or deleted, by nobody;
 //   - an entry is unique by its cause and is reversed at most once;
-//   - a closed business date takes no entry.
+//   - a closed business date takes no entry; it is reopened by two people;
+//   - a correction carries the difference and names the entry that it corrects;
+//   - a balance is the sum of its postings, at every moment.
 //
 // Hot accounts (clearing, collection) take no lock per posting: postings are
-// appended and balances are sums.
+// appended. A job adds finished entries to rows per account and day, off the
+// write path; a balance is those rows and the tail since, so nothing scans the
+// book. The horizon between the two is a transaction number below which nothing
+// can appear any more, whatever its business date.
+//
+// States of a business date: open → closed → open → … (day_event). Of a
+// proposal to change it: proposed → approved, rejected.
 package ledger

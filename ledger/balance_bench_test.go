@@ -1,0 +1,114 @@
+package ledger_test
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/doisoat/doisoat/ledger"
+)
+
+// benchPostings is the size of the book: DOISOAT_BENCH_POSTINGS, 100,000 when it is not set.
+func benchPostings(bench *testing.B) int {
+	bench.Helper()
+	text := os.Getenv("DOISOAT_BENCH_POSTINGS") //nolint:forbidigo // a parameter of the benchmark, not of the program
+	if text == "" {
+		return 100_000
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 4 {
+		bench.Fatalf("DOISOAT_BENCH_POSTINGS=%q, want a number", text)
+	}
+	return n
+}
+
+// fill writes a book of four postings an entry over a year, as the owner and
+// by generation in the database: what is measured is reading.
+func (b book) fill(postings int) {
+	b.t.Helper()
+	b.mustPost(mixed(1)) // makes the accounts
+	const chunk = 100_000
+	for from := 0; from < postings/4; from += chunk {
+		most := min(chunk, postings/4-from)
+		_, err := b.Owner.Exec(b.t.Context(), `
+			with n as materialized (
+				select gen_random_uuid() as id, n, date '2026-11-20' - n % 365 as business_date
+				from generate_series($1::integer + 1, $1::integer + $2::integer) n
+			), e as (
+				insert into ledger.entry (id, authority, business_date, recorded_at, cause_kind, cause_id, cause_event, description, actor, lines, digest)
+				select n.id, 'H41', n.business_date, now(), 'bench', n.n::text, 'filled', 'bench', 'system', 4, sha256(n.n::text::bytea) from n
+			)
+			insert into ledger.posting (entry_id, line, authority, business_date, account_id, side, amount, currency, memo, dossier_id, fee_type, policy)
+			select n.id, l.line, 'H41', n.business_date, a.id, l.side, 1000 + n.n % 997, 'VND', a.memo,
+				md5((n.n / 2)::text)::uuid, 'fee-' || n.n % 40, 'policy-' || n.n % 7
+			from n
+			cross join (values (1, 'D', 'A-CLR-vnpay'), (2, 'C', 'L-TAMTHU-LEPHI'), (3, 'D', 'M-COLLECTED'), (4, 'C', 'M-RECEIVABLE')) l (line, side, code)
+			join ledger.account a on a.authority = 'H41' and a.code = l.code and a.currency = 'VND'`, from, most)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+	}
+	if _, err := b.Owner.Exec(b.t.Context(), `vacuum analyze ledger.entry, ledger.posting`); err != nil {
+		b.t.Fatal(err)
+	}
+	b.rollUpAll()
+	if _, err := b.Owner.Exec(b.t.Context(), `vacuum analyze ledger.account_day, ledger.dimension_day`); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// BenchmarkBalances reads balances of a book of DOISOAT_BENCH_POSTINGS postings
+// with a tail of a thousand entries that are not rolled up, and reports p99 in ms.
+func BenchmarkBalances(bench *testing.B) {
+	b := newBook(bench)
+	postings := benchPostings(bench)
+	started := time.Now() //nolint:forbidigo // measures
+	b.fill(postings)
+	bench.Logf("%d postings filled and rolled up in %s", postings, time.Since(started).Round(time.Millisecond)) //nolint:forbidigo // measures
+	for from := 0; from < 1000; from += 250 {
+		var list []ledger.Entry
+		for n := range 250 {
+			list = append(list, mixed(100+from+n))
+		}
+		b.mustPost(list...)
+	}
+	s := &ledger.Service{DB: b.App}
+	past := day.AddDays(-180)
+	balances := func(q ledger.BalanceQuery) func() error {
+		return func() error {
+			_, err := s.ListBalances(bench.Context(), reader, q)
+			return err
+		}
+	}
+	for _, one := range []struct {
+		name string
+		read func() error
+	}{
+		{"balance=now", balances(ledger.BalanceQuery{Account: ledger.ProvisionalLePhi})},
+		{"balance=asof", balances(ledger.BalanceQuery{Account: ledger.ProvisionalLePhi, AsOf: past})},
+		{"balance=feetype", balances(ledger.BalanceQuery{FeeType: "fee-7", AsOf: past})},
+		{"balance=policy", balances(ledger.BalanceQuery{Policy: "policy-3"})},
+		{"trialbalance=now", balances(ledger.BalanceQuery{AsOf: day})},
+		{"trialbalance=asof", balances(ledger.BalanceQuery{AsOf: past})},
+		{"postings=page", func() error {
+			_, _, err := s.ListPostings(bench.Context(), reader, ledger.PostingQuery{Account: ledger.ProvisionalLePhi, From: past, Limit: 50})
+			return err
+		}},
+	} {
+		bench.Run(fmt.Sprintf("%s/postings=%d", one.name, postings), func(bench *testing.B) {
+			var took []time.Duration
+			for bench.Loop() {
+				from := time.Now() //nolint:forbidigo // measures
+				if err := one.read(); err != nil {
+					bench.Fatal(err)
+				}
+				took = append(took, time.Since(from)) //nolint:forbidigo // measures
+			}
+			slices.Sort(took)
+			bench.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
+		})
+	}
+}
