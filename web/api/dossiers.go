@@ -127,11 +127,15 @@ func (s *server) dossierView(ctx context.Context, d dossiers.Dossier) (Dossier, 
 }
 
 func chargeView(c dossiers.Charge) Charge {
-	return Charge{
+	view := Charge{
 		ID: c.ID.String(), FeeType: c.FeeType, Kind: FeeKind(c.Kind), Quantity: int64(c.Quantity),
 		Base: c.Base, Discount: c.Discount, Subsidy: c.Subsidy, Due: c.Due,
 		Paid: c.Paid, Refunded: c.Refunded, Waived: c.Waived, Outstanding: c.Outstanding(),
 		Reason: PriceReason(c.Explanation.Reason), Applied: appliedViews(c.Explanation.Applied), NotApplied: notAppliedViews(c.Explanation.NotApplied),
 		Texts: textsView(c.Explanation.Texts),
 	}
+	if !c.Corrects.IsZero() {
+		view.Corrects = c.Corrects.String()
+	}
+	return view
 }

@@ -1,0 +1,112 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+
+	"github.com/doisoat/doisoat/dossiers"
+	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/web"
+)
+
+// PreviewPolicy handles POST /v1/policies/{id}/preview.
+func (s *server) PreviewPolicy(ctx context.Context, r PreviewPolicyRequestObject) (PreviewPolicyResponseObject, error) {
+	actor := web.Actor(ctx)
+	q := dossiers.PreviewRequest{Period: periodOf(r.Body.Period), AsWritten: r.Body.Dates == PreviewRequestDatesAsWritten}
+	if len(r.Body.Policy) > 0 {
+		p, err := fees.ParsePolicy(r.Body.Policy)
+		if err != nil {
+			return nil, err
+		}
+		if p.ID != r.ID {
+			return nil, fees.ErrPolicy.At("/policy/id", "is not the policy of the address")
+		}
+		q.Policy = p
+	} else {
+		stored, err := s.rooms.Fees.FindPolicy(ctx, actor, r.ID)
+		if err != nil {
+			return nil, err
+		}
+		q.Policy = stored.Policy
+	}
+	return previewAnswer{ctx: ctx, dossiers: s.rooms.Dossiers, actor: actor, request: q, lines: r.Params.Progress}, nil
+}
+
+// previewAnswer works while it answers: a line of progress must leave before the work is done.
+type previewAnswer struct {
+	ctx      context.Context //nolint:containedctx // the generated interface gives the answer no context
+	dossiers *dossiers.Service
+	actor    auth.Actor
+	request  dossiers.PreviewRequest
+	lines    bool
+}
+
+// VisitPreviewPolicyResponse implements PreviewPolicyResponseObject. What goes
+// wrong before the first line is a problem document like any other.
+func (p previewAnswer) VisitPreviewPolicyResponse(w http.ResponseWriter) error {
+	if err := web.ExtendDeadlines(w); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	if !p.lines {
+		found, err := p.dossiers.Preview(p.ctx, p.actor, p.request, nil)
+		if err != nil {
+			return err
+		}
+		return PreviewPolicy200JSONResponse(previewView(p.request.Policy.ID, found)).VisitPreviewPolicyResponse(w)
+	}
+	begun := false
+	line := func(v any) error {
+		if !begun {
+			begun = true
+			w.Header().Set("Content-Type", "application/x-ndjson")
+			w.WriteHeader(http.StatusOK)
+		}
+		if err := json.NewEncoder(w).Encode(v); err != nil {
+			return err
+		}
+		return http.NewResponseController(w).Flush()
+	}
+	found, err := p.dossiers.Preview(p.ctx, p.actor, p.request, func(done, total int64) {
+		_ = line(map[string]int64{"done": done, "total": total}) // who went away ends the request's context, and the work with it
+	})
+	switch {
+	case err == nil:
+		return line(map[string]any{"result": previewView(p.request.Policy.ID, found)})
+	case !begun:
+		return err
+	default:
+		return line(map[string]any{"problem": web.ProblemOf(err)})
+	}
+}
+
+func previewView(policy string, p dossiers.Preview) Preview {
+	return Preview{
+		Policy: policy, Total: previewRow(p.Total), Procedures: previewRows(p.Procedures), Agencies: previewRows(p.Agencies), Unpriced: p.Unpriced,
+	}
+}
+
+func previewRows(list []dossiers.PreviewRow) []PreviewRow {
+	views := make([]PreviewRow, 0, len(list))
+	for _, r := range list {
+		views = append(views, previewRow(r))
+	}
+	return views
+}
+
+func previewRow(r dossiers.PreviewRow) PreviewRow {
+	return PreviewRow{
+		Key: r.Key, Dossiers: r.Dossiers, Changed: r.Changed,
+		Recorded: sumsView(r.Recorded), Before: sumsView(r.Before), After: sumsView(r.After),
+	}
+}
+
+func sumsView(s dossiers.Sums) PreviewSums {
+	return PreviewSums{Gross: s.Gross, Discount: s.Discount, Subsidy: s.Subsidy, Due: s.Due}
+}
+
+func periodOf(p PricingPeriod) dossiers.Period {
+	return dossiers.Period{From: dateOf(p.From), To: dateOf(p.To)}
+}

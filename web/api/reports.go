@@ -1,0 +1,119 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"io"
+
+	"github.com/doisoat/doisoat/internal/reports"
+	"github.com/doisoat/doisoat/web"
+)
+
+// ReportPaymentRate handles GET /v1/reports/payment-rate.
+func (s *server) ReportPaymentRate(ctx context.Context, r ReportPaymentRateRequestObject) (ReportPaymentRateResponseObject, error) {
+	decimals, rounding := reports.MaxDecimals, reports.Rounding(r.Params.Rounding)
+	if r.Params.Decimals != nil {
+		decimals = int(*r.Params.Decimals)
+	}
+	if rounding == "" {
+		rounding = reports.Truncate
+	}
+	var (
+		report reports.PaymentRate
+		err    error
+	)
+	if r.Params.Dossiers != nil {
+		counts := reports.Counts{Dossiers: *r.Params.Dossiers, Zero: r.Params.Zero, Paid: r.Params.Paid}
+		report, err = s.rooms.Reports.PaymentRateOf(ctx, web.Actor(ctx), counts, decimals, rounding)
+	} else {
+		period := reports.Period{From: dateOf(r.Params.From), To: dateOf(r.Params.To)}
+		report, err = s.rooms.Reports.PaymentRate(ctx, web.Actor(ctx), period, decimals, rounding)
+	}
+	if err != nil {
+		return nil, err
+	}
+	headers := ReportPaymentRate200ResponseHeaders{ContentDisposition: fileName("payment-rate", r.Params.Format)}
+	switch r.Params.Format {
+	case ReportFormatCsv:
+		body, length, err := written(report.Table().CSV)
+		return ReportPaymentRate200TextCsvResponse{Body: body, ContentLength: length, Headers: headers}, err
+	case ReportFormatXlsx:
+		body, length, err := written(report.Table().XLSX)
+		return ReportPaymentRate200ApplicationVndOpenxmlformatsOfficedocumentSpreadsheetmlSheetResponse{Body: body, ContentLength: length, Headers: headers}, err
+	default:
+		return ReportPaymentRate200JSONResponse{Body: paymentRateView(report), Headers: headers}, nil
+	}
+}
+
+func paymentRateView(r reports.PaymentRate) PaymentRate {
+	view := PaymentRate{
+		From: dateView(r.Period.From), To: dateView(r.Period.To), Rounding: Rounding(r.Rounding), Decimals: int32(r.Decimals), //nolint:gosec // at most reports.MaxDecimals
+		Total: countsView(r.Total, r), Rows: make([]PaymentRateRow, 0, len(r.Rows)),
+	}
+	for _, row := range r.Rows {
+		view.Rows = append(view.Rows, PaymentRateRow{Procedure: row.Procedure, Agency: row.Agency, Counts: countsView(row.Counts, r)})
+	}
+	return view
+}
+
+func countsView(c reports.Counts, r reports.PaymentRate) PaymentRateCounts {
+	view := PaymentRateCounts{
+		Dossiers: c.Dossiers, Zero: c.Zero, Paid: c.Paid, Denominator: c.Denominator(), Rate: c.RateText(r.Decimals, r.Rounding),
+	}
+	if units, ok := c.Rate(r.Decimals, r.Rounding); ok {
+		view.RateUnits = &units
+	}
+	return view
+}
+
+// ReportPolicyCost handles GET /v1/reports/policy-cost.
+func (s *server) ReportPolicyCost(ctx context.Context, r ReportPolicyCostRequestObject) (ReportPolicyCostResponseObject, error) {
+	report, err := s.rooms.Reports.PolicyCost(ctx, web.Actor(ctx), reports.Period{From: dateOf(r.Params.From), To: dateOf(r.Params.To)})
+	if err != nil {
+		return nil, err
+	}
+	headers := ReportPolicyCost200ResponseHeaders{ContentDisposition: fileName("policy-cost", r.Params.Format)}
+	switch r.Params.Format {
+	case ReportFormatCsv:
+		body, length, err := written(report.Table().CSV)
+		return ReportPolicyCost200TextCsvResponse{Body: body, ContentLength: length, Headers: headers}, err
+	case ReportFormatXlsx:
+		body, length, err := written(report.Table().XLSX)
+		return ReportPolicyCost200ApplicationVndOpenxmlformatsOfficedocumentSpreadsheetmlSheetResponse{Body: body, ContentLength: length, Headers: headers}, err
+	default:
+		return ReportPolicyCost200JSONResponse{Body: policyCostView(report), Headers: headers}, nil
+	}
+}
+
+func policyCostView(r reports.PolicyCost) PolicyCost {
+	view := PolicyCost{
+		From: dateView(r.Period.From), To: dateView(r.Period.To),
+		Totals: make([]PolicyCostTotal, 0, len(r.Totals)), Rows: make([]PolicyCostRow, 0, len(r.Rows)),
+	}
+	for _, t := range r.Totals {
+		view.Totals = append(view.Totals, PolicyCostTotal{Currency: t.Currency, Discount: t.Discount, Exempt: t.Exempt, Subsidy: t.Subsidy})
+	}
+	for _, row := range r.Rows {
+		view.Rows = append(view.Rows, PolicyCostRow{
+			Policy: row.Policy, Procedure: row.Procedure, Agency: row.Agency, Month: row.Month, Currency: row.Currency,
+			Dossiers: row.Dossiers, Discount: row.Discount, Exempt: row.Exempt, Subsidy: row.Subsidy,
+		})
+	}
+	return view
+}
+
+// written fills a file before anything is sent: half a report must not look like a whole one.
+func written(write func(io.Writer) error) (io.Reader, int64, error) {
+	var file bytes.Buffer
+	if err := write(&file); err != nil {
+		return nil, 0, err
+	}
+	return &file, int64(file.Len()), nil
+}
+
+func fileName(report string, format ReportFormat) string {
+	if format == "" {
+		format = ReportFormatJSON
+	}
+	return `attachment; filename="` + report + "." + string(format) + `"`
+}
