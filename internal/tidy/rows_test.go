@@ -43,10 +43,11 @@ var rows = map[string]int{
 	"ledger/ledgertest": 6,
 	"ledger/seal":       6,
 
-	"payments":   7,
-	"remittance": 7,
-	"refunds":    8,
-	"reconcile":  9,
+	"payments":         7,
+	"remittance":       7,
+	"refunds":          8,
+	"internal/reports": 9,
+	"reconcile":        9,
 
 	"jobs": 10,
 	"web":  10,
