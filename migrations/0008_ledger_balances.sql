@@ -3,13 +3,11 @@
 
 -- +goose Up
 
--- What is not rolled up yet is found by the writing transaction.
-create index entry_tx on ledger.entry (authority, tx);
-
 -- How far the book of an authority is rolled up: every entry of a transaction
 -- below horizon is in the day rows, every other one is not. Transaction numbers
 -- mean something in the cluster that gave them only (home): in a book restored
--- elsewhere the day rows are ignored until they are made anew.
+-- elsewhere the day rows are ignored until they are made anew. What is not
+-- rolled up yet is found by the index (authority, tx, id) that 0009 makes for sealing.
 create table ledger.roll_up (
 	authority text primary key references auth.authority (code),
 	home      bigint not null,
