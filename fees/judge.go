@@ -166,6 +166,7 @@ func shortAgency(code string) string {
 func (c pricing) dayFor(p *Policy) (day calendar.Date, ok bool) {
 	at := c.request.SubmittedAt
 	switch p.PricingDateBasis {
+	case BySubmission:
 	case ByAcceptance:
 		at = c.request.AcceptedAt
 	case ByIssue:

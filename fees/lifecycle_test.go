@@ -214,12 +214,16 @@ func TestSubmissionRefused(t *testing.T) {
 		want                           *fault.Error
 	}{
 		{"no first day", gpxd + good, "/valid_from", "an adopted policy needs a first day", fees.ErrPolicy},
-		{"the same again", `"scope":{"mode":"fee_type_list","fee_types":["LP_GPXD"]},"effect":{"kind":"share_of_base","numerator":0,"denominator":100},` + from26 + `"cases":[]`,
-			"/scope", "NA-2025-00 (09/2025/NQ-HĐND) does the same to LP_GPXD in H41 from 2026-01-01 without end", fees.ErrClash},
+		{
+			"the same again", `"scope":{"mode":"fee_type_list","fee_types":["LP_GPXD"]},"effect":{"kind":"share_of_base","numerator":0,"denominator":100},` + from26 + `"cases":[]`,
+			"/scope", "NA-2025-00 (09/2025/NQ-HĐND) does the same to LP_GPXD in H41 from 2026-01-01 without end", fees.ErrClash,
+		},
 		{"contradiction", gpxd + from26 + good, "/scope", "Hãy ghi NA-2025-00 vào mục thay thế", fees.ErrClash},
 		{"all fees of the council", `"scope":{"mode":"all_under_authority"},"effect":{"kind":"exempt"},` + from26 + `"cases":[]`, "/scope", "quy định khác đối với", fees.ErrClash},
-		{"a fee of the centre", `"scope":{"mode":"fee_type_list","fee_types":["LP_GPXD","LP_HO_CHIEU"]},"effect":{"kind":"exempt"},"replaces":["NA-2025-00"],` + from26 + `"cases":[]`,
-			"/scope/fee_types/1", "a council may subsidise it", fees.ErrCentralFee},
+		{
+			"a fee of the centre", `"scope":{"mode":"fee_type_list","fee_types":["LP_GPXD","LP_HO_CHIEU"]},"effect":{"kind":"exempt"},"replaces":["NA-2025-00"],` + from26 + `"cases":[]`,
+			"/scope/fee_types/1", "a council may subsidise it", fees.ErrCentralFee,
+		},
 		{"its own case fails", gpxd + `"replaces":["NA-2025-00"],` + from26 + strings.Replace(good, "40000", "30000", 1), "/cases/0", "due is 40000, expected 30000", fees.ErrCases},
 		{"of another authority", gpxd + `"replaces":["TT64-2025"],"valid_from":"2026-01-01",` + good, "/replaces/0", "is a policy of another authority", fees.ErrOwner},
 	}

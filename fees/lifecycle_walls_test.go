@@ -68,7 +68,7 @@ func TestDatabaseKnowsTheSameEdges(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer tx.Rollback(t.Context()) //nolint:errcheck // it comes to nothing
+	defer tx.Rollback(t.Context())
 	if _, err := tx.Exec(t.Context(), `alter table fees.policy_act disable trigger policy_act_follows`); err != nil {
 		t.Fatal(err)
 	}
