@@ -1862,8 +1862,6 @@ CREATE INDEX entry_date ON ledger.entry USING btree (authority, business_date, i
 
 CREATE INDEX entry_sealing ON ledger.entry USING btree (authority, tx, id);
 
-CREATE INDEX entry_tx ON ledger.entry USING btree (authority, tx);
-
 CREATE INDEX posting_by_account ON ledger.posting USING btree (account_id, business_date, entry_id, line);
 
 CREATE INDEX posting_by_dossier ON ledger.posting USING btree (dossier_id, entry_id) WHERE (dossier_id IS NOT NULL);
