@@ -12,6 +12,9 @@ import (
 	"github.com/doisoat/doisoat/ledger"
 )
 
+// longest is when no further round begins: a run takes six minutes at most.
+const longest = 5 * time.Minute
+
 // claim compares two loads of the same round.
 type claim struct {
 	load, yardstick string
@@ -93,6 +96,7 @@ func place(name string) int {
 
 // rotate runs every load once per round and prints medians.
 func (s *stage) rotate(ctx context.Context, opt options, out io.Writer) error {
+	begin := time.Now()
 	if err := s.prepare(ctx); err != nil {
 		return err
 	}
@@ -114,6 +118,10 @@ func (s *stage) rotate(ctx context.Context, opt options, out io.Writer) error {
 	}
 	rates := map[string][]float64{}
 	for round := range opt.rounds {
+		if time.Since(begin) > longest {
+			_, _ = fmt.Fprintf(out, "the time is over: %d rounds are counted\n", round)
+			break
+		}
 		if _, err := s.owner.Exec(ctx, `checkpoint`); err != nil {
 			return err
 		}
