@@ -12,6 +12,7 @@ import (
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/ledger/seal"
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/reconcile"
 	"github.com/doisoat/doisoat/refunds"
@@ -42,6 +43,7 @@ var roomWarnings = []struct {
 	room  string
 	stuck func(ctx context.Context, tx pgx.Tx, now time.Time) ([]string, error)
 }{
+	{"ledger", seal.Late},
 	{"payments", payments.Stuck},
 	{"refunds", refunds.Stuck},
 }
@@ -73,7 +75,7 @@ type finding struct {
 func (c *checkCommand) Run(ctx context.Context, p *program) error {
 	report := checkReport{Authorities: []checkedAccount{}}
 	err := withPool(ctx, p, c.place, func(pool *pgxpool.Pool) error {
-		codes, err := c.codes(ctx, p, pool)
+		codes, err := authorityCodes(ctx, p, pool, c.Authority)
 		if err != nil {
 			return err
 		}
@@ -103,10 +105,11 @@ func (c *checkCommand) Run(ctx context.Context, p *program) error {
 	return err
 }
 
-func (c *checkCommand) codes(ctx context.Context, p *program, pool *pgxpool.Pool) ([]string, error) {
+// authorityCodes returns the one that is named, or all.
+func authorityCodes(ctx context.Context, p *program, pool *pgxpool.Pool, only string) ([]string, error) {
 	service := auth.Service{DB: pool, Now: p.now}
-	if c.Authority != "" {
-		found, err := service.FindAuthority(ctx, c.Authority)
+	if only != "" {
+		found, err := service.FindAuthority(ctx, only)
 		return []string{found.Code}, err
 	}
 	list, err := service.ListAuthorities(ctx)
@@ -133,6 +136,13 @@ func checkAuthority(ctx context.Context, p *program, pool *pgxpool.Pool, code st
 				one.Problems = append(one.Problems, finding{r.room, detail})
 			}
 		}
+		found, err := checkSeal(ctx, p, tx, code)
+		if err != nil {
+			return fmt.Errorf("seal: %w", err)
+		}
+		for _, detail := range found {
+			one.Problems = append(one.Problems, finding{"seal", detail})
+		}
 		for _, r := range roomWarnings {
 			found, err := r.stuck(ctx, tx, p.now())
 			if err != nil {
@@ -147,6 +157,20 @@ func checkAuthority(ctx context.Context, p *program, pool *pgxpool.Pool, code st
 	return one, err
 }
 
+// checkSeal hashes the whole book anew, which takes the longest: a terminal sees how far it is.
+func checkSeal(ctx context.Context, p *program, tx pgx.Tx, code string) ([]string, error) {
+	size, err := seal.Size(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
+	if size == 0 {
+		return seal.Check(ctx, tx, nil)
+	}
+	bar := p.progress("hashing the book of "+code, size)
+	defer bar.end()
+	return seal.Check(ctx, tx, bar.add)
+}
+
 type checkedNoun struct {
 	Noun  string
 	Count int64
@@ -158,6 +182,8 @@ func countChecked(ctx context.Context, tx pgx.Tx, counts map[string]int64) error
 	rows, err := tx.Query(ctx, `
 		select 'entries', count(*) from ledger.entry
 		union all select 'postings', count(*) from ledger.posting
+		union all select 'sealed', count(*) from ledger.sealed_entry
+		union all select 'blocks', count(*) from ledger.block
 		union all select 'dossiers', count(*) from dossiers.dossier
 		union all select 'charges', count(*) from dossiers.charge
 		union all select 'payments', count(*) from payments.payment
@@ -180,8 +206,8 @@ func printCheck(p *program, r checkReport) {
 		if a.Checked["entries"] == 0 && len(a.Problems)+len(a.Warnings) == 0 {
 			continue
 		}
-		fmt.Fprintf(p.stdout, "%s: %d entries, %d postings, %d dossiers, %d charges, %d payments, %d captures, %d refunds, %d lines, %d matches\n", a.Authority,
-			a.Checked["entries"], a.Checked["postings"], a.Checked["dossiers"], a.Checked["charges"],
+		fmt.Fprintf(p.stdout, "%s: %d entries, %d postings, %d sealed in %d blocks, %d dossiers, %d charges, %d payments, %d captures, %d refunds, %d lines, %d matches\n", a.Authority,
+			a.Checked["entries"], a.Checked["postings"], a.Checked["sealed"], a.Checked["blocks"], a.Checked["dossiers"], a.Checked["charges"],
 			a.Checked["payments"], a.Checked["captures"], a.Checked["refunds"], a.Checked["lines"], a.Checked["matches"])
 		for _, f := range a.Problems {
 			fmt.Fprintf(p.stdout, "  WRONG %s: %s\n", f.Room, f.Detail)

@@ -46,6 +46,8 @@ type commands struct {
 	Reconcile reconcileCommand `cmd:"" help:"Match a source's lines of a day with the book."`
 	Close     closeCommand     `cmd:"" help:"Close every run of a day, and the day."`
 	Check     checkCommand     `cmd:"" help:"Recompute every sum of the book and its rooms."`
+	Seal      sealCommand      `cmd:"" help:"Seal finished entries; export a sealed book."`
+	Verify    verifyCommand    `cmd:"" help:"Verify an exported book or a proof; needs no database."`
 	Keys      keysCommand      `cmd:"" help:"Create, list and revoke API keys."`
 	Policy    policyCommand    `cmd:"" help:"Check discount policies; needs no database."`
 	Signature signatureCommand `cmd:"" help:"Judge the signature of provider messages; needs no database."`

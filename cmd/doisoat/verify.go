@@ -1,0 +1,81 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/doisoat/doisoat/ledger/seal"
+)
+
+type verifyCommand struct {
+	File string   `arg:"" help:"An exported book, or an inclusion proof of the API; - is the standard input."`
+	Head []string `help:"Hash of a daily proof (chain_head) that the file must lead to; may be repeated." sep:"none"`
+	JSON bool     `help:"As JSON."`
+}
+
+// verifyReport is the answer of the command.
+type verifyReport struct {
+	OK      bool           `json:"ok"`
+	Problem string         `json:"problem,omitempty"`
+	Book    *seal.Verified `json:"book,omitempty"`
+	Proof   *verifiedProof `json:"proof,omitempty"`
+}
+
+type verifiedProof struct {
+	Entry     string    `json:"entry"`
+	Authority string    `json:"authority"`
+	Block     int64     `json:"block"`
+	Head      seal.Hash `json:"head"`
+}
+
+// Run needs no database: whoever holds the file and a hash of theirs can run it.
+func (c *verifyCommand) Run(p *program) error {
+	heads := make([]seal.Hash, len(c.Head))
+	for i, text := range c.Head {
+		if err := heads[i].UnmarshalText([]byte(text)); err != nil {
+			return fmt.Errorf("--head %s: %w", text, err)
+		}
+	}
+	f, err := openFile(c.File)
+	if err != nil {
+		return err
+	}
+	defer f.Close() //nolint:errcheck // it was only read
+	bar := p.progress("verifying", -1)
+	book, proof, err := seal.VerifyFile(f, heads, bar.add)
+	bar.end()
+	report := verifyReport{OK: err == nil, Book: book}
+	if err != nil {
+		report.Problem = err.Error()
+	}
+	if proof != nil {
+		report.Proof = &verifiedProof{proof.Entry.ID.String(), proof.Entry.Authority, proof.Block.Number, proof.Head}
+	}
+	if c.JSON {
+		err = p.writeJSON(report)
+	} else {
+		printVerified(p, report)
+	}
+	if err == nil && !report.OK {
+		return errNotWell
+	}
+	return err
+}
+
+func printVerified(p *program, r verifyReport) {
+	switch {
+	case !r.OK:
+		fmt.Fprintln(p.stdout, "WRONG", r.Problem)
+	case r.Book != nil:
+		fmt.Fprintf(p.stdout, "the book of %s is whole: %d blocks, %d entries, %d postings; head %s\n",
+			r.Book.Authority, r.Book.Blocks, r.Book.Entries, r.Book.Postings, r.Book.Head)
+		for _, t := range r.Book.Totals {
+			class := "real"
+			if t.Memo {
+				class = "memo"
+			}
+			fmt.Fprintf(p.stdout, "  %s %s: debits %d, credits %d\n", t.Currency, class, t.Debits, t.Credits)
+		}
+	default:
+		fmt.Fprintf(p.stdout, "entry %s is in block %d of the book of %s; head %s\n", r.Proof.Entry, r.Proof.Block, r.Proof.Authority, r.Proof.Head)
+	}
+}

@@ -1,0 +1,57 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strings"
+
+	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/ledger/seal"
+	"github.com/doisoat/doisoat/web"
+)
+
+// Proofs are written by the room that verifies them: what leaves here must be
+// the file that doisoat verify reads, to the byte.
+type (
+	dailyProof     struct{ seal.DailyProof }
+	inclusionProof struct{ seal.InclusionProof }
+)
+
+// VisitReadDailyProofResponse implements ReadDailyProofResponseObject.
+func (p dailyProof) VisitReadDailyProofResponse(w http.ResponseWriter) error {
+	return writeProof(w, p.DailyProof)
+}
+
+// VisitReadEntryProofResponse implements ReadEntryProofResponseObject.
+func (p inclusionProof) VisitReadEntryProofResponse(w http.ResponseWriter) error {
+	return writeProof(w, p.InclusionProof)
+}
+
+func writeProof(w http.ResponseWriter, proof any) error {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusOK)
+	return json.NewEncoder(w).Encode(proof)
+}
+
+// ReadDailyProof handles GET /v1/proofs/{date}.
+func (s *server) ReadDailyProof(ctx context.Context, r ReadDailyProofRequestObject) (ReadDailyProofResponseObject, error) {
+	y, m, d := r.Date.Date()
+	proof, err := s.rooms.Seal.DailyProof(ctx, web.Actor(ctx), calendar.Date{Year: y, Month: m, Day: d})
+	return dailyProof{proof}, err
+}
+
+// ReadEntryProof handles GET /v1/ledger/entries/{id}/proof.
+func (s *server) ReadEntryProof(ctx context.Context, r ReadEntryProofRequestObject) (ReadEntryProofResponseObject, error) {
+	if strings.HasPrefix(r.ID, "cap_") { // a receipt confirms a capture
+		proof, err := s.rooms.Seal.ProveCause(ctx, web.Actor(ctx), ledger.Cause{Kind: "capture", ID: r.ID, Event: "captured"})
+		return inclusionProof{proof}, err
+	}
+	var id ledger.EntryID
+	if err := id.UnmarshalText([]byte(r.ID)); err != nil {
+		return nil, ledger.ErrEntryNotFound
+	}
+	proof, err := s.rooms.Seal.Prove(ctx, web.Actor(ctx), id)
+	return inclusionProof{proof}, err
+}
