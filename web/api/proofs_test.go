@@ -21,7 +21,7 @@ func TestProofRefusals(t *testing.T) {
 		code   string
 	}{
 		{"nothing sealed", auth.RoleAuditor, "/v1/proofs/2024-05-02", http.StatusNotFound, "ledger.no_proof"},
-		{"no date", auth.RoleAuditor, "/v1/proofs/2024-13-02", http.StatusUnprocessableEntity, ""},
+		{"no date", auth.RoleAuditor, "/v1/proofs/2024-13-02", http.StatusBadRequest, "http.parameter"},
 		{"a portal", auth.RolePortal, "/v1/proofs/2024-05-02", http.StatusForbidden, "auth.forbidden"},
 		{"no such entry", auth.RoleAuditor, "/v1/ledger/entries/ent_" + strings.Repeat("0", 31) + "1/proof", http.StatusNotFound, "ledger.entry_not_found"},
 		{"no such capture", auth.RoleAuditor, "/v1/ledger/entries/cap_" + strings.Repeat("0", 31) + "1/proof", http.StatusNotFound, "ledger.entry_not_found"},
