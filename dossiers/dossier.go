@@ -180,6 +180,7 @@ func stageAfter(stage fees.Stage, s Status) fees.Stage {
 		if stage == fees.BeforeAcceptance {
 			return fees.Processing
 		}
+	case Registered, NotAccepted, Withdrawn, Stopped:
 	}
 	return stage
 }

@@ -247,8 +247,8 @@ func latest(all []Policy) []*Policy {
 }
 
 // MarshalJSON writes the item in the words of the API: amounts are integers in minor units.
-func (i Item) MarshalJSON() ([]byte, error) {
-	applied, notApplied := i.Applied, i.NotApplied
+func (it Item) MarshalJSON() ([]byte, error) {
+	applied, notApplied := it.Applied, it.NotApplied
 	if applied == nil {
 		applied = []Applied{}
 	}
@@ -266,7 +266,7 @@ func (i Item) MarshalJSON() ([]byte, error) {
 		Reason     Reason       `json:"reason"`
 		Applied    []Applied    `json:"applied"`
 		NotApplied []NotApplied `json:"not_applied"`
-	}{i.FeeType, i.Kind, i.Quantity, i.Base.Minor, i.Discount.Minor, i.Subsidy.Minor, i.Due.Minor, i.Reason, applied, notApplied})
+	}{it.FeeType, it.Kind, it.Quantity, it.Base.Minor, it.Discount.Minor, it.Subsidy.Minor, it.Due.Minor, it.Reason, applied, notApplied})
 }
 
 // MarshalJSON writes the quote in the words of the API.
