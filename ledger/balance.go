@@ -127,8 +127,12 @@ func (s *Service) FindEntry(ctx context.Context, actor auth.Actor, id EntryID) (
 }
 
 // ListPostings returns up to limit postings of an account in order of business
-// date, and the cursor of the next page ("" at the end).
+// date, and the cursor of the next page ("" at the end). A code outside the chart
+// of accounts is ErrAccountNotFound.
 func (s *Service) ListPostings(ctx context.Context, actor auth.Actor, code, cursor string, limit int) ([]AccountLine, string, error) {
+	if _, err := natureOf(code); err != nil {
+		return nil, "", ErrAccountNotFound
+	}
 	after, err := parseCursor(cursor)
 	if err != nil {
 		return nil, "", err
