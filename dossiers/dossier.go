@@ -184,6 +184,7 @@ func stageAfter(stage fees.Stage, s Status) fees.Stage {
 		if stage == fees.BeforeAcceptance {
 			return fees.Processing
 		}
+	case Registered, NotAccepted, Withdrawn, Stopped:
 	}
 	return stage
 }

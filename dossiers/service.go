@@ -209,7 +209,7 @@ func LockByID(ctx context.Context, tx pgx.Tx, id ID) (Dossier, error) {
 
 // Codes maps dossier ids to their codes, for lists of other rooms.
 func Codes(ctx context.Context, tx pgx.Tx, ids []ID) (map[ID]string, error) {
-	rows, err := tx.Query(ctx, `select id, code from dossiers.dossier where id = any($1::uuid[])`, ids)
+	rows, err := tx.Query(ctx, `select id, code from dossiers.dossier where id = any($1::uuid[])`, ids) //nolint:rowserrcheck // ForEachRow checks
 	if err != nil {
 		return nil, err
 	}

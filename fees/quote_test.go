@@ -309,7 +309,7 @@ func TestCombination(t *testing.T) {
 		{
 			"largest amount", fees.MaxBase,
 			[]fees.Policy{rate("A", "999999999", "1000000000")},
-			outcome{Due: 999999999000000, Discount: 1000000, Reason: "discounted", Applied: []string{"A"}},
+			outcome{Due: 999999999000, Discount: 1000, Reason: "discounted", Applied: []string{"A"}},
 		},
 	}
 	for _, tt := range tests {

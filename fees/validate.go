@@ -7,7 +7,7 @@ import (
 
 // Limits. An item of a billion billion đồng does not exist; the sums of a full quote stay far from int64.
 const (
-	MaxBase     = 1_000_000_000_000_000 // minor units of one item, quantity included
+	MaxBase     = 1_000_000_000_000 // minor units of one item, quantity included: sums over millions of items stay within 64 bits
 	MaxQuantity = 1_000_000
 	MaxItems    = 100
 	maxGroups   = 50

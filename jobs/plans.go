@@ -41,9 +41,9 @@ var (
 	ownPlan      = plan{queue: queueDefault, attempts: 25, timeout: defaultTimeout, first: 2 * time.Second, longest: time.Hour}
 	inquiryPlan  = plan{queue: queueInquiries, attempts: 8, timeout: providerTimeout, first: 15 * time.Second, longest: 10 * time.Minute}
 	refundPlan   = plan{queue: queueRefunds, attempts: 8, timeout: providerTimeout, first: 15 * time.Second, longest: 10 * time.Minute}
-	sweepPlan    = plan{queue: queueSweeps, attempts: 1, timeout: defaultTimeout, first: time.Second, longest: time.Second}
-	rollUpPlan   = plan{queue: queueBook, attempts: 1, timeout: 2 * time.Minute, first: time.Second, longest: time.Second}
-	sealPlan     = plan{queue: queueBook, attempts: 1, timeout: 2 * time.Minute, first: time.Second, longest: time.Second}
+	sweepPlan    = plan{queue: queueSweeps, attempts: 5, timeout: defaultTimeout, first: time.Second, longest: 10 * time.Second}
+	rollUpPlan   = plan{queue: queueBook, attempts: 5, timeout: 2 * time.Minute, first: time.Second, longest: 10 * time.Second}
+	sealPlan     = plan{queue: queueBook, attempts: 5, timeout: 2 * time.Minute, first: time.Second, longest: 10 * time.Second}
 	plansByKinds = map[string]plan{
 		payments.ApplyCallback{}.Kind():       ownPlan,
 		payments.ProposeExcessRefund{}.Kind(): ownPlan,

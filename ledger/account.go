@@ -58,8 +58,12 @@ func Clearing(provider string) string { return clearingPrefix + provider }
 // Bank is a dedicated collection account, by the code of its source.
 func Bank(source string) string { return bankPrefix + source }
 
-// ErrUnknownAccount: the code is not in the chart of accounts.
-var ErrUnknownAccount = fault.New(fault.Internal, "ledger.unknown_account", "no such account in the chart of accounts")
+// Faults about accounts: ErrUnknownAccount is a posting of ours outside the
+// chart of accounts, ErrAccountNotFound a question about an account outside it.
+var (
+	ErrUnknownAccount  = fault.New(fault.Internal, "ledger.outside_chart", "no such account in the chart of accounts")
+	ErrAccountNotFound = fault.New(fault.NotFound, "ledger.unknown_account", "no such account")
+)
 
 type nature struct {
 	class  Class

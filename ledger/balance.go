@@ -130,7 +130,11 @@ func (s *Service) FindEntry(ctx context.Context, actor auth.Actor, id EntryID) (
 // and the cursor of the next page ("" at the end). The running balance begins
 // with everything before the page, per currency, also what lies before q.From.
 // A page costs its own rows, those of its first day and the tail, never the book.
+// A code outside the chart of accounts is ErrAccountNotFound.
 func (s *Service) ListPostings(ctx context.Context, actor auth.Actor, q PostingQuery) ([]AccountLine, string, error) {
+	if _, err := natureOf(q.Account); err != nil {
+		return nil, "", ErrAccountNotFound
+	}
 	after, err := parseCursor(q.Cursor)
 	if err != nil {
 		return nil, "", err

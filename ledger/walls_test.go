@@ -241,3 +241,18 @@ func TestAuthoritiesAreApart(t *testing.T) {
 		t.Errorf("writing for another authority: got %s, want %s", got, want)
 	}
 }
+
+// A code says what an account is: a liability cannot pass for money at a bank.
+func TestAccountIsWhatItsCodeSays(t *testing.T) {
+	t.Parallel()
+	b := newBook(t)
+	for _, class := range []string{"liability", "expense", "memo"} {
+		err := b.inTx(ngheAn, func(tx pgx.Tx) error {
+			_, err := tx.Exec(t.Context(), `insert into ledger.account (authority, code, currency, class, normal) values ('H41', 'A-BANK-x', 'VND', $1, 'C')`, class)
+			return err
+		})
+		if got, want := refusal(err), "account_class_of_code"; got != want {
+			t.Errorf("A-BANK-x as %s: got %s, want %s", class, got, want)
+		}
+	}
+}

@@ -102,6 +102,18 @@ call app.protect('auth.api_key');
 grant select, insert on auth.api_key to doisoat_app;
 grant update (revoked_at) on auth.api_key to doisoat_app;
 
+-- A revoked key stays revoked.
+-- +goose StatementBegin
+create function auth.refuse_revival() returns trigger language plpgsql as $$
+begin
+	raise exception 'key % is revoked for good', old.id using errcode = 'restrict_violation', constraint = 'api_key_revoked_for_good';
+end
+$$;
+-- +goose StatementEnd
+create trigger refuse_revival before update on auth.api_key
+	for each row when (old.revoked_at is not null) execute function auth.refuse_revival();
+alter table auth.api_key enable always trigger refuse_revival;
+
 -- Signing in happens before the authority is known: this one look-up crosses authorities.
 -- +goose StatementBegin
 create function auth.find_api_key(key_id text)

@@ -15,6 +15,7 @@ create table ledger.account (
 	normal     text not null constraint account_normal check (normal in ('D', 'C')),
 	memo       boolean not null generated always as (class = 'memo') stored,
 	created_at timestamptz not null default now(),
+	constraint account_class_of_code check (left(code, 1) = case class when 'asset' then 'A' when 'liability' then 'L' when 'expense' then 'E' else 'M' end),
 	constraint account_code unique (authority, code, currency),
 	-- postings refer to this key, so that a posting cannot disagree with its account
 	constraint account_identity unique (id, authority, currency, memo)

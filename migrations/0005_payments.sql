@@ -181,6 +181,7 @@ create table payments.callback (
 );
 create unique index callback_event on payments.callback (merchant_account_id, event_id) where reply = 'stored';
 create index callback_by_payment on payments.callback (payment_id, received_at) where payment_id is not null;
+create index callback_unverified on payments.callback (merchant_account_id, received_at) where not verified;
 create index callback_received on payments.callback (authority, received_at);
 call app.protect('payments.callback');
 call app.append_only('payments.callback');

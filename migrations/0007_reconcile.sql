@@ -89,6 +89,18 @@ call app.protect('reconcile.run');
 grant select, insert on reconcile.run to doisoat_app;
 grant update (state, matched_at, closed_at, closed_by, report) on reconcile.run to doisoat_app;
 
+-- A closed run is not changed: later truth belongs to later runs.
+-- +goose StatementBegin
+create function reconcile.refuse_reopening() returns trigger language plpgsql as $$
+begin
+	raise exception 'run % is closed', old.id using errcode = 'restrict_violation', constraint = 'run_closed_for_good';
+end
+$$;
+-- +goose StatementEnd
+create trigger refuse_reopening before update on reconcile.run
+	for each row when (old.state = 'closed') execute function reconcile.refuse_reopening();
+alter table reconcile.run enable always trigger refuse_reopening;
+
 -- One row of a statement. Equal rows are told apart by their ordinal within one
 -- file, so that files which overlap give the union. A line counts in exactly
 -- one run of its source, and a settlement line in one run of a bank as well

@@ -88,6 +88,14 @@ CREATE FUNCTION auth.find_api_key(key_id text) RETURNS TABLE(id text, authority 
    WHERE (k.id = find_api_key.key_id);
 END;
 
+CREATE FUNCTION auth.refuse_revival() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+	raise exception 'key % is revoked for good', old.id using errcode = 'restrict_violation', constraint = 'api_key_revoked_for_good';
+end
+$$;
+
 CREATE FUNCTION fees.follow_policy() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -542,6 +550,14 @@ CREATE FUNCTION payments.due_for_inquiry(at timestamp with time zone, most integ
   LIMIT due_for_inquiry.most;
 END;
 
+CREATE FUNCTION reconcile.refuse_reopening() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+	raise exception 'run % is closed', old.id using errcode = 'restrict_violation', constraint = 'run_closed_for_good';
+end
+$$;
+
 CREATE TABLE refunds.refund (
     id uuid NOT NULL,
     authority text NOT NULL,
@@ -933,6 +949,13 @@ CREATE TABLE ledger.account (
     memo boolean GENERATED ALWAYS AS ((class = 'memo'::text)) STORED NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT account_class CHECK ((class = ANY (ARRAY['asset'::text, 'liability'::text, 'expense'::text, 'memo'::text]))),
+    CONSTRAINT account_class_of_code CHECK (("left"(code, 1) =
+CASE class
+    WHEN 'asset'::text THEN 'A'::text
+    WHEN 'liability'::text THEN 'L'::text
+    WHEN 'expense'::text THEN 'E'::text
+    ELSE 'M'::text
+END)),
     CONSTRAINT account_code_check CHECK ((code ~ '^[ALEM]-[A-Za-z0-9_.:-]{1,60}$'::text)),
     CONSTRAINT account_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
     CONSTRAINT account_normal CHECK ((normal = ANY (ARRAY['D'::text, 'C'::text])))
@@ -1878,6 +1901,8 @@ CREATE UNIQUE INDEX callback_event ON payments.callback USING btree (merchant_ac
 
 CREATE INDEX callback_received ON payments.callback USING btree (authority, received_at);
 
+CREATE INDEX callback_unverified ON payments.callback USING btree (merchant_account_id, received_at) WHERE (NOT verified);
+
 CREATE INDEX capture_by_bank_reference ON payments.capture USING btree (authority, bank_reference) WHERE (bank_reference <> ''::text);
 
 CREATE INDEX capture_by_dossier ON payments.capture USING btree (dossier_id);
@@ -2029,6 +2054,10 @@ ALTER TABLE audit.event ENABLE ALWAYS TRIGGER append_only;
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON audit.event FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_change();
 
 ALTER TABLE audit.event ENABLE ALWAYS TRIGGER append_only_truncate;
+
+CREATE TRIGGER refuse_revival BEFORE UPDATE ON auth.api_key FOR EACH ROW WHEN ((old.revoked_at IS NOT NULL)) EXECUTE FUNCTION auth.refuse_revival();
+
+ALTER TABLE auth.api_key ENABLE ALWAYS TRIGGER refuse_revival;
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON dossiers.receipt FOR EACH ROW EXECUTE FUNCTION app.refuse_change();
 
@@ -2219,6 +2248,10 @@ ALTER TABLE reconcile.book_item ENABLE ALWAYS TRIGGER append_only_truncate;
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON reconcile.statement FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_change();
 
 ALTER TABLE reconcile.statement ENABLE ALWAYS TRIGGER append_only_truncate;
+
+CREATE TRIGGER refuse_reopening BEFORE UPDATE ON reconcile.run FOR EACH ROW WHEN ((old.state = 'closed'::text)) EXECUTE FUNCTION reconcile.refuse_reopening();
+
+ALTER TABLE reconcile.run ENABLE ALWAYS TRIGGER refuse_reopening;
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON refunds.document FOR EACH ROW EXECUTE FUNCTION app.refuse_change();
 

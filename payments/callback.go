@@ -97,6 +97,9 @@ func (s *Service) receive(ctx context.Context, authority string, receiver provid
 			}
 		}
 		row.reply = kind
+		if enough, err := enoughKept(ctx, tx, row); err != nil || enough {
+			return err
+		}
 		isNew, err := insertCallback(ctx, tx, authority, row)
 		if err == nil && !isNew {
 			kind = providers.ReplyAlreadyStored

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -237,6 +238,37 @@ func TestCallbackOfAnotherMerchant(t *testing.T) {
 	if diff := cmp.Diff(d.rows(`select authority || ' ' || reply from payments.callback order by 1`),
 		[]string{"H26 bad_signature", "H26 unknown_order", "H41 bad_signature"}); diff != "" {
 		t.Errorf("whose messages (-got +want):\n%s", diff)
+	}
+}
+
+// Messages that say nothing are answered as ever, and only so many are kept:
+// who knows an address cannot fill the disk with rows that are never deleted.
+func TestMessagesThatSayNothing(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	p := d.create(d.dossier(1, 60_000).Code, "vnpay")
+	paid := ipn(hashSecret, terminal, p.Reference, "14000001", 60_000, "00", "00")
+	forged := ipn("TESTONLYVNPAYHASHSECRET000000009", terminal, p.Reference, "14000001", 60_000, "00", "00")
+	for range 230 {
+		if got := d.call(d.vnpay.ID, forged); got != "97" {
+			t.Fatalf("forged: answered %s, want 97", got)
+		}
+	}
+	if got := d.call(d.vnpay.ID, paid); got != "00" {
+		t.Errorf("paid, after many forged ones: answered %s, want 00", got)
+	}
+	for range 130 {
+		if got := d.call(d.vnpay.ID, paid); got != "02" {
+			t.Fatalf("repeated: answered %s, want 02", got)
+		}
+	}
+	if diff := cmp.Diff(d.replies(), []string{"already_stored 99", "bad_signature 200", "stored 1"}); diff != "" {
+		t.Errorf("kept messages (-got +want):\n%s", diff)
+	}
+	d.clock.advance(2 * time.Hour)
+	d.call(d.vnpay.ID, forged)
+	if diff := cmp.Diff(d.replies(), []string{"already_stored 99", "bad_signature 201", "stored 1"}); diff != "" {
+		t.Errorf("kept messages two hours later (-got +want):\n%s", diff)
 	}
 }
 

@@ -137,7 +137,7 @@ func (s *Service) ChangeSettings(ctx context.Context, actor auth.Actor, id Merch
 		if err != nil {
 			return err
 		}
-		if err := p.CheckMerchant(providers.Merchant{Settings: settings, Secrets: merchant.Secrets}); err != nil {
+		if err := s.checkMerchant(p, providers.Merchant{Settings: settings, Secrets: merchant.Secrets}); err != nil {
 			return err
 		}
 		if _, err := tx.Exec(ctx, `update payments.merchant_account set settings = $2 where id = $1`, id, settings); err != nil {

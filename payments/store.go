@@ -286,6 +286,32 @@ func insertCallback(ctx context.Context, tx pgx.Tx, authority string, c callback
 	return tag.RowsAffected() == 1, err
 }
 
+// Anybody can send what nobody signed, and a payer can send again what the
+// provider signed for him. What is kept is never deleted, so of messages that
+// say nothing only so many are kept: of unsigned ones per account and hour, of
+// repeats per payment. The answer is the same either way.
+const (
+	unverifiedPerHour = 200
+	keptPerPayment    = 100
+)
+
+// enoughKept reports whether a message says nothing that is not kept often enough.
+func enoughKept(ctx context.Context, tx pgx.Tx, c callbackRow) (enough bool, err error) {
+	switch {
+	case !c.verified:
+		err = tx.QueryRow(ctx, `
+			select count(*) >= $3 from (
+				select from payments.callback
+				where merchant_account_id = $1 and not verified and received_at > $2::timestamptz - interval '1 hour' and received_at <= $2
+				limit $3) n`, c.merchant, c.received, unverifiedPerHour).Scan(&enough)
+	case c.reply != providers.ReplyStored && !c.payment.IsZero():
+		err = tx.QueryRow(ctx, `
+			select count(*) >= $2 from (select from payments.callback where payment_id = $1 limit $2) n`,
+			c.payment, keptPerPayment).Scan(&enough)
+	}
+	return enough, err
+}
+
 func eventStored(ctx context.Context, tx pgx.Tx, merchant MerchantID, event string) (bool, error) {
 	var found bool
 	err := tx.QueryRow(ctx, `

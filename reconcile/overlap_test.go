@@ -1,8 +1,11 @@
 package reconcile_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/reconcile"
@@ -96,6 +99,27 @@ func TestAmountsBeyondAllSense(t *testing.T) {
 	w.run(settlement, day)
 	w.run(bank, day)
 	same(t, "balances", w.balances(), map[string]int64{})
+}
+
+// More files than the process has memory for wait for their turn, or until the caller gives up.
+func TestFilesAreReadAFewAtATime(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for range cap(reconcile.Reading) {
+		reconcile.Reading <- struct{}{}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err := w.Ingest(ctx, accountant, bank, "a.xml", camt(account, day, 0, 1, entry{"F1", 1, "x"}), false, "")
+	for range cap(reconcile.Reading) {
+		<-reconcile.Reading
+	}
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("with no place free: got %v, want %v", err, context.DeadlineExceeded)
+	}
+	if st := w.ingest(bank, camt(account, day, 0, 1, entry{"F1", 1, "x"})); st.State != reconcile.Accepted {
+		t.Errorf("with places free: got %s, want accepted", st.State)
+	}
 }
 
 // Two sources of the same money would count it twice.

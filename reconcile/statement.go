@@ -119,6 +119,12 @@ func (s *Service) Ingest(ctx context.Context, actor auth.Actor, sourceCode, file
 	if err == nil || !ErrUnknownStatement.Is(err) {
 		return st, err
 	}
+	select {
+	case reading <- struct{}{}:
+		defer func() { <-reading }()
+	case <-ctx.Done():
+		return Statement{}, ctx.Err()
+	}
 	// Reading a large file takes seconds: it is done with no transaction open.
 	file, err := statements.Parse(bytes.NewReader(content), statements.Options{Profile: src.Profile})
 	if err != nil {
@@ -154,6 +160,11 @@ func (s *Service) Ingest(ctx context.Context, actor auth.Actor, sourceCode, file
 	}
 	return s.FindStatement(ctx, auth.System(actor.Authority), st.ID)
 }
+
+// reading bounds how many files the process reads at a time; others wait. A
+// file of 64 MiB takes more than a gigabyte while it is read, so a few clerks at
+// once could end the process. What waits has only its bytes in memory.
+var reading = make(chan struct{}, 2)
 
 // known answers a file that was seen before, or ErrUnknownStatement.
 func (s *Service) known(ctx context.Context, tx pgx.Tx, src Source, content []byte, key string) (Statement, error) {

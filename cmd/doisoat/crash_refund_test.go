@@ -53,25 +53,27 @@ func TestEndToEndKilledWhileRefunding(t *testing.T) {
 		Refunded int64
 	}
 	db := d.database()
-	var got map[string]refund
+	var got map[string]refund // by reference of the payment
 	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(500 * time.Millisecond) {
-		got = map[string]refund{}
 		rows, err := db.Query(t.Context(), `
-			select r.status, p.reference,
+			select p.reference, r.status,
 				(select count(*) from ledger.entry e where e.cause_kind = 'refund' and e.cause_event = 'done'
-					and e.cause_id like '%' || replace(r.id::text, '-', '')),
-				(select sum(c.refunded) from dossiers.charge c where c.dossier_id = r.dossier_id)
+					and e.cause_id like '%' || replace(r.id::text, '-', '')) as posted,
+				(select sum(c.refunded) from dossiers.charge c where c.dossier_id = r.dossier_id)::bigint as refunded
 			from refunds.refund r join payments.payment p on p.id = r.payment_id`)
 		if err != nil {
 			t.Fatal(err)
 		}
-		var r refund
-		var reference string
-		if _, err := pgx.ForEachRow(rows, []any{&r.Status, &reference, &r.Posted, &r.Refunded}, func() error {
-			got[reference] = r
-			return nil
-		}); err != nil {
+		list, err := pgx.CollectRows(rows, pgx.RowToStructByName[struct {
+			Reference, Status string
+			Posted, Refunded  int64
+		}])
+		if err != nil {
 			t.Fatal(err)
+		}
+		got = map[string]refund{}
+		for _, r := range list {
+			got[r.Reference] = refund{r.Status, 0, r.Posted, r.Refunded}
 		}
 		for _, far := range d.farState().State.Refunds {
 			r := got[far.Reference]

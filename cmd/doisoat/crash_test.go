@@ -271,6 +271,11 @@ func (d *devProgram) awaitHealthy() {
 		if a, err := d.request("", http.MethodGet, d.place().API+"/readyz", ""); err == nil && a.status == http.StatusOK {
 			return
 		}
+		select {
+		case <-d.exited:
+			d.t.Fatalf("the program ended by itself: %v\n%s", d.exitErr, d.logTail())
+		default:
+		}
 	}
 	d.t.Fatalf("not ready within %s\n%s", readyWithin, d.logTail())
 }

@@ -133,7 +133,7 @@ func startDev(t *testing.T, env ...string) *devProgram {
 		Transport:     &http.Transport{MaxIdleConnsPerHost: 16},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
-	if err := os.MkdirAll(d.dir, 0o711); err != nil { //nolint:gosec // under root the server's user passes through
+	if err := os.MkdirAll(d.dir, 0o711); err != nil { // under root the server's user passes through
 		t.Fatal(err)
 	}
 	t.Cleanup(d.client.CloseIdleConnections)
@@ -150,13 +150,30 @@ func startDev(t *testing.T, env ...string) *devProgram {
 // logFile holds the log of every start.
 func (d *devProgram) logFile() string { return filepath.Join(filepath.Dir(d.dir), "dev.log") }
 
+// logTail is the end of the program's log without its requests, and of its database's.
 func (d *devProgram) logTail() string {
-	const most = 6000
+	const most = 5000
 	text, err := os.ReadFile(d.logFile())
 	if err != nil {
 		return err.Error()
 	}
-	return string(text[max(0, len(text)-most):])
+	var lines []string
+	for line := range strings.Lines(string(text)) {
+		if !strings.Contains(line, `"msg":"request"`) {
+			lines = append(lines, line)
+		}
+	}
+	end := strings.Join(lines, "")
+	end = end[max(0, len(end)-most):]
+	found, _ := filepath.Glob(filepath.Join(d.dir, "postgres-*.log")) // the pattern is ours and well-formed
+	for _, file := range found {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return end + err.Error()
+		}
+		end += "\n" + filepath.Base(file) + ":\n" + string(text[max(0, len(text)-most):])
+	}
+	return end
 }
 
 // start starts the process and returns when it says that it is ready.

@@ -105,7 +105,7 @@ func asAuthority(t *testing.T, app *pgx.Conn, authority string, body func(tx pgx
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer tx.Rollback(context.Background()) //nolint:errcheck // always rolled back
+	defer tx.Rollback(context.Background())
 	if _, err := tx.Exec(t.Context(), `select set_config('app.authority', $1, true)`, authority); err != nil {
 		t.Fatal(err)
 	}

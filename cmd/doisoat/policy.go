@@ -12,7 +12,8 @@ type policyCommand struct {
 
 type policyCheckCommand struct {
 	File string `arg:"" help:"Policies file; - reads the standard input."`
-	JSON bool   `help:"As JSON."`
+	JSON bool   `help:"As JSON, also on a terminal; elsewhere JSON is the default."`
+	Text bool   `help:"As lines for people, also where the output is no terminal."`
 }
 
 // Run evaluates every case. It fails when the file cannot be read and when a
@@ -27,7 +28,7 @@ func (c *policyCheckCommand) Run(p *program) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.File, err)
 	}
-	if c.JSON {
+	if c.JSON || !c.Text && !p.onTerminal() {
 		if err := p.writeJSON(report); err != nil {
 			return err
 		}

@@ -18,6 +18,16 @@ func (p *program) writeJSON(value any) error {
 	return nil
 }
 
+// onTerminal reports whether a person reads the output as it comes.
+func (p *program) onTerminal() bool {
+	f, ok := p.stdout.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
 // openFile opens what the operator names; "-" is the standard input.
 func openFile(name string) (io.ReadCloser, error) {
 	if name == "-" {

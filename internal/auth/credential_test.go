@@ -82,7 +82,7 @@ func TestPrintedCredentialsHideTheirSecret(t *testing.T) {
 	t.Parallel()
 	c := drawn(t)
 	var log bytes.Buffer
-	slog.New(slog.NewJSONHandler(&log, nil)).Info("made", "key", c, "pointer", &c, slog.Any("in", struct{ C Credential }{c}))
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("made", "key", c, "pointer", &c, "in", struct{ C Credential }{c})
 	printed := log.String() + fmt.Sprintf("%v %+v %#v %s %q", c, c, c, c, &c) + fmt.Sprintf("%+v", struct{ C Credential }{c})
 	if strings.Contains(printed, c.secret) {
 		t.Errorf("the secret shows: %s", printed)

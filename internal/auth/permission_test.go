@@ -197,7 +197,7 @@ func TestManualSaysWhatTheTableSays(t *testing.T) {
 	const path = "../../docs/permissions.md"
 	want := manual()
 	if *update {
-		if err := os.WriteFile(path, []byte(want), 0o644); err != nil { //nolint:gosec // a document for all
+		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}

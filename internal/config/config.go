@@ -22,7 +22,7 @@ const (
 	DatabaseURL       = "DOISOAT_DATABASE_URL"
 	MigrateURL        = "DOISOAT_MIGRATE_URL"
 	PGBin             = "DOISOAT_PG_BIN"
-	SecretKeys        = "DOISOAT_SECRET_KEYS" //nolint:gosec // the name of a variable
+	SecretKeys        = "DOISOAT_SECRET_KEYS"
 	PublicURL         = "DOISOAT_PUBLIC_URL"
 	Listen            = "DOISOAT_LISTEN"
 	LogLevel          = "DOISOAT_LOG_LEVEL"

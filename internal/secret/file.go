@@ -106,7 +106,7 @@ func read(path string) (sealing, fingerprints *keyset.Handle, err error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("open key file: %w", err)
 	}
-	defer f.Close()
+	defer f.Close()       //nolint:errcheck // it was only read
 	info, err := f.Stat() // of the open file: the path may be exchanged meanwhile
 	if err != nil {
 		return nil, nil, fmt.Errorf("open key file: %w", err)
@@ -167,7 +167,7 @@ func write(path string, sealing, fingerprints *keyset.Handle, place func(from, t
 	if err != nil {
 		return fmt.Errorf("write key file: %w", err)
 	}
-	defer os.Remove(f.Name()) // already gone after a rename
+	defer os.Remove(f.Name()) //nolint:errcheck // already gone after a rename
 	_, err = f.Write(content)
 	if err == nil {
 		err = f.Sync()
@@ -215,9 +215,9 @@ func lockFolder(folder string) (unlock func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock key file: %w", err)
 	}
-	if err := syscall.Flock(int(d.Fd()), syscall.LOCK_EX); err != nil { //nolint:gosec // a file descriptor fits an int
-		d.Close()
+	if err := syscall.Flock(int(d.Fd()), syscall.LOCK_EX); err != nil {
+		_ = d.Close() // the lock is what failed
 		return nil, fmt.Errorf("lock key file: %w", err)
 	}
-	return func() { d.Close() }, nil // closing unlocks
+	return func() { _ = d.Close() }, nil // closing unlocks, also when it fails
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/auth/keys"
 	"github.com/doisoat/doisoat/internal/fault"
+	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/internal/postgres/pgtest"
 )
 
@@ -267,5 +268,20 @@ func TestKeysNeedTheRight(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// Not even by SQL does a revoked key sign in again.
+func TestRevokedForGood(t *testing.T) {
+	t.Parallel()
+	db := seeded(t)
+	s, _ := at(db.App, start)
+	_, key := create(t, s, admin, auth.RolePortal, "cổng", never)
+	if _, err := s.RevokeKey(t.Context(), admin, key.ID, "lộ khóa"); err != nil {
+		t.Fatal(err)
+	}
+	_, err := db.Owner.Exec(t.Context(), `update auth.api_key set revoked_at = null`)
+	if got, want := postgres.Constraint(err), "api_key_revoked_for_good"; got != want {
+		t.Errorf("revive: got %v, want %s", err, want)
 	}
 }

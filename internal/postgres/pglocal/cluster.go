@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -311,4 +312,27 @@ func (c cluster) serves(pid string) bool {
 		}
 	}
 	return false
+}
+
+// killOrphans ends the processes that a killed server of this cluster left.
+// The caller has seen that no server runs. Each of PostgreSQL's processes
+// stands in the cluster's folder and calls itself "postgres: …", which nothing
+// else does there; recovery follows anyway, so nothing more is lost.
+func (c cluster) killOrphans(log *slog.Logger) {
+	folders, _ := filepath.Glob("/proc/[0-9]*/cwd") // the pattern is ours and well-formed
+	for _, folder := range folders {
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(folder)))
+		if err != nil {
+			continue
+		}
+		if dir, err := os.Readlink(folder); err != nil || dir != c.dir {
+			continue // another program's, or it has ended
+		}
+		title, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
+		if err != nil || !strings.HasPrefix(string(title), "postgres: ") {
+			continue
+		}
+		log.Warn("ending a process that a killed PostgreSQL server left", "pid", pid)
+		_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended meanwhile: that is what we want
+	}
 }

@@ -16,7 +16,8 @@ const (
 	restartPause = 300 * time.Millisecond
 	restartLimit = 10               // in a row
 	steadyAfter  = time.Minute      // a server that ran so long begins a new row
-	orphanLimit  = 30 * time.Second // for processes of a killed server to end
+	orphanGrace  = 3 * time.Second  // for processes of a killed server to end by themselves
+	orphanLimit  = 30 * time.Second // for all of them to be gone
 )
 
 // keep runs the server until Stop, and starts it again when it was killed.
@@ -26,7 +27,7 @@ func (s *Server) keep() {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	defer close(s.done)
-	restarts, orphansUntil := 0, time.Now().Add(orphanLimit)
+	restarts, orphansSince := 0, time.Now()
 	for {
 		began := time.Now()
 		output, err := s.serve()
@@ -42,10 +43,14 @@ func (s *Server) keep() {
 		switch {
 		case errors.As(err, &exit) && exit.Sys().(syscall.WaitStatus).Signaled() && restarts < restartLimit:
 			restarts++
-			orphansUntil = time.Now().Add(orphanLimit)
+			orphansSince = time.Now()
 			s.log.Warn("local PostgreSQL was killed, starting it again", "error", err)
-		case strings.Contains(output, "is still in use") && time.Now().Before(orphansUntil):
-			// Processes of a killed server finish what they do; then it works.
+		case strings.Contains(output, "is still in use") && time.Since(orphansSince) < orphanLimit:
+			// Processes of a killed server finish what they do; then it works. One
+			// that waits for a lock of another killed one would wait forever.
+			if time.Since(orphansSince) > orphanGrace {
+				s.cluster.killOrphans(s.log)
+			}
 		default:
 			s.giveUp(output, err)
 			return
