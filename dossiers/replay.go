@@ -93,11 +93,9 @@ type pastQuery struct {
 	limit     int
 }
 
-// readPast calls each for every dossier of one page and returns how many there were and where the page ended.
-func (s *Service) readPast(ctx context.Context, tx pgx.Tx, q pastQuery, each func(past) error) (seen int, end Place, err error) {
-	// The lateral join keeps the plan at one index look-up per dossier: a hash
-	// join would read the whole table of charges for every page.
-	rows, err := tx.Query(ctx, `
+// selectPast reads one page. The lateral join keeps the plan at one index look-up per dossier: a hash
+// join would read the whole table of charges for every page.
+const selectPast = `
 		with page as (
 			select id, code, pricing_date, agency, procedure, channel, service_level, payment_channel, undeliverable, applicant
 			from dossiers.dossier
@@ -115,7 +113,11 @@ func (s *Service) readPast(ctx context.Context, tx pgx.Tx, q pastQuery, each fun
 		left join lateral (
 			select min(at) filter (where status = @accepted) as accepted, min(at) filter (where status = any(@finished)) as issued
 			from dossiers.status_event where @milestones and dossier_id = p.id) m on @milestones
-		order by p.pricing_date, p.id, c.line`,
+		order by p.pricing_date, p.id, c.line`
+
+// readPast calls each for every dossier of one page and returns how many there were and where the page ended.
+func (s *Service) readPast(ctx context.Context, tx pgx.Tx, q pastQuery, each func(past) error) (seen int, end Place, err error) {
+	rows, err := tx.Query(ctx, selectPast,
 		pgx.StrictNamedArgs{
 			"authority": q.authority, "from": q.period.From, "to": q.period.To, "date": q.after.Date, "id": q.after.Dossier.UUID(), "only": q.only,
 			"sensitive": sensitive(q.asks), "policy": q.policy, "limit": q.limit,

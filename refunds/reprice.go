@@ -163,6 +163,7 @@ func (s *Service) repriceDossier(ctx context.Context, tx pgx.Tx, maker auth.Acto
 			d.Charges = append(d.Charges, c)
 		case reduced:
 			w.reduce(d, &st)
+		case manual: // recorded, and nothing else
 		}
 		steps = append(steps, st)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 	"os"
@@ -47,14 +48,16 @@ func TestEndToEndSeal(t *testing.T) {
 	}
 	want := map[string]any{"entry": entry, "authority": firstAuthority, "block": float64(daily.Block.Number), "head": head}
 	for _, file := range []string{proof, receipt} {
-		if diff := cmp.Diff(d.mustReport("verify", "--json", "--head", head, file)["proof"], any(want)); diff != "" {
+		code, stdout, stderr := verified(t, "--json", "--head", head, file)
+		var report map[string]any
+		if err := json.Unmarshal([]byte(stdout), &report); err != nil || code != exitOK {
+			t.Fatalf("verify: exit code %d, %v: %s%s", code, err, stdout, stderr)
+		}
+		if diff := cmp.Diff(report["proof"], any(want)); diff != "" {
 			t.Errorf("verify %s (-got +want):\n%s", filepath.Base(file), diff)
 		}
 	}
-	if got := d.mustReport("verify", "--json", "--head", head, book); got["ok"] != true {
-		t.Errorf("verify the book: %v", got)
-	}
-	if code, stdout, _ := d.command("verify", book); code != exitOK || !strings.Contains(stdout, "the book of "+firstAuthority+" is whole") {
+	if code, stdout, _ := verified(t, "--head", head, book); code != exitOK || !strings.Contains(stdout, "the book of "+firstAuthority+" is whole") {
 		t.Errorf("verify: got exit code %d, %q", code, stdout)
 	}
 	text, err := os.ReadFile(book)
@@ -64,16 +67,24 @@ func TestEndToEndSeal(t *testing.T) {
 	if err := os.WriteFile(book, []byte(strings.Replace(string(text), `"amount":60000`, `"amount":60001`, 1)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if code, stdout, _ := d.command("verify", book); code != exitFailed || !strings.Contains(stdout, "WRONG") || !strings.Contains(stdout, "entry ent_") {
+	if code, stdout, _ := verified(t, book); code != exitFailed || !strings.Contains(stdout, "WRONG") || !strings.Contains(stdout, "entry ent_") {
 		t.Errorf("verify a changed book: got exit code %d, %q, want the entry named", code, stdout)
 	}
-	if code, stdout, _ := d.command("verify", "--head", strings.Repeat("0", 64), proof); code != exitFailed || !strings.Contains(stdout, "leads to the head") {
+	if code, stdout, _ := verified(t, "--head", strings.Repeat("0", 64), proof); code != exitFailed || !strings.Contains(stdout, "leads to the head") {
 		t.Errorf("verify against another head: got exit code %d, %q", code, stdout)
 	}
-	if code, _, stderr := d.command("verify", "--head", "12", proof); code != exitFailed || !strings.Contains(stderr, "64 hex digits") {
+	if code, _, stderr := verified(t, "--head", "12", proof); code != exitFailed || !strings.Contains(stderr, "64 hex digits") {
 		t.Errorf("a head that is none: got exit code %d, %q", code, stderr)
 	}
 	d.mustCheck()
+}
+
+// verified runs doisoat verify with nothing around it: no database, no setting.
+func verified(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code = run(t.Context(), append([]string{"verify"}, args...), func(string) string { return "" }, &out, &errs)
+	return code, out.String(), errs.String()
 }
 
 // sealUntil seals until the entry has its proof: a transaction of somebody

@@ -188,3 +188,22 @@ func TestRepricingOverHTTP(t *testing.T) {
 	h.must(404, auth.RoleAuditor, http.MethodGet, "/v1/repricings/rpr_none", "")
 	h.must(403, auth.RoleChiefAccountant, http.MethodPost, "/v1/repricings", body)
 }
+
+// TestPaymentRateCountsDossiers on which work began in the period, and leaves those of 0 out of the denominator.
+func TestPaymentRateCountsDossiers(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.file(1, "H41.12", "1.001612", "online")
+	h.file(2, "H41.12", "1.001612", "online")
+	for _, code := range []string{"H41.12-240502-0001"} { // nothing began on the other one
+		h.must(200, auth.RolePortal, http.MethodPost, "/v1/dossiers/"+code+"/status", `{"status": 2, "at": "2024-05-02T09:30:00+07:00"}`)
+	}
+	got := h.must(200, auth.RoleAuditor, http.MethodGet, "/v1/reports/payment-rate?from=2024-05-02&to=2024-05-02", "")
+	want := map[string]any{"dossiers": 1.0, "zero": 0.0, "paid": 0.0, "denominator": 1.0, "rate": "0,00", "rate_units": 0.0}
+	if diff := cmp.Diff(got.at("total"), any(want)); diff != "" {
+		t.Errorf("total (-got +want):\n%s", diff)
+	}
+	if got := h.must(200, auth.RoleAuditor, http.MethodGet, "/v1/reports/payment-rate?from=2024-05-03&to=2024-05-03", ""); got.text("total.rate") != "–" {
+		t.Errorf("the day after: got %s, want no rate", got.body)
+	}
+}
