@@ -117,6 +117,7 @@ const selectPast = `
 
 // readPast calls each for every dossier of one page and returns how many there were and where the page ended.
 func (s *Service) readPast(ctx context.Context, tx pgx.Tx, q pastQuery, each func(past) error) (seen int, end Place, err error) {
+	//nolint:rowserrcheck // ForEachRow checks
 	rows, err := tx.Query(ctx, selectPast,
 		pgx.StrictNamedArgs{
 			"authority": q.authority, "from": q.period.From, "to": q.period.To, "date": q.after.Date, "id": q.after.Dossier.UUID(), "only": q.only,

@@ -50,6 +50,7 @@ const (
 const (
 	clearingPrefix = "A-CLR-"
 	bankPrefix     = "A-BANK-"
+	transitPrefix  = "A-TRANSIT-"
 )
 
 // Clearing is the account of money a provider has taken and not yet passed on.
@@ -57,6 +58,11 @@ func Clearing(provider string) string { return clearingPrefix + provider }
 
 // Bank is a dedicated collection account, by the code of its source.
 func Bank(source string) string { return bankPrefix + source }
+
+// Transit is money ordered out of a collection account, or on its way back to
+// it (tiền đang chuyển): the order is posted here, so that the bank account
+// itself moves only with the bank's own statement and never twice.
+func Transit(source string) string { return transitPrefix + source }
 
 // Faults about accounts: ErrUnknownAccount is a posting of ours outside the
 // chart of accounts, ErrAccountNotFound a question about an account outside it.
@@ -93,7 +99,7 @@ func natureOf(code string) (nature, error) {
 	if n, ok := chart[code]; ok {
 		return n, nil
 	}
-	for _, prefix := range []string{clearingPrefix, bankPrefix} {
+	for _, prefix := range []string{clearingPrefix, bankPrefix, transitPrefix} {
 		if strings.HasPrefix(code, prefix) && len(code) > len(prefix) {
 			return nature{Asset, Debit}, nil
 		}

@@ -14,7 +14,7 @@ import (
 // benchPostings is the size of the book: DOISOAT_BENCH_POSTINGS, 100,000 when it is not set.
 func benchPostings(bench *testing.B) int {
 	bench.Helper()
-	text := os.Getenv("DOISOAT_BENCH_POSTINGS") //nolint:forbidigo // a parameter of the benchmark, not of the program
+	text := os.Getenv("DOISOAT_BENCH_POSTINGS")
 	if text == "" {
 		return 100_000
 	}
@@ -65,9 +65,9 @@ func (b book) fill(postings int) {
 func BenchmarkBalances(bench *testing.B) {
 	b := newBook(bench)
 	postings := benchPostings(bench)
-	started := time.Now() //nolint:forbidigo // measures
+	started := time.Now()
 	b.fill(postings)
-	bench.Logf("%d postings filled and rolled up in %s", postings, time.Since(started).Round(time.Millisecond)) //nolint:forbidigo // measures
+	bench.Logf("%d postings filled and rolled up in %s", postings, time.Since(started).Round(time.Millisecond))
 	for from := 0; from < 1000; from += 250 {
 		var list []ledger.Entry
 		for n := range 250 {
@@ -101,11 +101,11 @@ func BenchmarkBalances(bench *testing.B) {
 		bench.Run(fmt.Sprintf("%s/postings=%d", one.name, postings), func(bench *testing.B) {
 			var took []time.Duration
 			for bench.Loop() {
-				from := time.Now() //nolint:forbidigo // measures
+				from := time.Now()
 				if err := one.read(); err != nil {
 					bench.Fatal(err)
 				}
-				took = append(took, time.Since(from)) //nolint:forbidigo // measures
+				took = append(took, time.Since(from))
 			}
 			slices.Sort(took)
 			bench.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")

@@ -93,7 +93,12 @@ func TestStatementsUseIndexes(t *testing.T) {
 	_, _, err = s.ListPostings(t.Context(), reader, ledger.PostingQuery{Account: ledger.ProvisionalLePhi, Cursor: next, Limit: 50})
 	must(err)
 	for _, q := range []ledger.BalanceQuery{
-		{AsOf: day}, {}, {Account: ledger.ProvisionalLePhi}, {Dossier: dossier}, {FeeType: "fee-7"}, {Policy: "policy-3", AsOf: day},
+		{AsOf: day},
+		{},
+		{Account: ledger.ProvisionalLePhi},
+		{Dossier: dossier},
+		{FeeType: "fee-7"},
+		{Policy: "policy-3", AsOf: day},
 		{FeeType: "fee-7", Policy: "policy-3", Account: ledger.MemoCollected},
 	} {
 		_, err = s.ListBalances(t.Context(), reader, q)

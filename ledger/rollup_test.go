@@ -25,7 +25,7 @@ import (
 func (b book) rollUpAll() {
 	b.t.Helper()
 	s := &ledger.Service{DB: b.App}
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) { //nolint:forbidigo // waits for the server
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if _, err := s.RollUp(context.WithoutCancel(b.t.Context())); err != nil {
 			b.t.Fatalf("RollUp: %v", err)
 		}
@@ -59,6 +59,7 @@ func (b book) problems(authority string) []string {
 
 // replay sums postings as the owner sees them: what every balance must equal.
 func (b book) replay(tx pgx.Tx, q ledger.BalanceQuery) (map[string][2]int64, error) {
+	//nolint:rowserrcheck // ForEachRow checks
 	rows, err := tx.Query(context.WithoutCancel(b.t.Context()), `
 		select a.code || ' ' || a.currency, coalesce(sum(p.amount) filter (where p.side = 'D'), 0)::bigint,
 			coalesce(sum(p.amount) filter (where p.side = 'C'), 0)::bigint
@@ -100,7 +101,7 @@ func sumsOf(list []ledger.AccountBalance) map[string][2]int64 {
 
 // mixed is a capture with dimensions, on one of twenty days.
 func mixed(n int) ledger.Entry {
-	random := rand.New(rand.NewPCG(7, uint64(n))) //nolint:gosec // test data
+	random := rand.New(rand.NewPCG(7, uint64(n)))
 	e := captured(ngheAn, cause(n), 1000+random.Int64N(1e6), uuid.UUID{15: byte(random.IntN(5) + 1)})
 	e.BusinessDate = day.AddDays(-random.IntN(20))
 	for i := range e.Postings {
@@ -115,9 +116,16 @@ func mixed(n int) ledger.Entry {
 }
 
 var mixedQueries = []ledger.BalanceQuery{
-	{AsOf: day}, {AsOf: day.AddDays(-7)}, {AsOf: day.AddDays(-19)}, {AsOf: day.AddDays(-20)}, {AsOf: day, Account: ledger.ProvisionalLePhi},
-	{AsOf: day, FeeType: "fee-1"}, {AsOf: day.AddDays(-5), Policy: "policy-2"}, {AsOf: day.AddDays(-3), FeeType: "fee-2", Policy: "policy-0"},
-	{AsOf: day, Dossier: uuid.UUID{15: 3}}, {AsOf: day.AddDays(-9), Dossier: uuid.UUID{15: 2}, FeeType: "fee-0"},
+	{AsOf: day},
+	{AsOf: day.AddDays(-7)},
+	{AsOf: day.AddDays(-19)},
+	{AsOf: day.AddDays(-20)},
+	{AsOf: day, Account: ledger.ProvisionalLePhi},
+	{AsOf: day, FeeType: "fee-1"},
+	{AsOf: day.AddDays(-5), Policy: "policy-2"},
+	{AsOf: day.AddDays(-3), FeeType: "fee-2", Policy: "policy-0"},
+	{AsOf: day, Dossier: uuid.UUID{15: 3}},
+	{AsOf: day.AddDays(-9), Dossier: uuid.UUID{15: 2}, FeeType: "fee-0"},
 	{AsOf: day, FeeType: "fee-9"},
 }
 
@@ -194,7 +202,7 @@ func TestLateCommitIsCounted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer late.Rollback(context.WithoutCancel(t.Context())) //nolint:errcheck // committed below
+	defer late.Rollback(context.WithoutCancel(t.Context()))
 	if _, err := late.Exec(t.Context(), `select set_config('app.authority', $1, true)`, ngheAn); err != nil {
 		t.Fatal(err)
 	}
@@ -260,7 +268,7 @@ func TestRollUpBesidePosters(t *testing.T) {
 	for i := range 2 {
 		until(func() error {
 			return postgres.ReadTx(ctx, b.App, ngheAn, func(tx pgx.Tx) error {
-				q := mixedQueries[rand.IntN(len(mixedQueries))] //nolint:gosec // any will do
+				q := mixedQueries[rand.IntN(len(mixedQueries))]
 				list, err := ledger.ListBalancesIn(ctx, tx, q)
 				if err != nil {
 					return err
@@ -309,7 +317,7 @@ func TestKilledRollUp(t *testing.T) {
 		if err := tx.Commit(t.Context()); err == nil {
 			t.Error("a killed session committed")
 		}
-		conn.Close(context.WithoutCancel(t.Context())) //nolint:errcheck // it is dead
+		conn.Close(context.WithoutCancel(t.Context()))
 		b.compareAll(t)
 	}
 	b.rollUpAll()

@@ -118,9 +118,9 @@ func (s *Service) Confirm(ctx context.Context, actor auth.Actor, id ID, doc Docu
 		}
 		from := purses(*r, taken, doc.Account)
 		if again {
-			from = []purse{{ledger.Bank(doc.Account), r.Amount.Minor}}
+			from = []purse{{ledger.Transit(doc.Account), r.Amount.Minor}}
 		}
-		needed := from[len(from)-1].account == ledger.Bank(doc.Account)
+		needed := from[len(from)-1].account == ledger.Transit(doc.Account)
 		switch {
 		case needed && doc.Account == "":
 			return ErrDocument.At("/account", "must be the bank account that pays")

@@ -70,7 +70,7 @@ func purses(r Refund, taken []remittance.Taken, bank string) []purse {
 			waiting += rest
 		}
 	}
-	list := []purse{{ledger.TreasuryRefund, budget}, {ledger.TreasuryWaiting, waiting}, {ledger.Bank(bank), r.Amount.Minor - budget - waiting}}
+	list := []purse{{ledger.TreasuryRefund, budget}, {ledger.TreasuryWaiting, waiting}, {ledger.Transit(bank), r.Amount.Minor - budget - waiting}}
 	return slices.DeleteFunc(list, func(p purse) bool { return p.minor == 0 })
 }
 
@@ -78,7 +78,7 @@ func purses(r Refund, taken []remittance.Taken, bank string) []purse {
 // of what it owes us, or the agency and the treasury paid it by order. The part
 // of the obligation that was refunded ends with it.
 //
-//	Dr L-REFUND amount            Cr A-CLR-provider, or A-KB-HOAN + A-KB-PHI + A-BANK-account
+//	Dr L-REFUND amount            Cr A-CLR-provider, or A-KB-HOAN + A-KB-PHI + A-TRANSIT-account
 //	Dr M-OBLIGATION per charge    Cr M-COLLECTED
 func done(r Refund, charges []dossiers.Paid, from []purse, date calendar.Date, now time.Time, actor string) ledger.Entry {
 	e := r.entry("done", date, now, actor)
@@ -97,11 +97,11 @@ func done(r Refund, charges []dossiers.Paid, from []purse, date calendar.Date, n
 // returned is the entry of a refund that bounced: the money is back in a bank
 // account and owed again. The obligation stays ended.
 //
-//	Dr A-BANK-account   Cr L-REFUND
+//	Dr A-TRANSIT-account   Cr L-REFUND
 func returned(r Refund, doc Document, date calendar.Date, now time.Time, actor string) ledger.Entry {
 	e := r.entry(fmt.Sprintf("returned-%d", doc.Seq), date, now, actor)
 	e.Postings = []ledger.Posting{
-		ledger.Dr(ledger.Bank(doc.Account), r.Amount, r.whole()),
+		ledger.Dr(ledger.Transit(doc.Account), r.Amount, r.whole()),
 		ledger.Cr(ledger.RefundPayable, r.Amount, r.whole()),
 	}
 	return e
@@ -109,12 +109,12 @@ func returned(r Refund, doc Document, date calendar.Date, now time.Time, actor s
 
 // paidAgain is the entry of a bounced refund that a bank account pays anew.
 //
-//	Dr L-REFUND   Cr A-BANK-account
+//	Dr L-REFUND   Cr A-TRANSIT-account
 func paidAgain(r Refund, doc Document, date calendar.Date, now time.Time, actor string) ledger.Entry {
 	e := r.entry(fmt.Sprintf("paid-%d", doc.Seq), date, now, actor)
 	e.Postings = []ledger.Posting{
 		ledger.Dr(ledger.RefundPayable, r.Amount, r.whole()),
-		ledger.Cr(ledger.Bank(doc.Account), r.Amount, r.whole()),
+		ledger.Cr(ledger.Transit(doc.Account), r.Amount, r.whole()),
 	}
 	return e
 }

@@ -119,6 +119,7 @@ func policyKnown(ctx context.Context, tx pgx.Tx, id string) (known bool, err err
 
 // moved sums per charge, those that correct it included, what was waived, given back or promised, and what of it repricings did.
 func moved(ctx context.Context, tx pgx.Tx, charges []dossiers.ChargeID) (map[dossiers.ChargeID]movement, error) {
+	//nolint:rowserrcheck // ForEachRow checks
 	rows, err := tx.Query(ctx, `
 		select n.id, coalesce(g.gone, 0)::bigint, coalesce(i.reduced, 0)::bigint
 		from unnest($1::uuid[]) as n (id)

@@ -130,24 +130,28 @@ func TestRefundsKnowWhereTheMoneyIs(t *testing.T) {
 		{
 			"captured", func(*treasury) {},
 			place{refunds.AtProvider, refunds.ByProvider},
-			map[string]int64{"A-CLR-vnpay": 150_000, "L-REFUND": 150_000}, "", nil,
+			map[string]int64{"A-CLR-vnpay": 150_000, "L-REFUND": 150_000},
+			"", nil,
 		},
 		{
 			"divided", func(w *treasury) { w.split() },
 			place{refunds.AtAgency, refunds.ByProvider},
-			map[string]int64{"A-CLR-vnpay": 150_000, "L-REFUND": 150_000}, "", nil,
+			map[string]int64{"A-CLR-vnpay": 150_000, "L-REFUND": 150_000},
+			"", nil,
 		},
 		{
 			"phí at the waiting account", func(w *treasury) { waiting(w, w.split()) },
 			place{refunds.AtWaiting, refunds.PaymentOrder},
-			map[string]int64{"A-CLR-vnpay": 150_000, "A-BANK-" + bank: -100_000, "A-KB-PHI": 100_000, "L-REFUND": 150_000},
-			bank, map[string]int64{"A-CLR-vnpay": 150_000, "A-BANK-" + bank: -150_000},
+			map[string]int64{"A-CLR-vnpay": 150_000, "A-TRANSIT-" + bank: -100_000, "A-KB-PHI": 100_000, "L-REFUND": 150_000},
+			bank,
+			map[string]int64{"A-CLR-vnpay": 150_000, "A-TRANSIT-" + bank: -150_000},
 		},
 		{
 			"lệ phí remitted", func(w *treasury) { w.move(w.split(), remittance.BudgetLePhi, bank) },
 			place{refunds.InBudget, refunds.TreasuryOrder},
-			map[string]int64{"A-CLR-vnpay": 150_000, "A-BANK-" + bank: -50_000, "A-KB-HOAN": 50_000, "L-REFUND": 150_000},
-			bank, map[string]int64{"A-CLR-vnpay": 150_000, "A-BANK-" + bank: -150_000},
+			map[string]int64{"A-CLR-vnpay": 150_000, "A-TRANSIT-" + bank: -50_000, "A-KB-HOAN": 50_000, "L-REFUND": 150_000},
+			bank,
+			map[string]int64{"A-CLR-vnpay": 150_000, "A-TRANSIT-" + bank: -150_000},
 		},
 		{
 			"all remitted", func(w *treasury) {
@@ -156,8 +160,9 @@ func TestRefundsKnowWhereTheMoneyIs(t *testing.T) {
 				w.move(s, remittance.BudgetPhi, bank)
 			},
 			place{refunds.InBudget, refunds.TreasuryOrder},
-			map[string]int64{"A-CLR-vnpay": 150_000, "A-BANK-" + bank: -80_000, "A-KB-HOAN": 80_000, "L-REFUND": 150_000},
-			bank, map[string]int64{"A-CLR-vnpay": 150_000, "A-BANK-" + bank: -150_000},
+			map[string]int64{"A-CLR-vnpay": 150_000, "A-TRANSIT-" + bank: -80_000, "A-KB-HOAN": 80_000, "L-REFUND": 150_000},
+			bank,
+			map[string]int64{"A-CLR-vnpay": 150_000, "A-TRANSIT-" + bank: -150_000},
 		},
 		{
 			"all remitted, phí over the waiting account, last year", func(w *treasury) {
@@ -168,8 +173,9 @@ func TestRefundsKnowWhereTheMoneyIs(t *testing.T) {
 				w.clock.advance(365 * 24 * time.Hour)
 			},
 			place{refunds.InOldBudget, refunds.TreasuryOrder},
-			map[string]int64{"A-CLR-vnpay": 150_000, "A-BANK-" + bank: -150_000, "A-KB-PHI": 70_000, "A-KB-HOAN": 80_000, "L-REFUND": 150_000},
-			"", map[string]int64{"A-CLR-vnpay": 150_000, "A-BANK-" + bank: -150_000},
+			map[string]int64{"A-CLR-vnpay": 150_000, "A-TRANSIT-" + bank: -150_000, "A-KB-PHI": 70_000, "A-KB-HOAN": 80_000, "L-REFUND": 150_000},
+			"",
+			map[string]int64{"A-CLR-vnpay": 150_000, "A-TRANSIT-" + bank: -150_000},
 		},
 	} {
 		t.Run(x.name, func(t *testing.T) {
@@ -230,7 +236,7 @@ func TestBouncedRefundIsPaidAgain(t *testing.T) {
 		_, err := w.refunds.Return(t.Context(), accountant, r.ID, refunds.Document{Number: "BC-9", Date: w.today(), Account: bank})
 		w.ok(err)
 		w.status(r.ID, refunds.Returned)
-		w.book(map[string]int64{"A-BANK-" + bank: 100_000, "L-REFUND": 100_000})
+		w.book(map[string]int64{"A-TRANSIT-" + bank: 100_000, "L-REFUND": 100_000})
 	}
 	w.consistent()
 	for _, x := range []struct {
@@ -256,7 +262,7 @@ func TestBouncedRefundIsPaidAgain(t *testing.T) {
 	w.status(r.ID, refunds.Done)
 	_, err := w.refunds.Return(t.Context(), accountant, r.ID, refunds.Document{Number: "BC-10", Date: w.today(), Account: bank})
 	w.ok(err)
-	w.book(map[string]int64{"A-BANK-" + bank: 100_000, "L-REFUND": 100_000})
+	w.book(map[string]int64{"A-TRANSIT-" + bank: 100_000, "L-REFUND": 100_000})
 	for _, actor := range []auth.Actor{portal, chief, auditor, admin} {
 		if _, err := w.refunds.Confirm(t.Context(), actor, r.ID, w.order(bank)); !auth.ErrForbidden.Is(err) {
 			t.Errorf("Confirm by %s: got %v, want %v", actor.Role, err, auth.ErrForbidden)
@@ -335,7 +341,7 @@ func TestSplitsAndVouchers(t *testing.T) {
 		w.ok(err)
 	}
 	w.same("book", w.real(), map[string]int64{
-		"A-CLR-vnpay": 200_000, "A-BANK-" + bank: -90_000, "A-KB-PHI": 90_000, "L-NSNN": 127_000, "L-RETAIN": 63_000, "L-REFUND": 10_000,
+		"A-CLR-vnpay": 200_000, "A-TRANSIT-" + bank: -90_000, "A-KB-PHI": 90_000, "L-NSNN": 127_000, "L-RETAIN": 63_000, "L-REFUND": 10_000,
 	})
 	third := second
 	third.Number = "GNT-3"

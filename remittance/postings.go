@@ -37,12 +37,12 @@ const splitCause = "split"
 
 // moved is the entry of an approved voucher, per fee type.
 //
-//	waiting:     Dr A-KB-PHI   Cr A-BANK-account
-//	budget_*:    Dr L-NSNN     Cr A-BANK-account, or A-KB-PHI for phí that waits there
+//	waiting:     Dr A-KB-PHI   Cr A-TRANSIT-account
+//	budget_*:    Dr L-NSNN     Cr A-TRANSIT-account, or A-KB-PHI for phí that waits there
 func moved(v Voucher, currency money.Currency, lines []line, date calendar.Date, now time.Time, actor string) ledger.Entry {
 	from, to := ledger.TreasuryWaiting, ledger.BudgetPayable
 	if v.Account != "" {
-		from = ledger.Bank(v.Account)
+		from = ledger.Transit(v.Account)
 	}
 	if v.Kind == ToWaiting {
 		to = ledger.TreasuryWaiting

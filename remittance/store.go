@@ -156,6 +156,7 @@ func selectSplits(ctx context.Context, tx pgx.Tx, where string, args ...any) ([]
 	for i := range list {
 		ids[i], at[list[i].ID] = list[i].ID, &list[i]
 	}
+	//nolint:rowserrcheck // ForEachRow checks
 	rows, err = tx.Query(ctx, `
 		select x.split_id, x.fee_type, x.kind, count(*), sum(x.amount)::bigint, sum(x.retained)::bigint,
 			coalesce(sum(t.retained), 0)::bigint, coalesce(sum(t.budget), 0)::bigint
@@ -251,6 +252,7 @@ func BankAccount(ctx context.Context, tx pgx.Tx, code string, currency money.Cur
 
 // selectHeld is what of each charge of a dossier is provisional collection now.
 func selectHeld(ctx context.Context, tx pgx.Tx, d dossiers.Dossier) (map[dossiers.ChargeID]int64, error) {
+	//nolint:rowserrcheck // ForEachRow checks
 	rows, err := tx.Query(ctx, `
 		select p.charge_id, sum(case p.side when 'C' then p.amount else -p.amount end)::bigint
 		from ledger.posting p join ledger.account a on a.id = p.account_id

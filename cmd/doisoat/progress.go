@@ -27,12 +27,12 @@ func (p *program) progress(what string, total int64) progressBar {
 
 func (b progressBar) add(entries int) {
 	if b.bar != nil {
-		_ = b.bar.Add(entries) //nolint:errcheck // a bar that cannot be drawn stops no work
+		_ = b.bar.Add(entries)
 	}
 }
 
 func (b progressBar) end() {
 	if b.bar != nil {
-		_ = b.bar.Finish() //nolint:errcheck // as above
+		_ = b.bar.Finish()
 	}
 }

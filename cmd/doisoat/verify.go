@@ -39,7 +39,7 @@ func (c *verifyCommand) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close() //nolint:errcheck // it was only read
+	defer f.Close()
 	bar := p.progress("verifying", -1)
 	book, proof, err := seal.VerifyFile(f, heads, bar.add)
 	bar.end()

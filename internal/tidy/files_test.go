@@ -32,7 +32,7 @@ var floats = map[string]string{
 	"internal/bench/loads.go":     "entries per second",
 	"internal/bench/rotate.go":    "ratios of rates",
 	"internal/bench/yardstick.go": "what pgbench prints",
-	"web/middleware.go": "seconds of a metric's buckets",
+	"web/middleware.go":           "seconds of a metric's buckets",
 }
 
 func TestNoFloats(t *testing.T) {

@@ -190,9 +190,11 @@ func TestCheckFindsMissingAndAddedRows(t *testing.T) {
 				actor, lines, digest, tx)
 			select gen_random_uuid(), authority, business_date, recorded_at, cause_kind, 'forged', cause_event, description, actor, lines, digest, tx
 			from ledger.entry where id = '` + next.UUID().String() + `'`, "appeared after the sealer had passed its place"},
-		"entry and leaf forged": {`with e as (update ledger.entry set description = 'forged' where id = '` + id.UUID().String() + `')
+		"entry and leaf forged": {
+			`with e as (update ledger.entry set description = 'forged' where id = '` + id.UUID().String() + `')
 			update ledger.sealed_entry set leaf = decode(repeat('ab', 32), 'hex') where entry_id = '` + id.UUID().String() + `'`,
-			"block 2: its entries do not lead to its root"},
+			"block 2: its entries do not lead to its root",
+		},
 	} {
 		got := b.tampered(c.change)
 		if len(got) == 0 || !strings.Contains(got[0], c.want) {

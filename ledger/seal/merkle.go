@@ -74,7 +74,7 @@ func merkleRoot(leaves []Hash) Hash {
 }
 
 // split is the largest power of two below n.
-func split(n int) int { return 1 << (bits.Len(uint(n-1)) - 1) } //nolint:gosec // n is at least 2
+func split(n int) int { return 1 << (bits.Len(uint(n-1)) - 1) }
 
 // auditPath lists the hashes that lead from the leaf at position to the root,
 // nearest first (RFC 6962, section 2.1.1).

@@ -196,7 +196,7 @@ func (s *Service) gather(ctx context.Context, tx pgx.Tx, last *Block, now horizo
 }
 
 // fill hashes the entries into the block and writes it.
-func (s *Service) fill(ctx context.Context, tx pgx.Tx, b *Block, last *Block, ids []ledger.EntryID) error {
+func (s *Service) fill(ctx context.Context, tx pgx.Tx, b, last *Block, ids []ledger.EntryID) error {
 	b.Number, b.Version = 1, version
 	b.SealedAt = s.Now().UTC().Truncate(time.Microsecond)
 	if last != nil {

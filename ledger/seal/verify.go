@@ -235,7 +235,7 @@ func whole(t time.Time) bool {
 // given: the proof's head must be among heads, when there are any.
 func VerifyFile(r io.Reader, heads []Hash, passed func(entries int)) (book *Verified, proof *InclusionProof, err error) {
 	in := bufio.NewReaderSize(r, 1<<16)
-	if start, _ := in.Peek(len(`{"format":"` + bookFormat)); string(start) == `{"format":"`+bookFormat { //nolint:errcheck // a short file is no book
+	if start, _ := in.Peek(len(`{"format":"` + bookFormat)); string(start) == `{"format":"`+bookFormat {
 		done, err := VerifyBook(in, heads, passed)
 		return &done, nil, err
 	}
