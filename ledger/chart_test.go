@@ -27,7 +27,7 @@ func TestManualListsTheChart(t *testing.T) {
 	for _, m := range regexp.MustCompile("(?m)^\\| `([^`]+)`").FindAllStringSubmatch(table, -1) {
 		got = append(got, m[1])
 	}
-	want := append(slices.Collect(maps.Keys(chart)), clearingPrefix+"<provider>", bankPrefix+"<source>")
+	want := append(slices.Collect(maps.Keys(chart)), clearingPrefix+"<provider>", bankPrefix+"<source>", transitPrefix+"<source>")
 	slices.Sort(got)
 	slices.Sort(want)
 	if diff := cmp.Diff(got, want); diff != "" {
@@ -45,7 +45,7 @@ func TestCodesTellTheirClass(t *testing.T) {
 			t.Errorf("%s: got %s, %v, want %s", code, n.class, err, classes[code[0]])
 		}
 	}
-	for _, code := range []string{"", "A-CLR-", "A-BANK-", "A-CASH", "a-clr-vnpay"} {
+	for _, code := range []string{"", "A-CLR-", "A-BANK-", "A-TRANSIT-", "A-CASH", "a-clr-vnpay"} {
 		if _, err := natureOf(code); !ErrUnknownAccount.Is(err) {
 			t.Errorf("%q: got %v, want ErrUnknownAccount", code, err)
 		}

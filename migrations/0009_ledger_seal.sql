@@ -70,7 +70,8 @@ call app.protect('ledger.sealed_entry');
 call app.append_only('ledger.sealed_entry');
 grant select, insert on ledger.sealed_entry to doisoat_app;
 
--- A block follows the last one, and its header names that one's hash.
+-- A block follows the last one, and its header names that one's hash. After the
+-- insert, so that row-level security has its say first.
 -- +goose StatementBegin
 create function ledger.check_block() returns trigger language plpgsql as $$
 begin
@@ -87,7 +88,7 @@ begin
 end
 $$;
 -- +goose StatementEnd
-create trigger check_block before insert on ledger.block
+create trigger check_block after insert on ledger.block
 	for each row execute function ledger.check_block();
 alter table ledger.block enable always trigger check_block;
 

@@ -2179,7 +2179,7 @@ CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON ledger.sealed_entry FOR E
 
 ALTER TABLE ledger.sealed_entry ENABLE ALWAYS TRIGGER append_only_truncate;
 
-CREATE TRIGGER check_block BEFORE INSERT ON ledger.block FOR EACH ROW EXECUTE FUNCTION ledger.check_block();
+CREATE TRIGGER check_block AFTER INSERT ON ledger.block FOR EACH ROW EXECUTE FUNCTION ledger.check_block();
 
 ALTER TABLE ledger.block ENABLE ALWAYS TRIGGER check_block;
 
