@@ -243,7 +243,7 @@ func TestWallsOfTheChain(t *testing.T) {
 		select authority, %s, version, sealed_at, %s, root, %s, entries, postings, totals, cluster, reached_tx, reached_id, hash
 		from ledger.block where number = 2`
 	for name, c := range map[string]struct{ query, want string }{
-		"fork":         {fmt.Sprintf(copied, "3", "previous", "5"), "block_follows"},
+		"fork":         {fmt.Sprintf(copied, "3", "previous", "5"), "block_previous"},
 		"gap":          {fmt.Sprintf(copied, "4", "hash", "5"), "block_follows"},
 		"overlap":      {fmt.Sprintf(copied, "3", "hash", "4"), "block_follows"},
 		"second start": {fmt.Sprintf(copied, "1", `decode(repeat('00', 32), 'hex')`, "0"), "block_pkey"},
