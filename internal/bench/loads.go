@@ -14,7 +14,6 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/doisoat/doisoat/internal/calendar"
-	"github.com/doisoat/doisoat/internal/ident"
 	"github.com/doisoat/doisoat/internal/money"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/ledger"
@@ -102,15 +101,11 @@ func copies(owner *pgxpool.Pool) func(context.Context, time.Duration) (float64, 
 	}
 }
 
-type entryKind struct{}
-
-func (entryKind) Prefix() string { return "ent" }
-
 // copyRows makes the rows of n entries, two postings each.
 func copyRows(n int) (entries, postings [][]any) {
 	digest := make([]byte, 32)
 	for range n {
-		id, now := ident.New[entryKind]().UUID(), time.Now()
+		id, now := uuid.Must(uuid.NewV7()), time.Now()
 		from := int64(rand.IntN(accounts))
 		to := (from + 1 + rand.Int64N(accounts-1)) % accounts
 		amount := int64(1_000 + rand.IntN(999_000))
