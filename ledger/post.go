@@ -29,32 +29,68 @@ func Post(ctx context.Context, tx pgx.Tx, entries ...Entry) ([]EntryID, error) {
 	if len(entries) == 0 {
 		return nil, nil
 	}
-	digests := make([][]byte, len(entries))
+	var (
+		digests = make([][]byte, len(entries))
+		first   = make(map[Cause]int, len(entries)) // the first entry of each cause is written
+		fresh   = make([]Entry, 0, len(entries))
+		sums    = make([][]byte, 0, len(entries))
+	)
 	for i := range entries {
 		if err := entries[i].Validate(); err != nil {
 			return nil, blame(err, entries, i)
 		}
+		digests[i] = entries[i].digest()
+		if at, twice := first[entries[i].Cause]; twice {
+			if !bytes.Equal(digests[i], digests[at]) {
+				return nil, blame(causeReused(entries[i].Cause), entries, i)
+			}
+			continue
+		}
+		first[entries[i].Cause] = i
 		if entries[i].ID.IsZero() {
 			entries[i].ID = ident.New[entryKind]()
 		}
-		digests[i] = entries[i].digest()
+		fresh, sums = append(fresh, entries[i]), append(sums, digests[i])
 	}
-	stored, err := write(ctx, tx, entries, digests)
+	stored, err := write(ctx, tx, fresh, sums)
 	if err != nil {
 		return nil, postFault(err, entries)
 	}
-	ids := make([]EntryID, len(entries))
+	return known(ctx, tx, entries, digests, stored)
+}
+
+// known answers with the ids of all entries. One that was in the book before must have the same content.
+func known(ctx context.Context, tx pgx.Tx, entries []Entry, digests [][]byte, stored map[Cause]storedEntry) ([]EntryID, error) {
+	var (
+		ids    = make([]EntryID, len(entries))
+		before []EntryID
+	)
 	for i, e := range entries {
 		found, ok := stored[e.Cause]
 		if !ok {
 			return nil, blame(ErrMalformed.With("entry for %s %s was not written", e.Cause.Kind, e.Cause.ID), entries, i)
 		}
-		if !bytes.Equal(found.Digest, digests[i]) {
-			return nil, blame(ErrCauseReused.With("cause %s %s %s has another entry", e.Cause.Kind, e.Cause.ID, e.Cause.Event), entries, i)
+		if ids[i] = found.ID; found.Before {
+			before = append(before, found.ID)
 		}
-		ids[i] = found.ID
+	}
+	if len(before) == 0 {
+		return ids, nil
+	}
+	written, err := selectDigests(ctx, tx, before)
+	if err != nil {
+		return nil, err
+	}
+	for i, id := range ids {
+		if digest, old := written[id]; old && !bytes.Equal(digest, digests[i]) {
+			return nil, blame(causeReused(entries[i].Cause), entries, i)
+		}
 	}
 	return ids, nil
+}
+
+func causeReused(c Cause) error {
+	return ErrCauseReused.With("cause %s %s %s has another entry", c.Kind, c.ID, c.Event)
 }
 
 // postFault reads a refusal of the database.

@@ -14,13 +14,12 @@ import (
 // storedEntry is what the book holds for a cause.
 type storedEntry struct {
 	ID     EntryID
-	Digest []byte
+	Before bool // it was there before this call
 }
 
-// write appends what is not in the book yet and returns what the book then
-// holds for each cause. The first try is one statement and finds everything in
-// nearly every case; it writes nothing when an account is new. The second makes
-// the accounts, and sees the entries that another writer committed meanwhile.
+// write appends entries whose causes differ and are not in the book yet, and
+// returns what the book then holds for each cause. The first try is one statement and finds everything in nearly every case; it
+// writes nothing when an account is new. The second makes the accounts.
 func write(ctx context.Context, tx pgx.Tx, entries []Entry, digests [][]byte) (map[Cause]storedEntry, error) {
 	a := columns(entries)
 	stored := make(map[Cause]storedEntry, len(entries))
@@ -44,8 +43,8 @@ func write(ctx context.Context, tx pgx.Tx, entries []Entry, digests [][]byte) (m
 				c Cause
 				s storedEntry
 			)
-			_, err := pgx.ForEachRow(rows, []any{&c.Kind, &c.ID, &c.Event, &s.ID, &s.Digest}, func() error {
-				stored[c] = storedEntry{s.ID, bytes.Clone(s.Digest)}
+			_, err := pgx.ForEachRow(rows, []any{&c.Kind, &c.ID, &c.Event, &s.ID, &s.Before}, func() error {
+				stored[c] = s
 				return nil
 			})
 			return err
@@ -53,20 +52,29 @@ func write(ctx context.Context, tx pgx.Tx, entries []Entry, digests [][]byte) (m
 		if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 			return nil, err
 		}
-		if holdsAll(stored, entries) {
+		if len(stored) == len(entries) {
 			break
 		}
 	}
 	return stored, nil
 }
 
-func holdsAll(stored map[Cause]storedEntry, entries []Entry) bool {
-	for i := range entries {
-		if _, ok := stored[entries[i].Cause]; !ok {
-			return false
-		}
+// selectDigests returns the digests of entries in the book.
+func selectDigests(ctx context.Context, tx pgx.Tx, ids []EntryID) (map[EntryID][]byte, error) {
+	rows, err := tx.Query(ctx, `select e.id, e.digest from ledger.entry e where e.id = any($1)`, ids)
+	if err != nil {
+		return nil, err
 	}
-	return true
+	var (
+		found  = make(map[EntryID][]byte, len(ids))
+		id     EntryID
+		digest []byte
+	)
+	_, err = pgx.ForEachRow(rows, []any{&id, &digest}, func() error {
+		found[id] = bytes.Clone(digest)
+		return nil
+	})
+	return found, err
 }
 
 const insertAccounts = `
@@ -81,23 +89,21 @@ const insertAccounts = `
 	on conflict on constraint account_code do nothing`
 
 // Entries known by cause are left out before the insert, so that repeating an
-// entry of a closed day is answered and not refused; the conflict clause is for
-// two writers at once. Nothing is written when an account is missing: an entry
+// entry of a closed day is answered and not refused. Nothing is written when an account is missing: an entry
 // without one of its postings would not balance.
 //
 // The arrays stand in sub-selects to hide their lengths from the planner. If it
 // saw them it would plan every call anew, which takes longer than running it.
 const insertEntries = `
 	with n as materialized (
-		select u.*, old.id as old_id, old.digest as old_digest
+		select u.*, c.entry_id as known
 		from unnest((select @ids::uuid[]), (select @authorities::text[]), (select @dates::date[]),
 				(select @recorded::timestamptz[]), (select @kinds::text[]), (select @cause_ids::text[]), (select @events::text[]),
 				(select @descriptions::text[]), (select @actors::text[]), (select @reverses::uuid[]), (select @corrects::uuid[]),
 				(select @reasons::text[]), (select @lines::smallint[]), (select @digests::bytea[]))
 			as u (id, authority, business_date, recorded_at, cause_kind, cause_id, cause_event,
 				description, actor, reverses, corrects, reason, lines, digest)
-		left join ledger.entry old on old.authority = u.authority and old.cause_kind = u.cause_kind
-			and old.cause_id = u.cause_id and old.cause_event = u.cause_event
+		left join ledger.cause c on c.authority = u.authority and c.kind = u.cause_kind and c.id = u.cause_id and c.event = u.cause_event
 	), p as materialized (
 		select u.*, a.id as account_id, a.memo
 		from unnest((select @p_entries::uuid[]), (select @p_lines::smallint[]), (select @p_authorities::text[]),
@@ -113,19 +119,18 @@ const insertEntries = `
 		select n.id, n.authority, n.business_date, n.recorded_at, n.cause_kind, n.cause_id, n.cause_event,
 			n.description, n.actor, n.reverses, n.corrects, n.reason, n.lines, n.digest
 		from n
-		where n.old_id is null and not exists (select from p where p.account_id is null)
-		on conflict on constraint entry_cause do nothing
-		returning id, authority, business_date, cause_kind, cause_id, cause_event, digest
+		where n.known is null and not exists (select from p where p.account_id is null)
+		returning id, lines, authority, business_date, cause_kind, cause_id, cause_event
 	), written as (
-		insert into ledger.posting (entry_id, line, authority, business_date, account_id, side, amount, currency, memo,
+		insert into ledger.posting (entry_id, line, lines, authority, business_date, account_id, side, amount, currency, memo,
 			dossier_id, payment_id, refund_id, charge_id, fee_type, policy)
-		select e.id, p.line, e.authority, e.business_date, p.account_id, p.side, p.amount, p.currency, p.memo,
+		select e.id, p.line, e.lines, e.authority, e.business_date, p.account_id, p.side, p.amount, p.currency, p.memo,
 			p.dossier_id, p.payment_id, p.refund_id, p.charge_id, p.fee_type, p.policy
 		from p join e on e.id = p.entry_id
 	)
-	select e.cause_kind, e.cause_id, e.cause_event, e.id, e.digest from e
+	select e.cause_kind, e.cause_id, e.cause_event, e.id, false from e
 	union all
-	select n.cause_kind, n.cause_id, n.cause_event, n.old_id, n.old_digest from n where n.old_id is not null`
+	select n.cause_kind, n.cause_id, n.cause_event, n.known, true from n where n.known is not null`
 
 // columnar holds entries and postings as columns for unnest.
 type columnar struct {
