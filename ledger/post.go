@@ -18,10 +18,10 @@ import (
 	"github.com/doisoat/doisoat/internal/postgres"
 )
 
-// Post appends entries to the book, all or none, in one statement, and
-// returns their ids in order. An entry whose cause is in the book already is
-// not written again: its first id is returned when the content is the same,
-// ErrCauseReused when it differs. ErrDayClosed when a business date is closed.
+// Post appends entries of one authority to the book, all or none, in one
+// statement, and returns their ids in order. An entry whose cause is in the book
+// already is not written again: its first id is returned when the content is the
+// same, ErrCauseReused when it differs. ErrDayClosed when a business date is closed.
 // When one of several entries is bad, the fault points at it ("/entries/3",
 // counted from 0) and names its cause.
 // It takes no lock but a shared one on each business date.
@@ -39,6 +39,9 @@ func Post(ctx context.Context, tx pgx.Tx, entries ...Entry) ([]EntryID, error) {
 		if err := entries[i].Validate(); err != nil {
 			return nil, blame(err, entries, i)
 		}
+		if entries[i].Authority != entries[0].Authority {
+			return nil, blame(ErrMalformed.With("entries of one call are of one authority"), entries, i)
+		}
 		digests[i] = entries[i].digest()
 		if at, twice := first[entries[i].Cause]; twice {
 			if !bytes.Equal(digests[i], digests[at]) {
@@ -52,41 +55,36 @@ func Post(ctx context.Context, tx pgx.Tx, entries ...Entry) ([]EntryID, error) {
 		}
 		fresh, sums = append(fresh, entries[i]), append(sums, digests[i])
 	}
-	stored, err := write(ctx, tx, fresh, sums)
+	before, err := write(ctx, tx, fresh, sums)
 	if err != nil {
 		return nil, postFault(err, entries)
 	}
-	return known(ctx, tx, entries, digests, stored)
+	ids := make([]EntryID, len(entries))
+	for i := range entries {
+		id := entries[first[entries[i].Cause]].ID
+		if known, ok := before[id]; ok {
+			id = known
+		}
+		ids[i] = id
+	}
+	if len(before) > 0 {
+		err = sameAsBefore(ctx, tx, entries, digests, ids)
+	}
+	return ids, err
 }
 
-// known answers with the ids of all entries. One that was in the book before must have the same content.
-func known(ctx context.Context, tx pgx.Tx, entries []Entry, digests [][]byte, stored map[Cause]storedEntry) ([]EntryID, error) {
-	var (
-		ids    = make([]EntryID, len(entries))
-		before []EntryID
-	)
-	for i, e := range entries {
-		found, ok := stored[e.Cause]
-		if !ok {
-			return nil, blame(ErrMalformed.With("entry for %s %s was not written", e.Cause.Kind, e.Cause.ID), entries, i)
-		}
-		if ids[i] = found.ID; found.Before {
-			before = append(before, found.ID)
-		}
-	}
-	if len(before) == 0 {
-		return ids, nil
-	}
-	written, err := selectDigests(ctx, tx, before)
+// sameAsBefore compares entries with what the book has under their ids.
+func sameAsBefore(ctx context.Context, tx pgx.Tx, entries []Entry, digests [][]byte, ids []EntryID) error {
+	written, err := selectDigests(ctx, tx, ids)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for i, id := range ids {
-		if digest, old := written[id]; old && !bytes.Equal(digest, digests[i]) {
-			return nil, blame(causeReused(entries[i].Cause), entries, i)
+		if !bytes.Equal(written[id], digests[i]) {
+			return blame(causeReused(entries[i].Cause), entries, i)
 		}
 	}
-	return ids, nil
+	return nil
 }
 
 func causeReused(c Cause) error {

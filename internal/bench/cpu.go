@@ -25,11 +25,7 @@ func (s *stage) cpuNow() cpu {
 			c.clients += time.Duration(u.Utime.Nano() + u.Stime.Nano())
 		}
 	}
-	text, err := os.ReadFile(filepath.Join(s.dir, "data", "postmaster.pid"))
-	if err != nil {
-		return c
-	}
-	postmaster, _, _ := strings.Cut(string(text), "\n")
+	postmaster := strconv.Itoa(s.server.PID())
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
 		return c
