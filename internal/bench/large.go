@@ -1,24 +1,31 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/postgres"
+	"github.com/doisoat/doisoat/internal/postgres/pglocal"
 	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/ledger/seal"
 )
 
 const (
-	// largeDays is over how many business dates the large book is spread.
-	largeDays = 365
-	// looks is how often each question is asked; a hundred give a 99th percentile.
+	// looks is how often each question is asked; some hundreds give a 99th percentile.
 	looks = 500
 	// tail is how many entries are posted after the last roll-up.
 	tail = 5_000
@@ -30,18 +37,14 @@ const (
 	wantedTrial   = 500 * time.Millisecond
 )
 
-// large fills a book with COPY, rolls it up, posts a tail that is not rolled up
-// and asks for balances through ledger.Service.
+// large fills a book, rolls it up, posts a tail that is not rolled up, asks for
+// balances through ledger.Service, seals the book and checks it.
 func (s *stage) large(ctx context.Context, opt options, out io.Writer) error {
 	if err := s.makeTables(ctx); err != nil {
 		return err
 	}
-	begin := time.Now()
-	for tenth := range 10 {
-		if err := s.fill(ctx, opt.postings/10/2); err != nil {
-			return err
-		}
-		_, _ = fmt.Fprintf(out, "%d of %d postings after %s\n", (tenth+1)*opt.postings/10, opt.postings, time.Since(begin).Round(time.Second))
+	if err := s.fillBook(ctx, opt.postings/2, out); err != nil {
+		return err
 	}
 	app, err := s.pool(ctx, postgres.AppRole, 4)
 	if err != nil {
@@ -52,7 +55,7 @@ func (s *stage) large(ctx context.Context, opt options, out io.Writer) error {
 	if _, err := s.owner.Exec(ctx, `vacuum analyze`); err != nil {
 		return err
 	}
-	begin = time.Now()
+	begin := time.Now()
 	rolled, err := service.RollUp(ctx)
 	if err != nil {
 		return err
@@ -61,17 +64,25 @@ func (s *stage) large(ctx context.Context, opt options, out io.Writer) error {
 	if err := s.fill(ctx, tail); err != nil {
 		return err
 	}
-	if _, err := s.owner.Exec(ctx, `analyze`); err != nil {
+	if _, err := s.owner.Exec(ctx, `vacuum analyze`); err != nil {
 		return err
 	}
-	return ask(ctx, service, out)
+	if err := ask(ctx, service, out); err != nil {
+		return err
+	}
+	begin = time.Now()
+	done, err := (&seal.Service{DB: app, Now: time.Now}).Seal(ctx, authority, 0)
+	if err != nil {
+		return err
+	}
+	_, _ = fmt.Fprintf(out, "\n%d entries sealed in %s\n", done.Entries, time.Since(begin).Round(time.Millisecond))
+	return s.check(ctx, out)
 }
 
-// fill copies entries in parts, each a commit.
+// fill copies entries of now in parts, each a commit.
 func (s *stage) fill(ctx context.Context, entries int) error {
 	for left := entries; left > 0; left -= batchSize {
 		rows, postings := copyRows(min(left, batchSize))
-		spread(rows, postings)
 		if err := pgx.BeginFunc(ctx, s.owner, func(tx pgx.Tx) error { return copyInto(ctx, tx, rows, postings) }); err != nil {
 			return err
 		}
@@ -79,39 +90,37 @@ func (s *stage) fill(ctx context.Context, entries int) error {
 	return nil
 }
 
-// spread moves rows to business dates of the year that ends with day.
-func spread(entries, postings [][]any) {
-	for i := range entries {
-		date := day.AddDays(-rand.IntN(largeDays))
-		entries[i][2], postings[2*i][4], postings[2*i+1][4] = date, date, date
-	}
-}
-
 // ask measures the questions and prints what they took.
 func ask(ctx context.Context, service *ledger.Service, out io.Writer) error {
 	actor := auth.Actor{Authority: authority, Role: auth.RoleAccountant, ID: "bench"}
+	balances := func(q ledger.BalanceQuery) func() error {
+		return func() error {
+			if q.Account != "" {
+				q.Account = bank(rand.IntN(accounts))
+			}
+			if q.AsOf.Before(day) {
+				q.AsOf = day.AddDays(-rand.IntN(largeDays))
+			}
+			_, err := service.ListBalances(ctx, actor, q)
+			return err
+		}
+	}
+	past := day.AddDays(-1)
 	_, _ = fmt.Fprintf(out, "\n| question, with %d entries since the last roll-up | median | p99 | wanted p99 | |\n| --- | ---: | ---: | ---: | --- |\n", tail)
 	for _, q := range []struct {
 		name   string
 		wanted time.Duration
 		ask    func() error
 	}{
-		{"balance of one account, today", wantedBalance, func() error {
-			_, err := service.ListBalances(ctx, actor, ledger.BalanceQuery{Account: bank(rand.IntN(accounts)), AsOf: day})
+		{"balance of one account, today", wantedBalance, balances(ledger.BalanceQuery{Account: "any", AsOf: day})},
+		{"balance of one account, a past date", wantedBalance, balances(ledger.BalanceQuery{Account: "any", AsOf: past})},
+		{"balance of a fee type and policy on one account, a past date", wantedBalance, balances(ledger.BalanceQuery{Account: "any", FeeType: "PHI-7", Policy: "NQ-3", AsOf: past})},
+		{"first page of an account's ledger", wantedBalance, func() error {
+			_, _, err := service.ListPostings(ctx, actor, ledger.PostingQuery{Account: bank(rand.IntN(accounts)), From: day.AddDays(-rand.IntN(largeDays))})
 			return err
 		}},
-		{"balance of one account, a past date", wantedBalance, func() error {
-			_, err := service.ListBalances(ctx, actor, ledger.BalanceQuery{Account: bank(rand.IntN(accounts)), AsOf: day.AddDays(-rand.IntN(largeDays))})
-			return err
-		}},
-		{"trial balance, today", wantedTrial, func() error {
-			_, err := service.TrialBalance(ctx, actor, day)
-			return err
-		}},
-		{"trial balance, a past date", wantedTrial, func() error {
-			_, err := service.TrialBalance(ctx, actor, day.AddDays(-rand.IntN(largeDays)))
-			return err
-		}},
+		{"trial balance, today", wantedTrial, balances(ledger.BalanceQuery{AsOf: day})},
+		{"trial balance, a past date", wantedTrial, balances(ledger.BalanceQuery{AsOf: past})},
 	} {
 		var took []time.Duration
 		for n := range looks + 10 { // the first ones prepare their statements
@@ -134,3 +143,60 @@ func ask(ctx context.Context, service *ledger.Service, out io.Writer) error {
 }
 
 func round(d time.Duration) time.Duration { return d.Round(10 * time.Microsecond) }
+
+// check runs doisoat check over the book, as an operator would, and prints how
+// long it took and the most memory that it and a database process held.
+func (s *stage) check(ctx context.Context, out io.Writer) error {
+	binary := filepath.Join(s.dir, "doisoat")
+	build := exec.CommandContext(ctx, "go", "build", "-o", binary, "./cmd/doisoat")
+	if text, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("build: %w: %s", err, text)
+	}
+	cmd := exec.CommandContext(ctx, binary, "check", "--authority", authority)
+	cmd.Env = append(os.Environ(), "DOISOAT_DATABASE_URL="+s.server.DSN(postgres.AppRole, pglocal.Database))
+	var output bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &output, &output
+	begin := time.Now()
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	ended := make(chan struct{})
+	most := make(chan int)
+	go func() { most <- s.mostMemory(ended) }()
+	err := cmd.Wait()
+	close(ended)
+	server := <-most
+	if err != nil {
+		return fmt.Errorf("check: %w: %s", err, output.Bytes())
+	}
+	usage, _ := cmd.ProcessState.SysUsage().(*syscall.Rusage)
+	_, err = fmt.Fprintf(out, "doisoat check in %s, at most %d MiB of its own and %d MiB of a database process:\n%s",
+		time.Since(begin).Round(time.Second), usage.Maxrss/1024, server/1024, output.Bytes())
+	return err
+}
+
+// mostMemory returns the most KiB that one of the server's processes had to
+// itself, beside shared buffers, until ended.
+func (s *stage) mostMemory(ended <-chan struct{}) int {
+	most := 0
+	for {
+		select {
+		case <-ended:
+			return most
+		case <-time.After(100 * time.Millisecond):
+		}
+		paths, _ := filepath.Glob("/proc/[0-9]*/status")
+		for _, path := range paths {
+			text, err := os.ReadFile(path) //nolint:gosec // a process's own account
+			if err != nil || !strings.Contains(string(text), "\nPPid:\t"+strconv.Itoa(s.server.PID())+"\n") {
+				continue
+			}
+			_, rest, _ := strings.Cut(string(text), "\nRssAnon:")
+			if fields := strings.Fields(rest); len(fields) > 0 {
+				if n, err := strconv.Atoi(fields[0]); err == nil {
+					most = max(most, n)
+				}
+			}
+		}
+	}
+}
