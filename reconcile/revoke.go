@@ -107,7 +107,8 @@ func (s *Service) unmatched(ctx context.Context, tx pgx.Tx, match Match) (in inp
 		})
 	}
 	items, err := ask[revokedItem](ctx, tx, `
-		select coalesce(i.capture_id, i.refund_id), i.refund_id is not null, coalesce(c.payment_id, r.payment_id), i.amount
+		select coalesce(i.capture_id, i.refund_id, i.transit_id), i.refund_id is not null, i.transit_id is not null,
+			coalesce(c.payment_id, r.payment_id, (select p.payment_id from ledger.posting p where p.entry_id = i.transit_id limit 1)), i.amount
 		from reconcile.match_item i
 		left join payments.capture c on c.id = i.capture_id
 		left join refunds.refund r on r.id = i.refund_id
@@ -117,12 +118,17 @@ func (s *Service) unmatched(ctx context.Context, tx pgx.Tx, match Match) (in inp
 	}
 	for i, item := range items {
 		kind, missing := captureItem, MissingAtSource
-		if item.IsRefund {
+		switch {
+		case item.IsRefund:
 			kind, missing = refundItem, RefundUnmatched
+		case item.IsTransit && item.Payment.Valid: // of a refund; a voucher is of no payment
+			kind, missing = transitItem, RefundUnmatched
+		case item.IsTransit:
+			kind = transitItem
 		}
-		in.Items = append(in.Items, bookItem{Kind: kind, ID: item.ID, Payment: item.Payment, Amount: item.Amount})
+		in.Items = append(in.Items, bookItem{Kind: kind, ID: item.ID, Payment: item.Payment.UUID, Amount: item.Amount})
 		list = append(list, finding{
-			Kind: missing, Line: -1, Item: i, Batch: -1, Payment: item.Payment, Amount: item.Amount, Book: &items[i].Amount, Detail: detail,
+			Kind: missing, Line: -1, Item: i, Batch: -1, Payment: item.Payment.UUID, Amount: item.Amount, Book: &items[i].Amount, Detail: detail,
 		})
 	}
 	batches, err := revokedBatches(ctx, tx, match.ID)
@@ -167,10 +173,11 @@ type (
 		Suspensions int
 	}
 	revokedItem struct {
-		ID       uuid.UUID
-		IsRefund bool
-		Payment  uuid.UUID
-		Amount   int64
+		ID        uuid.UUID
+		IsRefund  bool
+		IsTransit bool
+		Payment   uuid.NullUUID
+		Amount    int64
 	}
 	revokedBatch struct {
 		Source  SourceID
