@@ -17,7 +17,9 @@ import (
 // RevokeMatch undoes a match, with a reason: its entry is reversed, captures
 // and refunds count as not settled (a refund that is done stays done), a bank
 // line goes back into suspense, and each side is listed as a break again. No
-// rule makes that pair a second time. ErrRevoked when it was revoked before.
+// rule makes that pair a second time. ErrRevoked when it was revoked before,
+// ErrIdentified when two persons made it: what was captured stays, and goes
+// back as a refund.
 func (s *Service) RevokeMatch(ctx context.Context, actor auth.Actor, id MatchID, reason string) (match Match, err error) {
 	if err := auth.Require(actor, auth.PermReconcile); err != nil {
 		return Match{}, err
@@ -42,6 +44,9 @@ func (s *Service) RevokeMatch(ctx context.Context, actor auth.Actor, id MatchID,
 		}
 		if match.RevokedAt != nil {
 			return ErrRevoked
+		}
+		if match.Lane == laneIdentified {
+			return ErrIdentified.With("two persons identified the line: money that is not the dossier's goes back as a refund")
 		}
 		if err := s.revoke(ctx, tx, actor, src, run, match, reason); err != nil {
 			return err
