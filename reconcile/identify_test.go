@@ -197,7 +197,7 @@ func TestIdentifyRefusals(t *testing.T) {
 	w.run(settlement, day)
 	rows, _, err := w.ListLines(t.Context(), accountant, otherFile.ID, reconcile.LineID{}, 10)
 	w.ok(err)
-	stranger := auth.Actor{Authority: "H40", Role: auth.RoleAccountant, ID: "key_stranger"}
+	stranger := auth.Actor{Authority: "H56", Role: auth.RoleAccountant, ID: "key_stranger"}
 	dollars := pays(code, 30_000)
 	dollars.Amount.Currency = "USD"
 	silent := pays(code, 30_000)
