@@ -47,7 +47,7 @@ func TestManual(t *testing.T) {
 			Entry: arrived(s, match, bounce, today),
 		},
 		{
-			Title: "Credit that nobody can identify", When: "The book follows the account; a later match reverses the entry.",
+			Title: "Credit that nobody can identify", When: "The book follows the account; a later match reverses the entry, or two persons identify it as a capture.",
 			Entry: suspended(s, line, 30_000, 1, today),
 		},
 		{
