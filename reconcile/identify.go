@@ -241,6 +241,7 @@ type heldLine struct {
 	BankRef    string         `db:"bank_ref"`
 	HeldSince  *calendar.Date `db:"held_since"` // none when it is not on suspense
 	Compared   bool           `db:"compared"`   // a break holds it together with an item of the book
+	Repaired   bool           `db:"repaired"`   // a repair asks about it, or recorded a capture that no run has seen
 }
 
 // suspendedLine reads a line of the authority, or returns ErrUnknownLine.
@@ -248,7 +249,9 @@ func suspendedLine(ctx context.Context, tx pgx.Tx, id LineID) (heldLine, error) 
 	rows, err := tx.Query(ctx, `
 		select l.statement_id, l.run_id, l.business_date, l.occurred_at, l.amount, l.currency, l.bank_ref, e.business_date as held_since,
 			exists (select from reconcile.break b where b.line_id = l.id and b.holds and b.state <> 'resolved'
-				and (num_nonnulls(b.capture_id, b.refund_id, b.transit_id) > 0 or b.batch_id <> '')) as compared
+				and (num_nonnulls(b.capture_id, b.refund_id, b.transit_id) > 0 or b.batch_id <> '')) as compared,
+			exists (select from reconcile.repair r where r.line_id = l.id and (r.outcome = 'asked' or r.outcome = 'recorded'
+				and not exists (select from reconcile.match_item i where i.line_id = l.id and i.side = 'line'))) as repaired
 		from reconcile.statement_line l left join ledger.entry e on e.id = l.suspense_entry
 		where l.authority = (select app.authority()) and l.id = $1`, id)
 	if err != nil {
@@ -267,6 +270,8 @@ func (l heldLine) suspended() error {
 		return ErrNotSuspended
 	case l.Compared:
 		return ErrNotSuspended.With("a break compares the line with an item of the book: that one first")
+	case l.Repaired:
+		return ErrNotSuspended.With("a repair of the line is under way: run again first")
 	}
 	return nil
 }

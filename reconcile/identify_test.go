@@ -321,6 +321,34 @@ func TestMatchedBeforeItIsIdentified(t *testing.T) {
 	same(t, "book", w.balances(), map[string]int64{"A-BANK-" + bank: 100_000, "L-TAMTHU-PHI": 100_000})
 }
 
+// A line that a repair asks about would count twice: once for the payment that
+// it names, once for the dossier that people name.
+func TestNotIdentifiedDuringARepair(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.RepairsPerDay = -1
+	p := w.payment("vietqr", 80_000)
+	w.pay(p, "lose")
+	at, run := w.arrives(day, 0, entry{"F1", 80_000, p.Reference})
+	same(t, "breaks", w.breaks(bank), []string{"missing_in_book 80000"})
+	n := w.proposed(at, pays(w.codeOf(p), 80_000))
+	for _, outcome := range []string{"asked", "recorded"} {
+		_, err := w.db.Owner.Exec(t.Context(), `
+			insert into reconcile.repair (id, authority, run_id, line_id, payment_id, kind, amount, currency, asked_at, asked_on, outcome)
+			values (gen_random_uuid(), $1, $2, $3, $4, 'lost_notice', 80000, 'VND', now(), now(), $5)
+			on conflict (line_id) do update set outcome = excluded.outcome`, province, run.ID, at.line, p.ID, outcome)
+		w.ok(err)
+		if _, err := w.ApproveIdentification(t.Context(), chief, n.ID, ""); !reconcile.ErrNotSuspended.Is(err) {
+			t.Errorf("repair %s: got %v, want %v", outcome, err, reconcile.ErrNotSuspended)
+		}
+	}
+	_, err := w.db.Owner.Exec(t.Context(), `update reconcile.repair set outcome = 'failed'`)
+	w.ok(err)
+	_, err = w.ApproveIdentification(t.Context(), chief, n.ID, "")
+	w.ok(err)
+	same(t, "what it names", w.status(p), payments.Cancelled)
+}
+
 // A death before the commit leaves nothing behind, and the next try does all of it.
 func TestIdentificationDiesHalfway(t *testing.T) {
 	t.Parallel()

@@ -138,18 +138,18 @@ func insertMatches(ctx context.Context, tx pgx.Tx, actor auth.Actor, run Run, in
 		if inputs[i], err = json.Marshal(m.Inputs); err != nil {
 			return err
 		}
-		line := in.Lines[m.Line]
-		items = append(items, matchItem{match: ids[i], side: "line", line: line.ID, amount: line.Amount})
+		match, line := ids[i], in.Lines[m.Line]
+		items = append(items, matchItem{match: match, side: "line", line: line.ID, amount: line.Amount})
 		if m.Batch >= 0 {
 			b := in.Batches[m.Batch]
 			for n, id := range b.Lines {
-				items = append(items, matchItem{match: ids[i], side: "book", line: id, amount: b.Nets[n]})
+				items = append(items, matchItem{match: match, side: "book", line: id, amount: b.Nets[n]})
 			}
 			continue
 		}
 		item := &in.Items[m.Item]
 		items = append(items, matchItem{
-			match: ids[i], side: "book", capture: item.capture(), refund: item.refund(), transit: item.transit(), amount: item.Amount,
+			match: match, side: "book", capture: item.capture(), refund: item.refund(), transit: item.transit(), amount: item.Amount,
 		})
 	}
 	_, err := tx.Exec(ctx, `
