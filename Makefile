@@ -80,7 +80,7 @@ lint: ## Run the linters (their first build takes minutes)
 
 .PHONY: generate
 generate: ## Write generated code anew (API server from web/api/openapi.yaml)
-	$(TOOL) oapi-codegen -config web/api/oapi-codegen.yaml web/api/openapi.yaml
+	$(TOOL) oapi-codegen -config web/api/oapi-codegen.yaml -o web/api/gen.go web/api/openapi.yaml
 
 .PHONY: schema
 schema: postgres ## Write migrations/schema.sql, the reviewed dump of what the migrations make

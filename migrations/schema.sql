@@ -624,7 +624,7 @@ CREATE TABLE payments.payment (
     id uuid NOT NULL,
     authority text NOT NULL,
     dossier_id uuid NOT NULL,
-    merchant_account_id uuid NOT NULL,
+    merchant_account_id uuid,
     provider text NOT NULL,
     reference text NOT NULL,
     amount bigint NOT NULL,
@@ -649,7 +649,8 @@ CREATE TABLE payments.payment (
     CONSTRAINT payment_reference_check CHECK ((reference ~ '^[A-Z0-9]{12}$'::text)),
     CONSTRAINT payment_refund_cap CHECK (((refund_reserved >= 0) AND (refund_reserved <= captured))),
     CONSTRAINT payment_request_hash_check CHECK ((length(request_hash) = 32)),
-    CONSTRAINT payment_status CHECK ((status = ANY (ARRAY['pending'::text, 'unknown'::text, 'captured'::text, 'settled'::text, 'failed'::text, 'expired'::text, 'cancelled'::text])))
+    CONSTRAINT payment_status CHECK ((status = ANY (ARRAY['pending'::text, 'unknown'::text, 'captured'::text, 'settled'::text, 'failed'::text, 'expired'::text, 'cancelled'::text]))),
+    CONSTRAINT payment_without_merchant CHECK (((merchant_account_id IS NULL) = (provider = 'bank'::text)))
 );
 
 ALTER TABLE ONLY payments.payment FORCE ROW LEVEL SECURITY;
@@ -666,6 +667,18 @@ CREATE FUNCTION payments.due_for_inquiry(at timestamp with time zone, most integ
   LIMIT due_for_inquiry.most;
 END;
 
+CREATE FUNCTION reconcile.guard_identification() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+	if tg_op <> 'UPDATE' or old.state <> 'proposed' then
+		raise exception 'an identification is decided once and stays'
+			using errcode = 'restrict_violation', constraint = 'identification_decided_once';
+	end if;
+	return new;
+end
+$$;
+
 CREATE FUNCTION reconcile.refuse_reopening() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -680,7 +693,7 @@ CREATE TABLE refunds.refund (
     dossier_id uuid NOT NULL,
     payment_id uuid NOT NULL,
     capture_id uuid NOT NULL,
-    merchant_account_id uuid NOT NULL,
+    merchant_account_id uuid,
     provider text NOT NULL,
     reference text NOT NULL,
     reason text NOT NULL,
@@ -716,7 +729,8 @@ CREATE TABLE refunds.refund (
     CONSTRAINT refund_request_hash_check CHECK ((length(request_hash) = 32)),
     CONSTRAINT refund_route CHECK ((route = ANY (ARRAY['provider'::text, 'payment_order'::text, 'treasury_order'::text]))),
     CONSTRAINT refund_stage CHECK ((stage = ANY (ARRAY[''::text, 'M1'::text, 'M2'::text, 'M3'::text, 'M4'::text, 'M5'::text]))),
-    CONSTRAINT refund_status CHECK ((status = ANY (ARRAY['requested'::text, 'approved'::text, 'rejected'::text, 'reserved'::text, 'sending'::text, 'sent'::text, 'unknown'::text, 'done'::text, 'declined'::text, 'returned'::text, 'cancelled'::text])))
+    CONSTRAINT refund_status CHECK ((status = ANY (ARRAY['requested'::text, 'approved'::text, 'rejected'::text, 'reserved'::text, 'sending'::text, 'sent'::text, 'unknown'::text, 'done'::text, 'declined'::text, 'returned'::text, 'cancelled'::text]))),
+    CONSTRAINT refund_without_merchant CHECK (((merchant_account_id IS NOT NULL) OR (route <> 'provider'::text)))
 );
 
 ALTER TABLE ONLY refunds.refund FORCE ROW LEVEL SECURITY;
@@ -1366,7 +1380,7 @@ CREATE TABLE payments.capture (
     authority text NOT NULL,
     payment_id uuid NOT NULL,
     dossier_id uuid NOT NULL,
-    merchant_account_id uuid NOT NULL,
+    merchant_account_id uuid,
     provider text NOT NULL,
     transaction_id text NOT NULL,
     bank_reference text DEFAULT ''::text NOT NULL,
@@ -1382,10 +1396,11 @@ CREATE TABLE payments.capture (
     settled_at timestamp with time zone,
     CONSTRAINT capture_amount_check CHECK ((amount > 0)),
     CONSTRAINT capture_check CHECK (((excess >= 0) AND (excess <= amount))),
-    CONSTRAINT capture_evidence CHECK ((evidence = ANY (ARRAY['callback'::text, 'inquiry'::text, 'statement'::text]))),
+    CONSTRAINT capture_evidence CHECK ((evidence = ANY (ARRAY['callback'::text, 'inquiry'::text, 'statement'::text, 'identified'::text]))),
     CONSTRAINT capture_excess_cap CHECK (((excess_reserved >= 0) AND (excess_reserved <= excess))),
     CONSTRAINT capture_refund_cap CHECK (((refund_reserved >= 0) AND (refund_reserved <= amount))),
-    CONSTRAINT capture_transaction_id_check CHECK ((transaction_id <> ''::text))
+    CONSTRAINT capture_transaction_id_check CHECK ((transaction_id <> ''::text)),
+    CONSTRAINT capture_without_merchant CHECK (((merchant_account_id IS NULL) = (evidence = 'identified'::text)))
 );
 
 ALTER TABLE ONLY payments.capture FORCE ROW LEVEL SECURITY;
@@ -1407,8 +1422,9 @@ CREATE TABLE reconcile.book_item (
     capture_id uuid,
     refund_id uuid,
     amount bigint NOT NULL,
+    transit_id uuid,
     CONSTRAINT book_item_amount_check CHECK ((amount <> 0)),
-    CONSTRAINT book_item_one CHECK (((num_nonnulls(capture_id, refund_id) = 1) AND (id = COALESCE(capture_id, refund_id))))
+    CONSTRAINT book_item_one CHECK (((num_nonnulls(capture_id, refund_id, transit_id) = 1) AND (id = COALESCE(capture_id, refund_id, transit_id))))
 );
 
 ALTER TABLE ONLY reconcile.book_item FORCE ROW LEVEL SECURITY;
@@ -1437,12 +1453,41 @@ CREATE TABLE reconcile.break (
     created_at timestamp with time zone NOT NULL,
     resolved_at timestamp with time zone,
     resolution text DEFAULT ''::text NOT NULL,
+    transit_id uuid,
     CONSTRAINT break_kind CHECK ((kind = ANY (ARRAY['missing_in_book'::text, 'missing_at_source'::text, 'amount_mismatch'::text, 'fee_mismatch'::text, 'status_mismatch'::text, 'date_mismatch'::text, 'duplicate'::text, 'wrong_account'::text, 'unidentified'::text, 'refund_unmatched'::text, 'balance_break'::text]))),
     CONSTRAINT break_resolved CHECK (((state = 'resolved'::text) = (resolved_at IS NOT NULL))),
     CONSTRAINT break_state CHECK ((state = ANY (ARRAY['open'::text, 'carried'::text, 'resolved'::text])))
 );
 
 ALTER TABLE ONLY reconcile.break FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE reconcile.identification (
+    id uuid NOT NULL,
+    authority text NOT NULL,
+    line_id uuid NOT NULL,
+    dossier_id uuid NOT NULL,
+    amount bigint NOT NULL,
+    currency text NOT NULL,
+    reason text NOT NULL,
+    state text DEFAULT 'proposed'::text NOT NULL,
+    proposed_at timestamp with time zone NOT NULL,
+    proposed_by text NOT NULL,
+    decided_at timestamp with time zone,
+    decided_by text,
+    note text DEFAULT ''::text NOT NULL,
+    capture_id uuid,
+    CONSTRAINT identification_amount_check CHECK ((amount > 0)),
+    CONSTRAINT identification_captured CHECK (((state = 'approved'::text) = (capture_id IS NOT NULL))),
+    CONSTRAINT identification_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT identification_decided CHECK ((((state = 'proposed'::text) = (decided_by IS NULL)) AND ((decided_by IS NULL) = (decided_at IS NULL)))),
+    CONSTRAINT identification_maker_is_not_checker CHECK ((decided_by <> proposed_by)),
+    CONSTRAINT identification_proposed_by_check CHECK ((proposed_by <> ''::text)),
+    CONSTRAINT identification_reason_check CHECK ((reason <> ''::text)),
+    CONSTRAINT identification_rejected_with_reason CHECK (((state <> 'rejected'::text) OR (note <> ''::text))),
+    CONSTRAINT identification_state CHECK ((state = ANY (ARRAY['proposed'::text, 'approved'::text, 'rejected'::text])))
+);
+
+ALTER TABLE ONLY reconcile.identification FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE reconcile.match (
     id uuid NOT NULL,
@@ -1463,7 +1508,7 @@ CREATE TABLE reconcile.match (
     revoked_by text,
     revoke_reason text DEFAULT ''::text NOT NULL,
     CONSTRAINT match_kind CHECK ((kind = ANY (ARRAY['exact'::text, 'rule'::text, 'grouped'::text, 'manual'::text]))),
-    CONSTRAINT match_lane CHECK ((lane = ANY (ARRAY['settlement'::text, 'refund'::text, 'payout'::text, 'transfer'::text]))),
+    CONSTRAINT match_lane CHECK ((lane = ANY (ARRAY['settlement'::text, 'refund'::text, 'payout'::text, 'transfer'::text, 'transit'::text, 'identified'::text]))),
     CONSTRAINT match_revoked_with_reason CHECK ((((revoked_at IS NULL) = (revoked_by IS NULL)) AND ((revoked_at IS NULL) = (revoke_reason = ''::text)))),
     CONSTRAINT match_rule_check CHECK ((rule <> ''::text)),
     CONSTRAINT match_score_check CHECK (((score >= 0) AND (score <= 100))),
@@ -1481,7 +1526,8 @@ CREATE TABLE reconcile.match_item (
     line_id uuid,
     amount bigint NOT NULL,
     live boolean DEFAULT true NOT NULL,
-    CONSTRAINT match_item_one CHECK (((num_nonnulls(capture_id, refund_id, line_id) = 1) AND ((side = 'book'::text) OR (line_id IS NOT NULL)))),
+    transit_id uuid,
+    CONSTRAINT match_item_one CHECK (((num_nonnulls(capture_id, refund_id, line_id, transit_id) = 1) AND ((side = 'book'::text) OR (line_id IS NOT NULL)))),
     CONSTRAINT match_item_side CHECK ((side = ANY (ARRAY['line'::text, 'book'::text])))
 );
 
@@ -1972,6 +2018,9 @@ ALTER TABLE ONLY reconcile.book_item
 ALTER TABLE ONLY reconcile.break
     ADD CONSTRAINT break_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY reconcile.identification
+    ADD CONSTRAINT identification_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY reconcile.match
     ADD CONSTRAINT match_identity UNIQUE (id, authority);
 
@@ -2177,6 +2226,8 @@ CREATE INDEX capture_by_dossier ON payments.capture USING btree (dossier_id);
 
 CREATE INDEX capture_by_payment ON payments.capture USING btree (payment_id);
 
+CREATE UNIQUE INDEX capture_identified_once ON payments.capture USING btree (transaction_id) WHERE (merchant_account_id IS NULL);
+
 CREATE INDEX capture_open ON payments.capture USING btree (authority, provider, business_date) WHERE (settled_at IS NULL);
 
 CREATE UNIQUE INDEX merchant_account_one_live ON payments.merchant_account USING btree (authority, provider) WHERE (disabled_at IS NULL);
@@ -2199,6 +2250,8 @@ CREATE INDEX book_item_by_refund ON reconcile.book_item USING btree (refund_id) 
 
 CREATE INDEX book_item_by_run ON reconcile.book_item USING btree (run_id);
 
+CREATE INDEX book_item_by_transit ON reconcile.book_item USING btree (transit_id) WHERE (transit_id IS NOT NULL);
+
 CREATE INDEX break_by_batch ON reconcile.break USING btree (batch_source_id) WHERE (batch_source_id IS NOT NULL);
 
 CREATE INDEX break_by_capture ON reconcile.break USING btree (capture_id) WHERE (capture_id IS NOT NULL);
@@ -2215,6 +2268,8 @@ CREATE INDEX break_by_source ON reconcile.break USING btree (source_id) WHERE (s
 
 CREATE INDEX break_by_statement ON reconcile.break USING btree (statement_id) WHERE (statement_id IS NOT NULL);
 
+CREATE INDEX break_by_transit ON reconcile.break USING btree (transit_id) WHERE (transit_id IS NOT NULL);
+
 CREATE UNIQUE INDEX break_holds_batch_once ON reconcile.break USING btree (batch_source_id, batch_account, batch_id) WHERE ((state <> 'resolved'::text) AND holds AND (batch_source_id IS NOT NULL));
 
 CREATE UNIQUE INDEX break_holds_capture_once ON reconcile.break USING btree (capture_id) WHERE ((state <> 'resolved'::text) AND holds AND (capture_id IS NOT NULL));
@@ -2222,6 +2277,8 @@ CREATE UNIQUE INDEX break_holds_capture_once ON reconcile.break USING btree (cap
 CREATE UNIQUE INDEX break_holds_line_once ON reconcile.break USING btree (line_id) WHERE ((state <> 'resolved'::text) AND holds AND (line_id IS NOT NULL));
 
 CREATE UNIQUE INDEX break_holds_refund_once ON reconcile.break USING btree (refund_id) WHERE ((state <> 'resolved'::text) AND holds AND (refund_id IS NOT NULL));
+
+CREATE UNIQUE INDEX break_holds_transit_once ON reconcile.break USING btree (transit_id) WHERE ((state <> 'resolved'::text) AND holds AND (transit_id IS NOT NULL));
 
 CREATE INDEX break_listed ON reconcile.break USING btree (authority, id DESC);
 
@@ -2233,6 +2290,18 @@ CREATE UNIQUE INDEX break_one_per_refund ON reconcile.break USING btree (refund_
 
 CREATE UNIQUE INDEX break_one_per_statement ON reconcile.break USING btree (statement_id, kind) WHERE ((state <> 'resolved'::text) AND (statement_id IS NOT NULL));
 
+CREATE UNIQUE INDEX break_one_per_transit ON reconcile.break USING btree (transit_id, kind) WHERE ((state <> 'resolved'::text) AND (transit_id IS NOT NULL));
+
+CREATE UNIQUE INDEX identification_by_capture ON reconcile.identification USING btree (capture_id) WHERE (capture_id IS NOT NULL);
+
+CREATE INDEX identification_by_dossier ON reconcile.identification USING btree (dossier_id);
+
+CREATE INDEX identification_by_line ON reconcile.identification USING btree (line_id);
+
+CREATE INDEX identification_listed ON reconcile.identification USING btree (authority, id DESC);
+
+CREATE UNIQUE INDEX identification_once ON reconcile.identification USING btree (line_id) WHERE (state <> 'rejected'::text);
+
 CREATE INDEX match_by_run ON reconcile.match USING btree (run_id, id);
 
 CREATE INDEX match_item_by_capture ON reconcile.match_item USING btree (capture_id) WHERE (capture_id IS NOT NULL);
@@ -2243,11 +2312,15 @@ CREATE INDEX match_item_by_match ON reconcile.match_item USING btree (match_id);
 
 CREATE INDEX match_item_by_refund ON reconcile.match_item USING btree (refund_id) WHERE (refund_id IS NOT NULL);
 
+CREATE INDEX match_item_by_transit ON reconcile.match_item USING btree (transit_id) WHERE (transit_id IS NOT NULL);
+
 CREATE UNIQUE INDEX match_item_capture_once ON reconcile.match_item USING btree (capture_id) WHERE (live AND (capture_id IS NOT NULL));
 
 CREATE UNIQUE INDEX match_item_line_once ON reconcile.match_item USING btree (line_id, side) WHERE (live AND (line_id IS NOT NULL));
 
 CREATE UNIQUE INDEX match_item_refund_once ON reconcile.match_item USING btree (refund_id) WHERE (live AND (refund_id IS NOT NULL));
+
+CREATE UNIQUE INDEX match_item_transit_once ON reconcile.match_item USING btree (transit_id) WHERE (live AND (transit_id IS NOT NULL));
 
 CREATE INDEX match_listed ON reconcile.match USING btree (authority, id DESC);
 
@@ -2280,6 +2353,8 @@ CREATE INDEX statement_line_open ON reconcile.statement_line USING btree (source
 CREATE INDEX statement_line_unpaid ON reconcile.statement_line USING btree (source_id, business_date) WHERE ((NOT paid_out) AND booked AND (batch_id <> ''::text));
 
 CREATE INDEX statement_listed ON reconcile.statement USING btree (authority, id DESC);
+
+CREATE INDEX document_by_account ON refunds.document USING btree (authority, account, document_date);
 
 CREATE INDEX item_by_charge ON refunds.item USING btree (charge_id) WHERE (charge_id IS NOT NULL);
 
@@ -2314,6 +2389,8 @@ CREATE INDEX share_by_charge ON remittance.share USING btree (charge_id);
 CREATE INDEX share_by_dossier ON remittance.share USING btree (dossier_id);
 
 CREATE INDEX taken_by_share ON remittance.taken USING btree (split_id, charge_id);
+
+CREATE INDEX voucher_by_account ON remittance.voucher USING btree (authority, account, document_date);
 
 ALTER INDEX audit.event_time ATTACH PARTITION audit.event_default_authority_at_id_idx;
 
@@ -2575,9 +2652,17 @@ CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON reconcile.book_item FOR E
 
 ALTER TABLE reconcile.book_item ENABLE ALWAYS TRIGGER append_only_truncate;
 
+CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON reconcile.identification FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_change();
+
+ALTER TABLE reconcile.identification ENABLE ALWAYS TRIGGER append_only_truncate;
+
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON reconcile.statement FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_change();
 
 ALTER TABLE reconcile.statement ENABLE ALWAYS TRIGGER append_only_truncate;
+
+CREATE TRIGGER guard_identification BEFORE DELETE OR UPDATE ON reconcile.identification FOR EACH ROW EXECUTE FUNCTION reconcile.guard_identification();
+
+ALTER TABLE reconcile.identification ENABLE ALWAYS TRIGGER guard_identification;
 
 CREATE TRIGGER refuse_reopening BEFORE UPDATE ON reconcile.run FOR EACH ROW WHEN ((old.state = 'closed'::text)) EXECUTE FUNCTION reconcile.refuse_reopening();
 
@@ -2791,6 +2876,9 @@ ALTER TABLE ONLY reconcile.book_item
 ALTER TABLE ONLY reconcile.book_item
     ADD CONSTRAINT book_item_run FOREIGN KEY (run_id, authority) REFERENCES reconcile.run(id, authority);
 
+ALTER TABLE ONLY reconcile.book_item
+    ADD CONSTRAINT book_item_transit FOREIGN KEY (transit_id) REFERENCES ledger.entry(id);
+
 ALTER TABLE ONLY reconcile.break
     ADD CONSTRAINT break_batch_source FOREIGN KEY (batch_source_id, authority) REFERENCES reconcile.source(id, authority);
 
@@ -2815,6 +2903,18 @@ ALTER TABLE ONLY reconcile.break
 ALTER TABLE ONLY reconcile.break
     ADD CONSTRAINT break_statement FOREIGN KEY (statement_id, authority) REFERENCES reconcile.statement(id, authority);
 
+ALTER TABLE ONLY reconcile.break
+    ADD CONSTRAINT break_transit FOREIGN KEY (transit_id) REFERENCES ledger.entry(id);
+
+ALTER TABLE ONLY reconcile.identification
+    ADD CONSTRAINT identification_capture FOREIGN KEY (capture_id, authority) REFERENCES payments.capture(id, authority);
+
+ALTER TABLE ONLY reconcile.identification
+    ADD CONSTRAINT identification_dossier FOREIGN KEY (dossier_id, authority) REFERENCES dossiers.dossier(id, authority);
+
+ALTER TABLE ONLY reconcile.identification
+    ADD CONSTRAINT identification_line FOREIGN KEY (line_id, authority) REFERENCES reconcile.statement_line(id, authority);
+
 ALTER TABLE ONLY reconcile.match_item
     ADD CONSTRAINT match_item_capture FOREIGN KEY (capture_id, authority) REFERENCES payments.capture(id, authority);
 
@@ -2826,6 +2926,9 @@ ALTER TABLE ONLY reconcile.match_item
 
 ALTER TABLE ONLY reconcile.match_item
     ADD CONSTRAINT match_item_refund FOREIGN KEY (refund_id, authority) REFERENCES refunds.refund(id, authority);
+
+ALTER TABLE ONLY reconcile.match_item
+    ADD CONSTRAINT match_item_transit FOREIGN KEY (transit_id) REFERENCES ledger.entry(id);
 
 ALTER TABLE ONLY reconcile.match
     ADD CONSTRAINT match_run FOREIGN KEY (run_id, authority) REFERENCES reconcile.run(id, authority);
@@ -3148,6 +3251,8 @@ CREATE POLICY by_authority ON reconcile.book_item TO doisoat_app USING ((authori
 
 CREATE POLICY by_authority ON reconcile.break TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
 
+CREATE POLICY by_authority ON reconcile.identification TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
+
 CREATE POLICY by_authority ON reconcile.match TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
 
 CREATE POLICY by_authority ON reconcile.match_item TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
@@ -3166,6 +3271,8 @@ CREATE POLICY by_owner ON reconcile.book_item TO postgres USING (true) WITH CHEC
 
 CREATE POLICY by_owner ON reconcile.break TO postgres USING (true) WITH CHECK (true);
 
+CREATE POLICY by_owner ON reconcile.identification TO postgres USING (true) WITH CHECK (true);
+
 CREATE POLICY by_owner ON reconcile.match TO postgres USING (true) WITH CHECK (true);
 
 CREATE POLICY by_owner ON reconcile.match_item TO postgres USING (true) WITH CHECK (true);
@@ -3179,6 +3286,8 @@ CREATE POLICY by_owner ON reconcile.source TO postgres USING (true) WITH CHECK (
 CREATE POLICY by_owner ON reconcile.statement TO postgres USING (true) WITH CHECK (true);
 
 CREATE POLICY by_owner ON reconcile.statement_line TO postgres USING (true) WITH CHECK (true);
+
+ALTER TABLE reconcile.identification ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE reconcile.match ENABLE ROW LEVEL SECURITY;
 
@@ -3564,6 +3673,18 @@ GRANT UPDATE(detail) ON TABLE reconcile.break TO doisoat_app;
 GRANT UPDATE(resolved_at) ON TABLE reconcile.break TO doisoat_app;
 
 GRANT UPDATE(resolution) ON TABLE reconcile.break TO doisoat_app;
+
+GRANT SELECT,INSERT ON TABLE reconcile.identification TO doisoat_app;
+
+GRANT UPDATE(state) ON TABLE reconcile.identification TO doisoat_app;
+
+GRANT UPDATE(decided_at) ON TABLE reconcile.identification TO doisoat_app;
+
+GRANT UPDATE(decided_by) ON TABLE reconcile.identification TO doisoat_app;
+
+GRANT UPDATE(note) ON TABLE reconcile.identification TO doisoat_app;
+
+GRANT UPDATE(capture_id) ON TABLE reconcile.identification TO doisoat_app;
 
 GRANT SELECT,INSERT ON TABLE reconcile.match TO doisoat_app;
 

@@ -68,7 +68,7 @@ func (s *Service) applyTo(ctx context.Context, tx pgx.Tx, m providers.Merchant, 
 		if !e.Amount.IsPositive() || e.Amount.Currency != p.Amount.Currency {
 			return providers.ReplyWrongAmount, nil
 		}
-		return providers.ReplyStored, s.capture(ctx, tx, d, p, e, by)
+		return providers.ReplyStored, s.capture(ctx, tx, auth.System(p.Authority), d, p, s.captureOf(*p, e, by), e.Reason)
 	case providers.Declined:
 		if !p.Status.live() {
 			return providers.ReplyAlreadyStored, nil
@@ -90,19 +90,24 @@ func payerSetsAmount(p Payment) bool {
 	return p.Checkout != nil && p.Checkout.Kind != providers.Redirect
 }
 
-// capture records money taken: allocates it to what is outstanding, the rest
-// is excess; posts; issues receipts; proposes giving the excess back.
-func (s *Service) capture(ctx context.Context, tx pgx.Tx, d dossiers.Dossier, p *Payment, e providers.Event, by Evidence) error {
+// captureOf is the capture that an event tells of, not allocated yet.
+func (s *Service) captureOf(p Payment, e providers.Event, by Evidence) Capture {
 	now := s.Now()
 	occurred := e.OccurredAt
 	if occurred.IsZero() {
 		occurred = now
 	}
-	c := Capture{
-		ID: ident.New[captureKind](), PaymentID: p.ID, DossierID: d.ID, MerchantID: p.MerchantID, Provider: p.Provider,
+	return Capture{
+		ID: ident.New[captureKind](), PaymentID: p.ID, DossierID: p.DossierID, MerchantID: p.MerchantID, Provider: p.Provider,
 		TransactionID: e.TransactionID, BankReference: e.BankReference, Amount: e.Amount, OccurredAt: occurred,
 		BusinessDate: calendar.On(occurred), Evidence: by, RecordedAt: now,
 	}
+}
+
+// capture records money taken: allocates it to what is outstanding, the rest
+// is excess; posts; issues receipts; proposes giving the excess back.
+func (s *Service) capture(ctx context.Context, tx pgx.Tx, actor auth.Actor, d dossiers.Dossier, p *Payment, c Capture, reason string) error {
+	now := c.RecordedAt
 	paid := allocate(&c, d.Charges)
 	if err := insertCapture(ctx, tx, p.Authority, c); err != nil {
 		return err
@@ -110,27 +115,27 @@ func (s *Service) capture(ctx context.Context, tx pgx.Tx, d dossiers.Dossier, p 
 	if err := dossiers.RecordPaid(ctx, tx, d, paid, c.ID.UUID(), now); err != nil {
 		return err
 	}
-	p.Captured += e.Amount.Minor
+	p.Captured += c.Amount.Minor
 	if p.Status == Captured { // a further capture is no edge, but the sum changes
 		if err := updatePayment(ctx, tx, *p); err != nil {
 			return err
 		}
-	} else if err := s.move(ctx, tx, auth.System(p.Authority), p, Captured, e.Reason); err != nil {
+	} else if err := s.move(ctx, tx, actor, p, Captured, reason); err != nil {
 		return err
 	}
 	date, err := ledger.OpenDate(ctx, tx, p.Authority, c.BusinessDate)
 	if err != nil {
 		return err
 	}
-	if _, err := ledger.Post(ctx, tx, captured(p.Authority, c, paid, date, now, auth.System(p.Authority).ID)); err != nil {
+	if _, err := ledger.Post(ctx, tx, captured(p.Authority, c, paid, date, now, actor.ID)); err != nil {
 		return err
 	}
 	if err := s.afterCapture(ctx, tx, d, *p, c); err != nil {
 		return err
 	}
 	return audit.Record(ctx, tx, audit.Event{
-		Actor: auth.System(p.Authority), At: now, Act: "capture.record", ObjectKind: "capture", ObjectID: c.ID.String(),
-		After: map[string]any{"payment": p.ID, "amount": c.Amount.Minor, "excess": c.Excess, "evidence": by, "transaction": c.TransactionID},
+		Actor: actor, At: now, Act: "capture.record", ObjectKind: "capture", ObjectID: c.ID.String(),
+		After: map[string]any{"payment": p.ID, "amount": c.Amount.Minor, "excess": c.Excess, "evidence": c.Evidence, "transaction": c.TransactionID},
 	})
 }
 

@@ -42,12 +42,13 @@ var checks = []string{
 	// Every capture is in the book with its amount, and the book has no others.
 	`select 'capture cap_' || replace(c.id::text, '-', '') || ' of ' || c.amount || ' is in the book with ' || coalesce(b.amount, 0)
 		from payments.capture c left join (
-			select e.cause_id, sum(p.amount) as amount
+			select e.cause_id, a.code = 'L-SUSPENSE' as suspended, sum(p.amount) as amount
 			from ledger.entry e
 			join ledger.posting p on p.entry_id = e.id and p.side = 'D'
-			join ledger.account a on a.id = p.account_id and a.code like 'A-CLR-%'
+			join ledger.account a on a.id = p.account_id and (a.code like 'A-CLR-%' or a.code = 'L-SUSPENSE')
 			where e.cause_kind = 'capture' and e.cause_event = 'captured'
-			group by e.cause_id) b on b.cause_id = 'cap_' || replace(c.id::text, '-', '')
+			group by e.cause_id, 2) b
+			on b.cause_id = 'cap_' || replace(c.id::text, '-', '') and b.suspended = (c.evidence = 'identified')
 		where c.amount <> coalesce(b.amount, 0)`,
 	`select 'the book has a capture ' || e.cause_id || ' that payments does not know'
 		from ledger.entry e

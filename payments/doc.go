@@ -3,8 +3,8 @@
 // provider sent. It owns the PostgreSQL schema payments.
 //
 // Portals create payments (web/api), providers call back (web/api), jobs ask
-// about silent ones, reconcile settles captures and refunds reserves what they
-// hold.
+// about silent ones, reconcile settles captures and brings those that two
+// persons identified, and refunds reserves what they hold.
 //
 // Invariants: our reference and the attempt are stored before a provider is
 // called; a dossier has at most one live payment; a capture is unique by the

@@ -94,7 +94,7 @@ func (s *Service) Inquire(ctx context.Context, actor auth.Actor, id ID) (p Payme
 	}
 	var m providers.Merchant
 	err = postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
-		if p, err = selectOne(ctx, tx, ` where id = $1`, id); err != nil {
+		if p, err = selectOne(ctx, tx, ` where id = $1`, id); err != nil || p.Status.taken() {
 			return err
 		}
 		m, err = s.Merchant(ctx, tx, p.MerchantID)

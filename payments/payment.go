@@ -75,7 +75,7 @@ type Payment struct {
 	ID          ID
 	Authority   string
 	DossierID   dossiers.ID
-	MerchantID  MerchantID
+	MerchantID  MerchantID // zero when it came FromBank
 	Provider    string
 	Reference   string
 	Amount      money.Amount
@@ -111,7 +111,12 @@ const (
 	ByCallback  Evidence = "callback"
 	ByInquiry   Evidence = "inquiry"
 	ByStatement Evidence = "statement"
+	ByPersons   Evidence = "identified" // a maker and a checker said whose a credit of the bank is
 )
+
+// FromBank is the provider of a payment that nobody was asked for: the money
+// came straight into a bank account, and no merchant account was behind it.
+const FromBank = "bank"
 
 // Capture is money of the payer that a provider confirms to have taken.
 type Capture struct {

@@ -14,15 +14,19 @@ import (
 // becomes collection (domain: duplicate capture goes to L-REFUND).
 //
 //	Dr A-CLR-provider amount   Cr L-TAMTHU-kind per charge
-//	                           Cr L-REFUND excess
+//	(L-SUSPENSE: identified)   Cr L-REFUND excess
 //	Dr M-COLLECTED             Cr M-RECEIVABLE, per charge
 func captured(authority string, c Capture, paid []dossiers.Paid, date calendar.Date, now time.Time, actor string) ledger.Entry {
 	about := ledger.Dimensions{Dossier: c.DossierID.UUID(), Payment: c.PaymentID.UUID()}
+	from := ledger.Clearing(c.Provider)
+	if c.Evidence == ByPersons { // it is in the bank account already, on suspense
+		from = ledger.Suspense
+	}
 	e := ledger.Entry{
 		Authority: authority, BusinessDate: date, RecordedAt: now,
 		Cause:       ledger.Cause{Kind: "capture", ID: c.ID.String(), Event: "captured"},
 		Description: "capture by " + c.Provider + ", evidence: " + string(c.Evidence), Actor: actor,
-		Postings: []ledger.Posting{ledger.Dr(ledger.Clearing(c.Provider), c.Amount, about)},
+		Postings: []ledger.Posting{ledger.Dr(from, c.Amount, about)},
 	}
 	amount := func(minor int64) money.Amount { return money.Amount{Currency: c.Amount.Currency, Minor: minor} }
 	for _, p := range paid {

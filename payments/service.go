@@ -150,6 +150,9 @@ func (s *Service) create(ctx context.Context, tx pgx.Tx, actor auth.Actor, d dos
 	if err := insertPayment(ctx, tx, p, open, r.IdempotencyKey, actor.ID); err != nil {
 		return Payment{}, err
 	}
+	if err := insertAttempt(ctx, tx, p); err != nil {
+		return Payment{}, err
+	}
 	return p, audit.Record(ctx, tx, audit.Event{
 		Actor: actor, At: now, Act: "payment.create", ObjectKind: "payment", ObjectID: p.ID.String(),
 		After: map[string]any{"provider": p.Provider, "amount": p.Amount.Minor, "reference": p.Reference},

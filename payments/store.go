@@ -123,13 +123,16 @@ func insertPayment(ctx context.Context, tx pgx.Tx, p Payment, charges []dossiers
 	for _, c := range charges {
 		ids, amounts = append(ids, c.Charge.ID), append(amounts, c.Amount)
 	}
-	if _, err = tx.Exec(ctx, `
+	_, err = tx.Exec(ctx, `
 		insert into payments.payment_charge (payment_id, charge_id, authority, amount)
 		select $1, n.id, $2, n.amount from unnest($3::uuid[], $4::bigint[]) as n (id, amount)`,
-		p.ID, p.Authority, ids, amounts); err != nil {
-		return err
-	}
-	_, err = tx.Exec(ctx, `
+		p.ID, p.Authority, ids, amounts)
+	return err
+}
+
+// insertAttempt writes the try that a payment begins with.
+func insertAttempt(ctx context.Context, tx pgx.Tx, p Payment) error {
+	_, err := tx.Exec(ctx, `
 		insert into payments.attempt (id, authority, payment_id, number, status, created_at, status_at)
 		values ($1, $2, $3, 1, 'created', $4, $4)`, ident.New[attemptKind](), p.Authority, p.ID, p.CreatedAt)
 	return err

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/doisoat/doisoat/internal/ident"
 	"github.com/doisoat/doisoat/internal/money"
 	"github.com/doisoat/doisoat/internal/postgres"
+	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/refunds"
 )
@@ -65,6 +67,7 @@ type Break struct {
 	Line         LineID
 	Capture      payments.CaptureID
 	Refund       refunds.ID
+	Transit      ledger.EntryID // entry that put money on its way out of the account, or back
 	Payment      payments.ID
 	DossierCode  string
 	Statement    StatementID
@@ -88,6 +91,7 @@ type breakRow struct {
 	LineID       LineID             `db:"line_id"`
 	CaptureID    payments.CaptureID `db:"capture_id"`
 	RefundID     refunds.ID         `db:"refund_id"`
+	TransitID    ledger.EntryID     `db:"transit_id"`
 	PaymentID    payments.ID        `db:"payment_id"`
 	DossierCode  string             `db:"dossier_code"`
 	StatementID  StatementID        `db:"statement_id"`
@@ -107,14 +111,14 @@ type breakRow struct {
 func (r breakRow) found() Break {
 	return Break{
 		ID: r.ID, Run: r.RunID, Source: r.Source, Kind: r.Kind, State: r.State, Holds: r.Holds, Line: r.LineID, Capture: r.CaptureID,
-		Refund: r.RefundID, Payment: r.PaymentID, DossierCode: r.DossierCode, Statement: r.StatementID, Batch: r.BatchID,
+		Refund: r.RefundID, Transit: r.TransitID, Payment: r.PaymentID, DossierCode: r.DossierCode, Statement: r.StatementID, Batch: r.BatchID,
 		Amount: money.Amount{Currency: r.Currency, Minor: r.Amount}, SourceAmount: r.SourceAmount, BookAmount: r.BookAmount,
 		Detail: r.Detail, CreatedAt: r.CreatedAt, ResolvedAt: r.ResolvedAt, Resolution: r.Resolution,
 	}
 }
 
 const selectBreak = `
-	select b.id, b.run_id, s.code as source, b.kind, b.state, b.holds, b.line_id, b.capture_id, b.refund_id, b.payment_id,
+	select b.id, b.run_id, s.code as source, b.kind, b.state, b.holds, b.line_id, b.capture_id, b.refund_id, b.transit_id, b.payment_id,
 		coalesce(d.code, '') as dossier_code, b.statement_id, b.batch_source_id, b.batch_account, b.batch_id, b.amount,
 		b.source_amount, b.book_amount, b.currency, b.detail, b.created_at, b.resolved_at, b.resolution
 	from reconcile.break b
@@ -177,10 +181,7 @@ type breakKey struct {
 }
 
 func (r breakRow) key() breakKey {
-	item := r.CaptureID.UUID()
-	if item == uuid.Nil {
-		item = r.RefundID.UUID()
-	}
+	item := cmp.Or(r.CaptureID.UUID(), r.RefundID.UUID(), r.TransitID.UUID())
 	return breakKey{r.Kind, r.LineID, item, batchKey{r.BatchSource, r.BatchAccount, r.BatchID}}
 }
 
@@ -269,32 +270,30 @@ func equal(a, b *int64) bool { return a == b || (a != nil && b != nil && *a == *
 
 func insertBreaks(ctx context.Context, tx pgx.Tx, run Run, in input, list []finding, now time.Time) error {
 	for part := range chunks(list) {
-		lines, captures, refundIDs := make([]LineID, len(part)), make([]payments.CaptureID, len(part)), make([]refunds.ID, len(part))
-		batches := make([]batchKey, len(part))
+		lines, batches, items := make([]LineID, len(part)), make([]batchKey, len(part)), make([]bookItem, len(part))
 		for i, f := range part {
 			k := keyOf(in, f)
 			lines[i], batches[i] = k.line, k.batch
-			if f.Item >= 0 && in.Items[f.Item].Kind == captureItem {
-				captures[i] = payments.CaptureID(k.item)
-			} else if f.Item >= 0 {
-				refundIDs[i] = refunds.ID(k.item)
+			if f.Item >= 0 {
+				items[i] = in.Items[f.Item]
 			}
 		}
 		_, err := tx.Exec(ctx, `
-			insert into reconcile.break (id, authority, run_id, source_id, kind, state, holds, line_id, capture_id, refund_id, payment_id,
+			insert into reconcile.break (id, authority, run_id, source_id, kind, state, holds, line_id, capture_id, refund_id, transit_id, payment_id,
 				batch_source_id, batch_account, batch_id, amount, source_amount, book_amount, currency, detail, created_at)
-			select n.id, @authority, @run, @source, n.kind, 'open', not n.tells, n.line, n.capture, n.refund, n.payment,
+			select n.id, @authority, @run, @source, n.kind, 'open', not n.tells, n.line, n.capture, n.refund, n.transit, n.payment,
 				n.batch_source, n.batch_account, n.batch, n.amount, n.source_amount, n.book_amount, @currency, n.detail, @now
 			from unnest(@ids::uuid[], @kinds::text[], @tells::boolean[], @lines::uuid[], @captures::uuid[], @refunds::uuid[],
-					@payments::uuid[], @batch_sources::uuid[], @batch_accounts::text[], @batches::text[], @amounts::bigint[],
+					@transits::uuid[], @payments::uuid[], @batch_sources::uuid[], @batch_accounts::text[], @batches::text[], @amounts::bigint[],
 					@source_amounts::bigint[], @book_amounts::bigint[], @details::text[])
-				as n (id, kind, tells, line, capture, refund, payment, batch_source, batch_account, batch, amount,
+				as n (id, kind, tells, line, capture, refund, transit, payment, batch_source, batch_account, batch, amount,
 					source_amount, book_amount, detail)`,
 			pgx.StrictNamedArgs{
 				"authority": run.Authority, "run": run.ID, "source": run.SourceID, "currency": run.Currency, "now": now,
 				"ids":   column(part, func(*finding) BreakID { return ident.New[breakKind]() }),
 				"kinds": column(part, func(f *finding) string { return string(f.Kind) }), "tells": column(part, func(f *finding) bool { return f.Tells }),
-				"lines": lines, "captures": captures, "refunds": refundIDs,
+				"lines": lines, "captures": column(items, (*bookItem).capture), "refunds": column(items, (*bookItem).refund),
+				"transits":       column(items, (*bookItem).transit),
 				"payments":       column(part, func(f *finding) payments.ID { return payments.ID(f.Payment) }),
 				"batch_sources":  column(batches, func(k *batchKey) SourceID { return k.Source }),
 				"batch_accounts": column(batches, func(k *batchKey) string { return k.Account }),

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 
@@ -65,6 +66,21 @@ func (q squeezed) free(at int) bool {
 	}
 	r := q.full[at]
 	return !unicode.IsLetter(r) && !unicode.IsDigit(r)
+}
+
+// namedIn lists in order which of the squeezed names a content holds.
+func namedIn(content string, names map[string]bool) (list []string) {
+	if len(names) == 0 {
+		return nil
+	}
+	q := squeezeText(content)
+	for name := range names {
+		if len(name) >= shortestName && q.contains(name) {
+			list = append(list, name)
+		}
+	}
+	slices.Sort(list)
+	return list
 }
 
 // namesIn finds which batches and providers a content names. A broken text can

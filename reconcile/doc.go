@@ -1,25 +1,28 @@
 // Package reconcile holds our book against the statements of banks and
 // providers. It owns the PostgreSQL schema reconcile: sources, statements and
-// their lines, runs, matches, breaks and repairs.
+// their lines, runs, matches, breaks, repairs and identifications.
 //
 // Staff and jobs bring in files (Ingest), reconcile a source and a day
 // (StartRun), close runs and days (CloseRun, CloseDay) and read what was found
 // (web/api, web/console, cmd).
 //
 // The matcher is pure: lines and book items go in, matches, breaks and wishes
-// for repair come out, the same whatever the order of the input. Three lanes:
-// book ↔ provider settlement, settlement lump ↔ bank, bank line ↔ transfer. A
-// match needs a reference in the text, or uniqueness on both sides together
+// for repair come out, the same whatever the order of the input. Lanes: book ↔
+// provider settlement, settlement lump ↔ bank, bank line ↔ transfer, bank line ↔
+// money in transit (orders of refunds, vouchers, bounces). A match needs a reference in the text, or uniqueness on both sides together
 // with an exact amount; equal amount and date alone never match.
 //
 // Invariants:
 //   - a file is kept as it came, sealed; its lines are imported whole or not at all;
 //   - overlapping files give the union of their lines;
-//   - a line, a capture and a refund are each in at most one live match
-//     (partial unique indexes), and their money is held by at most one break;
+//   - a line, a capture, a refund and an entry of money in transit are each in
+//     at most one live match (partial unique indexes), and their money is held
+//     by at most one break;
 //   - a run closes only when, on both sides, total = matched + listed breaks,
 //     exactly; a closed run is not changed, later truth belongs to later runs;
-//   - every match keeps its rule, version and inputs, and can be revoked;
+//   - every match keeps its rule, version and inputs, and can be revoked, but
+//     for an identification, which two persons made;
+//   - a suspended credit is identified once: it then is a capture of a dossier;
 //   - a bank account in the book (A-BANK-<source>) moves with each booked line
 //     once: money that nobody can identify lies in L-SUSPENSE or A-BREAK;
 //   - a repair needs two pieces of evidence and stays below a daily cap.

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -18,6 +19,21 @@ type work struct {
 	input
 	suspense map[LineID]suspense
 	occurred map[LineID]time.Time
+}
+
+// orders are the squeezed names of money on its way out of an account, and back.
+func (w work) orders() (out, back map[string]bool) {
+	out, back = map[string]bool{}, map[string]bool{}
+	for _, item := range w.Items {
+		names := out
+		if item.Amount > 0 {
+			names = back
+		}
+		for _, name := range slices.Concat(item.Codes, item.Numbers) {
+			names[name] = true
+		}
+	}
+	return out, back
 }
 
 // suspense is how often a bank line was put on a suspense account, and the entry that holds it now.
@@ -61,6 +77,18 @@ func (s *Service) somethingNew(ctx context.Context, tx pgx.Tx, src Source, date 
 	if err != nil {
 		return false, err
 	}
+	if src.Kind == BankSource {
+		err = tx.QueryRow(ctx, `
+			with `+sentOut+`
+			select exists (
+				select from sent n join ledger.cause c
+					on c.authority = (select app.authority()) and c.kind = n.kind and c.id = n.cause and c.event = n.event
+				where not exists (select from reconcile.book_item t where t.id = c.entry_id))`,
+			pgx.StrictNamedArgs{"code": src.Code, "date": date}).Scan(&found)
+		if err != nil || found {
+			return found, err
+		}
+	}
 	err = tx.QueryRow(ctx, `
 		select exists (
 			select from payments.capture c
@@ -90,6 +118,9 @@ func (s *Service) load(ctx context.Context, tx pgx.Tx, src Source, run Run) (w w
 		if w.Batches, err = loadBatches(ctx, tx, src, run.BusinessDate); err != nil {
 			return w, err
 		}
+		if w.Items, err = loadTransit(ctx, tx, src, run.BusinessDate); err != nil {
+			return w, err
+		}
 	}
 	if err = s.loadLines(ctx, tx, src, run.BusinessDate, &w); err != nil {
 		return w, err
@@ -102,9 +133,11 @@ func (s *Service) load(ctx context.Context, tx pgx.Tx, src Source, run Run) (w w
 	if err != nil {
 		return w, err
 	}
-	if w.Items, err = loadCaptures(ctx, tx, merchants, run.BusinessDate, k); err != nil {
+	captures, err := loadCaptures(ctx, tx, merchants, run.BusinessDate, k)
+	if err != nil {
 		return w, err
 	}
+	w.Items = append(w.Items, captures...)
 	if src.Kind == SettlementSource {
 		back, err := loadRefunds(ctx, tx, merchants, run.BusinessDate, k)
 		if err != nil {
@@ -181,18 +214,27 @@ func (s *Service) loadLines(ctx context.Context, tx pgx.Tx, src Source, date cal
 		names[squeeze(b.ID)] = append(names[squeeze(b.ID)], b.batchKey)
 		issuers[squeeze(b.Provider)] = b.Provider
 	}
+	out, back := w.orders()
 	w.suspense, w.occurred = map[LineID]suspense{}, map[LineID]time.Time{}
 	for _, r := range list {
 		l := matchLine{
 			ID: r.ID, Date: r.BusinessDate, Row: r.Row, Kind: r.Kind, Booked: r.Booked, Amount: r.Amount, Fee: r.Fee, VAT: r.FeeVAT, Net: r.Net,
 			Reference: r.Reference, TransactionID: r.TransactionID, OriginalID: r.OriginalID, BankRef: r.BankRef, Codes: r.Codes, Asked: r.Asked,
 		}
-		if len(names) > 0 && credit(&l) {
+		orders := out
+		if l.Amount > 0 {
+			orders = back
+		}
+		if l.Booked && (len(orders) > 0 || len(names) > 0 && l.Amount > 0) {
 			t, err := s.openText(r.ID, r.Content)
 			if err != nil {
 				return err
 			}
-			l.Batches, l.Providers = namesIn(t.Content+"\n"+t.Joined, names, issuers)
+			text := t.Content + "\n" + t.Joined
+			if l.Amount > 0 {
+				l.Batches, l.Providers = namesIn(text, names, issuers)
+			}
+			l.Orders = namedIn(text+"\n"+l.BankRef+"\n"+l.Reference, orders)
 		}
 		w.Lines = append(w.Lines, l)
 		w.suspense[r.ID] = suspense{r.SuspenseEntry, r.Suspensions}
@@ -301,6 +343,57 @@ func loadRefunds(ctx context.Context, tx pgx.Tx, merchants []payments.MerchantID
 	return collectItems(rows, refundItem)
 }
 
+// sentOut is what stands on the transit account of a bank account's code up to
+// a date: documents of refunds and approved vouchers, by the cause of their entry.
+const sentOut = `
+	sent as (
+		select 'refund' as kind, 'ref_' || replace(d.refund_id::text, '-', '') as cause,
+			case when d.act = 'paid' and d.seq = 1 then 'done' else d.act || '-' || d.seq end as event,
+			d.document_date as date, d.number, d.act, d.refund_id, d.seq
+		from refunds.document d
+		where d.authority = (select app.authority()) and d.account = @code and d.document_date <= @date
+		union all
+		select 'voucher', 'vch_' || replace(v.id::text, '-', ''), 'approved', v.document_date, v.number, 'paid', null, null
+		from remittance.voucher v join remittance.decision x on x.voucher_id = v.id and x.approved
+		where v.authority = (select app.authority()) and v.account = @code and v.document_date <= @date)`
+
+// loadTransit reads the money in transit of an account that no line has shown.
+// A bounce is known by the number of the order that it brings back, too.
+func loadTransit(ctx context.Context, tx pgx.Tx, src Source, date calendar.Date) ([]bookItem, error) {
+	rows, err := tx.Query(ctx, `
+		with `+sentOut+`
+		select e.id, r.payment_id, r.dossier_id, n.refund_id, n.date, coalesce(r.reference, n.cause),
+			array_prepend(n.number, array(
+				select p.number from refunds.document p
+				where p.refund_id = n.refund_id and p.seq < n.seq and p.act = 'paid' and n.act = 'returned')),
+			(select sum(case p.side when 'D' then p.amount else -p.amount end)::bigint
+				from ledger.posting p join ledger.account a on a.id = p.account_id where p.entry_id = e.id and a.code = @transit)
+		from sent n
+		join ledger.cause c on c.authority = (select app.authority()) and c.kind = n.kind and c.id = n.cause and c.event = n.event
+		join ledger.entry e on e.id = c.entry_id
+		left join refunds.refund r on r.id = n.refund_id
+		where not exists (select from reconcile.match_item i where i.transit_id = e.id and i.live)`,
+		pgx.StrictNamedArgs{"code": src.Code, "date": date, "transit": ledger.Transit(src.Code)})
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (bookItem, error) {
+		var (
+			item                     = bookItem{Kind: transitItem, Due: true}
+			payment, dossier, refund uuid.NullUUID
+			code                     string
+			numbers                  []string
+		)
+		err := row.Scan(&item.ID, &payment, &dossier, &refund, &item.Date, &code, &numbers, &item.Amount)
+		item.Payment, item.Dossier, item.Refund = payment.UUID, dossier.UUID, refund.UUID
+		item.Codes = []string{squeeze(code)}
+		for _, number := range numbers {
+			item.Numbers = append(item.Numbers, squeeze(number))
+		}
+		return item, err
+	})
+}
+
 func loadPayments(ctx context.Context, tx pgx.Tx, merchants []payments.MerchantID, references []string) (map[string]knownPayment, error) {
 	rows, err := tx.Query(ctx, `
 		select reference, id, amount from payments.payment where reference = any($1::text[]) and merchant_account_id = any($2::uuid[])`,
@@ -324,7 +417,7 @@ func loadPayments(ctx context.Context, tx pgx.Tx, merchants []payments.MerchantI
 // loadRefused reads the pairs whose match a person revoked.
 func loadRefused(ctx context.Context, tx pgx.Tx, lines []LineID) (map[pair]bool, error) {
 	rows, err := tx.Query(ctx, `
-		select l.line_id, coalesce(b.capture_id, b.refund_id, b.line_id)
+		select l.line_id, coalesce(b.capture_id, b.refund_id, b.transit_id, b.line_id)
 		from reconcile.match_item l join reconcile.match_item b on b.match_id = l.match_id and b.side = 'book'
 		where l.side = 'line' and not l.live and l.line_id = any($1::uuid[])`, lines)
 	if err != nil {

@@ -16,10 +16,13 @@ import (
 func TestManual(t *testing.T) {
 	t.Parallel()
 	s := stamp{
-		authority: "H41", bank: ledger.Bank("vcb-h41"), currency: money.VND, now: time.Date(2026, 11, 20, 3, 0, 0, 0, time.UTC), actor: "system",
+		authority: "H41", bank: ledger.Bank("vcb-h41"), transit: ledger.Transit("vcb-h41"), currency: money.VND, now: time.Date(2026, 11, 20, 3, 0, 0, 0, time.UTC), actor: "system",
 	}
 	match, line := ident.New[matchKind](), ident.New[lineKind]()
 	item := bookItem{ID: uuid.New(), Payment: uuid.New(), Dossier: uuid.New(), Provider: "vietqr", Amount: 250_000}
+	order := bookItem{Kind: transitItem, ID: uuid.New(), Payment: uuid.New(), Dossier: uuid.New(), Refund: uuid.New(), Amount: -80_000}
+	bounce := order
+	bounce.Amount = 80_000
 	lump := batch{Provider: "vnpay", Gross: 160_000, Fee: 880, Net: 159_120, Lines: make([]LineID, 2)}
 	short := batch{Provider: "vnpay", Gross: 160_000, Fee: 880, Net: 159_000, Lines: make([]LineID, 2)}
 	ledgertest.CheckManual(t, "reconcile", []ledgertest.Example{
@@ -36,7 +39,15 @@ func TestManual(t *testing.T) {
 			Entry: transferred(s, match, item, today),
 		},
 		{
-			Title: "Credit that nobody can identify", When: "The book follows the account; a later match reverses the entry.",
+			Title: "Order carried out", When: "A debit of the bank is a payment order of a refund, or a voucher to the treasury: no money is on its way any more.",
+			Entry: arrived(s, match, order, today),
+		},
+		{
+			Title: "Bounced refund arrives", When: "A credit of the bank is a refund that the payer's bank sent back.",
+			Entry: arrived(s, match, bounce, today),
+		},
+		{
+			Title: "Credit that nobody can identify", When: "The book follows the account; a later match reverses the entry, or two persons identify it as a capture.",
 			Entry: suspended(s, line, 30_000, 1, today),
 		},
 		{

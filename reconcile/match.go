@@ -7,15 +7,18 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/providers/statements"
+	"github.com/doisoat/doisoat/refunds"
 )
 
-// This file and its neighbours match_settlement.go and match_bank.go are the
-// matcher. It is pure: the same lines and items give the same outcome, in
+// This file and its neighbours match_settlement.go, match_bank.go and
+// match_transit.go are the matcher. It is pure: the same lines and items give the same outcome, in
 // whatever order they come.
 
 // version of the rules; it is kept with every match and changes with them.
-const version = 1
+const version = 2
 
 // Lanes of matching.
 const (
@@ -23,6 +26,8 @@ const (
 	laneRefund     = "refund"     // settlement row ↔ refund
 	lanePayout     = "payout"     // bank credit ↔ batch of settlement rows
 	laneTransfer   = "transfer"   // bank credit ↔ capture of a transfer
+	laneTransit    = "transit"    // bank line ↔ order that was paid, or bounce that came back
+	laneIdentified = "identified" // bank credit ↔ capture that two persons made of it
 )
 
 // Rules, by what they look at.
@@ -34,6 +39,9 @@ const (
 	ruleProviderAmount = "provider_and_amount"  // provider named in the content, net exactly, single on both sides
 	ruleBankReference  = "bank_reference"       // bank's reference and exact amount, single on both sides
 	ruleRepaired       = "repaired"             // capture recorded by a repair because of this line
+	ruleOrderCode      = "order_code"           // code of a refund or voucher in the content and exact amount, single on both sides
+	ruleDocument       = "document_number"      // number of its document in the content and exact amount, single on both sides
+	ruleIdentified     = "identified"           // a maker and a checker say so
 	scoreCertain       = 100
 	scoreLikely        = 90
 )
@@ -54,6 +62,7 @@ type matchLine struct {
 	Codes         []string   // payment references in the content
 	Batches       []batchKey // bank: batches that the content names
 	Providers     []string   // bank: providers that the content names
+	Orders        []string   // bank: codes and document numbers of money in transit that the content names
 	Asked         bool       // a repair asked about a payment because of this line
 }
 
@@ -62,13 +71,15 @@ type itemKind int
 const (
 	captureItem itemKind = iota
 	refundItem
+	transitItem // money on its way out of a bank account (negative), or back to it
 )
 
-// bookItem is what the matcher sees of a capture or a refund.
+// bookItem is what the matcher sees of a capture, a refund or money in transit.
 type bookItem struct {
 	Kind          itemKind
-	ID            uuid.UUID
+	ID            uuid.UUID // of money in transit the entry that sent it
 	Payment       uuid.UUID
+	Refund        uuid.UUID // transit: the refund that it pays or brings back; none for a voucher
 	Dossier       uuid.UUID
 	Provider      string
 	Date          calendar.Date
@@ -77,9 +88,23 @@ type bookItem struct {
 	Original      string // refund: the transaction that it gives back
 	Reference     string // of the payment
 	BankReference string
-	Matched       bool // in a live match already
-	Due           bool // a line of it should be there by the run's date
-	Found         bool // recorded because we asked, or by a statement: no callback told of it
+	Matched       bool     // in a live match already
+	Due           bool     // a line of it should be there by the run's date
+	Found         bool     // recorded because we asked, or by a statement: no callback told of it
+	Codes         []string // transit: our code of the refund or voucher, squeezed
+	Numbers       []string // transit: numbers of its documents, squeezed
+}
+
+// capture, refund and transit are the item's id where it is of that kind, else zero.
+func (b *bookItem) capture() (id payments.CaptureID) { return idOf(b, captureItem, id) }
+func (b *bookItem) refund() (id refunds.ID)          { return idOf(b, refundItem, id) }
+func (b *bookItem) transit() (id ledger.EntryID)     { return idOf(b, transitItem, id) }
+
+func idOf[ID ~[16]byte](b *bookItem, kind itemKind, none ID) ID {
+	if b.Kind == kind {
+		return ID(b.ID)
+	}
+	return none
 }
 
 // batchKey names a batch: ids are unique within one terminal of one source.
@@ -246,8 +271,13 @@ func (m *matcher) missingItems() {
 			Kind: MissingAtSource, Line: -1, Item: i, Batch: -1, Payment: item.Payment, Amount: amount, Book: &amount,
 			Detail: "captured in the book, no line of the source shows it",
 		}
-		if item.Kind == refundItem {
+		switch {
+		case item.Kind == refundItem:
 			f.Kind, f.Detail = RefundUnmatched, "sent to the provider, no line of the source shows it"
+		case item.Kind == transitItem && item.Refund != uuid.Nil:
+			f.Kind, f.Detail = RefundUnmatched, "paid by order, or bounced, no line of the bank shows it"
+		case item.Kind == transitItem:
+			f.Detail = "ordered by voucher, no line of the bank shows it"
 		}
 		m.miss(f)
 	}

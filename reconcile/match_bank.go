@@ -8,12 +8,14 @@ import (
 )
 
 // matchBank compares the lines of a bank account with the batches that
-// providers pay and with the captures of transfers into this account.
+// providers pay, with the captures of transfers into this account, and with the
+// money that orders sent out of it or that bounced back.
 func matchBank(in input) outcome {
 	m := newMatcher(in)
 	m.batchesByName()
 	m.batchesByAmount()
 	m.byBankReference()
+	m.byOrder()
 	m.byCode()
 	m.leftBankLines()
 	m.missingItems()
@@ -169,6 +171,7 @@ func (m *matcher) leftBankLines() {
 		mine := captures[ref]
 		open := m.openItems(mine)
 		switch {
+		case (l.Amount < 0 || ref == "" && len(l.Batches) == 0) && m.leftOrder(i):
 		case l.Amount < 0:
 			m.lineBreak(i, Unidentified, uuid.Nil, "money left the account, nothing in the book explains it")
 		case len(l.Batches) == 1:

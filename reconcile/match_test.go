@@ -71,6 +71,19 @@ func naming(l matchLine, batches ...batch) matchLine {
 	return l
 }
 
+// orderOf is money that left (below zero) or comes back, by the code of its refund and numbers of documents.
+func orderOf(n int, amount int64, code string, numbers ...string) bookItem {
+	return bookItem{
+		Kind: transitItem, ID: uid(n), Payment: uid(1000 + n), Refund: uid(2000 + n), Date: today, Amount: amount, Due: true,
+		Codes: []string{code}, Numbers: numbers,
+	}
+}
+
+func ordered(l matchLine, names ...string) matchLine {
+	l.Orders = names
+	return l
+}
+
 // words prints an outcome: "match rule line-item", "kind line-item amount", "ask line".
 func words(in input, out outcome) []string {
 	name := func(line, item, b int) string {
@@ -358,6 +371,83 @@ func TestMatchBank(t *testing.T) {
 		{"lost notice of another amount", []matchLine{inBank(1, "F1", 70, "C1")}, nil, nil, []string{"amount_mismatch line1 -30"}},
 		{"two payments named", []matchLine{inBank(1, "F1", 300, "C1", "C2")}, nil, nil, []string{"unidentified line1 300"}},
 		{"a code that is nobody's", []matchLine{inBank(1, "F1", 100, "C7")}, nil, nil, []string{"unidentified line1 100"}},
+		{
+			"order by its code",
+			[]matchLine{ordered(inBank(1, "F1", -100), "R1")},
+			[]bookItem{orderOf(1, -100, "R1", "UNC1")},
+			nil,
+			[]string{"match transit order_code line1 item1"},
+		},
+		{
+			"order by its document",
+			[]matchLine{ordered(inBank(1, "F1", -100), "UNC1")},
+			[]bookItem{orderOf(1, -100, "R1", "UNC1")},
+			nil,
+			[]string{"match transit document_number line1 item1"},
+		},
+		{
+			"amount and date alone never",
+			[]matchLine{inBank(1, "F1", -100)},
+			[]bookItem{orderOf(1, -100, "R1", "UNC1")},
+			nil,
+			[]string{"refund_unmatched item1 -100", "unidentified line1 -100"},
+		},
+		{
+			"order of another amount",
+			[]matchLine{ordered(inBank(1, "F1", -103), "UNC1")},
+			[]bookItem{orderOf(1, -100, "R1", "UNC1")},
+			nil,
+			[]string{"amount_mismatch line1 item1 -3"},
+		},
+		{
+			"a credit does not pay an order",
+			[]matchLine{ordered(inBank(1, "F1", 100), "UNC1")},
+			[]bookItem{orderOf(1, -100, "R1", "UNC1")},
+			nil,
+			[]string{"refund_unmatched item1 -100", "unidentified line1 100"},
+		},
+		{
+			"one document, two orders of one amount",
+			[]matchLine{ordered(inBank(1, "F1", -100), "UNC1")},
+			[]bookItem{orderOf(1, -100, "R1", "UNC1"), orderOf(2, -100, "R2", "UNC1")},
+			nil,
+			[]string{"refund_unmatched item1 -100", "refund_unmatched item2 -100", "unidentified line1 -100"},
+		},
+		{
+			"one document, two orders told apart by their codes",
+			[]matchLine{ordered(inBank(1, "F1", -100), "R2", "UNC1"), ordered(inBank(2, "F2", -100), "UNC1")},
+			[]bookItem{orderOf(1, -100, "R1", "UNC1"), orderOf(2, -100, "R2", "UNC1")},
+			nil,
+			[]string{"match transit document_number line2 item1", "match transit order_code line1 item2"},
+		},
+		{
+			"two lines for one order",
+			[]matchLine{ordered(inBank(1, "F1", -100), "UNC1"), ordered(inBank(2, "F2", -100), "UNC1")},
+			[]bookItem{orderOf(1, -100, "R1", "UNC1")},
+			nil,
+			[]string{"refund_unmatched item1 -100", "unidentified line1 -100", "unidentified line2 -100"},
+		},
+		{
+			"bounce by the order that it brings back",
+			[]matchLine{ordered(inBank(1, "F1", 100), "UNC1")},
+			[]bookItem{orderOf(1, -100, "R1", "UNC1"), orderOf(2, 100, "R1", "BC1", "UNC1")},
+			nil,
+			[]string{"match transit document_number line1 item2", "refund_unmatched item1 -100"},
+		},
+		{
+			"voucher that the bank does not show",
+			nil,
+			[]bookItem{item(orderOf(1, -100, "V1", "GNT1"), func(i *bookItem) { i.Payment, i.Refund = uuid.Nil, uuid.Nil })},
+			nil,
+			[]string{"missing_at_source item1 -100"},
+		},
+		{
+			"order whose line is matched",
+			[]matchLine{ordered(inBank(1, "F1", -100), "UNC1")},
+			[]bookItem{item(orderOf(1, -100, "R1", "UNC1"), func(i *bookItem) { i.Matched = true })},
+			nil,
+			[]string{"unidentified line1 -100"},
+		},
 		{"debit", []matchLine{inBank(1, "F1", -100, "C1")}, nil, nil, []string{"unidentified line1 -100"}},
 		{"not booked", []matchLine{with(inBank(1, "F1", 100, "C1"), func(l *matchLine) { l.Booked = false })}, nil, nil, []string{}},
 		{
@@ -377,6 +467,19 @@ func TestMatchBank(t *testing.T) {
 				t.Errorf("outcome (-got +want):\n%s", diff)
 			}
 		})
+	}
+}
+
+// An order whose match was revoked is a person's.
+func TestRevokedOrderIsNotMadeAgain(t *testing.T) {
+	t.Parallel()
+	in := input{
+		Lines: []matchLine{ordered(inBank(1, "F1", -100), "UNC1")}, Items: []bookItem{orderOf(1, -100, "R1", "UNC1")},
+		Refused: map[pair]bool{{lid(1), uid(1)}: true},
+	}
+	got := words(in, matchBank(in))
+	if diff := cmp.Diff(got, []string{"refund_unmatched item1 -100", "unidentified line1 -100"}); diff != "" {
+		t.Errorf("outcome (-got +want):\n%s", diff)
 	}
 }
 

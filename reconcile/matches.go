@@ -35,8 +35,9 @@ type Match struct {
 	Lines        []LineID
 	Captures     []payments.CaptureID
 	Refunds      []refunds.ID
-	BookLines    []LineID // settlement rows of a batch, at most MaxPage of them
-	BookRows     int      // how many they are
+	Transits     []ledger.EntryID // entries that put money on its way out of the account, or back
+	BookLines    []LineID         // settlement rows of a batch, at most MaxPage of them
+	BookRows     int              // how many they are
 }
 
 type matchRow struct {
@@ -59,6 +60,7 @@ type matchRow struct {
 	Lines        []LineID             `db:"lines"`
 	Captures     []payments.CaptureID `db:"captures"`
 	Refunds      []refunds.ID         `db:"refunds"`
+	Transits     []ledger.EntryID     `db:"transits"`
 	BookLines    []LineID             `db:"book_lines"`
 	BookRows     int                  `db:"book_rows"`
 }
@@ -69,6 +71,7 @@ const selectMatch = `
 		array(select i.line_id from reconcile.match_item i where i.match_id = m.id and i.side = 'line' order by i.line_id) as lines,
 		array(select i.capture_id from reconcile.match_item i where i.match_id = m.id and i.capture_id is not null order by 1) as captures,
 		array(select i.refund_id from reconcile.match_item i where i.match_id = m.id and i.refund_id is not null order by 1) as refunds,
+		array(select i.transit_id from reconcile.match_item i where i.match_id = m.id and i.transit_id is not null order by 1) as transits,
 		array(select i.line_id from reconcile.match_item i where i.match_id = m.id and i.side = 'book' and i.line_id is not null
 			order by 1 limit 200) as book_lines,
 		(select count(*) from reconcile.match_item i where i.match_id = m.id and i.side = 'book' and i.line_id is not null)::integer as book_rows
@@ -89,7 +92,7 @@ func selectMatches(ctx context.Context, tx pgx.Tx, and string, args ...any) ([]M
 			ID: r.ID, Run: r.RunID, Lane: r.Lane, Rule: r.Rule, Version: r.Version, Kind: r.Kind, Score: r.Score,
 			Amount: money.Amount{Currency: r.Currency, Minor: r.Amount}, Entry: r.EntryID, CreatedAt: r.CreatedAt, CreatedBy: r.CreatedBy,
 			RevokedAt: r.RevokedAt, RevokedBy: r.RevokedBy, RevokeReason: r.RevokeReason, Lines: r.Lines, Captures: r.Captures,
-			Refunds: r.Refunds, BookLines: r.BookLines, BookRows: r.BookRows,
+			Refunds: r.Refunds, Transits: r.Transits, BookLines: r.BookLines, BookRows: r.BookRows,
 		}
 		if err := json.Unmarshal(r.Inputs, &list[i].Inputs); err != nil {
 			return nil, err
@@ -119,7 +122,9 @@ func (s *Service) ListMatches(ctx context.Context, actor auth.Actor, f MatchFilt
 				and (@payment::uuid is null or m.id in (
 					select i.match_id from payments.capture c join reconcile.match_item i on i.capture_id = c.id where c.payment_id = @payment
 					union
-					select i.match_id from refunds.refund r join reconcile.match_item i on i.refund_id = r.id where r.payment_id = @payment))
+					select i.match_id from refunds.refund r join reconcile.match_item i on i.refund_id = r.id where r.payment_id = @payment
+					union
+					select i.match_id from ledger.posting p join reconcile.match_item i on i.transit_id = p.entry_id where p.payment_id = @payment))
 			order by m.id desc limit @limit`, pgx.StrictNamedArgs{"run": f.Run, "payment": f.Payment, "after": f.After, "limit": f.Limit + 1})
 		return err
 	})

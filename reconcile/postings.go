@@ -13,6 +13,7 @@ import (
 type stamp struct {
 	authority string
 	bank      string // account of the bank in the book
+	transit   string // account of money on its way out of it, or back
 	currency  money.Currency
 	now       time.Time
 	actor     string
@@ -60,6 +61,19 @@ func transferred(s stamp, match MatchID, item bookItem, date calendar.Date) ledg
 	e := s.entry(date, ledger.Cause{Kind: "match", ID: match.String(), Event: "transferred"}, "transfer confirmed by the bank's statement")
 	s.debit(&e, s.bank, item.Amount, about)
 	s.debit(&e, ledger.Clearing(item.Provider), -item.Amount, about)
+	return e
+}
+
+// arrived is the entry of money in transit that the bank's statement shows: an
+// order was carried out, or what had bounced is back. amount is the line's.
+//
+//	debit line:  Dr A-TRANSIT-source   Cr A-BANK-source
+//	credit line: Dr A-BANK-source      Cr A-TRANSIT-source
+func arrived(s stamp, match MatchID, item bookItem, date calendar.Date) ledger.Entry {
+	about := ledger.Dimensions{Dossier: item.Dossier, Payment: item.Payment, Refund: item.Refund}
+	e := s.entry(date, ledger.Cause{Kind: "match", ID: match.String(), Event: "arrived"}, "money in transit shown by the bank's statement")
+	s.debit(&e, s.bank, item.Amount, about)
+	s.debit(&e, s.transit, -item.Amount, about)
 	return e
 }
 

@@ -47,12 +47,20 @@ func drawInput(t *rapid.T) input {
 		if p := word("names provider"); p != "" {
 			l.Providers = []string{p}
 		}
+		for _, name := range []string{"A", "B", "C"} {
+			if rapid.IntRange(0, 2).Draw(t, "names order") == 0 {
+				l.Orders = append(l.Orders, name)
+			}
+		}
 		in.Lines = append(in.Lines, l)
 	}
 	for i := range rapid.IntRange(0, 6).Draw(t, "items") {
 		b := captureOf(100+i, word("transaction"), word("reference"), amount("amount"))
 		if rapid.IntRange(0, 2).Draw(t, "refund") == 0 {
 			b = refundOf(100+i, word("transaction"), word("original"), amount("amount"))
+		}
+		if rapid.IntRange(0, 2).Draw(t, "transit") == 0 {
+			b = orderOf(100+i, rapid.SampledFrom([]int64{1, -1}).Draw(t, "sign")*amount("amount"), word("order"), word("document"), word("earlier document"))
 		}
 		b.BankReference, b.Matched, b.Due = word("bank ref"), rapid.IntRange(0, 4).Draw(t, "matched") == 0, rapid.Bool().Draw(t, "due")
 		in.Items = append(in.Items, b)
@@ -84,6 +92,7 @@ func TestMatcherProperties(t *testing.T) {
 				if name == "bank" { // transfers only: an account shows no refunds of a provider
 					drawn.Items = slices.DeleteFunc(drawn.Items, func(i bookItem) bool { return i.Kind == refundItem })
 				} else {
+					drawn.Items = slices.DeleteFunc(drawn.Items, func(i bookItem) bool { return i.Kind == transitItem })
 					drawn.Batches = nil
 				}
 				in := clone(drawn)

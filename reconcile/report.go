@@ -2,7 +2,6 @@ package reconcile
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -37,9 +36,9 @@ type Report struct {
 	Lanes       []Total  `json:"lanes"`       // matched, by lane
 	Breaks      []Total  `json:"breaks"`      // held by breaks, by kind
 	SourceSide  Identity `json:"source_side"` // booked lines
-	BookSide    Identity `json:"book_side"`   // captures, refunds and, at a bank, settlement rows of batches
+	BookSide    Identity `json:"book_side"`   // captures, refunds and, at a bank, money in transit and settlement rows of batches
 	Lines       int      `json:"lines"`       // booked lines
-	Items       int      `json:"items"`       // captures, refunds, settlement rows
+	Items       int      `json:"items"`       // captures, refunds, money in transit, settlement rows
 	Unexplained int      `json:"unexplained"` // lines and items that are neither matched nor held
 }
 
@@ -68,15 +67,18 @@ const linesOfRun = `
 	group by 1, 2 order by 1, 2`
 
 const itemsOfRun = `
-	select coalesce(mc.lane, mr.lane, '') as lane, coalesce(bc.kind, br.kind, '') as kind, count(*)::integer as count,
-		sum(t.amount)::bigint as total, coalesce(sum(coalesce(ic.amount, ir.amount)), 0)::bigint as matched
+	select coalesce(mc.lane, mr.lane, mt.lane, '') as lane, coalesce(bc.kind, br.kind, bt.kind, '') as kind, count(*)::integer as count,
+		sum(t.amount)::bigint as total, coalesce(sum(coalesce(ic.amount, ir.amount, it.amount)), 0)::bigint as matched
 	from reconcile.book_item t
 	left join reconcile.match_item ic on ic.capture_id = t.capture_id and ic.live
 	left join reconcile.match_item ir on ir.refund_id = t.refund_id and ir.live
+	left join reconcile.match_item it on it.transit_id = t.transit_id and it.live
 	left join reconcile.match mc on mc.id = ic.match_id
 	left join reconcile.match mr on mr.id = ir.match_id
+	left join reconcile.match mt on mt.id = it.match_id
 	left join reconcile.break bc on bc.capture_id = t.capture_id and bc.holds and bc.state <> 'resolved'
 	left join reconcile.break br on br.refund_id = t.refund_id and br.holds and br.state <> 'resolved'
+	left join reconcile.break bt on bt.transit_id = t.transit_id and bt.holds and bt.state <> 'resolved'
 	where t.run_id = $1
 	group by 1, 2 order by 1, 2`
 
@@ -149,66 +151,4 @@ func totalIn(list *[]Total, is func(Total) bool, empty Total) *Total {
 	}
 	*list = append(*list, empty)
 	return &(*list)[len(*list)-1]
-}
-
-// Check looks for what must never be in the authority of tx, and returns a
-// sentence for each fault: matches that hold something twice or whose sides
-// differ, lines whose marks contradict their matches, closed runs whose lines
-// no longer add up to the report.
-func Check(ctx context.Context, tx pgx.Tx) ([]string, error) {
-	var faults []string
-	for _, rule := range checks {
-		rows, err := tx.Query(ctx, rule.query)
-		if err != nil {
-			return nil, fmt.Errorf("check %s: %w", rule.means, err)
-		}
-		ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
-		if err != nil {
-			return nil, fmt.Errorf("check %s: %w", rule.means, err)
-		}
-		for _, id := range ids {
-			faults = append(faults, fmt.Sprintf("reconcile: %s: %s", rule.means, id))
-		}
-	}
-	return faults, nil
-}
-
-// checks find ids of rows that break a rule; each is cut at 100.
-var checks = []struct{ means, query string }{
-	{"line, capture or refund in two live matches", `
-		select coalesce(line_id, capture_id, refund_id)::text from reconcile.match_item where live
-		group by line_id, capture_id, refund_id, case when line_id is not null then side end having count(*) > 1 limit 100`},
-	{"match whose sides differ", `
-		select m.id::text from reconcile.match m join reconcile.match_item i on i.match_id = m.id
-		group by m.id having sum(case i.side when 'line' then i.amount else -i.amount end) <> 0
-			or sum(i.amount) filter (where i.side = 'line') is distinct from m.amount limit 100`},
-	{"match that is revoked on one half only", `
-		select m.id::text from reconcile.match m join reconcile.match_item i on i.match_id = m.id
-		where i.live <> (m.revoked_at is null) limit 100`},
-	{"line whose marks contradict its matches", `
-		select l.id::text from reconcile.statement_line l
-		where l.matched <> exists (select from reconcile.match_item i where i.line_id = l.id and i.side = 'line' and i.live)
-			or l.paid_out <> exists (select from reconcile.match_item i where i.line_id = l.id and i.side = 'book' and i.live) limit 100`},
-	{"matched line that a break still holds", `
-		select b.id::text from reconcile.break b join reconcile.statement_line l on l.id = b.line_id
-		where b.holds and b.state <> 'resolved' and l.matched limit 100`},
-	{"closed run whose report does not add up", `
-		select r.id::text from reconcile.run r where r.state = 'closed' and (
-			(r.report->'source_side'->>'total')::bigint <> (r.report->'source_side'->>'matched')::bigint + (r.report->'source_side'->>'breaks')::bigint
-			or (r.report->'book_side'->>'total')::bigint <> (r.report->'book_side'->>'matched')::bigint + (r.report->'book_side'->>'breaks')::bigint
-			or (r.report->>'unexplained')::bigint <> 0) limit 100`},
-	{"closed run whose lines are not those of its report", `
-		select r.id::text from reconcile.run r where r.state = 'closed' and (
-			(r.report->'source_side'->>'total')::bigint is distinct from
-				(select coalesce(sum(l.amount), 0) from reconcile.statement_line l where l.run_id = r.id and l.booked)
-			or (r.report->'book_side'->>'total')::bigint is distinct from
-				(select coalesce(sum(t.amount), 0) from reconcile.book_item t where t.run_id = r.id)
-				+ (select coalesce(sum(l.net), 0) from reconcile.statement_line l where l.payout_run_id = r.id)) limit 100`},
-	{"line of a closed run that was never matched nor listed", `
-		select l.id::text from reconcile.statement_line l join reconcile.run r on r.id = l.run_id
-		where r.state = 'closed' and l.booked
-			and not exists (select from reconcile.match_item i where i.line_id = l.id and i.side = 'line')
-			and not exists (select from reconcile.break b where b.line_id = l.id and b.holds) limit 100`},
-	{"suspense of a bank line that is matched", `
-		select l.id::text from reconcile.statement_line l where l.matched and l.suspense_entry is not null limit 100`},
 }

@@ -17,7 +17,9 @@ import (
 // RevokeMatch undoes a match, with a reason: its entry is reversed, captures
 // and refunds count as not settled (a refund that is done stays done), a bank
 // line goes back into suspense, and each side is listed as a break again. No
-// rule makes that pair a second time. ErrRevoked when it was revoked before.
+// rule makes that pair a second time. ErrRevoked when it was revoked before,
+// ErrIdentified when two persons made it: what was captured stays, and goes
+// back as a refund.
 func (s *Service) RevokeMatch(ctx context.Context, actor auth.Actor, id MatchID, reason string) (match Match, err error) {
 	if err := auth.Require(actor, auth.PermReconcile); err != nil {
 		return Match{}, err
@@ -42,6 +44,9 @@ func (s *Service) RevokeMatch(ctx context.Context, actor auth.Actor, id MatchID,
 		}
 		if match.RevokedAt != nil {
 			return ErrRevoked
+		}
+		if match.Lane == laneIdentified {
+			return ErrIdentified.With("two persons identified the line: money that is not the dossier's goes back as a refund")
 		}
 		if err := s.revoke(ctx, tx, actor, src, run, match, reason); err != nil {
 			return err
@@ -107,7 +112,8 @@ func (s *Service) unmatched(ctx context.Context, tx pgx.Tx, match Match) (in inp
 		})
 	}
 	items, err := ask[revokedItem](ctx, tx, `
-		select coalesce(i.capture_id, i.refund_id), i.refund_id is not null, coalesce(c.payment_id, r.payment_id), i.amount
+		select coalesce(i.capture_id, i.refund_id, i.transit_id), i.refund_id is not null, i.transit_id is not null,
+			coalesce(c.payment_id, r.payment_id, (select p.payment_id from ledger.posting p where p.entry_id = i.transit_id limit 1)), i.amount
 		from reconcile.match_item i
 		left join payments.capture c on c.id = i.capture_id
 		left join refunds.refund r on r.id = i.refund_id
@@ -117,12 +123,17 @@ func (s *Service) unmatched(ctx context.Context, tx pgx.Tx, match Match) (in inp
 	}
 	for i, item := range items {
 		kind, missing := captureItem, MissingAtSource
-		if item.IsRefund {
+		switch {
+		case item.IsRefund:
 			kind, missing = refundItem, RefundUnmatched
+		case item.IsTransit && item.Payment.Valid: // of a refund; a voucher is of no payment
+			kind, missing = transitItem, RefundUnmatched
+		case item.IsTransit:
+			kind = transitItem
 		}
-		in.Items = append(in.Items, bookItem{Kind: kind, ID: item.ID, Payment: item.Payment, Amount: item.Amount})
+		in.Items = append(in.Items, bookItem{Kind: kind, ID: item.ID, Payment: item.Payment.UUID, Amount: item.Amount})
 		list = append(list, finding{
-			Kind: missing, Line: -1, Item: i, Batch: -1, Payment: item.Payment, Amount: item.Amount, Book: &items[i].Amount, Detail: detail,
+			Kind: missing, Line: -1, Item: i, Batch: -1, Payment: item.Payment.UUID, Amount: item.Amount, Book: &items[i].Amount, Detail: detail,
 		})
 	}
 	batches, err := revokedBatches(ctx, tx, match.ID)
@@ -167,10 +178,11 @@ type (
 		Suspensions int
 	}
 	revokedItem struct {
-		ID       uuid.UUID
-		IsRefund bool
-		Payment  uuid.UUID
-		Amount   int64
+		ID        uuid.UUID
+		IsRefund  bool
+		IsTransit bool
+		Payment   uuid.NullUUID
+		Amount    int64
 	}
 	revokedBatch struct {
 		Source  SourceID

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/doisoat/doisoat/internal/auth"
@@ -70,13 +69,15 @@ func (s *Service) settle(ctx context.Context, tx pgx.Tx, actor auth.Actor, w wor
 		if m.Item < 0 {
 			continue
 		}
-		item, line := w.Items[m.Item], w.Lines[m.Line]
-		if item.Kind == captureItem {
+		switch item := w.Items[m.Item]; item.Kind {
+		case captureItem:
 			captures = append(captures, payments.CaptureID(item.ID))
-			continue
-		}
-		if err := s.Refunds.ConfirmBySettlement(ctx, tx, actor, refunds.ID(item.ID), line.TransactionID, now); err != nil {
-			return err
+		case refundItem:
+			err := s.Refunds.ConfirmBySettlement(ctx, tx, actor, refunds.ID(item.ID), w.Lines[m.Line].TransactionID, now)
+			if err != nil {
+				return err
+			}
+		case transitItem: // its document said so already
 		}
 	}
 	for part := range chunks(captures) {
@@ -87,7 +88,7 @@ func (s *Service) settle(ctx context.Context, tx pgx.Tx, actor auth.Actor, w wor
 	return nil
 }
 
-// insertItems makes the run account for the captures and refunds it decided on, unless an earlier run does.
+// insertItems makes the run account for the book items it decided on, unless an earlier run does.
 func insertItems(ctx context.Context, tx pgx.Tx, run Run, in input, out outcome) error {
 	var used []bookItem
 	for _, m := range out.Matches {
@@ -102,12 +103,11 @@ func insertItems(ctx context.Context, tx pgx.Tx, run Run, in input, out outcome)
 	}
 	for part := range chunks(used) {
 		_, err := tx.Exec(ctx, `
-			insert into reconcile.book_item (id, authority, run_id, capture_id, refund_id, amount)
-			select n.id, $1, $2, case when not n.refund then n.id end, case when n.refund then n.id end, n.amount
-			from unnest($3::uuid[], $4::boolean[], $5::bigint[]) as n (id, refund, amount)
+			insert into reconcile.book_item (id, authority, run_id, capture_id, refund_id, transit_id, amount)
+			select coalesce(n.capture, n.refund, n.transit), $1, $2, n.capture, n.refund, n.transit, n.amount
+			from unnest($3::uuid[], $4::uuid[], $5::uuid[], $6::bigint[]) as n (capture, refund, transit, amount)
 			on conflict (id) do nothing`, run.Authority, run.ID,
-			column(part, func(i *bookItem) uuid.UUID { return i.ID }),
-			column(part, func(i *bookItem) bool { return i.Kind == refundItem }),
+			column(part, (*bookItem).capture), column(part, (*bookItem).refund), column(part, (*bookItem).transit),
 			column(part, func(i *bookItem) int64 { return i.Amount }))
 		if err != nil {
 			return err
@@ -122,6 +122,7 @@ type matchItem struct {
 	side    string
 	capture payments.CaptureID
 	refund  refunds.ID
+	transit ledger.EntryID
 	line    LineID
 	amount  int64
 }
@@ -137,22 +138,19 @@ func insertMatches(ctx context.Context, tx pgx.Tx, actor auth.Actor, run Run, in
 		if inputs[i], err = json.Marshal(m.Inputs); err != nil {
 			return err
 		}
-		line := in.Lines[m.Line]
-		items = append(items, matchItem{match: ids[i], side: "line", line: line.ID, amount: line.Amount})
+		match, line := ids[i], in.Lines[m.Line]
+		items = append(items, matchItem{match: match, side: "line", line: line.ID, amount: line.Amount})
 		if m.Batch >= 0 {
 			b := in.Batches[m.Batch]
 			for n, id := range b.Lines {
-				items = append(items, matchItem{match: ids[i], side: "book", line: id, amount: b.Nets[n]})
+				items = append(items, matchItem{match: match, side: "book", line: id, amount: b.Nets[n]})
 			}
 			continue
 		}
-		book := matchItem{match: ids[i], side: "book", amount: in.Items[m.Item].Amount}
-		if in.Items[m.Item].Kind == captureItem {
-			book.capture = payments.CaptureID(in.Items[m.Item].ID)
-		} else {
-			book.refund = refunds.ID(in.Items[m.Item].ID)
-		}
-		items = append(items, book)
+		item := &in.Items[m.Item]
+		items = append(items, matchItem{
+			match: match, side: "book", capture: item.capture(), refund: item.refund(), transit: item.transit(), amount: item.Amount,
+		})
 	}
 	_, err := tx.Exec(ctx, `
 		insert into reconcile.match (id, authority, run_id, lane, rule, version, kind, score, inputs, amount, currency, entry_id, created_at, created_by)
@@ -177,11 +175,11 @@ func insertMatchItems(ctx context.Context, tx pgx.Tx, authority string, items []
 	for part := range chunks(items) {
 		_, err := tx.Exec(ctx, `
 			with n as (
-				select * from unnest(@matches::uuid[], @sides::text[], @captures::uuid[], @refunds::uuid[], @lines::uuid[], @amounts::bigint[])
-					as n (match, side, capture, refund, line, amount)),
+				select * from unnest(@matches::uuid[], @sides::text[], @captures::uuid[], @refunds::uuid[], @transits::uuid[], @lines::uuid[], @amounts::bigint[])
+					as n (match, side, capture, refund, transit, line, amount)),
 			i as (
-				insert into reconcile.match_item (match_id, authority, side, capture_id, refund_id, line_id, amount)
-				select n.match, @authority, n.side, n.capture, n.refund, n.line, n.amount from n)
+				insert into reconcile.match_item (match_id, authority, side, capture_id, refund_id, transit_id, line_id, amount)
+				select n.match, @authority, n.side, n.capture, n.refund, n.transit, n.line, n.amount from n)
 			update reconcile.statement_line l set matched = l.matched or n.side = 'line', paid_out = l.paid_out or n.side = 'book'
 			from n where l.id = n.line`,
 			pgx.StrictNamedArgs{
@@ -189,6 +187,7 @@ func insertMatchItems(ctx context.Context, tx pgx.Tx, authority string, items []
 				"matches":   column(part, func(i *matchItem) MatchID { return i.match }), "sides": column(part, func(i *matchItem) string { return i.side }),
 				"captures": column(part, func(i *matchItem) payments.CaptureID { return i.capture }),
 				"refunds":  column(part, func(i *matchItem) refunds.ID { return i.refund }),
+				"transits": column(part, func(i *matchItem) ledger.EntryID { return i.transit }),
 				"lines":    column(part, func(i *matchItem) LineID { return i.line }), "amounts": column(part, func(i *matchItem) int64 { return i.amount }),
 			})
 		if err != nil {
@@ -215,7 +214,7 @@ func (p *poster) date(ctx context.Context, tx pgx.Tx, d calendar.Date) (calendar
 
 func (s *Service) poster(actor auth.Actor, src Source, now time.Time) *poster {
 	return &poster{
-		stamp: stamp{authority: src.Authority, bank: ledger.Bank(src.Code), currency: src.Currency, now: now, actor: actor.ID},
+		stamp: stamp{authority: src.Authority, bank: ledger.Bank(src.Code), transit: ledger.Transit(src.Code), currency: src.Currency, now: now, actor: actor.ID},
 		dates: map[calendar.Date]calendar.Date{},
 	}
 }
@@ -241,9 +240,12 @@ func (s *Service) postRun(ctx context.Context, tx pgx.Tx, actor auth.Actor, src 
 			}
 			freed = append(freed, line.ID)
 		}
-		if m.Batch >= 0 {
+		switch {
+		case m.Batch >= 0:
 			entries = append(entries, paidOut(p.stamp, ids[i], w.Batches[m.Batch], date))
-		} else {
+		case w.Items[m.Item].Kind == transitItem:
+			entries = append(entries, arrived(p.stamp, ids[i], w.Items[m.Item], date))
+		default:
 			entries = append(entries, transferred(p.stamp, ids[i], w.Items[m.Item], date))
 		}
 	}

@@ -31,7 +31,8 @@ type PaymentRate struct {
 // PaymentRate counts dossiers on which work began in the period: the first
 // report of a status from acceptance on (2, 4, 5, 6, 9, 10) lies in it. A
 // dossier counts as paid online when a provider confirmed money for it, by
-// gateway or by transfer with a VietQR code, whatever was given back later; a
+// gateway or by transfer with a VietQR code, whatever was given back later, and
+// not when people found out whose a transfer was; a
 // dossier of which every item is 0 counts as zero, and as nothing else. Needs
 // auth.PermReportRead. Faults: ErrPeriod, ErrTooMany.
 func (s *Service) PaymentRate(ctx context.Context, actor auth.Actor, p Period, decimals int, r Rounding) (PaymentRate, error) {
@@ -74,7 +75,7 @@ func selectPaymentRate(ctx context.Context, tx pgx.Tx, authority string, p Perio
 					select from dossiers.status_event b
 					where b.dossier_id = e.dossier_id and b.status in (2, 4, 5, 6, 9, 10) and b.at < @start))
 		select d.procedure, d.agency, count(*) as dossiers, count(*) filter (where c.zero) as zero,
-			count(*) filter (where not c.zero and exists (select from payments.capture k where k.dossier_id = d.id)) as paid
+			count(*) filter (where not c.zero and exists (select from payments.capture k where k.dossier_id = d.id and k.evidence <> 'identified')) as paid
 		from began b
 		join dossiers.dossier d on d.id = b.dossier_id
 		cross join lateral (select coalesce(bool_and(due = 0), true) as zero from dossiers.charge where dossier_id = d.id) c

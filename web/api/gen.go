@@ -162,15 +162,18 @@ func (e BreakStatus) Valid() bool {
 
 // Defines values for CaptureEvidence.
 const (
-	CaptureEvidenceCallback  CaptureEvidence = "callback"
-	CaptureEvidenceInquiry   CaptureEvidence = "inquiry"
-	CaptureEvidenceStatement CaptureEvidence = "statement"
+	CaptureEvidenceCallback   CaptureEvidence = "callback"
+	CaptureEvidenceIdentified CaptureEvidence = "identified"
+	CaptureEvidenceInquiry    CaptureEvidence = "inquiry"
+	CaptureEvidenceStatement  CaptureEvidence = "statement"
 )
 
 // Valid indicates whether the value is a known member of the CaptureEvidence enum.
 func (e CaptureEvidence) Valid() bool {
 	switch e {
 	case CaptureEvidenceCallback:
+		return true
+	case CaptureEvidenceIdentified:
 		return true
 	case CaptureEvidenceInquiry:
 		return true
@@ -373,6 +376,27 @@ func (e FeeTermsCollection) Valid() bool {
 	}
 }
 
+// Defines values for IdentificationStatus.
+const (
+	IdentificationStatusApproved IdentificationStatus = "approved"
+	IdentificationStatusProposed IdentificationStatus = "proposed"
+	IdentificationStatusRejected IdentificationStatus = "rejected"
+)
+
+// Valid indicates whether the value is a known member of the IdentificationStatus enum.
+func (e IdentificationStatus) Valid() bool {
+	switch e {
+	case IdentificationStatusApproved:
+		return true
+	case IdentificationStatusProposed:
+		return true
+	case IdentificationStatusRejected:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for InclusionProofFormat.
 const (
 	InclusionProofFormatDoisoatProof1 InclusionProofFormat = "doisoat proof 1"
@@ -414,15 +438,19 @@ func (e MatchKind) Valid() bool {
 
 // Defines values for MatchLane.
 const (
+	MatchLaneIdentified MatchLane = "identified"
 	MatchLanePayout     MatchLane = "payout"
 	MatchLaneRefund     MatchLane = "refund"
 	MatchLaneSettlement MatchLane = "settlement"
 	MatchLaneTransfer   MatchLane = "transfer"
+	MatchLaneTransit    MatchLane = "transit"
 )
 
 // Valid indicates whether the value is a known member of the MatchLane enum.
 func (e MatchLane) Valid() bool {
 	switch e {
+	case MatchLaneIdentified:
+		return true
 	case MatchLanePayout:
 		return true
 	case MatchLaneRefund:
@@ -430,6 +458,8 @@ func (e MatchLane) Valid() bool {
 	case MatchLaneSettlement:
 		return true
 	case MatchLaneTransfer:
+		return true
+	case MatchLaneTransit:
 		return true
 	default:
 		return false
@@ -1267,6 +1297,9 @@ type Break struct {
 
 	// Status `carried`: open, and its run is closed
 	Status BreakStatus `json:"status"`
+
+	// Transit Entry that put money on its way out of the account, or back
+	Transit string `json:"transit,omitempty,omitzero"`
 }
 
 // BreakKind defines model for BreakKind.
@@ -1293,7 +1326,7 @@ type Capture struct {
 	// Example: VND
 	Currency Currency `json:"currency"`
 
-	// Evidence Who told us
+	// Evidence Who told us; `identified`: two persons said whose a suspended credit of the bank is
 	Evidence CaptureEvidence `json:"evidence"`
 
 	// Excess Of it, more than was owed: to be given back
@@ -1311,7 +1344,7 @@ type Capture struct {
 	TransactionID string `json:"transaction_id"`
 }
 
-// CaptureEvidence Who told us
+// CaptureEvidence Who told us; `identified`: two persons said whose a suspended credit of the bank is
 type CaptureEvidence string
 
 // Cause The event behind an entry; an entry is unique by it
@@ -1707,6 +1740,65 @@ type FeeTypeRequest = json.RawMessage
 // Groups Groups that the applicant belongs to, as policies name them
 type Groups = []string
 
+// Identification defines model for Identification.
+type Identification struct {
+	// Amount Of the line; minor units
+	Amount int64 `json:"amount"`
+
+	// Capture Once approved: the capture that took the credit out of suspense
+	Capture   string    `json:"capture,omitempty,omitzero"`
+	CreatedAt time.Time `json:"created_at"`
+
+	// Currency ISO 4217
+	//
+	// Example: VND
+	Currency  Currency  `json:"currency"`
+	DecidedAt time.Time `json:"decided_at,omitempty,omitzero"`
+
+	// DecidedBy Another person than who proposed
+	DecidedBy string `json:"decided_by,omitempty,omitzero"`
+
+	// Dossier Code of the dossier that it pays
+	Dossier string `json:"dossier"`
+
+	// ID Example: idn_0192f3a47b8c7d3e9a1b2c3d4e5f6071
+	ID string `json:"id"`
+
+	// Line The suspended credit
+	Line string `json:"line"`
+
+	// Note Of who decided
+	Note       string               `json:"note,omitempty,omitzero"`
+	ProposedBy string               `json:"proposed_by"`
+	Reason     string               `json:"reason"`
+	Statement  string               `json:"statement"`
+	Status     IdentificationStatus `json:"status"`
+}
+
+// IdentificationList defines model for IdentificationList.
+type IdentificationList struct {
+	Items      []Identification `json:"items"`
+	NextCursor *string          `json:"next_cursor"`
+}
+
+// IdentificationStatus defines model for IdentificationStatus.
+type IdentificationStatus string
+
+// IdentifyRequest defines model for IdentifyRequest.
+type IdentifyRequest struct {
+	// Amount Minor units of the currency beside it
+	//
+	// Example: 60000
+	Amount   Amount `json:"amount"`
+	Currency string `json:"currency"`
+
+	// Dossier Code of the dossier that the credit pays
+	Dossier string `json:"dossier"`
+
+	// Reason How it was found out
+	Reason string `json:"reason"`
+}
+
 // InclusionProof defines model for InclusionProof.
 type InclusionProof struct {
 	// Block The header of a block; `hash` covers all the rest of it
@@ -1774,7 +1866,7 @@ type Match struct {
 	Inputs map[string]string `json:"inputs"`
 	Kind   MatchKind         `json:"kind"`
 
-	// Lane What is compared with what
+	// Lane What is compared with what; `transit`: a bank line with an order or a bounce; `identified`: with the capture that two persons made of it
 	Lane MatchLane `json:"lane"`
 
 	// Lines Statement lines
@@ -1789,6 +1881,9 @@ type Match struct {
 	Run   string `json:"run"`
 	Score int64  `json:"score"`
 
+	// Transits Entries that put money on its way out of the account, or back
+	Transits []string `json:"transits"`
+
 	// Version Version of the rule
 	Version int64 `json:"version"`
 }
@@ -1796,7 +1891,7 @@ type Match struct {
 // MatchKind defines model for Match.Kind.
 type MatchKind string
 
-// MatchLane What is compared with what
+// MatchLane What is compared with what; `transit`: a bank line with an order or a bounce; `identified`: with the capture that two persons made of it
 type MatchLane string
 
 // MatchList defines model for MatchList.
@@ -1904,7 +1999,9 @@ type Payment struct {
 	Dossier   string    `json:"dossier"`
 	ExpiresAt time.Time `json:"expires_at"`
 	ID        string    `json:"id"`
-	Provider  string    `json:"provider"`
+
+	// Provider `bank` for a credit of a bank account that nobody was asked for and two persons identified
+	Provider string `json:"provider"`
 
 	// Reason The provider's own code behind the status
 	Reason string `json:"reason,omitempty,omitzero"`
@@ -3115,6 +3212,17 @@ type RegisterFeeTypeParams struct {
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key,omitempty,omitzero"`
 }
 
+// ListIdentificationsParams defines parameters for ListIdentifications.
+type ListIdentificationsParams struct {
+	Status IdentificationStatus `form:"status,omitempty" json:"status,omitempty,omitzero"`
+
+	// Cursor `next_cursor` of the page before
+	Cursor Cursor `form:"cursor,omitempty" json:"cursor,omitempty,omitzero"`
+
+	// Limit Items per page
+	Limit Limit `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
+}
+
 // ListAccountsParams defines parameters for ListAccounts.
 type ListAccountsParams struct {
 	// AsOf Business date; all of them when absent
@@ -3383,6 +3491,12 @@ type ListStatementLinesParams struct {
 	Limit Limit `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
 }
 
+// IdentifyLineParams defines parameters for IdentifyLine.
+type IdentifyLineParams struct {
+	// IdempotencyKey A value of the caller's, unique per intended effect; a repeat with the same key and body gets the first answer
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key,omitempty,omitzero"`
+}
+
 // RegisterDossierJSONRequestBody defines body for RegisterDossier for application/json ContentType.
 type RegisterDossierJSONRequestBody = DossierRequest
 
@@ -3400,6 +3514,12 @@ type ReportStatusJSONRequestBody = StatusRequest
 
 // RegisterFeeTypeJSONRequestBody defines body for RegisterFeeType for application/json ContentType.
 type RegisterFeeTypeJSONRequestBody = FeeTypeRequest
+
+// ApproveIdentificationJSONRequestBody defines body for ApproveIdentification for application/json ContentType.
+type ApproveIdentificationJSONRequestBody = ApprovalRequest
+
+// RejectIdentificationJSONRequestBody defines body for RejectIdentification for application/json ContentType.
+type RejectIdentificationJSONRequestBody = RejectionRequest
 
 // ProposeDayJSONRequestBody defines body for ProposeDay for application/json ContentType.
 type ProposeDayJSONRequestBody = DayRequest
@@ -3473,6 +3593,9 @@ type ProposeVoucherJSONRequestBody = VoucherRequest
 // UploadStatementMultipartRequestBody defines body for UploadStatement for multipart/form-data ContentType.
 type UploadStatementMultipartRequestBody = StatementUpload
 
+// IdentifyLineJSONRequestBody defines body for IdentifyLine for application/json ContentType.
+type IdentifyLineJSONRequestBody = IdentifyRequest
+
 // RejectVoucherJSONRequestBody defines body for RejectVoucher for application/json ContentType.
 type RejectVoucherJSONRequestBody = RejectionRequest
 
@@ -3508,6 +3631,15 @@ type ServerInterface interface {
 	// RegisterFeeType Register a fee type, or the next version of one
 	// (POST /v1/fee-types)
 	RegisterFeeType(w http.ResponseWriter, r *http.Request, params RegisterFeeTypeParams)
+	// ListIdentifications Who said whose a suspended credit is, newest first
+	// (GET /v1/identifications)
+	ListIdentifications(w http.ResponseWriter, r *http.Request, params ListIdentificationsParams)
+	// ApproveIdentification Approve an identification (the checker); the credit pays the dossier
+	// (POST /v1/identifications/{id}/approve)
+	ApproveIdentification(w http.ResponseWriter, r *http.Request, id ID)
+	// RejectIdentification Reject an identification; the credit stays in suspense
+	// (POST /v1/identifications/{id}/reject)
+	RejectIdentification(w http.ResponseWriter, r *http.Request, id ID)
 	// ListAccounts Accounts with their balances, also of one dossier, fee type or policy
 	// (GET /v1/ledger/accounts)
 	ListAccounts(w http.ResponseWriter, r *http.Request, params ListAccountsParams)
@@ -3670,6 +3802,9 @@ type ServerInterface interface {
 	// ListStatementLines Lines of a statement, in file order
 	// (GET /v1/statements/{id}/lines)
 	ListStatementLines(w http.ResponseWriter, r *http.Request, id ID, params ListStatementLinesParams)
+	// IdentifyLine Propose that a suspended credit pays a dossier (the maker)
+	// (POST /v1/statements/{id}/lines/{line}/identify)
+	IdentifyLine(w http.ResponseWriter, r *http.Request, id ID, line string, params IdentifyLineParams)
 	// ApproveVoucher Approve a voucher (the checker); the book follows
 	// (POST /v1/vouchers/{id}/approve)
 	ApproveVoucher(w http.ResponseWriter, r *http.Request, id ID)
@@ -4156,6 +4291,117 @@ func (siw *ServerInterfaceWrapper) RegisterFeeType(w http.ResponseWriter, r *htt
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.RegisterFeeType(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListIdentifications operation middleware
+func (siw *ServerInterfaceWrapper) ListIdentifications(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListIdentificationsParams
+
+	// ------------- Optional query parameter "status" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "status", r.URL.Query(), &params.Status, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "status"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "status", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", r.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "cursor"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "cursor", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListIdentifications(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ApproveIdentification operation middleware
+func (siw *ServerInterfaceWrapper) ApproveIdentification(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", mux.Vars(r)["id"], &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ApproveIdentification(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// RejectIdentification operation middleware
+func (siw *ServerInterfaceWrapper) RejectIdentification(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", mux.Vars(r)["id"], &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RejectIdentification(w, r, id)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -6374,6 +6620,65 @@ func (siw *ServerInterfaceWrapper) ListStatementLines(w http.ResponseWriter, r *
 	handler.ServeHTTP(w, r)
 }
 
+// IdentifyLine operation middleware
+func (siw *ServerInterfaceWrapper) IdentifyLine(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", mux.Vars(r)["id"], &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "line" -------------
+	var line string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "line", mux.Vars(r)["line"], &line, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "line", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params IdentifyLineParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.IdentifyLine(w, r, id, line, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ApproveVoucher operation middleware
 func (siw *ServerInterfaceWrapper) ApproveVoucher(w http.ResponseWriter, r *http.Request) {
 
@@ -6636,6 +6941,14 @@ func HandlerWithOptions(si ServerInterface, options GorillaServerOptions) http.H
 	r.HandleFunc(options.BaseURL+"/v1/statements/{id}", wrapper.FindStatement).Methods(http.MethodGet)
 
 	r.HandleFunc(options.BaseURL+"/v1/statements/{id}/lines", wrapper.ListStatementLines).Methods(http.MethodGet)
+
+	r.HandleFunc(options.BaseURL+"/v1/statements/{id}/lines/{line}/identify", wrapper.IdentifyLine).Methods(http.MethodPost)
+
+	r.HandleFunc(options.BaseURL+"/v1/identifications", wrapper.ListIdentifications).Methods(http.MethodGet)
+
+	r.HandleFunc(options.BaseURL+"/v1/identifications/{id}/approve", wrapper.ApproveIdentification).Methods(http.MethodPost)
+
+	r.HandleFunc(options.BaseURL+"/v1/identifications/{id}/reject", wrapper.RejectIdentification).Methods(http.MethodPost)
 
 	r.HandleFunc(options.BaseURL+"/v1/runs", wrapper.ListRuns).Methods(http.MethodGet)
 
@@ -7171,6 +7484,131 @@ type RegisterFeeTypedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response RegisterFeeTypedefaultApplicationProblemPlusJSONResponse) VisitRegisterFeeTypeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListIdentificationsRequestObject struct {
+	Params ListIdentificationsParams
+}
+
+type ListIdentificationsResponseObject interface {
+	VisitListIdentificationsResponse(w http.ResponseWriter) error
+}
+
+type ListIdentifications200JSONResponse IdentificationList
+
+func (response ListIdentifications200JSONResponse) VisitListIdentificationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListIdentificationsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListIdentificationsdefaultApplicationProblemPlusJSONResponse) VisitListIdentificationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ApproveIdentificationRequestObject struct {
+	ID   ID `json:"id"`
+	Body *ApproveIdentificationJSONRequestBody
+}
+
+type ApproveIdentificationResponseObject interface {
+	VisitApproveIdentificationResponse(w http.ResponseWriter) error
+}
+
+type ApproveIdentification200JSONResponse Identification
+
+func (response ApproveIdentification200JSONResponse) VisitApproveIdentificationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ApproveIdentificationdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ApproveIdentificationdefaultApplicationProblemPlusJSONResponse) VisitApproveIdentificationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RejectIdentificationRequestObject struct {
+	ID   ID `json:"id"`
+	Body *RejectIdentificationJSONRequestBody
+}
+
+type RejectIdentificationResponseObject interface {
+	VisitRejectIdentificationResponse(w http.ResponseWriter) error
+}
+
+type RejectIdentification200JSONResponse Identification
+
+func (response RejectIdentification200JSONResponse) VisitRejectIdentificationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RejectIdentificationdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response RejectIdentificationdefaultApplicationProblemPlusJSONResponse) VisitRejectIdentificationResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -9720,6 +10158,64 @@ func (response ListStatementLinesdefaultApplicationProblemPlusJSONResponse) Visi
 	return err
 }
 
+type IdentifyLineRequestObject struct {
+	ID     ID     `json:"id"`
+	Line   string `json:"line"`
+	Params IdentifyLineParams
+	Body   *IdentifyLineJSONRequestBody
+}
+
+type IdentifyLineResponseObject interface {
+	VisitIdentifyLineResponse(w http.ResponseWriter) error
+}
+
+type IdentifyLine200JSONResponse Identification
+
+func (response IdentifyLine200JSONResponse) VisitIdentifyLineResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type IdentifyLine201JSONResponse Identification
+
+func (response IdentifyLine201JSONResponse) VisitIdentifyLineResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type IdentifyLinedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response IdentifyLinedefaultApplicationProblemPlusJSONResponse) VisitIdentifyLineResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ApproveVoucherRequestObject struct {
 	ID ID `json:"id"`
 }
@@ -9835,6 +10331,15 @@ type StrictServerInterface interface {
 	// RegisterFeeType Register a fee type, or the next version of one
 	// (POST /v1/fee-types)
 	RegisterFeeType(ctx context.Context, request RegisterFeeTypeRequestObject) (RegisterFeeTypeResponseObject, error)
+	// ListIdentifications Who said whose a suspended credit is, newest first
+	// (GET /v1/identifications)
+	ListIdentifications(ctx context.Context, request ListIdentificationsRequestObject) (ListIdentificationsResponseObject, error)
+	// ApproveIdentification Approve an identification (the checker); the credit pays the dossier
+	// (POST /v1/identifications/{id}/approve)
+	ApproveIdentification(ctx context.Context, request ApproveIdentificationRequestObject) (ApproveIdentificationResponseObject, error)
+	// RejectIdentification Reject an identification; the credit stays in suspense
+	// (POST /v1/identifications/{id}/reject)
+	RejectIdentification(ctx context.Context, request RejectIdentificationRequestObject) (RejectIdentificationResponseObject, error)
 	// ListAccounts Accounts with their balances, also of one dossier, fee type or policy
 	// (GET /v1/ledger/accounts)
 	ListAccounts(ctx context.Context, request ListAccountsRequestObject) (ListAccountsResponseObject, error)
@@ -9997,6 +10502,9 @@ type StrictServerInterface interface {
 	// ListStatementLines Lines of a statement, in file order
 	// (GET /v1/statements/{id}/lines)
 	ListStatementLines(ctx context.Context, request ListStatementLinesRequestObject) (ListStatementLinesResponseObject, error)
+	// IdentifyLine Propose that a suspended credit pays a dossier (the maker)
+	// (POST /v1/statements/{id}/lines/{line}/identify)
+	IdentifyLine(ctx context.Context, request IdentifyLineRequestObject) (IdentifyLineResponseObject, error)
 	// ApproveVoucher Approve a voucher (the checker); the book follows
 	// (POST /v1/vouchers/{id}/approve)
 	ApproveVoucher(ctx context.Context, request ApproveVoucherRequestObject) (ApproveVoucherResponseObject, error)
@@ -10343,6 +10851,98 @@ func (sh *strictHandler) RegisterFeeType(w http.ResponseWriter, r *http.Request,
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(RegisterFeeTypeResponseObject); ok {
 		if err := validResponse.VisitRegisterFeeTypeResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListIdentifications operation middleware
+func (sh *strictHandler) ListIdentifications(w http.ResponseWriter, r *http.Request, params ListIdentificationsParams) {
+	var request ListIdentificationsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListIdentifications(ctx, request.(ListIdentificationsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListIdentifications")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListIdentificationsResponseObject); ok {
+		if err := validResponse.VisitListIdentificationsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ApproveIdentification operation middleware
+func (sh *strictHandler) ApproveIdentification(w http.ResponseWriter, r *http.Request, id ID) {
+	var request ApproveIdentificationRequestObject
+
+	request.ID = id
+
+	var body ApproveIdentificationJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ApproveIdentification(ctx, request.(ApproveIdentificationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ApproveIdentification")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ApproveIdentificationResponseObject); ok {
+		if err := validResponse.VisitApproveIdentificationResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RejectIdentification operation middleware
+func (sh *strictHandler) RejectIdentification(w http.ResponseWriter, r *http.Request, id ID) {
+	var request RejectIdentificationRequestObject
+
+	request.ID = id
+
+	var body RejectIdentificationJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RejectIdentification(ctx, request.(RejectIdentificationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RejectIdentification")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RejectIdentificationResponseObject); ok {
+		if err := validResponse.VisitRejectIdentificationResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -11929,6 +12529,41 @@ func (sh *strictHandler) ListStatementLines(w http.ResponseWriter, r *http.Reque
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(ListStatementLinesResponseObject); ok {
 		if err := validResponse.VisitListStatementLinesResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// IdentifyLine operation middleware
+func (sh *strictHandler) IdentifyLine(w http.ResponseWriter, r *http.Request, id ID, line string, params IdentifyLineParams) {
+	var request IdentifyLineRequestObject
+
+	request.ID = id
+	request.Line = line
+	request.Params = params
+
+	var body IdentifyLineJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.IdentifyLine(ctx, request.(IdentifyLineRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "IdentifyLine")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(IdentifyLineResponseObject); ok {
+		if err := validResponse.VisitIdentifyLineResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -162,6 +162,7 @@ func breakView(b reconcile.Break) Break {
 		Resolution: b.Resolution,
 	}
 	view.Line, view.Capture, view.Refund = shownID(b.Line), shownID(b.Capture), shownID(b.Refund)
+	view.Transit = shownID(b.Transit)
 	view.Payment, view.Statement = shownID(b.Payment), shownID(b.Statement)
 	return view
 }

@@ -1,0 +1,384 @@
+package reconcile
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/doisoat/doisoat/dossiers"
+	"github.com/doisoat/doisoat/internal/audit"
+	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/internal/fault"
+	"github.com/doisoat/doisoat/internal/ident"
+	"github.com/doisoat/doisoat/internal/money"
+	"github.com/doisoat/doisoat/internal/postgres"
+	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/payments"
+)
+
+// Faults of identifications.
+var (
+	ErrUnknownLine           = fault.New(fault.NotFound, "reconcile.unknown_line", "no such line of the statement")
+	ErrUnknownIdentification = fault.New(fault.NotFound, "reconcile.unknown_identification", "no such identification")
+	ErrNotSuspended          = fault.New(fault.Precondition, "reconcile.not_suspended", "the line is not a credit that waits in suspense")
+	ErrIdentified            = fault.New(fault.Conflict, "reconcile.identified", "the line is identified, or waits for a decision on that")
+	ErrDecided               = fault.New(fault.Conflict, "reconcile.decided", "the identification is decided already")
+	ErrMakerChecker          = fault.New(fault.Forbidden, "reconcile.maker_checker", "who proposed an identification cannot decide on it")
+)
+
+type identificationKind struct{}
+
+// Prefix implements ident.Kind.
+func (identificationKind) Prefix() string { return "idn" }
+
+// IdentificationID names an identification.
+type IdentificationID = ident.ID[identificationKind]
+
+// IdentificationState is how far an identification came.
+type IdentificationState string
+
+// The states: proposed → approved, rejected; both are final.
+const (
+	IdentificationProposed IdentificationState = "proposed"
+	IdentificationApproved IdentificationState = "approved"
+	IdentificationRejected IdentificationState = "rejected"
+)
+
+// IdentifyRequest says which dossier a line pays. The amount is the line's, so
+// that nobody takes one line for another.
+type IdentifyRequest struct {
+	DossierCode string
+	Amount      money.Amount
+	Reason      string
+}
+
+// Identification says that a suspended credit of a bank pays a dossier.
+type Identification struct {
+	ID          IdentificationID
+	Line        LineID
+	Statement   StatementID
+	DossierID   dossiers.ID
+	DossierCode string
+	Amount      money.Amount
+	Reason      string
+	State       IdentificationState
+	ProposedAt  time.Time
+	ProposedBy  string
+	DecidedAt   *time.Time
+	DecidedBy   string // another person than ProposedBy
+	Note        string // of who decided
+	Capture     payments.CaptureID
+}
+
+func (n Identification) asks(q IdentifyRequest) bool {
+	return n.DossierCode == q.DossierCode && n.Amount == q.Amount && n.Reason == q.Reason
+}
+
+// ProposeIdentification writes down that a suspended credit of a bank pays a
+// dossier (maker). Nothing moves before it is approved. The same again gives
+// the first one and created is false; ErrIdentified when another waits or was
+// approved, ErrNotSuspended when the line is no such credit.
+func (s *Service) ProposeIdentification(ctx context.Context, actor auth.Actor, statement StatementID, line LineID, q IdentifyRequest) (n Identification, created bool, err error) {
+	if err := auth.Require(actor, auth.PermCasePropose); err != nil {
+		return n, false, err
+	}
+	if q.Reason == "" {
+		return n, false, ErrInvalid.At("/reason", "must say why")
+	}
+	err = postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+		created = false
+		if err := takeTurn(ctx, tx, actor.Authority); err != nil {
+			return err
+		}
+		l, err := suspendedLine(ctx, tx, line)
+		if err != nil {
+			return err
+		}
+		if l.Statement != statement {
+			return ErrUnknownLine
+		}
+		list, err := selectIdentifications(ctx, tx, ` and n.line_id = $1 and n.state <> 'rejected'`, line)
+		if err != nil {
+			return err
+		}
+		if len(list) > 0 {
+			if n = list[0]; !n.asks(q) {
+				return ErrIdentified
+			}
+			return nil
+		}
+		if err := l.suspended(); err != nil {
+			return err
+		}
+		d, err := dossiers.Find(ctx, tx, q.DossierCode)
+		if err != nil {
+			return err
+		}
+		if err := l.pays(d, q.Amount); err != nil {
+			return err
+		}
+		n, created = Identification{
+			ID: ident.New[identificationKind](), Line: line, Statement: statement, DossierID: d.ID, DossierCode: d.Code, Amount: q.Amount,
+			Reason: q.Reason, State: IdentificationProposed, ProposedAt: s.now(), ProposedBy: actor.ID,
+		}, true
+		return insertIdentification(ctx, tx, actor, n)
+	})
+	return n, created, err
+}
+
+// ApproveIdentification records the credit as a capture of the dossier and
+// takes it out of suspense; the checker is not the maker. The line is matched
+// with the capture, for good, and its breaks end. Money no charge needs goes
+// back. Approving again by the same checker changes nothing; ErrNotSuspended
+// when the line was matched meanwhile.
+func (s *Service) ApproveIdentification(ctx context.Context, actor auth.Actor, id IdentificationID, note string) (Identification, error) {
+	return s.decideIdentification(ctx, actor, id, IdentificationApproved, note, func(tx pgx.Tx, n *Identification) error {
+		l, err := suspendedLine(ctx, tx, n.Line)
+		if err != nil {
+			return err
+		}
+		if err := l.suspended(); err != nil {
+			return err
+		}
+		d, err := dossiers.LockByID(ctx, tx, n.DossierID)
+		if err != nil {
+			return err
+		}
+		n.Capture, err = s.Payments.RecordIdentified(ctx, tx, actor, d, payments.Identified{
+			Line: n.Line.String(), BankReference: l.BankRef, Amount: n.Amount, OccurredAt: l.occurred(), HeldSince: *l.HeldSince,
+		})
+		if err != nil {
+			return err
+		}
+		return s.matchIdentified(ctx, tx, actor, l, *n)
+	})
+}
+
+// RejectIdentification leaves the credit in suspense, with a reason.
+func (s *Service) RejectIdentification(ctx context.Context, actor auth.Actor, id IdentificationID, reason string) (Identification, error) {
+	if reason == "" {
+		return Identification{}, ErrInvalid.At("/reason", "must say why")
+	}
+	return s.decideIdentification(ctx, actor, id, IdentificationRejected, reason, func(pgx.Tx, *Identification) error { return nil })
+}
+
+// decideIdentification takes its turn among runs, locks, and does what body says before the decision is written.
+func (s *Service) decideIdentification(ctx context.Context, actor auth.Actor, id IdentificationID, to IdentificationState, note string,
+	body func(pgx.Tx, *Identification) error,
+) (n Identification, err error) {
+	if err := auth.Require(actor, auth.PermCaseApprove); err != nil {
+		return Identification{}, err
+	}
+	err = postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+		if err := takeTurn(ctx, tx, actor.Authority); err != nil {
+			return err
+		}
+		list, err := selectIdentifications(ctx, tx, ` and n.id = $1`, id)
+		if err != nil {
+			return err
+		}
+		if len(list) != 1 {
+			return ErrUnknownIdentification
+		}
+		n = list[0]
+		switch {
+		case n.ProposedBy == actor.ID:
+			return ErrMakerChecker
+		case n.State == to && n.DecidedBy == actor.ID:
+			return nil
+		case n.State != IdentificationProposed:
+			return ErrDecided
+		}
+		if err := body(tx, &n); err != nil {
+			return err
+		}
+		now := s.now()
+		n.State, n.DecidedAt, n.DecidedBy, n.Note = to, &now, actor.ID, note
+		return updateIdentification(ctx, tx, actor, n)
+	})
+	return n, err
+}
+
+// matchIdentified matches a line with its capture: no run looks at it again.
+func (s *Service) matchIdentified(ctx context.Context, tx pgx.Tx, actor auth.Actor, l heldLine, n Identification) error {
+	now := s.now()
+	run, err := runByID(ctx, tx, l.Run, ``)
+	if err != nil {
+		return err
+	}
+	in := input{
+		Lines: []matchLine{{ID: n.Line, Amount: n.Amount.Minor}},
+		Items: []bookItem{{Kind: captureItem, ID: n.Capture.UUID(), Amount: n.Amount.Minor}},
+	}
+	match := found{
+		Lane: laneIdentified, Rule: ruleIdentified, Kind: "manual", Score: scoreCertain, Batch: -1,
+		Inputs: map[string]string{"identification": n.ID.String(), "dossier": n.DossierCode, "proposed_by": n.ProposedBy},
+	}
+	err = insertMatches(ctx, tx, actor, run, in, []found{match}, []MatchID{ident.New[matchKind]()}, make([]ledger.EntryID, 1), now)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `
+		with l as (update reconcile.statement_line set suspense_entry = null where id = $1)
+		update reconcile.break set state = 'resolved', resolved_at = $2, resolution = 'identified' where line_id = $1 and state <> 'resolved'`, n.Line, now)
+	if err != nil {
+		return err
+	}
+	return s.Payments.Settle(ctx, tx, actor, []payments.CaptureID{n.Capture}, now)
+}
+
+// heldLine is a statement line as far as it can be identified.
+type heldLine struct {
+	Statement  StatementID    `db:"statement_id"`
+	Run        RunID          `db:"run_id"`
+	Date       calendar.Date  `db:"business_date"`
+	OccurredAt *time.Time     `db:"occurred_at"`
+	Amount     int64          `db:"amount"`
+	Currency   money.Currency `db:"currency"`
+	BankRef    string         `db:"bank_ref"`
+	HeldSince  *calendar.Date `db:"held_since"` // none when it is not on suspense
+	Compared   bool           `db:"compared"`   // a break holds it together with an item of the book
+	Repaired   bool           `db:"repaired"`   // a repair asks about it, or recorded a capture that no run has seen
+}
+
+// suspendedLine reads a line of the authority, or returns ErrUnknownLine.
+func suspendedLine(ctx context.Context, tx pgx.Tx, id LineID) (heldLine, error) {
+	rows, err := tx.Query(ctx, `
+		select l.statement_id, l.run_id, l.business_date, l.occurred_at, l.amount, l.currency, l.bank_ref, e.business_date as held_since,
+			exists (select from reconcile.break b where b.line_id = l.id and b.holds and b.state <> 'resolved'
+				and (num_nonnulls(b.capture_id, b.refund_id, b.transit_id) > 0 or b.batch_id <> '')) as compared,
+			exists (select from reconcile.repair r where r.line_id = l.id and (r.outcome = 'asked' or r.outcome = 'recorded'
+				and not exists (select from reconcile.match_item i where i.line_id = l.id and i.side = 'line'))) as repaired
+		from reconcile.statement_line l left join ledger.entry e on e.id = l.suspense_entry
+		where l.authority = (select app.authority()) and l.id = $1`, id)
+	if err != nil {
+		return heldLine{}, err
+	}
+	l, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[heldLine])
+	if absent(err) {
+		return l, ErrUnknownLine
+	}
+	return l, err
+}
+
+func (l heldLine) suspended() error {
+	switch {
+	case l.HeldSince == nil || l.Amount <= 0:
+		return ErrNotSuspended
+	case l.Compared:
+		return ErrNotSuspended.With("a break compares the line with an item of the book: that one first")
+	case l.Repaired:
+		return ErrNotSuspended.With("a repair of the line is under way: run again first")
+	}
+	return nil
+}
+
+func (l heldLine) pays(d dossiers.Dossier, amount money.Amount) error {
+	switch {
+	case amount.Currency != l.Currency:
+		return ErrInvalid.At("/currency", "must be that of the line, "+string(l.Currency))
+	case amount.Minor != l.Amount:
+		return ErrInvalid.At("/amount", "must be the whole amount of the line")
+	case d.Currency != l.Currency:
+		return ErrInvalid.At("/dossier", "owes in another currency than the line's")
+	}
+	return nil
+}
+
+// occurred is when the payer paid, on the bank's day.
+func (l heldLine) occurred() time.Time {
+	if l.OccurredAt != nil {
+		return *l.OccurredAt
+	}
+	return l.Date.Start().Add(noon)
+}
+
+// IdentificationFilter narrows a list of identifications; zero members do not filter.
+type IdentificationFilter struct {
+	State IdentificationState
+	After IdentificationID // last id of the page before
+	Limit int
+}
+
+// ListIdentifications returns identifications of the actor's authority, newest first. next is zero at the end.
+func (s *Service) ListIdentifications(ctx context.Context, actor auth.Actor, f IdentificationFilter) (list []Identification, next IdentificationID, err error) {
+	if err := auth.Require(actor, auth.PermReconcileRead); err != nil {
+		return nil, next, err
+	}
+	f.Limit = page(f.Limit)
+	err = postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+		list, err = selectIdentifications(ctx, tx, `
+			and ($1 = '' or n.state = $1) and ($2::uuid is null or n.id < $2) order by n.id desc limit $3`, string(f.State), f.After, f.Limit+1)
+		return err
+	})
+	if len(list) > f.Limit {
+		list = list[:f.Limit]
+		next = list[f.Limit-1].ID
+	}
+	return list, next, err
+}
+
+func selectIdentifications(ctx context.Context, tx pgx.Tx, and string, args ...any) ([]Identification, error) {
+	rows, err := tx.Query(ctx, `
+		select n.id, n.line_id, l.statement_id, n.dossier_id, d.code, n.currency, n.amount, n.reason, n.state, n.proposed_at, n.proposed_by,
+			n.decided_at, coalesce(n.decided_by, ''), n.note, n.capture_id
+		from reconcile.identification n
+		join reconcile.statement_line l on l.id = n.line_id
+		join dossiers.dossier d on d.id = n.dossier_id
+		where n.authority = (select app.authority())`+and, args...)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (n Identification, err error) {
+		var capture uuid.NullUUID
+		err = row.Scan(&n.ID, &n.Line, &n.Statement, &n.DossierID, &n.DossierCode, &n.Amount.Currency, &n.Amount.Minor, &n.Reason, &n.State,
+			&n.ProposedAt, &n.ProposedBy, &n.DecidedAt, &n.DecidedBy, &n.Note, &capture)
+		n.Capture = payments.CaptureID(capture.UUID)
+		return n, err
+	})
+}
+
+func insertIdentification(ctx context.Context, tx pgx.Tx, actor auth.Actor, n Identification) error {
+	_, err := tx.Exec(ctx, `
+		insert into reconcile.identification (id, authority, line_id, dossier_id, amount, currency, reason, proposed_at, proposed_by)
+		values (@id, @authority, @line, @dossier, @amount, @currency, @reason, @at, @by)`, pgx.StrictNamedArgs{
+		"id": n.ID, "authority": actor.Authority, "line": n.Line, "dossier": n.DossierID, "amount": n.Amount.Minor,
+		"currency": n.Amount.Currency, "reason": n.Reason, "at": n.ProposedAt, "by": n.ProposedBy,
+	})
+	if err != nil {
+		return identificationFault(err)
+	}
+	return audit.Record(ctx, tx, audit.Event{
+		Actor: actor, At: n.ProposedAt, Act: "identification.propose", ObjectKind: "identification", ObjectID: n.ID.String(), Reason: n.Reason,
+		After: map[string]any{"line": n.Line, "dossier": n.DossierCode, "amount": n.Amount.Minor},
+	})
+}
+
+func updateIdentification(ctx context.Context, tx pgx.Tx, actor auth.Actor, n Identification) error {
+	_, err := tx.Exec(ctx, `
+		update reconcile.identification set state = @state, decided_at = @at, decided_by = @by, note = @note, capture_id = @capture where id = @id`,
+		pgx.StrictNamedArgs{"id": n.ID, "state": n.State, "at": n.DecidedAt, "by": n.DecidedBy, "note": n.Note, "capture": n.Capture})
+	if err != nil {
+		return identificationFault(err)
+	}
+	act := map[IdentificationState]string{IdentificationApproved: "identification.approve", IdentificationRejected: "identification.reject"}[n.State]
+	return audit.Record(ctx, tx, audit.Event{
+		Actor: actor, At: *n.DecidedAt, Act: act, ObjectKind: "identification", ObjectID: n.ID.String(), Reason: n.Note,
+		After: map[string]any{"line": n.Line, "dossier": n.DossierCode, "amount": n.Amount.Minor, "capture": n.Capture},
+	})
+}
+
+func identificationFault(err error) error {
+	switch postgres.Constraint(err) {
+	case "identification_once":
+		return ErrIdentified.Because(err)
+	case "identification_maker_is_not_checker":
+		return ErrMakerChecker.Because(err)
+	case "identification_decided_once":
+		return ErrDecided.Because(err)
+	}
+	return err
+}
