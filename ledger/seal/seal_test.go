@@ -46,6 +46,25 @@ func TestSealIsRepeatable(t *testing.T) {
 	}
 }
 
+// A book that cannot be sealed does not hold up those after it.
+func TestBrokenBookHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	b := newBook(t, 4)
+	b.postMany(other, 0, 1)
+	b.mustSeal(other)
+	b.postMany(other, 1, 1)
+	b.postMany(ngheAn, 0, 1)
+	// As if the chain were at its end for ever: what follows is no block.
+	b.force(`update ledger.block set number = 9223372036854775807 where authority = $1`, other)
+	b.waitForHorizon()
+	if err := b.seal.SealDue(t.Context()); err == nil {
+		t.Error("SealDue: got nil, want an error that names the broken book")
+	}
+	if got := b.count(`select count(*) from ledger.sealed_entry where authority = $1`, ngheAn); got != 1 {
+		t.Errorf("got %d sealed entries of the book after the broken one, want 1", got)
+	}
+}
+
 // An entry whose transaction began before others and ends after them is not
 // left out, and nothing younger is sealed before it.
 func TestLateCommitIsNotPassedOver(t *testing.T) {
