@@ -1780,6 +1780,9 @@ ALTER TABLE ONLY reconcile.statement
     ADD CONSTRAINT statement_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY refunds.document
+    ADD CONSTRAINT document_once UNIQUE (refund_id, act, number, document_date);
+
+ALTER TABLE ONLY refunds.document
     ADD CONSTRAINT document_pkey PRIMARY KEY (refund_id, seq);
 
 ALTER TABLE ONLY refunds.item
