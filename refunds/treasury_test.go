@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -15,6 +16,8 @@ import (
 	"github.com/doisoat/doisoat/fees"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/internal/money"
+	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/refunds"
 	"github.com/doisoat/doisoat/remittance"
 )
@@ -441,6 +444,36 @@ func TestSubsidyTakenBackIsNotDivided(t *testing.T) {
 			w.same("given back", w.real(), map[string]int64{"A-CLR-vnpay": 100_000, "L-REFUND": 100_000})
 		})
 	}
+}
+
+// Money that came on a date long divided is not looked for again: the check says so.
+func TestCheckFindsMoneyThatNoSplitReaches(t *testing.T) {
+	t.Parallel()
+	w := newTreasury(t)
+	w.unchecked = true
+	d := w.dossier(lePhi)
+	w.paid(lePhi)
+	w.split()
+	w.same("all well", len(w.remitBreaches()), 0)
+	late := w.today().AddDays(-100)
+	w.in(province, func(tx pgx.Tx) error {
+		c, amount := d.Charges[0], money.Dong(50_000)
+		_, err := ledger.Post(t.Context(), tx, ledger.Entry{
+			Authority: province, BusinessDate: late, RecordedAt: w.clock.Now(), Actor: "system", Description: "late",
+			Cause: ledger.Cause{Kind: "test", ID: "late", Event: "captured"},
+			Postings: []ledger.Posting{
+				ledger.Dr(ledger.Clearing("vnpay"), amount, ledger.Dimensions{}), ledger.Cr(ledger.ProvisionalLePhi, amount, c.Dimensions()),
+			},
+		})
+		return err
+	})
+	day := w.today()
+	w.clock.advance(24 * time.Hour)
+	if _, _, err := w.remit.Split(t.Context(), accountant, remittance.SplitRequest{PeriodTo: day, Currency: "VND"}); !remittance.ErrNothing.Is(err) {
+		t.Fatalf("Split: got %v, want %v", err, remittance.ErrNothing)
+	}
+	w.same("breaches", w.remitBreaches(), []string{fmt.Sprintf(
+		"50000 of charge chg_%s came on dates up to %s, which no split looks at any more", strings.ReplaceAll(d.Charges[0].ID.UUID().String(), "-", ""), late)})
 }
 
 // A charge and the one that corrects it are divided as one, and given back together out of one share.
