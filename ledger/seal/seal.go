@@ -178,8 +178,8 @@ func (s *Service) gather(ctx context.Context, tx pgx.Tx, last *Block, now horizo
 		}
 		resume = nil
 	}
-	// An empty block tells later runs that a restored book was looked through.
-	if len(found) == 0 && (last == nil || last.Cluster == now.Cluster) {
+	// An empty block tells later runs that the whole book was looked through.
+	if len(found) == 0 && (last == nil || last.Cluster == now.Cluster && last.ResumeTx == nil) {
 		return nil, nil, nil
 	}
 	ids := make([]ledger.EntryID, len(found))

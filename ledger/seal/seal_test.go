@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -248,6 +249,24 @@ func TestRestoredBookWithoutNews(t *testing.T) {
 	}
 	if got := b.check(ngheAn); len(got) > 0 {
 		t.Errorf("Check: %v", got)
+	}
+}
+
+// A first look through the book that ends with a full block has an end too:
+// from then on an entry behind the sealer is found.
+func TestFirstLookEndsWithAFullBlock(t *testing.T) {
+	t.Parallel()
+	b := newBook(t, 4)
+	ids := b.postMany(ngheAn, 0, 8)
+	b.mustSeal(ngheAn)
+	if got := b.mustSeal(ngheAn); got.Blocks != 0 || got.Head.ResumeTx != nil {
+		t.Errorf("got %d blocks more, resume at %v; want 0 and an end", got.Blocks, got.Head.ResumeTx)
+	}
+	b.force(`insert into ledger.entry (id, authority, business_date, recorded_at, cause_kind, cause_id, cause_event, description, actor, lines, digest, tx)
+		select gen_random_uuid(), authority, business_date, recorded_at, cause_kind, 'forged', cause_event, description, actor, lines, digest, tx
+		from ledger.entry where id = $1`, ids[3])
+	if got := b.check(ngheAn); len(got) != 1 || !strings.Contains(got[0], "appeared after the sealer had passed its place") {
+		t.Errorf("an entry behind the sealer: got %q", got)
 	}
 }
 
