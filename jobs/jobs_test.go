@@ -311,6 +311,7 @@ func TestPlansAreSound(t *testing.T) {
 		SweepRefunds{},
 		RollUpBook{},
 		SealBooks{},
+		MakeMonths{},
 	} {
 		if _, ok := plansByKinds[args.Kind()]; !ok {
 			t.Errorf("%s has no plan", args.Kind())

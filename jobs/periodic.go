@@ -34,6 +34,16 @@ type SealBooks struct{}
 // Kind implements river.JobArgs.
 func (SealBooks) Kind() string { return "seal_books" }
 
+// MakeMonths makes the partitions of the months to come, and fails while rows
+// lie outside of every month: that is the alarm.
+type MakeMonths struct{}
+
+// Kind implements river.JobArgs.
+func (MakeMonths) Kind() string { return "make_months" }
+
+// monthsEach is how often months are looked after: they are made three months ahead.
+const monthsEach = 6 * time.Hour
+
 // sealTurns is how many sweeps pass between two turns of the sealer: a proof may
 // wait some minutes, and fuller blocks are fewer.
 const sealTurns = 30
@@ -48,6 +58,7 @@ func periodic(each time.Duration) []*river.PeriodicJob {
 		sweep("sweep-refunds", each, SweepRefunds{}),
 		sweep("roll-up-book", each, RollUpBook{}),
 		sweep("seal-books", sealTurns*each, SealBooks{}),
+		sweep("make-months", monthsEach, MakeMonths{}),
 	}
 }
 

@@ -56,6 +56,7 @@ var (
 		SweepRefunds{}.Kind():                 sweepPlan,
 		RollUpBook{}.Kind():                   rollUpPlan,
 		SealBooks{}.Kind():                    sealPlan,
+		MakeMonths{}.Kind():                   sweepPlan,
 	}
 )
 

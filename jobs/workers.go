@@ -8,6 +8,7 @@ import (
 
 	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/ledger/seal"
 	"github.com/doisoat/doisoat/payments"
@@ -56,6 +57,10 @@ func (r Rooms) register(w *river.Workers) {
 	})
 	add(w, func(ctx context.Context, _ SealBooks) error {
 		return r.Seal.SealDue(ctx)
+	})
+	add(w, func(ctx context.Context, _ MakeMonths) error {
+		_, err := postgres.MakeMonths(ctx, r.Ledger.DB)
+		return err
 	})
 	add(w, func(ctx context.Context, _ RollUpBook) error {
 		_, err := r.Ledger.RollUp(ctx)

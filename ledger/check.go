@@ -31,6 +31,16 @@ var checks = []string{
 		from ledger.entry e left join ledger.posting p on p.entry_id = e.id
 		group by e.id, e.lines
 		having count(p.line) <> e.lines`,
+	// Every entry has its cause, and every cause its entry.
+	`select 'entry ent_' || replace(coalesce(e.id, c.entry_id)::text, '-', '') || case when e.id is null then ' is missing and has a cause' else ' lacks its cause' end
+		from ledger.entry e
+		full join ledger.cause c on c.entry_id = e.id
+		where e.id is null or c.entry_id is null or (c.kind, c.id, c.event) <> (e.cause_kind, e.cause_id, e.cause_event)`,
+	// Every reversal is known as one.
+	`select 'entry ent_' || replace(coalesce(e.id, r.reversal)::text, '-', '') || ' is not the known reversal'
+		from (select id, reverses from ledger.entry where reverses is not null) e
+		full join ledger.reversal r on r.reversal = e.id and r.entry_id = e.reverses
+		where e.id is null or r.reversal is null`,
 	// A reversal mirrors its entry: together they come to nothing on every account.
 	`select 'entry ent_' || replace(e.id::text, '-', '') || ' does not mirror what it reverses on account ' || a.code
 		from ledger.entry e

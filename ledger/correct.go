@@ -146,8 +146,9 @@ func lockCorrections(ctx context.Context, tx pgx.Tx, id EntryID) error {
 // selectCorrection finds the correction that was written for the same cause, or zero.
 func selectCorrection(ctx context.Context, tx pgx.Tx, c Correction) (EntryID, error) {
 	rows, err := tx.Query(ctx, `
-		select e.id, e.corrects from ledger.entry e
-		where e.authority = (select app.authority()) and e.cause_kind = $1 and e.cause_id = $2 and e.cause_event = $3`,
+		select e.id, e.corrects from ledger.cause c
+		join ledger.entry e on e.id = c.entry_id
+		where c.authority = (select app.authority()) and c.kind = $1 and c.id = $2 and c.event = $3`,
 		c.Cause.Kind, c.Cause.ID, c.Cause.Event)
 	if err != nil {
 		return EntryID{}, err
@@ -172,7 +173,7 @@ func selectEffect(ctx context.Context, tx pgx.Tx, id EntryID) ([]line, error) {
 				select $1::uuid as id
 				union all select c.id from ledger.entry c where c.corrects = $1)
 			select of.id from of
-			union all select r.id from ledger.entry r where r.reverses in (select of.id from of))
+			union all select r.reversal from ledger.reversal r where r.entry_id in (select of.id from of))
 		order by e.recorded_at, p.entry_id, p.line`, id)
 	if err != nil {
 		return nil, err
@@ -187,7 +188,7 @@ func refuseCorrected(ctx context.Context, tx pgx.Tx, id EntryID) error {
 	err := tx.QueryRow(ctx, `
 		select exists (
 			select from ledger.entry c
-			where c.corrects = $1 and not exists (select from ledger.entry r where r.reverses = c.id))`, id).Scan(&corrected)
+			where c.corrects = $1 and not exists (select from ledger.reversal r where r.entry_id = c.id))`, id).Scan(&corrected)
 	if err == nil && corrected {
 		return ErrCorrected
 	}

@@ -81,6 +81,17 @@ func (b book) count(query string, args ...any) int {
 	return n
 }
 
+// month is the end of the names of tables where entries of now lie.
+func (b book) month() string {
+	b.t.Helper()
+	var suffix string
+	err := b.Owner.QueryRow(context.WithoutCancel(b.t.Context()), `select to_char(now() at time zone 'Asia/Ho_Chi_Minh', '_YYYYMM')`).Scan(&suffix)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return suffix
+}
+
 // captured is the entry of an ordinary capture, real and memo.
 func captured(authority, cause string, minor int64, dossier uuid.UUID) ledger.Entry {
 	about := ledger.Dimensions{Dossier: dossier}

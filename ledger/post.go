@@ -18,10 +18,10 @@ import (
 	"github.com/doisoat/doisoat/internal/postgres"
 )
 
-// Post appends entries to the book, all or none, in one statement, and
-// returns their ids in order. An entry whose cause is in the book already is
-// not written again: its first id is returned when the content is the same,
-// ErrCauseReused when it differs. ErrDayClosed when a business date is closed.
+// Post appends entries of one authority to the book, all or none, in one
+// statement, and returns their ids in order. An entry whose cause is in the book
+// already is not written again: its first id is returned when the content is the
+// same, ErrCauseReused when it differs. ErrDayClosed when a business date is closed.
 // When one of several entries is bad, the fault points at it ("/entries/3",
 // counted from 0) and names its cause.
 // It takes no lock but a shared one on each business date.
@@ -29,32 +29,66 @@ func Post(ctx context.Context, tx pgx.Tx, entries ...Entry) ([]EntryID, error) {
 	if len(entries) == 0 {
 		return nil, nil
 	}
-	digests := make([][]byte, len(entries))
+	var (
+		digests = make([][]byte, len(entries))
+		first   = make(map[Cause]int, len(entries)) // the first entry of each cause is written
+		fresh   = make([]Entry, 0, len(entries))
+		sums    = make([][]byte, 0, len(entries))
+	)
 	for i := range entries {
 		if err := entries[i].Validate(); err != nil {
 			return nil, blame(err, entries, i)
 		}
+		if entries[i].Authority != entries[0].Authority {
+			return nil, blame(ErrMalformed.With("entries of one call are of one authority"), entries, i)
+		}
+		digests[i] = entries[i].digest()
+		if at, twice := first[entries[i].Cause]; twice {
+			if !bytes.Equal(digests[i], digests[at]) {
+				return nil, blame(causeReused(entries[i].Cause), entries, i)
+			}
+			continue
+		}
+		first[entries[i].Cause] = i
 		if entries[i].ID.IsZero() {
 			entries[i].ID = ident.New[entryKind]()
 		}
-		digests[i] = entries[i].digest()
+		fresh, sums = append(fresh, entries[i]), append(sums, digests[i])
 	}
-	stored, err := write(ctx, tx, entries, digests)
+	before, err := write(ctx, tx, fresh, sums)
 	if err != nil {
 		return nil, postFault(err, entries)
 	}
 	ids := make([]EntryID, len(entries))
-	for i, e := range entries {
-		found, ok := stored[e.Cause]
-		if !ok {
-			return nil, blame(ErrMalformed.With("entry for %s %s was not written", e.Cause.Kind, e.Cause.ID), entries, i)
+	for i := range entries {
+		id := entries[first[entries[i].Cause]].ID
+		if known, ok := before[id]; ok {
+			id = known
 		}
-		if !bytes.Equal(found.Digest, digests[i]) {
-			return nil, blame(ErrCauseReused.With("cause %s %s %s has another entry", e.Cause.Kind, e.Cause.ID, e.Cause.Event), entries, i)
-		}
-		ids[i] = found.ID
+		ids[i] = id
 	}
-	return ids, nil
+	if len(before) > 0 {
+		err = sameAsBefore(ctx, tx, entries, digests, ids)
+	}
+	return ids, err
+}
+
+// sameAsBefore compares entries with what the book has under their ids.
+func sameAsBefore(ctx context.Context, tx pgx.Tx, entries []Entry, digests [][]byte, ids []EntryID) error {
+	written, err := selectDigests(ctx, tx, ids)
+	if err != nil {
+		return err
+	}
+	for i, id := range ids {
+		if !bytes.Equal(written[id], digests[i]) {
+			return blame(causeReused(entries[i].Cause), entries, i)
+		}
+	}
+	return nil
+}
+
+func causeReused(c Cause) error {
+	return ErrCauseReused.With("cause %s %s %s has another entry", c.Kind, c.ID, c.Event)
 }
 
 // postFault reads a refusal of the database.

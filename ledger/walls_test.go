@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/uuid"
@@ -13,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/doisoat/doisoat/internal/postgres"
+	"github.com/doisoat/doisoat/ledger"
 )
 
 // refusal is how PostgreSQL refused: its constraint or, without one, its code.
@@ -31,11 +33,20 @@ func refusal(err error) string {
 func TestNobodyChangesTheBook(t *testing.T) {
 	t.Parallel()
 	b := newBook(t)
-	b.mustPost(captured(ngheAn, cause(1), 60_000, uuid.Nil))
+	id := b.mustPost(captured(ngheAn, cause(1), 60_000, uuid.Nil))[0]
+	err := b.inTx(ngheAn, func(tx pgx.Tx) error {
+		_, err := ledger.Reverse(t.Context(), tx, id, ledger.Cause{Kind: "case", ID: "1", Event: "resolved"}, "why", accountant, day, now)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	if _, err := b.Owner.Exec(t.Context(), `insert into ledger.closed_day values ('H41', '2026-01-01', now(), 'key_1')`); err != nil {
 		t.Fatal(err)
 	}
-	for _, table := range []string{"account", "entry", "posting", "closed_day"} {
+	for _, table := range []string{
+		"account", "entry", "posting", "cause", "reversal", "closed_day", "entry" + b.month(), "posting" + b.month(),
+	} {
 		for _, statement := range []string{
 			"update ledger." + table + " set authority = authority",
 			"delete from ledger." + table,
@@ -62,7 +73,7 @@ func TestNobodyChangesTheBook(t *testing.T) {
 			}
 		}
 	}
-	err := b.inTx(ngheAn, func(tx pgx.Tx) error {
+	err = b.inTx(ngheAn, func(tx pgx.Tx) error {
 		_, err := tx.Exec(t.Context(), `insert into ledger.entry (id, authority, business_date, recorded_at, cause_kind, cause_id,
 			cause_event, description, actor, lines, digest, tx) values (gen_random_uuid(), 'H41', '2026-11-20', now(), 'k', 'i', 'e', '',
 			'a', 2, sha256(''), '999999')`)
@@ -77,7 +88,9 @@ func TestNobodyChangesTheBook(t *testing.T) {
 type raw struct {
 	t     *testing.T
 	tx    pgx.Tx
+	part  string // of the tables: "" for the whole, "_202611" for a month
 	entry uuid.UUID
+	lines int
 }
 
 func (r *raw) exec(query string, args ...any) error {
@@ -86,8 +99,8 @@ func (r *raw) exec(query string, args ...any) error {
 }
 
 func (r *raw) open(lines int) error {
-	r.entry = uuid.Must(uuid.NewV7())
-	return r.exec(`insert into ledger.entry (id, authority, business_date, recorded_at, cause_kind, cause_id, cause_event, description,
+	r.entry, r.lines = uuid.Must(uuid.NewV7()), lines
+	return r.exec(`insert into ledger.entry`+r.part+` (id, authority, business_date, recorded_at, cause_kind, cause_id, cause_event, description,
 		actor, lines, digest) values ($1::uuid, 'H41', '2026-11-20', now(), 'raw', $1::uuid::text, 'written', '', 'owner', $2, sha256(''))`, r.entry, lines)
 }
 
@@ -102,13 +115,13 @@ type line struct {
 
 // write inserts lines with one statement.
 func (r *raw) write(lines ...line) error {
-	query := `insert into ledger.posting (entry_id, line, authority, business_date, account_id, side, amount, currency, memo) values `
+	query := `insert into ledger.posting` + r.part + ` (entry_id, line, lines, authority, business_date, account_id, side, amount, currency, memo) values `
 	for i, l := range lines {
 		if i > 0 {
 			query += ", "
 		}
-		query += fmt.Sprintf("('%s', %d, 'H41', '2026-11-20', (select id from ledger.account where code = '%s' and currency = '%s'), '%s', %d, '%s', %t)",
-			r.entry, l.no, l.code, l.currency, l.side, l.amount, l.currency, l.code[0] == 'M')
+		query += fmt.Sprintf("('%s', %d, %d, 'H41', '2026-11-20', (select id from ledger.account where code = '%s' and currency = '%s'), '%s', %d, '%s', %t)",
+			r.entry, l.no, r.lines, l.code, l.currency, l.side, l.amount, l.currency, l.code[0] == 'M')
 	}
 	return r.exec(query)
 }
@@ -118,6 +131,7 @@ func TestRawSQLCannotCommitABrokenEntry(t *testing.T) {
 	t.Parallel()
 	b := newBook(t)
 	finished := b.mustPost(captured(ngheAn, cause(1), 100, uuid.Nil))[0].UUID()
+	month := b.month()
 	if _, err := b.Owner.Exec(t.Context(), `insert into ledger.account (authority, code, currency, class, normal)
 		values ('H41', 'L-REFUND', 'USD', 'liability', 'C'), ('H41', 'L-REFUND', 'VND', 'liability', 'C')`); err != nil {
 		t.Fatal(err)
@@ -134,10 +148,10 @@ func TestRawSQLCannotCommitABrokenEntry(t *testing.T) {
 			return errors.Join(r.open(4), r.write(line{1, clearing, "D", 100, "VND"}, line{2, refund, "C", 100, "VND"},
 				line{3, collected, "D", 5, "VND"}, line{4, owed, "C", 5, "VND"}))
 		}, "<nil>"},
-		"right in two statements": {func(r *raw) error {
+		"in two statements": {func(r *raw) error {
 			return errors.Join(r.open(4), r.write(line{1, clearing, "D", 100, "VND"}, line{2, refund, "C", 100, "VND"}),
 				r.write(line{3, collected, "D", 5, "VND"}, line{4, owed, "C", 5, "VND"}))
-		}, "<nil>"},
+		}, "entry_complete"},
 		"real off": {func(r *raw) error {
 			return errors.Join(r.open(2), r.write(line{1, clearing, "D", 100, "VND"}, line{2, refund, "C", 99, "VND"}))
 		}, "posting_balanced"},
@@ -165,41 +179,43 @@ func TestRawSQLCannotCommitABrokenEntry(t *testing.T) {
 		"more than announced": {func(r *raw) error {
 			return errors.Join(r.open(2), r.write(line{1, clearing, "D", 100, "VND"}, line{2, refund, "C", 100, "VND"},
 				line{3, collected, "D", 5, "VND"}, line{4, owed, "C", 5, "VND"}))
-		}, "posting_with_entry"},
+		}, "posting_line"},
 		"added to a finished entry": {func(r *raw) error {
-			r.entry = finished
+			r.entry, r.lines = finished, 4
+			return r.write(line{3, clearing, "D", 100, "VND"}, line{4, refund, "C", 100, "VND"})
+		}, "posting_key"},
+		"added to a finished entry that announced more": {func(r *raw) error {
+			r.entry, r.lines = finished, 6
 			return r.write(line{5, clearing, "D", 100, "VND"}, line{6, refund, "C", 100, "VND"})
-		}, "posting_with_entry"},
+		}, "posting_entry"},
 		"added to a finished entry of this transaction": {func(r *raw) error {
-			// As in a restored book: the entry's tx happens to be the running one.
-			if err := r.exec(`insert into ledger.entry (id, authority, business_date, recorded_at, cause_kind, cause_id, cause_event,
-				description, actor, lines, digest) values (gen_random_uuid(), 'H41', '2026-11-20', now(), 'raw', 'x', 'written', '', 'owner', 2, sha256(''))
-				returning id`); err != nil {
-				return err
-			}
-			err := r.tx.QueryRow(r.t.Context(), `select id from ledger.entry where cause_id = 'x'`).Scan(&r.entry)
+			err := r.open(2)
 			return errors.Join(err, r.write(line{1, clearing, "D", 1, "VND"}, line{2, refund, "C", 1, "VND"}),
 				r.exec(`set constraints all immediate`), r.write(line{3, clearing, "D", 1, "VND"}, line{4, refund, "C", 1, "VND"}))
-		}, "posting_with_entry"},
+		}, "posting_line"},
 		"negative": {func(r *raw) error {
 			return errors.Join(r.open(2), r.write(line{1, clearing, "D", -100, "VND"}, line{2, refund, "C", -100, "VND"}))
 		}, "posting_amount"},
 		"posting of another entry": {func(r *raw) error {
-			r.entry = uuid.New()
+			r.entry, r.lines = uuid.Must(uuid.NewV7()), 2
 			return r.write(line{1, clearing, "D", 100, "VND"}, line{2, refund, "C", 100, "VND"})
 		}, "posting_entry"},
 		"account of another class": {func(r *raw) error {
-			return errors.Join(r.open(2), r.exec(`insert into ledger.posting (entry_id, line, authority, business_date, account_id, side, amount, currency, memo)
-				select $1, case side when 'D' then 1 else 2 end, 'H41', '2026-11-20', (select id from ledger.account where code = 'M-COLLECTED'), side, 7, 'VND', false
+			return errors.Join(r.open(2), r.exec(`insert into ledger.posting`+r.part+` (entry_id, line, lines, authority, business_date, account_id, side, amount, currency, memo)
+				select $1, case side when 'D' then 1 else 2 end, 2, 'H41', '2026-11-20', (select id from ledger.account where code = 'M-COLLECTED'), side, 7, 'VND', false
 				from unnest('{D,C}'::text[]) side`, r.entry))
 		}, "posting_account"},
 	} {
-		for who, pool := range map[string]*pgxpool.Pool{"owner": b.Owner, "application": b.App} {
-			err := postgres.InTx(context.WithoutCancel(t.Context()), pool, ngheAn, func(tx pgx.Tx) error {
-				return tt.write(&raw{t: t, tx: tx})
+		for _, who := range []struct {
+			name string
+			pool *pgxpool.Pool
+			part string
+		}{{"owner", b.Owner, ""}, {"application", b.App, ""}, {"owner by month", b.Owner, month}} {
+			err := postgres.InTx(context.WithoutCancel(t.Context()), who.pool, ngheAn, func(tx pgx.Tx) error {
+				return tt.write(&raw{t: t, tx: tx, part: who.part})
 			})
-			if got := refusal(err); got != tt.want {
-				t.Errorf("%s, %s: got %s, want %s", who, name, got, tt.want)
+			if got := refusal(err); got != tt.want && got != strings.Replace(tt.want, "posting_key", "posting"+month+"_pkey", 1) {
+				t.Errorf("%s, %s: got %s, want %s", who.name, name, got, tt.want)
 			}
 		}
 	}

@@ -32,9 +32,91 @@ begin
 end
 $$;
 
+CREATE PROCEDURE app.attach_part(IN parent regclass, IN part text, IN month date)
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog'
+    AS $$
+declare
+	home   text := (select n.nspname from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = parent);
+	bounds text := 'default';
+begin
+	if month is not null then
+		bounds := format('for values from (%L) to (%L)', app.first_id(app.month_start(month)),
+			app.first_id(app.month_start((date_trunc('month', month::timestamp) + interval '1 month')::date)));
+	end if;
+	execute format('alter table %s attach partition %I.%I %s', parent, home, part, bounds);
+end
+$$;
+
 CREATE FUNCTION app.authority() RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE
     RETURN NULLIF(current_setting('app.authority'::text, true), ''::text);
+
+CREATE FUNCTION app.first_id(at timestamp with time zone) RETURNS uuid
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN ((lpad(to_hex(((EXTRACT(epoch FROM at) * (1000)::numeric))::bigint), 12, '0'::text) || repeat('0'::text, 20)))::uuid;
+
+CREATE FUNCTION app.make_months() RETURNS SETOF date
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog'
+    SET lock_timeout TO '2s'
+    AS $$
+declare
+	month date;
+begin
+	perform pg_advisory_xact_lock(20261127);
+	for month in
+		select (date_trunc('month', now() at time zone 'Asia/Ho_Chi_Minh') + n * interval '1 month')::date from generate_series(0, 3) n
+	loop
+		continue when to_regclass('ledger.entry_' || to_char(month, 'YYYYMM')) is not null;
+		begin
+			call app.make_part(to_char(month, 'YYYYMM'), month);
+			return next month;
+		exception when check_violation then
+			raise warning 'rows of % lie in a default partition', month;
+		end;
+	end loop;
+end
+$$;
+
+CREATE PROCEDURE app.make_part(IN suffix text, IN month date)
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog'
+    AS $$
+begin
+	call ledger.make_part(suffix, month);
+	call app.prepare_part('ledger.sealed_entry', 'sealed_entry_' || suffix);
+	call app.attach_part('ledger.sealed_entry', 'sealed_entry_' || suffix, month);
+	call app.prepare_part('audit.event', 'event_' || suffix);
+	call app.attach_part('audit.event', 'event_' || suffix, month);
+end
+$$;
+
+CREATE FUNCTION app.month_start(month date) RETURNS timestamp with time zone
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN (date_trunc('month'::text, (month)::timestamp without time zone) AT TIME ZONE 'Asia/Ho_Chi_Minh'::text);
+
+CREATE PROCEDURE app.prepare_part(IN parent regclass, IN part text)
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog'
+    AS $$
+declare
+	home  text := (select n.nspname from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = parent);
+	found record;
+begin
+	execute format('create table %I.%I (like %s including all)', home, part, parent);
+	call app.protect(format('%I.%I', home, part)::regclass);
+	for found in
+		select t.tgname, t.tgenabled, pg_get_triggerdef(t.oid) as text from pg_trigger t
+		where t.tgrelid = parent and not t.tgisinternal and t.tgtype & 1 = 0
+	loop
+		execute replace(found.text, format(' ON %s ', parent), format(' ON %I.%I ', home, part));
+		if found.tgenabled = 'A' then
+			execute format('alter table %I.%I enable always trigger %I', home, part, found.tgname);
+		end if;
+	end loop;
+end
+$$;
 
 CREATE PROCEDURE app.protect(IN target regclass)
     LANGUAGE plpgsql
@@ -53,6 +135,26 @@ CREATE FUNCTION app.refuse_change() RETURNS trigger
 begin
 	raise exception '% on %.% is refused: the table is append-only', tg_op, tg_table_schema, tg_table_name
 		using errcode = 'restrict_violation', constraint = 'append_only';
+end
+$$;
+
+CREATE FUNCTION app.stray_rows() RETURNS SETOF text
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog'
+    AS $$
+declare
+	parent regclass;
+	part   regclass;
+	stray  boolean;
+begin
+	for parent, part in
+		select p.partrelid, p.partdefid from pg_partitioned_table p where p.partdefid <> 0 order by p.partrelid::regclass::text
+	loop
+		execute format('select exists (select from %s)', part) into stray;
+		if stray then
+			return next parent;
+		end if;
+	end loop;
 end
 $$;
 
@@ -152,6 +254,46 @@ begin
 end
 $$;
 
+CREATE FUNCTION ledger.admit_entry() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog'
+    AS $$
+declare
+	last_change text;
+begin
+	perform pg_advisory_xact_lock_shared(ledger.day_lock(new.authority, new.business_date));
+	select e.change into last_change from ledger.day_event e
+	where e.authority = new.authority and e.business_date = new.business_date
+	order by e.number desc limit 1;
+	if last_change = 'close' then
+		raise exception 'business date % of % is closed', new.business_date, new.authority
+			using errcode = 'check_violation', constraint = 'entry_day_open';
+	end if;
+	insert into ledger.cause (authority, kind, id, event, entry_id)
+	values (new.authority, new.cause_kind, new.cause_id, new.cause_event, new.id)
+	on conflict do nothing;
+	if not found then
+		raise exception 'cause % % % has an entry', new.cause_kind, new.cause_id, new.cause_event
+			using errcode = 'serialization_failure', constraint = 'entry_cause';
+	end if;
+	if new.reverses is not null then
+		if not exists (select from ledger.entry e where e.id = new.reverses and e.authority = new.authority) then
+			raise exception 'entry % reverses what is no entry of %', new.id, new.authority
+				using errcode = 'foreign_key_violation', constraint = 'entry_reverses';
+		end if;
+		insert into ledger.reversal (authority, entry_id, reversal) values (new.authority, new.reverses, new.id);
+	end if;
+	if new.corrects is not null and not exists (
+		select from ledger.entry e
+		where e.id = new.corrects and e.authority = new.authority and e.corrects is null and e.reverses is null)
+	then
+		raise exception 'entry % corrects what is no first entry of %', new.id, new.authority
+			using errcode = 'foreign_key_violation', constraint = 'entry_corrects_known';
+	end if;
+	return null;
+end
+$$;
+
 CREATE FUNCTION ledger.check_block() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -169,64 +311,34 @@ begin
 end
 $$;
 
-CREATE FUNCTION ledger.check_correction() RETURNS trigger
-    LANGUAGE plpgsql
-    AS $$
-begin
-	if not exists (select from ledger.entry e
-	               where e.id = new.corrects and e.authority = new.authority and e.corrects is null and e.reverses is null) then
-		raise exception 'entry % corrects what is no first entry of %', new.id, new.authority
-			using errcode = 'foreign_key_violation', constraint = 'entry_corrects_known';
-	end if;
-	return new;
-end
-$$;
-
-CREATE FUNCTION ledger.check_entry() RETURNS trigger
-    LANGUAGE plpgsql
-    AS $$
-begin
-	if (select count(*) from ledger.posting p where p.entry_id = new.id) <> new.lines then
-		raise exception 'entry % does not have its % postings', new.id, new.lines
-			using errcode = 'check_violation', constraint = 'entry_complete';
-	end if;
-	return null;
-end
-$$;
-
 CREATE FUNCTION ledger.check_postings() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
 declare
-	bad uuid;
+	bad  uuid;
+	wall text;
 begin
-	select p.entry_id into bad
-	from new_postings p
-	group by p.entry_id, p.currency, p.memo
-	having sum(case p.side when 'D' then p.amount else -p.amount end) <> 0
+	select g.entry_id, case when g.late then 'posting_with_entry' when g.stray then 'posting_account' else 'posting_balanced' end
+	into bad, wall
+	from (
+		select p.entry_id, bool_or(p.tx <> pg_current_xact_id()) as late,
+			sum(case p.side when 'D' then p.amount else -p.amount end) as off,
+			-- one look by key per posting, whatever the planner thinks of the table
+			bool_or(not coalesce((
+				select a.authority = p.authority and a.currency = p.currency and a.memo = p.memo
+				from ledger.account a where a.id = p.account_id), false)) as stray
+		from new_postings p
+		group by p.entry_id, p.currency, p.memo) g
+	where g.off <> 0 or g.late or g.stray
 	limit 1;
 	if found then
-		raise exception 'entry % does not balance', bad
-			using errcode = 'check_violation', constraint = 'posting_balanced';
+		raise exception 'entry % does not balance, is finished, or has a posting that disagrees with its account', bad
+			using errcode = case wall when 'posting_account' then 'foreign_key_violation' else 'check_violation' end, constraint = wall;
 	end if;
-	select p.entry_id into bad
-	from new_postings p join ledger.entry e on e.id = p.entry_id
-	where e.tx <> pg_current_xact_id() or p.line > e.lines
-	limit 1;
+	select p.entry_id into bad from new_postings p group by p.entry_id having count(*) <> max(p.lines) limit 1;
 	if found then
-		raise exception 'entry % is finished: postings come with their entry', bad
-			using errcode = 'check_violation', constraint = 'posting_with_entry';
-	end if;
-	-- One look by key per posting, whatever the planner thinks of the table.
-	select p.entry_id into bad
-	from new_postings p
-	where not coalesce((
-		select a.authority = p.authority and a.currency = p.currency and a.memo = p.memo
-		from ledger.account a where a.id = p.account_id), false)
-	limit 1;
-	if found then
-		raise exception 'entry % has a posting that disagrees with its account', bad
-			using errcode = 'foreign_key_violation', constraint = 'posting_account';
+		raise exception 'entry % does not have all its postings', bad
+			using errcode = 'check_violation', constraint = 'entry_complete';
 	end if;
 	return null;
 end
@@ -239,10 +351,10 @@ declare
 	bad bigint;
 begin
 	select n.block into bad
-	from (select n.authority, n.block, count(*) as entries, min(n.position) as low, max(n.position) as high
+	from (select n.authority, n.block, count(*) as entries, count(distinct n.position) as places, min(n.position) as low, max(n.position) as high
 	      from new_entries n group by n.authority, n.block) n
 	left join ledger.block b on b.authority = n.authority and b.number = n.block
-	where b.number is null or n.entries <> b.entries or n.low <> 0 or n.high <> b.entries - 1
+	where b.number is null or n.entries <> b.entries or n.places <> n.entries or n.low <> 0 or n.high <> b.entries - 1
 	limit 1;
 	if found then
 		raise exception 'block % is not sealed with exactly the entries that it names', bad
@@ -329,7 +441,8 @@ CREATE TABLE ledger.entry (
     CONSTRAINT entry_digest_check CHECK ((length(digest) = 32)),
     CONSTRAINT entry_lines_check CHECK ((lines >= 2)),
     CONSTRAINT entry_reversal_has_reason CHECK (((reverses IS NULL) OR (reason <> ''::text)))
-);
+)
+PARTITION BY RANGE (id);
 
 ALTER TABLE ONLY ledger.entry FORCE ROW LEVEL SECURITY;
 
@@ -376,6 +489,27 @@ begin
 end
 $$;
 
+CREATE PROCEDURE ledger.make_part(IN suffix text, IN month date)
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog'
+    AS $$
+declare
+	entries  text := 'entry_' || suffix;
+	postings text := 'posting_' || suffix;
+begin
+	call app.prepare_part('ledger.entry', entries);
+	call app.prepare_part('ledger.posting', postings);
+	-- a posting agrees with its entry, and comes in the transaction of its entry
+	execute format('alter table ledger.%I add constraint posting_entry foreign key (entry_id, authority, business_date, lines, tx) '
+		|| 'references ledger.%I (id, authority, business_date, lines, tx)', postings, entries);
+	-- an entry has its last posting at commit; with check_postings that is all of them
+	execute format('alter table ledger.%I add constraint entry_complete foreign key (id, lines) '
+		|| 'references ledger.%I (entry_id, line) deferrable initially deferred', entries, postings);
+	call app.attach_part('ledger.entry', entries, month);
+	call app.attach_part('ledger.posting', postings, month);
+end
+$$;
+
 CREATE FUNCTION ledger.number_day_event() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -392,24 +526,6 @@ begin
 			using errcode = 'check_violation', constraint = 'day_event_alternates';
 	end if;
 	new.number := coalesce(last_number, 0) + 1;
-	return new;
-end
-$$;
-
-CREATE FUNCTION ledger.refuse_closed_day() RETURNS trigger
-    LANGUAGE plpgsql
-    AS $$
-declare
-	last_change text;
-begin
-	perform pg_advisory_xact_lock_shared(ledger.day_lock(new.authority, new.business_date));
-	select e.change into last_change from ledger.day_event e
-	where e.authority = new.authority and e.business_date = new.business_date
-	order by e.number desc limit 1;
-	if last_change = 'close' then
-		raise exception 'business date % of % is closed', new.business_date, new.authority
-			using errcode = 'check_violation', constraint = 'entry_day_open';
-	end if;
 	return new;
 end
 $$;
@@ -704,9 +820,27 @@ CREATE TABLE audit.event (
     after jsonb,
     reason text DEFAULT ''::text NOT NULL,
     CONSTRAINT event_act_check CHECK ((act <> ''::text))
-);
+)
+PARTITION BY RANGE (id);
 
 ALTER TABLE ONLY audit.event FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE audit.event_default (
+    id uuid NOT NULL,
+    at timestamp with time zone NOT NULL,
+    authority text NOT NULL,
+    actor_role text NOT NULL,
+    actor_id text NOT NULL,
+    act text NOT NULL,
+    object_kind text NOT NULL,
+    object_id text NOT NULL,
+    before jsonb,
+    after jsonb,
+    reason text DEFAULT ''::text NOT NULL,
+    CONSTRAINT event_act_check CHECK ((act <> ''::text))
+);
+
+ALTER TABLE ONLY audit.event_default FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE dossiers.charge (
     id uuid NOT NULL,
@@ -1028,6 +1162,16 @@ CREATE TABLE ledger.block (
 
 ALTER TABLE ONLY ledger.block FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE ledger.cause (
+    authority text NOT NULL,
+    kind text NOT NULL,
+    id text NOT NULL,
+    event text NOT NULL,
+    entry_id uuid NOT NULL
+);
+
+ALTER TABLE ONLY ledger.cause FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE ledger.closed_day (
     authority text NOT NULL,
     business_date date NOT NULL,
@@ -1074,9 +1218,39 @@ CREATE TABLE ledger.dimension_day (
 
 ALTER TABLE ONLY ledger.dimension_day FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE ledger.entry_default (
+    id uuid NOT NULL,
+    authority text NOT NULL,
+    business_date date NOT NULL,
+    recorded_at timestamp with time zone NOT NULL,
+    cause_kind text NOT NULL,
+    cause_id text NOT NULL,
+    cause_event text NOT NULL,
+    description text NOT NULL,
+    actor text NOT NULL,
+    reverses uuid,
+    reason text DEFAULT ''::text NOT NULL,
+    lines smallint NOT NULL,
+    digest bytea NOT NULL,
+    tx xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    corrects uuid,
+    CONSTRAINT entry_actor_check CHECK ((actor <> ''::text)),
+    CONSTRAINT entry_cause_event_check CHECK ((cause_event <> ''::text)),
+    CONSTRAINT entry_cause_id_check CHECK ((cause_id <> ''::text)),
+    CONSTRAINT entry_cause_kind_check CHECK ((cause_kind <> ''::text)),
+    CONSTRAINT entry_correction_has_reason CHECK (((corrects IS NULL) OR (reason <> ''::text))),
+    CONSTRAINT entry_corrects_or_reverses CHECK (((corrects IS NULL) OR (reverses IS NULL))),
+    CONSTRAINT entry_digest_check CHECK ((length(digest) = 32)),
+    CONSTRAINT entry_lines_check CHECK ((lines >= 2)),
+    CONSTRAINT entry_reversal_has_reason CHECK (((reverses IS NULL) OR (reason <> ''::text)))
+);
+
+ALTER TABLE ONLY ledger.entry_default FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE ledger.posting (
     entry_id uuid NOT NULL,
     line smallint NOT NULL,
+    lines smallint NOT NULL,
     authority text NOT NULL,
     business_date date NOT NULL,
     account_id bigint NOT NULL,
@@ -1090,12 +1264,47 @@ CREATE TABLE ledger.posting (
     charge_id uuid,
     fee_type text,
     policy text,
+    tx xid8 DEFAULT pg_current_xact_id() NOT NULL,
     CONSTRAINT posting_amount CHECK ((amount > 0)),
-    CONSTRAINT posting_line_check CHECK ((line >= 1)),
+    CONSTRAINT posting_line CHECK (((line >= 1) AND (line <= lines))),
+    CONSTRAINT posting_side CHECK ((side = ANY (ARRAY['D'::text, 'C'::text])))
+)
+PARTITION BY RANGE (entry_id);
+
+ALTER TABLE ONLY ledger.posting FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE ledger.posting_default (
+    entry_id uuid NOT NULL,
+    line smallint NOT NULL,
+    lines smallint NOT NULL,
+    authority text NOT NULL,
+    business_date date NOT NULL,
+    account_id bigint NOT NULL,
+    side text NOT NULL,
+    amount bigint NOT NULL,
+    currency text NOT NULL,
+    memo boolean NOT NULL,
+    dossier_id uuid,
+    payment_id uuid,
+    refund_id uuid,
+    charge_id uuid,
+    fee_type text,
+    policy text,
+    tx xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    CONSTRAINT posting_amount CHECK ((amount > 0)),
+    CONSTRAINT posting_line CHECK (((line >= 1) AND (line <= lines))),
     CONSTRAINT posting_side CHECK ((side = ANY (ARRAY['D'::text, 'C'::text])))
 );
 
-ALTER TABLE ONLY ledger.posting FORCE ROW LEVEL SECURITY;
+ALTER TABLE ONLY ledger.posting_default FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE ledger.reversal (
+    authority text NOT NULL,
+    entry_id uuid NOT NULL,
+    reversal uuid NOT NULL
+);
+
+ALTER TABLE ONLY ledger.reversal FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE ledger.sealed_entry (
     authority text NOT NULL,
@@ -1107,9 +1316,24 @@ CREATE TABLE ledger.sealed_entry (
     CONSTRAINT sealed_entry_leaf_check CHECK ((length(leaf) = 32)),
     CONSTRAINT sealed_entry_marks_check CHECK (((length(marks) % 4) = 0)),
     CONSTRAINT sealed_entry_position_check CHECK (("position" >= 0))
-);
+)
+PARTITION BY RANGE (entry_id);
 
 ALTER TABLE ONLY ledger.sealed_entry FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE ledger.sealed_entry_default (
+    authority text NOT NULL,
+    block bigint NOT NULL,
+    "position" integer NOT NULL,
+    entry_id uuid NOT NULL,
+    leaf bytea NOT NULL,
+    marks bytea NOT NULL,
+    CONSTRAINT sealed_entry_leaf_check CHECK ((length(leaf) = 32)),
+    CONSTRAINT sealed_entry_marks_check CHECK (((length(marks) % 4) = 0)),
+    CONSTRAINT sealed_entry_position_check CHECK (("position" >= 0))
+);
+
+ALTER TABLE ONLY ledger.sealed_entry_default FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE payments.allocation (
     capture_id uuid NOT NULL,
@@ -1567,8 +1791,19 @@ CREATE TABLE remittance.voucher (
 
 ALTER TABLE ONLY remittance.voucher FORCE ROW LEVEL SECURITY;
 
+ALTER TABLE ONLY audit.event ATTACH PARTITION audit.event_default DEFAULT;
+
+ALTER TABLE ONLY ledger.entry ATTACH PARTITION ledger.entry_default DEFAULT;
+
+ALTER TABLE ONLY ledger.posting ATTACH PARTITION ledger.posting_default DEFAULT;
+
+ALTER TABLE ONLY ledger.sealed_entry ATTACH PARTITION ledger.sealed_entry_default DEFAULT;
+
 ALTER TABLE ONLY audit.event
     ADD CONSTRAINT event_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY audit.event_default
+    ADD CONSTRAINT event_default_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY auth.api_key
     ADD CONSTRAINT api_key_pkey PRIMARY KEY (id);
@@ -1672,29 +1907,38 @@ ALTER TABLE ONLY ledger.day_proposal
 ALTER TABLE ONLY ledger.dimension_day
     ADD CONSTRAINT dimension_day_pkey PRIMARY KEY (authority, fee_type, policy, account_id, business_date);
 
-ALTER TABLE ONLY ledger.entry
-    ADD CONSTRAINT entry_cause UNIQUE (authority, cause_kind, cause_id, cause_event);
+ALTER TABLE ONLY ledger.cause
+    ADD CONSTRAINT entry_cause PRIMARY KEY (authority, kind, id, event);
 
 ALTER TABLE ONLY ledger.entry
-    ADD CONSTRAINT entry_identity UNIQUE (id, authority, business_date);
+    ADD CONSTRAINT entry_identity UNIQUE (id, authority, business_date, lines, tx);
+
+ALTER TABLE ONLY ledger.entry_default
+    ADD CONSTRAINT entry_default_id_authority_business_date_lines_tx_key UNIQUE (id, authority, business_date, lines, tx);
 
 ALTER TABLE ONLY ledger.entry
     ADD CONSTRAINT entry_pkey PRIMARY KEY (id);
 
-ALTER TABLE ONLY ledger.entry
-    ADD CONSTRAINT entry_reversed_once UNIQUE (reverses);
+ALTER TABLE ONLY ledger.entry_default
+    ADD CONSTRAINT entry_default_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY ledger.reversal
+    ADD CONSTRAINT entry_reversed_once PRIMARY KEY (entry_id);
 
 ALTER TABLE ONLY ledger.posting
     ADD CONSTRAINT posting_pkey PRIMARY KEY (entry_id, line);
+
+ALTER TABLE ONLY ledger.posting_default
+    ADD CONSTRAINT posting_default_pkey PRIMARY KEY (entry_id, line);
 
 ALTER TABLE ONLY ledger.roll_up
     ADD CONSTRAINT roll_up_pkey PRIMARY KEY (authority);
 
 ALTER TABLE ONLY ledger.sealed_entry
-    ADD CONSTRAINT sealed_entry_once UNIQUE (entry_id);
+    ADD CONSTRAINT sealed_entry_once PRIMARY KEY (entry_id);
 
-ALTER TABLE ONLY ledger.sealed_entry
-    ADD CONSTRAINT sealed_entry_pkey PRIMARY KEY (authority, block, "position");
+ALTER TABLE ONLY ledger.sealed_entry_default
+    ADD CONSTRAINT sealed_entry_default_pkey PRIMARY KEY (entry_id);
 
 ALTER TABLE ONLY payments.allocation
     ADD CONSTRAINT allocation_pkey PRIMARY KEY (capture_id, charge_id);
@@ -1858,9 +2102,13 @@ ALTER TABLE ONLY remittance.voucher
 ALTER TABLE ONLY remittance.voucher
     ADD CONSTRAINT voucher_pkey PRIMARY KEY (id);
 
-CREATE INDEX event_object ON audit.event USING btree (authority, object_kind, object_id, at);
+CREATE INDEX event_time ON ONLY audit.event USING btree (authority, at, id);
 
-CREATE INDEX event_time ON audit.event USING btree (authority, at, id);
+CREATE INDEX event_default_authority_at_id_idx ON audit.event_default USING btree (authority, at, id);
+
+CREATE INDEX event_object ON ONLY audit.event USING btree (authority, object_kind, object_id, at);
+
+CREATE INDEX event_default_authority_object_kind_object_id_at_idx ON audit.event_default USING btree (authority, object_kind, object_id, at);
 
 CREATE INDEX api_key_authority ON auth.api_key USING btree (authority, created_at);
 
@@ -1898,19 +2146,39 @@ CREATE INDEX dimension_day_by_account ON ledger.dimension_day USING btree (accou
 
 CREATE INDEX dimension_day_by_policy ON ledger.dimension_day USING btree (authority, policy, account_id, business_date);
 
-CREATE INDEX entry_corrects ON ledger.entry USING btree (corrects) WHERE (corrects IS NOT NULL);
+CREATE INDEX entry_corrects ON ONLY ledger.entry USING btree (corrects) WHERE (corrects IS NOT NULL);
 
-CREATE INDEX entry_date ON ledger.entry USING btree (authority, business_date, id);
+CREATE INDEX entry_date ON ONLY ledger.entry USING btree (authority, business_date, id);
 
-CREATE INDEX entry_sealing ON ledger.entry USING btree (authority, tx, id);
+CREATE INDEX entry_default_authority_business_date_id_idx ON ledger.entry_default USING btree (authority, business_date, id);
 
-CREATE INDEX posting_by_account ON ledger.posting USING btree (account_id, business_date, entry_id, line);
+CREATE INDEX entry_sealing ON ONLY ledger.entry USING btree (authority, tx, id);
 
-CREATE INDEX posting_by_dossier ON ledger.posting USING btree (dossier_id, entry_id) WHERE (dossier_id IS NOT NULL);
+CREATE INDEX entry_default_authority_tx_id_idx ON ledger.entry_default USING btree (authority, tx, id);
 
-CREATE INDEX posting_by_payment ON ledger.posting USING btree (payment_id) WHERE (payment_id IS NOT NULL);
+CREATE INDEX entry_default_corrects_idx ON ledger.entry_default USING btree (corrects) WHERE (corrects IS NOT NULL);
 
-CREATE INDEX posting_by_refund ON ledger.posting USING btree (refund_id) WHERE (refund_id IS NOT NULL);
+CREATE INDEX posting_by_account ON ONLY ledger.posting USING btree (account_id, business_date, entry_id, line);
+
+CREATE INDEX posting_by_dossier ON ONLY ledger.posting USING btree (dossier_id, entry_id) WHERE (dossier_id IS NOT NULL);
+
+CREATE INDEX posting_by_payment ON ONLY ledger.posting USING btree (payment_id) WHERE (payment_id IS NOT NULL);
+
+CREATE INDEX posting_by_refund ON ONLY ledger.posting USING btree (refund_id) WHERE (refund_id IS NOT NULL);
+
+CREATE INDEX posting_default_account_id_business_date_entry_id_line_idx ON ledger.posting_default USING btree (account_id, business_date, entry_id, line);
+
+CREATE INDEX posting_default_dossier_id_entry_id_idx ON ledger.posting_default USING btree (dossier_id, entry_id) WHERE (dossier_id IS NOT NULL);
+
+CREATE INDEX posting_default_payment_id_idx ON ledger.posting_default USING btree (payment_id) WHERE (payment_id IS NOT NULL);
+
+CREATE INDEX posting_default_refund_id_idx ON ledger.posting_default USING btree (refund_id) WHERE (refund_id IS NOT NULL);
+
+CREATE INDEX reversal_authority ON ledger.reversal USING btree (authority);
+
+CREATE INDEX sealed_entry_place ON ONLY ledger.sealed_entry USING btree (authority, block, "position");
+
+CREATE INDEX sealed_entry_default_authority_block_position_idx ON ledger.sealed_entry_default USING btree (authority, block, "position");
 
 CREATE INDEX allocation_by_charge ON payments.allocation USING btree (charge_id);
 
@@ -2066,6 +2334,36 @@ CREATE INDEX share_by_dossier ON remittance.share USING btree (dossier_id);
 
 CREATE INDEX taken_by_share ON remittance.taken USING btree (split_id, charge_id);
 
+ALTER INDEX audit.event_time ATTACH PARTITION audit.event_default_authority_at_id_idx;
+
+ALTER INDEX audit.event_object ATTACH PARTITION audit.event_default_authority_object_kind_object_id_at_idx;
+
+ALTER INDEX audit.event_pkey ATTACH PARTITION audit.event_default_pkey;
+
+ALTER INDEX ledger.entry_date ATTACH PARTITION ledger.entry_default_authority_business_date_id_idx;
+
+ALTER INDEX ledger.entry_sealing ATTACH PARTITION ledger.entry_default_authority_tx_id_idx;
+
+ALTER INDEX ledger.entry_corrects ATTACH PARTITION ledger.entry_default_corrects_idx;
+
+ALTER INDEX ledger.entry_identity ATTACH PARTITION ledger.entry_default_id_authority_business_date_lines_tx_key;
+
+ALTER INDEX ledger.entry_pkey ATTACH PARTITION ledger.entry_default_pkey;
+
+ALTER INDEX ledger.posting_by_account ATTACH PARTITION ledger.posting_default_account_id_business_date_entry_id_line_idx;
+
+ALTER INDEX ledger.posting_by_dossier ATTACH PARTITION ledger.posting_default_dossier_id_entry_id_idx;
+
+ALTER INDEX ledger.posting_by_payment ATTACH PARTITION ledger.posting_default_payment_id_idx;
+
+ALTER INDEX ledger.posting_pkey ATTACH PARTITION ledger.posting_default_pkey;
+
+ALTER INDEX ledger.posting_by_refund ATTACH PARTITION ledger.posting_default_refund_id_idx;
+
+ALTER INDEX ledger.sealed_entry_place ATTACH PARTITION ledger.sealed_entry_default_authority_block_position_idx;
+
+ALTER INDEX ledger.sealed_entry_once ATTACH PARTITION ledger.sealed_entry_default_pkey;
+
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON audit.event FOR EACH ROW EXECUTE FUNCTION app.refuse_change();
 
 ALTER TABLE audit.event ENABLE ALWAYS TRIGGER append_only;
@@ -2073,6 +2371,10 @@ ALTER TABLE audit.event ENABLE ALWAYS TRIGGER append_only;
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON audit.event FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_change();
 
 ALTER TABLE audit.event ENABLE ALWAYS TRIGGER append_only_truncate;
+
+CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON audit.event_default FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_change();
+
+ALTER TABLE audit.event_default ENABLE ALWAYS TRIGGER append_only_truncate;
 
 CREATE TRIGGER refuse_revival BEFORE UPDATE ON auth.api_key FOR EACH ROW WHEN ((old.revoked_at IS NOT NULL)) EXECUTE FUNCTION auth.refuse_revival();
 
@@ -2142,6 +2444,10 @@ CREATE TRIGGER policy_version_follows BEFORE INSERT ON fees.policy_version FOR E
 
 ALTER TABLE fees.policy_version ENABLE ALWAYS TRIGGER policy_version_follows;
 
+CREATE TRIGGER admit_entry AFTER INSERT ON ledger.entry FOR EACH ROW EXECUTE FUNCTION ledger.admit_entry();
+
+ALTER TABLE ledger.entry ENABLE ALWAYS TRIGGER admit_entry;
+
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON ledger.account FOR EACH ROW EXECUTE FUNCTION app.refuse_change();
 
 ALTER TABLE ledger.account ENABLE ALWAYS TRIGGER append_only;
@@ -2149,6 +2455,10 @@ ALTER TABLE ledger.account ENABLE ALWAYS TRIGGER append_only;
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON ledger.block FOR EACH ROW EXECUTE FUNCTION app.refuse_change();
 
 ALTER TABLE ledger.block ENABLE ALWAYS TRIGGER append_only;
+
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON ledger.cause FOR EACH ROW EXECUTE FUNCTION app.refuse_change();
+
+ALTER TABLE ledger.cause ENABLE ALWAYS TRIGGER append_only;
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON ledger.closed_day FOR EACH ROW EXECUTE FUNCTION app.refuse_change();
 
@@ -2166,6 +2476,10 @@ CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON ledger.posting FOR EACH RO
 
 ALTER TABLE ledger.posting ENABLE ALWAYS TRIGGER append_only;
 
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON ledger.reversal FOR EACH ROW EXECUTE FUNCTION app.refuse_change();
+
+ALTER TABLE ledger.reversal ENABLE ALWAYS TRIGGER append_only;
+
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON ledger.sealed_entry FOR EACH ROW EXECUTE FUNCTION app.refuse_change();
 
 ALTER TABLE ledger.sealed_entry ENABLE ALWAYS TRIGGER append_only;
@@ -2177,6 +2491,10 @@ ALTER TABLE ledger.account ENABLE ALWAYS TRIGGER append_only_truncate;
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON ledger.block FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_change();
 
 ALTER TABLE ledger.block ENABLE ALWAYS TRIGGER append_only_truncate;
+
+CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON ledger.cause FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_change();
+
+ALTER TABLE ledger.cause ENABLE ALWAYS TRIGGER append_only_truncate;
 
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON ledger.closed_day FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_change();
 
@@ -2194,33 +2512,49 @@ CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON ledger.entry FOR EACH STA
 
 ALTER TABLE ledger.entry ENABLE ALWAYS TRIGGER append_only_truncate;
 
+CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON ledger.entry_default FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_change();
+
+ALTER TABLE ledger.entry_default ENABLE ALWAYS TRIGGER append_only_truncate;
+
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON ledger.posting FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_change();
 
 ALTER TABLE ledger.posting ENABLE ALWAYS TRIGGER append_only_truncate;
+
+CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON ledger.posting_default FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_change();
+
+ALTER TABLE ledger.posting_default ENABLE ALWAYS TRIGGER append_only_truncate;
+
+CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON ledger.reversal FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_change();
+
+ALTER TABLE ledger.reversal ENABLE ALWAYS TRIGGER append_only_truncate;
 
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON ledger.sealed_entry FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_change();
 
 ALTER TABLE ledger.sealed_entry ENABLE ALWAYS TRIGGER append_only_truncate;
 
+CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON ledger.sealed_entry_default FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_change();
+
+ALTER TABLE ledger.sealed_entry_default ENABLE ALWAYS TRIGGER append_only_truncate;
+
 CREATE TRIGGER check_block AFTER INSERT ON ledger.block FOR EACH ROW EXECUTE FUNCTION ledger.check_block();
 
 ALTER TABLE ledger.block ENABLE ALWAYS TRIGGER check_block;
-
-CREATE TRIGGER check_correction BEFORE INSERT ON ledger.entry FOR EACH ROW WHEN ((new.corrects IS NOT NULL)) EXECUTE FUNCTION ledger.check_correction();
-
-ALTER TABLE ledger.entry ENABLE ALWAYS TRIGGER check_correction;
-
-CREATE CONSTRAINT TRIGGER check_entry AFTER INSERT ON ledger.entry DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION ledger.check_entry();
-
-ALTER TABLE ledger.entry ENABLE ALWAYS TRIGGER check_entry;
 
 CREATE TRIGGER check_postings AFTER INSERT ON ledger.posting REFERENCING NEW TABLE AS new_postings FOR EACH STATEMENT EXECUTE FUNCTION ledger.check_postings();
 
 ALTER TABLE ledger.posting ENABLE ALWAYS TRIGGER check_postings;
 
+CREATE TRIGGER check_postings AFTER INSERT ON ledger.posting_default REFERENCING NEW TABLE AS new_postings FOR EACH STATEMENT EXECUTE FUNCTION ledger.check_postings();
+
+ALTER TABLE ledger.posting_default ENABLE ALWAYS TRIGGER check_postings;
+
 CREATE TRIGGER check_sealed AFTER INSERT ON ledger.sealed_entry REFERENCING NEW TABLE AS new_entries FOR EACH STATEMENT EXECUTE FUNCTION ledger.check_sealed();
 
 ALTER TABLE ledger.sealed_entry ENABLE ALWAYS TRIGGER check_sealed;
+
+CREATE TRIGGER check_sealed AFTER INSERT ON ledger.sealed_entry_default REFERENCING NEW TABLE AS new_entries FOR EACH STATEMENT EXECUTE FUNCTION ledger.check_sealed();
+
+ALTER TABLE ledger.sealed_entry_default ENABLE ALWAYS TRIGGER check_sealed;
 
 CREATE TRIGGER guard_day_proposal BEFORE DELETE OR UPDATE ON ledger.day_proposal FOR EACH ROW EXECUTE FUNCTION ledger.guard_day_proposal();
 
@@ -2231,10 +2565,6 @@ CREATE TRIGGER lock_day_for_closing BEFORE INSERT ON ledger.closed_day FOR EACH 
 CREATE TRIGGER number_day_event BEFORE INSERT ON ledger.day_event FOR EACH ROW EXECUTE FUNCTION ledger.number_day_event();
 
 ALTER TABLE ledger.day_event ENABLE ALWAYS TRIGGER number_day_event;
-
-CREATE TRIGGER refuse_closed_day BEFORE INSERT ON ledger.entry FOR EACH ROW EXECUTE FUNCTION ledger.refuse_closed_day();
-
-ALTER TABLE ledger.entry ENABLE ALWAYS TRIGGER refuse_closed_day;
 
 CREATE TRIGGER tell_closed_day AFTER INSERT ON ledger.closed_day FOR EACH ROW EXECUTE FUNCTION ledger.tell_closed_day();
 
@@ -2340,7 +2670,7 @@ CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON remittance.voucher FOR EA
 
 ALTER TABLE remittance.voucher ENABLE ALWAYS TRIGGER append_only_truncate;
 
-ALTER TABLE ONLY audit.event
+ALTER TABLE audit.event
     ADD CONSTRAINT event_authority_fkey FOREIGN KEY (authority) REFERENCES auth.authority(code);
 
 ALTER TABLE ONLY auth.api_key
@@ -2400,6 +2730,9 @@ ALTER TABLE ONLY ledger.account_day
 ALTER TABLE ONLY ledger.block
     ADD CONSTRAINT block_authority_fkey FOREIGN KEY (authority) REFERENCES auth.authority(code);
 
+ALTER TABLE ONLY ledger.cause
+    ADD CONSTRAINT cause_authority_fkey FOREIGN KEY (authority) REFERENCES auth.authority(code);
+
 ALTER TABLE ONLY ledger.closed_day
     ADD CONSTRAINT closed_day_authority_fkey FOREIGN KEY (authority) REFERENCES auth.authority(code);
 
@@ -2418,11 +2751,14 @@ ALTER TABLE ONLY ledger.dimension_day
 ALTER TABLE ONLY ledger.dimension_day
     ADD CONSTRAINT dimension_day_authority_fkey FOREIGN KEY (authority) REFERENCES auth.authority(code);
 
-ALTER TABLE ONLY ledger.entry
-    ADD CONSTRAINT entry_reverses FOREIGN KEY (reverses) REFERENCES ledger.entry(id);
+ALTER TABLE ONLY ledger.entry_default
+    ADD CONSTRAINT entry_complete FOREIGN KEY (id, lines) REFERENCES ledger.posting_default(entry_id, line) DEFERRABLE INITIALLY DEFERRED;
 
-ALTER TABLE ONLY ledger.posting
-    ADD CONSTRAINT posting_entry FOREIGN KEY (entry_id, authority, business_date) REFERENCES ledger.entry(id, authority, business_date);
+ALTER TABLE ONLY ledger.posting_default
+    ADD CONSTRAINT posting_entry FOREIGN KEY (entry_id, authority, business_date, lines, tx) REFERENCES ledger.entry_default(id, authority, business_date, lines, tx);
+
+ALTER TABLE ONLY ledger.reversal
+    ADD CONSTRAINT reversal_authority_fkey FOREIGN KEY (authority) REFERENCES auth.authority(code);
 
 ALTER TABLE ONLY ledger.roll_up
     ADD CONSTRAINT roll_up_authority_fkey FOREIGN KEY (authority) REFERENCES auth.authority(code);
@@ -2609,9 +2945,15 @@ ALTER TABLE ONLY remittance.voucher
 
 CREATE POLICY by_authority ON audit.event TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
 
+CREATE POLICY by_authority ON audit.event_default TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
+
 CREATE POLICY by_owner ON audit.event TO postgres USING (true) WITH CHECK (true);
 
+CREATE POLICY by_owner ON audit.event_default TO postgres USING (true) WITH CHECK (true);
+
 ALTER TABLE audit.event ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE audit.event_default ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE auth.api_key ENABLE ROW LEVEL SECURITY;
 
@@ -2695,6 +3037,8 @@ CREATE POLICY by_authority ON ledger.account_day TO doisoat_app USING ((authorit
 
 CREATE POLICY by_authority ON ledger.block TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
 
+CREATE POLICY by_authority ON ledger.cause TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
+
 CREATE POLICY by_authority ON ledger.closed_day TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
 
 CREATE POLICY by_authority ON ledger.day_event TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
@@ -2705,17 +3049,27 @@ CREATE POLICY by_authority ON ledger.dimension_day TO doisoat_app USING ((author
 
 CREATE POLICY by_authority ON ledger.entry TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
 
+CREATE POLICY by_authority ON ledger.entry_default TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
+
 CREATE POLICY by_authority ON ledger.posting TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
+
+CREATE POLICY by_authority ON ledger.posting_default TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
+
+CREATE POLICY by_authority ON ledger.reversal TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
 
 CREATE POLICY by_authority ON ledger.roll_up TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
 
 CREATE POLICY by_authority ON ledger.sealed_entry TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
+
+CREATE POLICY by_authority ON ledger.sealed_entry_default TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
 
 CREATE POLICY by_owner ON ledger.account TO postgres USING (true) WITH CHECK (true);
 
 CREATE POLICY by_owner ON ledger.account_day TO postgres USING (true) WITH CHECK (true);
 
 CREATE POLICY by_owner ON ledger.block TO postgres USING (true) WITH CHECK (true);
+
+CREATE POLICY by_owner ON ledger.cause TO postgres USING (true) WITH CHECK (true);
 
 CREATE POLICY by_owner ON ledger.closed_day TO postgres USING (true) WITH CHECK (true);
 
@@ -2727,11 +3081,21 @@ CREATE POLICY by_owner ON ledger.dimension_day TO postgres USING (true) WITH CHE
 
 CREATE POLICY by_owner ON ledger.entry TO postgres USING (true) WITH CHECK (true);
 
+CREATE POLICY by_owner ON ledger.entry_default TO postgres USING (true) WITH CHECK (true);
+
 CREATE POLICY by_owner ON ledger.posting TO postgres USING (true) WITH CHECK (true);
+
+CREATE POLICY by_owner ON ledger.posting_default TO postgres USING (true) WITH CHECK (true);
+
+CREATE POLICY by_owner ON ledger.reversal TO postgres USING (true) WITH CHECK (true);
 
 CREATE POLICY by_owner ON ledger.roll_up TO postgres USING (true) WITH CHECK (true);
 
 CREATE POLICY by_owner ON ledger.sealed_entry TO postgres USING (true) WITH CHECK (true);
+
+CREATE POLICY by_owner ON ledger.sealed_entry_default TO postgres USING (true) WITH CHECK (true);
+
+ALTER TABLE ledger.cause ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE ledger.closed_day ENABLE ROW LEVEL SECURITY;
 
@@ -2743,11 +3107,19 @@ ALTER TABLE ledger.dimension_day ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE ledger.entry ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE ledger.entry_default ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE ledger.posting ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE ledger.posting_default ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE ledger.reversal ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE ledger.roll_up ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE ledger.sealed_entry ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE ledger.sealed_entry_default ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE payments.allocation ENABLE ROW LEVEL SECURITY;
 
@@ -2925,6 +3297,18 @@ GRANT USAGE ON SCHEMA refunds TO doisoat_app;
 
 GRANT USAGE ON SCHEMA remittance TO doisoat_app;
 
+REVOKE ALL ON PROCEDURE app.attach_part(IN parent regclass, IN part text, IN month date) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.make_months() FROM PUBLIC;
+GRANT ALL ON FUNCTION app.make_months() TO doisoat_app;
+
+REVOKE ALL ON PROCEDURE app.make_part(IN suffix text, IN month date) FROM PUBLIC;
+
+REVOKE ALL ON PROCEDURE app.prepare_part(IN parent regclass, IN part text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.stray_rows() FROM PUBLIC;
+GRANT ALL ON FUNCTION app.stray_rows() TO doisoat_app;
+
 GRANT SELECT,INSERT ON TABLE auth.api_key TO doisoat_app;
 
 GRANT UPDATE(revoked_at) ON TABLE auth.api_key TO doisoat_app;
@@ -2973,6 +3357,8 @@ GRANT SELECT ON TABLE ledger.roll_up TO doisoat_app;
 
 REVOKE ALL ON FUNCTION ledger.due_for_roll_up() FROM PUBLIC;
 GRANT ALL ON FUNCTION ledger.due_for_roll_up() TO doisoat_app;
+
+REVOKE ALL ON PROCEDURE ledger.make_part(IN suffix text, IN month date) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ledger.roll_up(book text, most integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION ledger.roll_up(book text, most integer) TO doisoat_app;
@@ -3108,6 +3494,8 @@ GRANT SELECT ON TABLE ledger.account_day TO doisoat_app;
 
 GRANT SELECT,INSERT ON TABLE ledger.block TO doisoat_app;
 
+GRANT SELECT ON TABLE ledger.cause TO doisoat_app;
+
 GRANT SELECT,INSERT ON TABLE ledger.closed_day TO doisoat_app;
 
 GRANT SELECT,INSERT ON TABLE ledger.day_proposal TO doisoat_app;
@@ -3122,7 +3510,41 @@ GRANT UPDATE(note) ON TABLE ledger.day_proposal TO doisoat_app;
 
 GRANT SELECT ON TABLE ledger.dimension_day TO doisoat_app;
 
-GRANT SELECT,INSERT ON TABLE ledger.posting TO doisoat_app;
+GRANT SELECT ON TABLE ledger.posting TO doisoat_app;
+
+GRANT INSERT(entry_id) ON TABLE ledger.posting TO doisoat_app;
+
+GRANT INSERT(line) ON TABLE ledger.posting TO doisoat_app;
+
+GRANT INSERT(lines) ON TABLE ledger.posting TO doisoat_app;
+
+GRANT INSERT(authority) ON TABLE ledger.posting TO doisoat_app;
+
+GRANT INSERT(business_date) ON TABLE ledger.posting TO doisoat_app;
+
+GRANT INSERT(account_id) ON TABLE ledger.posting TO doisoat_app;
+
+GRANT INSERT(side) ON TABLE ledger.posting TO doisoat_app;
+
+GRANT INSERT(amount) ON TABLE ledger.posting TO doisoat_app;
+
+GRANT INSERT(currency) ON TABLE ledger.posting TO doisoat_app;
+
+GRANT INSERT(memo) ON TABLE ledger.posting TO doisoat_app;
+
+GRANT INSERT(dossier_id) ON TABLE ledger.posting TO doisoat_app;
+
+GRANT INSERT(payment_id) ON TABLE ledger.posting TO doisoat_app;
+
+GRANT INSERT(refund_id) ON TABLE ledger.posting TO doisoat_app;
+
+GRANT INSERT(charge_id) ON TABLE ledger.posting TO doisoat_app;
+
+GRANT INSERT(fee_type) ON TABLE ledger.posting TO doisoat_app;
+
+GRANT INSERT(policy) ON TABLE ledger.posting TO doisoat_app;
+
+GRANT SELECT ON TABLE ledger.reversal TO doisoat_app;
 
 GRANT SELECT,INSERT ON TABLE ledger.sealed_entry TO doisoat_app;
 

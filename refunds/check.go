@@ -146,9 +146,9 @@ var checks = []string{
 		('approved', r.of_charges > 0 and (r.owed or r.status = 'declined')),
 		('declined', r.of_charges > 0 and r.status = 'declined'),
 		('done', r.status in ('done', 'returned'))) n (event, wanted)
-	left join ledger.entry e on e.authority = (select app.authority()) and e.cause_kind = 'refund'
-		and e.cause_id = 'ref_' || replace(r.id::text, '-', '') and e.cause_event = n.event
-	where n.wanted <> (e.id is not null) order by r.id`,
+	left join ledger.cause e on e.authority = (select app.authority()) and e.kind = 'refund'
+		and e.id = 'ref_' || replace(r.id::text, '-', '') and e.event = n.event
+	where n.wanted <> (e.entry_id is not null) order by r.id`,
 
 	// What a payer is owed: the excess of captures and what was decided, less what was given back.
 	`select format('payment %s owes %s on %s, not %s', p.reference, coalesce(b.balance, 0), @payable::text, e.balance)

@@ -76,18 +76,18 @@ var checks = []string{
 	from (
 		select split_id, dossier_id, sum(amount) as amount from remittance.share
 		where authority = (select app.authority()) group by split_id, dossier_id) w
-	left join ledger.entry e on e.authority = (select app.authority()) and e.cause_kind = 'split' and e.cause_event = 'divided'
-		and e.cause_id = 'spl_' || replace(w.split_id::text, '-', '') || '/dos_' || replace(w.dossier_id::text, '-', '')
-	left join lateral (select sum(p.amount) as amount from ledger.posting p where p.entry_id = e.id and p.side = 'D') b on true
+	left join ledger.cause e on e.authority = (select app.authority()) and e.kind = 'split' and e.event = 'divided'
+		and e.id = 'spl_' || replace(w.split_id::text, '-', '') || '/dos_' || replace(w.dossier_id::text, '-', '')
+	left join lateral (select sum(p.amount) as amount from ledger.posting p where p.entry_id = e.entry_id and p.side = 'D') b on true
 	where coalesce(b.amount, 0) <> w.amount order by w.split_id, w.dossier_id`,
 
 	`select format('voucher vch_%s over %s is %s and its entry moved %s', replace(v.id::text, '-', ''), v.amount,
 		case d.approved when true then 'approved' when false then 'rejected' else 'proposed' end, coalesce(b.amount, 0))
 	from remittance.voucher v
 	left join remittance.decision d on d.voucher_id = v.id
-	left join ledger.entry e on e.authority = (select app.authority()) and e.cause_kind = 'voucher'
-		and e.cause_id = 'vch_' || replace(v.id::text, '-', '') and e.cause_event = 'approved'
-	left join lateral (select sum(p.amount) as amount from ledger.posting p where p.entry_id = e.id and p.side = 'D') b on true
+	left join ledger.cause e on e.authority = (select app.authority()) and e.kind = 'voucher'
+		and e.id = 'vch_' || replace(v.id::text, '-', '') and e.event = 'approved'
+	left join lateral (select sum(p.amount) as amount from ledger.posting p where p.entry_id = e.entry_id and p.side = 'D') b on true
 	where v.authority = (select app.authority()) and coalesce(b.amount, 0) <> case when d.approved then v.amount else 0 end order by v.id`,
 
 	`select format('voucher vch_%s was decided by %s who proposed it', replace(voucher_id::text, '-', ''), decided_by)

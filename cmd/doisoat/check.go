@@ -53,6 +53,7 @@ type checkReport struct {
 	OK          bool             `json:"ok"`
 	Problems    int              `json:"problems"`
 	Warnings    int              `json:"warnings"`
+	Stray       []string         `json:"stray"` // tables with rows in their default partition
 	Authorities []checkedAccount `json:"authorities"`
 }
 
@@ -73,12 +74,18 @@ type finding struct {
 // authority, each in one read-only snapshot. It fails when anything is wrong;
 // work that is late is a warning.
 func (c *checkCommand) Run(ctx context.Context, p *program) error {
-	report := checkReport{Authorities: []checkedAccount{}}
+	report := checkReport{Authorities: []checkedAccount{}, Stray: []string{}}
 	err := withPool(ctx, p, c.place, func(pool *pgxpool.Pool) error {
 		codes, err := authorityCodes(ctx, p, pool, c.Authority)
 		if err != nil {
 			return err
 		}
+		stray, err := postgres.StrayRows(ctx, pool)
+		if err != nil {
+			return err
+		}
+		report.Stray = append(report.Stray, stray...)
+		report.Problems += len(stray)
 		for _, code := range codes {
 			one, err := checkAuthority(ctx, p, pool, code)
 			if err != nil {
@@ -215,6 +222,9 @@ func printCheck(p *program, r checkReport) {
 		for _, f := range a.Warnings {
 			fmt.Fprintf(p.stdout, "  late  %s: %s\n", f.Room, f.Detail)
 		}
+	}
+	for _, table := range r.Stray {
+		fmt.Fprintf(p.stdout, "  WRONG postgres: rows of %s lie in its default partition: they belong to no month\n", table)
 	}
 	fmt.Fprintf(p.stdout, "%d authorities checked: %d problems, %d warnings\n", len(r.Authorities), r.Problems, r.Warnings)
 }

@@ -83,7 +83,7 @@ func (s *stage) fill(ctx context.Context, entries int) error {
 func spread(entries, postings [][]any) {
 	for i := range entries {
 		date := day.AddDays(-rand.IntN(largeDays))
-		entries[i][2], postings[2*i][3], postings[2*i+1][3] = date, date, date
+		entries[i][2], postings[2*i][4], postings[2*i+1][4] = date, date, date
 	}
 }
 

@@ -112,8 +112,8 @@ func copyRows(n int) (entries, postings [][]any) {
 		dossier, payment := uuid.New(), uuid.New()
 		entries = append(entries, []any{id, authority, day, now, "capture", "cap_" + uuid.NewString(), "captured", "capture by bench", "system", "", int16(2), digest})
 		postings = append(postings,
-			[]any{id, int16(1), authority, day, from + 1, "D", amount, "VND", false, dossier, payment},
-			[]any{id, int16(2), authority, day, to + 1, "C", amount, "VND", false, dossier, payment})
+			[]any{id, int16(1), int16(2), authority, day, from + 1, "D", amount, "VND", false, dossier, payment},
+			[]any{id, int16(2), int16(2), authority, day, to + 1, "C", amount, "VND", false, dossier, payment})
 	}
 	return entries, postings
 }
@@ -126,7 +126,7 @@ func copyInto(ctx context.Context, tx pgx.Tx, entries, postings [][]any) error {
 		return err
 	}
 	_, err = tx.CopyFrom(ctx, pgx.Identifier{"ledger", "posting"}, []string{
-		"entry_id", "line", "authority", "business_date", "account_id", "side", "amount", "currency", "memo", "dossier_id", "payment_id",
+		"entry_id", "line", "lines", "authority", "business_date", "account_id", "side", "amount", "currency", "memo", "dossier_id", "payment_id",
 	}, pgx.CopyFromRows(postings))
 	return err
 }

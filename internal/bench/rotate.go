@@ -116,7 +116,7 @@ func (s *stage) rotate(ctx context.Context, opt options, out io.Writer) error {
 	if _, err := s.owner.Exec(ctx, `vacuum analyze`); err != nil {
 		return err
 	}
-	rates := map[string][]float64{}
+	rates, spent := map[string][]float64{}, map[string][]cpu{}
 	for round := range opt.rounds {
 		if time.Since(begin) > longest {
 			_, _ = fmt.Fprintf(out, "the time is over: %d rounds are counted\n", round)
@@ -126,24 +126,31 @@ func (s *stage) rotate(ctx context.Context, opt options, out io.Writer) error {
 			return err
 		}
 		for _, l := range list {
+			before, at := s.cpuNow(), time.Now()
 			rate, err := l.run(ctx, opt.duration)
 			if err != nil {
 				return fmt.Errorf("%s: %w", l.name, err)
 			}
+			entries := rate * time.Since(at).Seconds()
 			rates[l.name] = append(rates[l.name], rate)
+			spent[l.name] = append(spent[l.name], s.cpuNow().since(before, entries))
 		}
 		_, _ = fmt.Fprintf(out, "round %d of %d\n", round+1, opt.rounds)
 	}
-	printRates(out, list, rates)
+	printRates(out, list, rates, spent)
 	printClaims(out, slices.DeleteFunc(slices.Clone(claims), func(c claim) bool { return !wanted(c) }), rates)
 	return nil
 }
 
-func printRates(out io.Writer, list []load, rates map[string][]float64) {
-	_, _ = fmt.Fprint(out, "\n| load | entries/s, median | lowest | highest |\n| --- | ---: | ---: | ---: |\n")
+func printRates(out io.Writer, list []load, rates map[string][]float64, spent map[string][]cpu) {
+	_, _ = fmt.Fprint(out, "\n| load | entries/s, median | lowest | highest | CPU µs per entry: server | clients |\n| --- | ---: | ---: | ---: | ---: | ---: |\n")
 	for _, l := range list {
 		r := rates[l.name]
-		_, _ = fmt.Fprintf(out, "| %s | %.0f | %.0f | %.0f |\n", l.name, median(r), slices.Min(r), slices.Max(r))
+		var server, clients []float64
+		for _, c := range spent[l.name] {
+			server, clients = append(server, float64(c.server.Microseconds())), append(clients, float64(c.clients.Microseconds()))
+		}
+		_, _ = fmt.Fprintf(out, "| %s | %.0f | %.0f | %.0f | %.0f | %.0f |\n", l.name, median(r), slices.Min(r), slices.Max(r), median(server), median(clients))
 	}
 }
 

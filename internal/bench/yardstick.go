@@ -75,8 +75,8 @@ with e as (
 	select v.id, 'AUTHORITY', date '2026-11-20', clock_timestamp(), 'capture', 'cap_' || v.id, 'captured', 'capture by bench', 'system', '', 2, sha256(uuid_send(v.id))%[3]s
 	from (select bare.id() as id offset 0) v
 	returning id, authority, business_date)
-insert into %[1]s.posting (entry_id, line, authority, business_date, account_id, side, amount, currency, memo, dossier_id, payment_id)
-select e.id, p.line, e.authority, e.business_date, p.account_id, p.side, :amount, 'VND', false, d.dossier_id, d.payment_id
+insert into %[1]s.posting (entry_id, line, lines, authority, business_date, account_id, side, amount, currency, memo, dossier_id, payment_id)
+select e.id, p.line, 2, e.authority, e.business_date, p.account_id, p.side, :amount, 'VND', false, d.dossier_id, d.payment_id
 from e, (select gen_random_uuid() as dossier_id, gen_random_uuid() as payment_id offset 0) d,
 	(values (1::smallint, :account::bigint, 'D'), (2::smallint, :other::bigint, 'C')) p (line, account_id, side);
 `

@@ -125,7 +125,7 @@ func (c *checker) entries(b *Block, rows []sealedRow, ids []ledger.EntryID, stor
 	)
 	before := len(c.problems)
 	sealedTrue := merkleRoot(stored) == b.Root
-	err := walk(c.ctx, c.tx, ids, func(at int, r *Record) error {
+	err := walk(c.ctx, c.tx, ids, func(at int, r *Record, strange int16) error {
 		if r == nil {
 			missing = true
 			c.found("entry %s of block %d, place %d, is missing", ids[at], b.Number, at)
@@ -136,6 +136,8 @@ func (c *checker) entries(b *Block, rows []sealedRow, ids []ledger.EntryID, stor
 		now[at], marks[at] = h.leaf, h.marks
 		if sealedTrue && h.leaf != stored[at] {
 			c.found("%s of block %d, place %d, is not what was sealed", changed(r, h.marks, rows[at].Marks), b.Number, at)
+		} else if strange > 0 {
+			c.found("posting %d of entry %s of block %d, place %d, is not what was sealed", strange, r.ID, b.Number, at)
 		}
 		return sum.add(r)
 	})

@@ -76,11 +76,11 @@ func (b book) disarm() {
 		declare c record;
 		begin
 			for c in select conrelid::regclass as target, conname from pg_constraint
-			         where connamespace = 'ledger'::regnamespace and contype in ('c', 'f') loop
-				execute format('alter table %s drop constraint %I', c.target, c.conname);
+			         where connamespace = 'ledger'::regnamespace and contype in ('c', 'f') order by coninhcount loop
+				execute format('alter table %s drop constraint if exists %I', c.target, c.conname);
 			end loop;
 			for c in select tgrelid::regclass as target, tgname from pg_trigger t join pg_class r on r.oid = t.tgrelid
-			         where r.relnamespace = 'ledger'::regnamespace and not tgisinternal loop
+			         where r.relnamespace = 'ledger'::regnamespace and not tgisinternal and tgparentid = 0 loop
 				execute format('drop trigger %I on %s', c.tgname, c.target);
 			end loop;
 		end
@@ -177,8 +177,8 @@ func TestCheckFindsMissingAndAddedRows(t *testing.T) {
 	for name, c := range map[string]struct{ change, want string }{
 		"entry deleted":   {`delete from ledger.entry where id = '` + id.UUID().String() + `'`, "entry " + id.String() + " of block 2, place 1, is missing"},
 		"posting deleted": {`delete from ledger.posting where line = 4 and entry_id = '` + id.UUID().String() + `'`, "entry " + id.String() + " lacks posting 4"},
-		"posting added": {`insert into ledger.posting select entry_id, 5, authority, business_date, account_id, side, amount, currency, memo
-			from ledger.posting where line = 4 and entry_id = '` + id.UUID().String() + `'`, "posting 5 of entry " + id.String()},
+		"posting added": {`insert into ledger.posting (entry_id, line, lines, authority, business_date, account_id, side, amount, currency, memo, tx)
+			select entry_id, 5, lines, authority, business_date, account_id, side, amount, currency, memo, tx from ledger.posting where line = 4 and entry_id = '` + id.UUID().String() + `'`, "posting 5 of entry " + id.String()},
 		"block deleted":      {`delete from ledger.block where number = 2`, "block 3 does not stand behind its predecessor: a block is missing"},
 		"last block deleted": {`delete from ledger.block where number = 3`, "is sealed in block 3, which is missing"},
 		"seal deleted":       {`delete from ledger.sealed_entry where block = 2 and position = 1`, "block 2 has no entry at place 1"},

@@ -104,7 +104,7 @@ func exportBlock(ctx context.Context, tx pgx.Tx, b *Block, out *json.Encoder) er
 	for i, row := range rows {
 		ids[i] = row.ID
 	}
-	return walk(ctx, tx, ids, func(at int, r *Record) error {
+	return walk(ctx, tx, ids, func(at int, r *Record, _ int16) error {
 		if r == nil {
 			return ErrBroken.With("entry %s of block %d is missing", ids[at], b.Number)
 		}

@@ -124,10 +124,8 @@ func (b book) check(authority string) []string {
 func (b book) force(query string, args ...any) {
 	b.t.Helper()
 	err := pgx.BeginFunc(b.t.Context(), b.Owner, func(tx pgx.Tx) error {
-		for _, table := range []string{"entry", "posting", "account", "block", "sealed_entry"} {
-			if _, err := tx.Exec(b.t.Context(), `alter table ledger.`+table+` disable trigger all`); err != nil {
-				return err
-			}
+		if err := triggers(b.t.Context(), tx, "disable"); err != nil {
+			return err
 		}
 		tag, err := tx.Exec(b.t.Context(), query, args...)
 		if err == nil && tag.RowsAffected() == 0 {
@@ -136,16 +134,25 @@ func (b book) force(query string, args ...any) {
 		if err != nil {
 			return err
 		}
-		for _, table := range []string{"entry", "posting", "account", "block", "sealed_entry"} {
-			if _, err := tx.Exec(b.t.Context(), `alter table ledger.`+table+` enable trigger all`); err != nil {
-				return err
-			}
-		}
-		return nil
+		return triggers(b.t.Context(), tx, "enable")
 	})
 	if err != nil {
 		b.t.Fatal(err)
 	}
+}
+
+// triggers switches all triggers of the ledger, those of foreign keys and of months included.
+func triggers(ctx context.Context, tx pgx.Tx, to string) error {
+	_, err := tx.Exec(ctx, `
+		do $$
+		declare target regclass;
+		begin
+			for target in select oid::regclass from pg_class where relnamespace = 'ledger'::regnamespace and relkind in ('r', 'p') loop
+				execute format('alter table %s `+to+` trigger all', target);
+			end loop;
+		end
+		$$`)
+	return err
 }
 
 func (b book) count(query string, args ...any) int {

@@ -174,7 +174,7 @@ func (s *Service) prove(ctx context.Context, actor auth.Actor, find func(tx pgx.
 
 func prove(ctx context.Context, tx pgx.Tx, authority string, id ledger.EntryID) (InclusionProof, error) {
 	p := InclusionProof{Format: proofFormat, Chain: []Block{}}
-	err := walk(ctx, tx, []ledger.EntryID{id}, func(_ int, r *Record) error {
+	err := walk(ctx, tx, []ledger.EntryID{id}, func(_ int, r *Record, _ int16) error {
 		if r == nil {
 			return ledger.ErrEntryNotFound
 		}

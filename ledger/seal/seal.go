@@ -214,7 +214,7 @@ func (s *Service) fill(ctx context.Context, tx pgx.Tx, b, last *Block, ids []led
 		sum     = tally{totals: Totals{}}
 		scratch canonical
 	)
-	err := walk(ctx, tx, ids, func(at int, r *Record) error {
+	err := walk(ctx, tx, ids, func(at int, r *Record, _ int16) error {
 		if r == nil {
 			return ErrBroken.With("entry %s vanished while it was sealed", ids[at])
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -210,8 +211,12 @@ func TestRestoredBookIsSealedOn(t *testing.T) {
 			b.mustSeal(ngheAn)
 			b.postMany(ngheAn, 100, brought) // not sealed when the dump was taken
 			if brought > 0 {
-				b.force(`update ledger.entry set tx = (tx::text::bigint + 1000000000)::text::xid8
-					where id not in (select entry_id from ledger.sealed_entry)`)
+				b.force(`
+					with e as (
+						update ledger.entry set tx = (tx::text::bigint + 1000000000)::text::xid8
+						where id not in (select entry_id from ledger.sealed_entry)
+						returning id, tx)
+					update ledger.posting p set tx = e.tx from e where p.entry_id = e.id`)
 			}
 			if _, err := b.Owner.Exec(t.Context(), `create or replace function ledger.cluster() returns text language sql return 'another'`); err != nil {
 				t.Fatal(err)
@@ -270,6 +275,8 @@ func TestFirstLookEndsWithAFullBlock(t *testing.T) {
 	}
 }
 
+var monthKey = regexp.MustCompile(`_(\d{6}|default)_pkey$`)
+
 // The database itself refuses what a sealer of ours would never write.
 func TestWallsOfTheChain(t *testing.T) {
 	t.Parallel()
@@ -285,7 +292,7 @@ func TestWallsOfTheChain(t *testing.T) {
 		"gap":          {fmt.Sprintf(copied, "4", "hash", "5"), "block_follows"},
 		"overlap":      {fmt.Sprintf(copied, "3", "hash", "4"), "block_follows"},
 		"second start": {fmt.Sprintf(copied, "1", `decode(repeat('00', 32), 'hex')`, "0"), "block_pkey"},
-		"sealed twice": {`insert into ledger.sealed_entry select authority, 2, 1, entry_id, leaf, marks from ledger.sealed_entry where position = 1`, "sealed_entry_once"},
+		"sealed twice": {`insert into ledger.sealed_entry select authority, 2, 1, entry_id, leaf, marks from ledger.sealed_entry where position = 1`, "sealed_entry_key"},
 		"no header":    {`insert into ledger.sealed_entry select authority, 9, 0, gen_random_uuid(), leaf, marks from ledger.sealed_entry limit 1`, "sealed_entry_block"},
 		"one more":     {`insert into ledger.sealed_entry select authority, 2, 1, gen_random_uuid(), leaf, marks from ledger.sealed_entry limit 1`, "sealed_entry_block"},
 		"change":       {`update ledger.block set entries = 1`, "append_only"},
@@ -293,7 +300,8 @@ func TestWallsOfTheChain(t *testing.T) {
 		"truncate":     {`truncate ledger.sealed_entry`, "append_only"},
 	} {
 		_, err := b.Owner.Exec(t.Context(), c.query)
-		if got := postgres.Constraint(err); got != c.want {
+		// the key of a month has its own name
+		if got := monthKey.ReplaceAllString(postgres.Constraint(err), "_key"); got != c.want {
 			t.Errorf("%s: got constraint %q (%v), want %s", name, got, err, c.want)
 		}
 	}

@@ -130,24 +130,26 @@ func selectSealed(ctx context.Context, tx pgx.Tx, authority string, block int64)
 
 // walk reads the entries with their postings and hands them to visit in the
 // order of ids; an entry that is not in the book is handed on as nil. Entries
-// of one block are in memory, postings pass through. visit must not use tx.
-func walk(ctx context.Context, tx pgx.Tx, ids []ledger.EntryID, visit func(at int, r *Record) error) error {
+// of one block are in memory, postings pass through. Postings repeat lines and tx
+// of their entry, which are hashed with the entry alone: strange is the first
+// posting that repeats them wrongly, or 0. visit must not use tx.
+func walk(ctx context.Context, tx pgx.Tx, ids []ledger.EntryID, visit func(at int, r *Record, strange int16) error) error {
 	records, err := selectEntries(ctx, tx, ids)
 	if err != nil {
 		return err
 	}
-	next := 0
+	next, strange := 0, int16(0)
 	upTo := func(end int) error { // every place before end has all its postings
 		for ; next < end; next++ {
-			if err := visit(next, records[next]); err != nil {
+			if err := visit(next, records[next], strange); err != nil {
 				return err
 			}
-			records[next] = nil
+			records[next], strange = nil, 0
 		}
 		return nil
 	}
 	rows, err := tx.Query(ctx, `
-		select n.place, p.line, p.authority, p.business_date, coalesce(a.code, ''), coalesce(a.class, ''), coalesce(a.normal, ''),
+		select n.place, p.lines, p.tx::text::bigint, p.line, p.authority, p.business_date, coalesce(a.code, ''), coalesce(a.class, ''), coalesce(a.normal, ''),
 			p.side, p.amount, p.currency, p.memo, p.dossier_id, p.payment_id, p.refund_id, p.charge_id, p.fee_type, p.policy
 		from unnest($1::uuid[]) with ordinality as n (id, place)
 		join ledger.posting p on p.entry_id = n.id
@@ -159,10 +161,12 @@ func walk(ctx context.Context, tx pgx.Tx, ids []ledger.EntryID, visit func(at in
 	defer rows.Close()
 	for rows.Next() {
 		var (
-			l  Line
-			at int
+			l     Line
+			at    int
+			lines int16
+			txid  int64
 		)
-		if err := rows.Scan(&at, &l.Line, &l.Authority, &l.BusinessDate, &l.Account, &l.Class, &l.Normal, &l.Side, &l.Amount,
+		if err := rows.Scan(&at, &lines, &txid, &l.Line, &l.Authority, &l.BusinessDate, &l.Account, &l.Class, &l.Normal, &l.Side, &l.Amount,
 			&l.Currency, &l.Memo, &l.Dossier, &l.Payment, &l.Refund, &l.Charge, &l.FeeType, &l.Policy); err != nil {
 			return err
 		}
@@ -171,6 +175,9 @@ func walk(ctx context.Context, tx pgx.Tx, ids []ledger.EntryID, visit func(at in
 		}
 		if r := records[at-1]; r != nil {
 			r.Postings = append(r.Postings, l)
+			if strange == 0 && (lines != r.Lines || txid != r.Tx) {
+				strange = l.Line
+			}
 		}
 	}
 	if err := rows.Err(); err != nil {
@@ -220,8 +227,8 @@ func findSealed(ctx context.Context, tx pgx.Tx, id ledger.EntryID) (block int64,
 func findCaused(ctx context.Context, tx pgx.Tx, authority string, cause ledger.Cause) (ledger.EntryID, error) {
 	var id ledger.EntryID
 	err := tx.QueryRow(ctx, `
-		select e.id from ledger.entry e
-		where e.authority = $1 and e.cause_kind = $2 and e.cause_id = $3 and e.cause_event = $4`,
+		select c.entry_id from ledger.cause c
+		where c.authority = $1 and c.kind = $2 and c.id = $3 and c.event = $4`,
 		authority, cause.Kind, cause.ID, cause.Event).Scan(&id)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return id, ledger.ErrEntryNotFound
