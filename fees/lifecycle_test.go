@@ -106,6 +106,37 @@ func drafted(t *testing.T, s fees.Service, p fees.Policy) {
 	}
 }
 
+// What two people decided about a policy, one who records adopted texts does not undo.
+func TestLoadDoesNotUndoDecisions(t *testing.T) {
+	t.Parallel()
+	s, _ := newStore(t)
+	seed(t, s)
+	repealCurrent(t, s, "2025-12-31")
+	again := func(id string) error {
+		p, err := fees.ParsePolicy([]byte(`{"id":"` + id + `","status":"in_force","authority":{"code":"H41","level":"province"},"territory":["H41"],
+			"legal_basis":{"number":"5/NQ-HĐND"},"scope":{"mode":"all_under_authority"},"effect":{"kind":"share_of_base","numerator":0,"denominator":1},
+			"valid_from":"2025-07-21"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = s.LoadPolicies(t.Context(), auth.Operator("H41"), []fees.Policy{p})
+		return err
+	}
+	if err := again("NA-2025-00"); !errors.Is(err, fees.ErrState) {
+		t.Errorf("a repealed policy is recorded anew: got %v, want %v", err, fees.ErrState)
+	}
+	drafted(t, s, draftOf(t, "NA-2026-50", gpxd+`"valid_from":"2026-01-01","valid_to":"2026-12-31",`+good))
+	if _, err := s.SubmitPolicy(t.Context(), editor, "NA-2026-50", ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := again("NA-2026-50"); !errors.Is(err, fees.ErrState) {
+		t.Errorf("a submitted policy is recorded as adopted: got %v, want %v", err, fees.ErrState)
+	}
+	if got, err := s.FindPolicy(t.Context(), editor, "NA-2025-00"); err != nil || got.Policy.Status != fees.Repealed {
+		t.Errorf("got %s (%v), want repealed", got.Policy.Status, err)
+	}
+}
+
 // A draft is examined, adopted by somebody else, comes into force by its date and ends early.
 func TestLifeOfAPolicy(t *testing.T) {
 	t.Parallel()

@@ -60,8 +60,9 @@ func (s Service) LoadFeeTypes(ctx context.Context, actor auth.Actor, types []Fee
 
 // LoadPolicies records policies that the actor's authority adopted, all or
 // none, as LoadFeeTypes does. A policy must name the actor's authority and its
-// level; a province's territory is itself and those merged into it. Needs
-// auth.PermFeesWrite. Faults: ErrPolicy, ErrOwner.
+// level; a province's territory is itself and those merged into it. One that
+// two people act about stays theirs. Needs auth.PermFeesWrite. Faults:
+// ErrPolicy, ErrOwner, ErrState.
 func (s Service) LoadPolicies(ctx context.Context, actor auth.Actor, policies []Policy) (Recorded, error) {
 	if err := auth.Require(actor, auth.PermFeesWrite); err != nil {
 		return Recorded{}, err
@@ -152,6 +153,9 @@ func (s Service) load(ctx context.Context, actor auth.Actor, n noun, docs []docu
 		}
 		return audit.RecordAll(ctx, tx, events)
 	})
+	if postgres.Constraint(err) == "policy_version_follows" {
+		return Recorded{}, ErrState.With("a policy that was submitted, adopted or repealed by two people is not recorded anew").Because(err)
+	}
 	return done, err
 }
 

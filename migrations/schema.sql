@@ -198,6 +198,22 @@ begin
 end
 $$;
 
+CREATE FUNCTION fees.follow_acts() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+declare
+	status text;
+begin
+	select a.to_status into status from fees.policy_act a
+	where a.policy = new.policy order by a.version desc, a.seq desc limit 1;
+	if status <> 'rejected' then
+		raise exception 'policy % is % and takes no other version', new.policy, status
+			using errcode = 'check_violation', constraint = 'policy_version_follows', schema = 'fees', table = 'policy_version';
+	end if;
+	return new;
+end
+$$;
+
 CREATE FUNCTION fees.follow_policy() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -2073,6 +2089,9 @@ ALTER TABLE ONLY reconcile.statement
     ADD CONSTRAINT statement_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY refunds.document
+    ADD CONSTRAINT document_once UNIQUE (refund_id, act, number, document_date);
+
+ALTER TABLE ONLY refunds.document
     ADD CONSTRAINT document_pkey PRIMARY KEY (refund_id, seq);
 
 ALTER TABLE ONLY refunds.item
@@ -2497,6 +2516,10 @@ ALTER TABLE fees.policy_version ENABLE ALWAYS TRIGGER append_only_truncate;
 CREATE TRIGGER policy_act_follows BEFORE INSERT ON fees.policy_act FOR EACH ROW EXECUTE FUNCTION fees.follow_policy();
 
 ALTER TABLE fees.policy_act ENABLE ALWAYS TRIGGER policy_act_follows;
+
+CREATE TRIGGER policy_version_follows BEFORE INSERT ON fees.policy_version FOR EACH ROW EXECUTE FUNCTION fees.follow_acts();
+
+ALTER TABLE fees.policy_version ENABLE ALWAYS TRIGGER policy_version_follows;
 
 CREATE TRIGGER admit_entry AFTER INSERT ON ledger.entry FOR EACH ROW EXECUTE FUNCTION ledger.admit_entry();
 

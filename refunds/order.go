@@ -104,7 +104,8 @@ func (d Document) is(other Document) bool {
 // Confirm records that a refund was paid by payment order or treasury order,
 // with the number and date of the document: a reserved refund, or one that
 // bounced, becomes done. Two persons decided before. The same document again
-// changes nothing; ErrDocument names what is wrong with it.
+// changes nothing, and is an ErrDocument once another followed it; ErrDocument
+// names what is wrong with a document.
 func (s *Service) Confirm(ctx context.Context, actor auth.Actor, id ID, doc Document) (Refund, error) {
 	doc.Paid = true
 	return s.document(ctx, actor, id, doc, func(tx pgx.Tx, d dossiers.Dossier, r *Refund, doc Document, date calendar.Date) error {
@@ -139,7 +140,7 @@ func (s *Service) Confirm(ctx context.Context, actor auth.Actor, id ID, doc Docu
 }
 
 // Return records that a refund bounced: the money is back in a bank account
-// and owed to the payer again, by payment order. The same document again changes nothing.
+// and owed to the payer again, by payment order. The same document again is as in Confirm.
 func (s *Service) Return(ctx context.Context, actor auth.Actor, id ID, doc Document) (Refund, error) {
 	return s.document(ctx, actor, id, doc, func(tx pgx.Tx, _ dossiers.Dossier, r *Refund, doc Document, date calendar.Date) error {
 		if doc.Account == "" {
@@ -196,6 +197,9 @@ func (s *Service) document(ctx context.Context, actor auth.Actor, id ID, doc Doc
 		}
 		return insertDocument(ctx, tx, actor, r, doc, now)
 	})
+	if postgres.Constraint(err) == "document_once" {
+		return Refund{}, ErrDocument.At("/number", "was recorded already, before what followed it")
+	}
 	return r, err
 }
 

@@ -270,6 +270,37 @@ func TestBouncedRefundIsPaidAgain(t *testing.T) {
 	}
 }
 
+// A paper carries out one thing: the request that recorded it, come late, moves
+// nothing again after what followed it.
+func TestOldDocumentMovesNothingAgain(t *testing.T) {
+	t.Parallel()
+	w := newTreasury(t)
+	d, _ := w.paid(phi)
+	r := w.approved(d)
+	w.send(r.ID)
+	w.clock.advance(time.Minute)
+	w.inquire(r.ID)
+	bounced := refunds.Document{Number: "BC-9", Date: w.today(), Account: bank}
+	_, err := w.refunds.Return(t.Context(), accountant, r.ID, bounced)
+	w.ok(err)
+	_, err = w.refunds.Confirm(t.Context(), accountant, r.ID, w.order(bank))
+	w.ok(err)
+	if _, err = w.refunds.Return(t.Context(), accountant, r.ID, bounced); !refunds.ErrDocument.Is(err) {
+		t.Errorf("it bounced by the same paper again: got %v, want %v", err, refunds.ErrDocument)
+	}
+	w.status(r.ID, refunds.Done)
+	w.book(map[string]int64{})
+	again := bounced
+	again.Number = "BC-10"
+	_, err = w.refunds.Return(t.Context(), accountant, r.ID, again)
+	w.ok(err)
+	if _, err = w.refunds.Confirm(t.Context(), accountant, r.ID, w.order(bank)); !refunds.ErrDocument.Is(err) {
+		t.Errorf("paid by the same order again: got %v, want %v", err, refunds.ErrDocument)
+	}
+	w.status(r.ID, refunds.Returned)
+	w.book(map[string]int64{"A-TRANSIT-" + bank: 100_000, "L-REFUND": 100_000})
+}
+
 func isFault(err, want error) bool {
 	f, ok := want.(interface{ Is(error) bool })
 	return ok && f.Is(err)

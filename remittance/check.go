@@ -3,6 +3,7 @@ package remittance
 import (
 	"context"
 	"fmt"
+	"strconv"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -15,7 +16,8 @@ const mostBreaches = 50
 //   - a share was divided as its ratio says, and refunds took no more than each side had;
 //   - in the book L-NSNN and L-RETAIN are, per fee type, what was divided and not remitted, less what refunds took;
 //   - each split and each approved voucher has its entries, and the amount they say;
-//   - a voucher was decided by another than who proposed it.
+//   - a voucher was decided by another than who proposed it;
+//   - no collection came on a date so far back that no split looks at it any more.
 //
 // It changes nothing.
 func Check(ctx context.Context, tx pgx.Tx) ([]string, error) {
@@ -90,4 +92,18 @@ var checks = []string{
 
 	`select format('voucher vch_%s was decided by %s who proposed it', replace(voucher_id::text, '-', ''), decided_by)
 	from remittance.decision where authority = (select app.authority()) and decided_by = proposed_by order by voucher_id`,
+
+	`with last as (
+		select currency, max(period_to) as period_to from remittance.split where authority = (select app.authority()) group by currency),
+	held as (
+		select a.currency, coalesce(c.corrects, c.id) as charge_id, max(p.business_date) as upto,
+			sum(case p.side when 'C' then p.amount else -p.amount end) as amount
+		from ledger.account a join ledger.posting p on p.account_id = a.id join dossiers.charge c on c.id = p.charge_id
+		where a.authority = (select app.authority()) and a.code in ('L-TAMTHU-PHI', 'L-TAMTHU-LEPHI')
+		group by 1, 2)
+	select format('%s of charge chg_%s came on dates up to %s, which no split looks at any more',
+		held.amount, replace(held.charge_id::text, '-', ''), held.upto)
+	from held join last on last.currency = held.currency
+	where held.amount > 0 and held.upto <= last.period_to - ` + strconv.Itoa(lateDays) + `
+	order by held.charge_id`,
 }

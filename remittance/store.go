@@ -32,8 +32,9 @@ func lockShared(ctx context.Context, tx pgx.Tx, authority string) error {
 const lateDays = 92
 
 // selectCollected finds, per charge in order of dossiers, what is provisional
-// collection at the end of the period and still is. It looks at charges that
-// moved since the period before, not at the whole book.
+// collection at the end of the period and still is. A charge counts with those
+// that correct it: they may take back what it brought. It looks at charges
+// that moved since the period before, not at the whole book.
 func selectCollected(ctx context.Context, tx pgx.Tx, q SplitRequest, last *Split) ([]share, error) {
 	since := calendar.Date{Year: 1970, Month: time.January, Day: 1}
 	if last != nil {
@@ -44,14 +45,16 @@ func selectCollected(ctx context.Context, tx pgx.Tx, q SplitRequest, last *Split
 			select id, code from ledger.account
 			where authority = (select app.authority()) and currency = @currency and code in (@phi, @le_phi)),
 		moved as (
-			select distinct p.dossier_id, p.charge_id
-			from ledger.posting p join account a on a.id = p.account_id
-			where p.business_date > @since and p.business_date <= @to and p.charge_id is not null),
+			select distinct c.dossier_id, coalesce(c.corrects, c.id) as charge_id
+			from ledger.posting p join account a on a.id = p.account_id join dossiers.charge c on c.id = p.charge_id
+			where p.business_date > @since and p.business_date <= @to),
 		held as (
 			select m.dossier_id, m.charge_id, min(p.fee_type) as fee_type, min(a.code) as code, sum(x.signed) as now,
 				sum(x.signed) filter (where p.business_date <= @to or e.cause_kind = @split) as then
 			from moved m
-			join ledger.posting p on p.dossier_id = m.dossier_id and p.charge_id = m.charge_id
+			cross join lateral (
+				select m.charge_id as id union all select c.id from dossiers.charge c where c.corrects = m.charge_id) c
+			join ledger.posting p on p.dossier_id = m.dossier_id and p.charge_id = c.id
 			join account a on a.id = p.account_id
 			join ledger.entry e on e.id = p.entry_id
 			cross join lateral (select case p.side when 'C' then p.amount else -p.amount end as signed) x
@@ -250,14 +253,14 @@ func BankAccount(ctx context.Context, tx pgx.Tx, code string, currency money.Cur
 	return err
 }
 
-// selectHeld is what of each charge of a dossier is provisional collection now.
+// selectHeld is what of each charge of a dossier, with those that correct it, is provisional collection now.
 func selectHeld(ctx context.Context, tx pgx.Tx, d dossiers.Dossier) (map[dossiers.ChargeID]int64, error) {
 	//nolint:rowserrcheck // ForEachRow checks
 	rows, err := tx.Query(ctx, `
-		select p.charge_id, sum(case p.side when 'C' then p.amount else -p.amount end)::bigint
-		from ledger.posting p join ledger.account a on a.id = p.account_id
-		where p.dossier_id = $1 and p.charge_id is not null and a.code in ($2, $3)
-		group by p.charge_id`, d.ID, dossiers.TamThu(fees.Phi), dossiers.TamThu(fees.LePhi))
+		select coalesce(c.corrects, c.id), sum(case p.side when 'C' then p.amount else -p.amount end)::bigint
+		from ledger.posting p join ledger.account a on a.id = p.account_id join dossiers.charge c on c.id = p.charge_id
+		where p.dossier_id = $1 and a.code in ($2, $3)
+		group by coalesce(c.corrects, c.id)`, d.ID, dossiers.TamThu(fees.Phi), dossiers.TamThu(fees.LePhi))
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package remittance
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -56,13 +57,40 @@ func Take(ctx context.Context, tx pgx.Tx, d dossiers.Dossier, refund uuid.UUID, 
 	takings := make([]Taking, len(list))
 	var taken []Taken
 	for i, p := range list {
-		takings[i], err = takeOne(p, held[p.Charge.ID], open[p.Charge.ID])
+		first := firstOf(p.Charge)
+		t, err := takeOne(p, held[first], open[first])
 		if err != nil {
 			return nil, err
 		}
-		taken = append(taken, takings[i].Shares...)
+		held[first] -= t.Held
+		for _, x := range t.Shares {
+			taken = withTaken(taken, x)
+			o := slices.IndexFunc(open[first], x.sameShare)
+			open[first][o].Left -= x.Budget + x.Retained
+		}
+		takings[i] = t
 	}
 	return takings, insertTaken(ctx, tx, d.Authority, refund, taken, now)
+}
+
+// firstOf is the charge under which money of c is kept: itself, or the one that it corrects.
+func firstOf(c dossiers.Charge) dossiers.ChargeID {
+	if c.Corrects.IsZero() {
+		return c.ID
+	}
+	return c.Corrects
+}
+
+// withTaken adds to what was taken out of the same share, or appends.
+func withTaken(list []Taken, x Taken) []Taken {
+	for i := range list {
+		if list[i].Split == x.Split && list[i].Charge == x.Charge {
+			list[i].Budget += x.Budget
+			list[i].Retained += x.Retained
+			return list
+		}
+	}
+	return append(list, x)
 }
 
 // openShare is a share with what is left of it.
@@ -71,6 +99,8 @@ type openShare struct {
 	Left      int64
 	Retention retention
 }
+
+func (x Taken) sameShare(o openShare) bool { return o.Split == x.Split && o.Charge == x.Charge }
 
 // takeOne decides for one charge; pure.
 func takeOne(p dossiers.Paid, held int64, open []openShare) (Taking, error) {
@@ -96,16 +126,19 @@ func takeOne(p dossiers.Paid, held int64, open []openShare) (Taking, error) {
 	return t, nil
 }
 
-// selectOpen finds the shares of charges that still hold money, newest period first.
+// selectOpen finds the shares that still hold money of charges and of those that correct them, newest period first.
 func selectOpen(ctx context.Context, tx pgx.Tx, list []dossiers.Paid) (map[dossiers.ChargeID][]openShare, error) {
 	ids := make([]dossiers.ChargeID, len(list))
 	for i, p := range list {
-		ids[i] = p.Charge.ID
+		ids[i] = firstOf(p.Charge)
 	}
+	//nolint:rowserrcheck // ForEachRow checks
 	rows, err := tx.Query(ctx, `
-		select x.split_id, x.charge_id, x.amount - coalesce(t.amount, 0), x.numerator, x.denominator, x.legal_basis,
+		select coalesce(c.corrects, c.id), x.split_id, x.charge_id, x.amount - coalesce(t.amount, 0), x.numerator, x.denominator, x.legal_basis,
 			waiting.split_id is not null, budget.document_date
-		from remittance.share x
+		from (select id, corrects from dossiers.charge where id = any($1::uuid[])
+			union all select id, corrects from dossiers.charge where corrects = any($1::uuid[])) c
+		join remittance.share x on x.charge_id = c.id
 		join remittance.split s on s.id = x.split_id
 		left join lateral (
 			select sum(t.budget + t.retained)::bigint as amount
@@ -116,19 +149,23 @@ func selectOpen(ctx context.Context, tx pgx.Tx, list []dossiers.Paid) (map[dossi
 			select d.split_id, d.kind, v.document_date
 			from remittance.decision d join remittance.voucher v on v.id = d.voucher_id where d.approved) budget
 			on budget.split_id = x.split_id and budget.kind = case x.kind when 'phi' then 'budget_phi' else 'budget_le_phi' end
-		where x.charge_id = any($1::uuid[]) and x.amount > coalesce(t.amount, 0)
-		order by x.charge_id, s.period_to desc`, ids)
+		where x.amount > coalesce(t.amount, 0)
+		order by s.period_to desc, x.charge_id`, ids)
 	if err != nil {
 		return nil, err
 	}
 	open := map[dossiers.ChargeID][]openShare{}
-	found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (x openShare, err error) {
-		return x, row.Scan(&x.Split, &x.Charge, &x.Left, &x.Retention.share.Numerator,
-			&x.Retention.share.Denominator, &x.Retention.legalBasis, &x.Waiting, &x.Remitted)
+	var (
+		first dossiers.ChargeID
+		x     openShare
+	)
+	_, err = pgx.ForEachRow(rows, []any{
+		&first, &x.Split, &x.Charge, &x.Left, &x.Retention.share.Numerator, &x.Retention.share.Denominator,
+		&x.Retention.legalBasis, &x.Waiting, &x.Remitted,
+	}, func() error {
+		open[first] = append(open[first], x)
+		return nil
 	})
-	for _, x := range found {
-		open[x.Charge] = append(open[x.Charge], x)
-	}
 	return open, err
 }
 

@@ -25,8 +25,8 @@ type sealRunCommand struct {
 	JSON      bool   `help:"As JSON."`
 }
 
-// Run seals every book once, to its end. A book that another sealer works on is
-// an error; the others are sealed all the same.
+// Run seals every book once, to its end. A book that cannot be sealed, or that
+// another sealer works on, is an error; the others are sealed all the same.
 func (c *sealRunCommand) Run(ctx context.Context, p *program) error {
 	return withPool(ctx, p, c.place, func(pool *pgxpool.Pool) error {
 		codes, err := authorityCodes(ctx, p, pool, c.Authority)
@@ -35,21 +35,17 @@ func (c *sealRunCommand) Run(ctx context.Context, p *program) error {
 		}
 		service := &seal.Service{DB: pool, Now: p.now}
 		done := []seal.Sealed{}
-		var busy error
+		var failed error
 		for _, code := range codes {
 			one, err := service.Seal(ctx, code, 0)
-			if seal.ErrSealing.Is(err) {
-				busy = errors.Join(busy, err)
-			} else if err != nil {
-				return err
-			}
+			failed = errors.Join(failed, err)
 			done = append(done, one)
 		}
 		if c.JSON {
-			return errors.Join(p.writeJSON(done), busy)
+			return errors.Join(p.writeJSON(done), failed)
 		}
 		printSealed(p, done)
-		return busy
+		return failed
 	})
 }
 

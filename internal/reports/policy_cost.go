@@ -87,7 +87,8 @@ func (r *PolicyCost) add(row PolicyCostRow) {
 
 func selectPolicyCost(ctx context.Context, tx pgx.Tx, authority string, p Period) ([]PolicyCostRow, error) {
 	// The subsidy account is also settled by the budget that pays: only postings
-	// that name a policy are what a policy cost.
+	// that name a policy are what a policy cost. What a correction takes back was
+	// granted by the charge that came before it, and was exempt if that one was.
 	rows, err := tx.Query(ctx, `
 		select policy, procedure, agency, month, currency, count(distinct dossier_id) as dossiers,
 			coalesce(sum(amount) filter (where code = @discount), 0)::bigint as discount,
@@ -97,11 +98,15 @@ func selectPolicyCost(ctx context.Context, tx pgx.Tx, authority string, p Period
 			select coalesce(p.policy, '') as policy, coalesce(d.procedure, '') as procedure, coalesce(d.agency, '') as agency,
 				to_char(p.business_date, 'YYYY-MM') as month, p.currency, p.dossier_id, a.code,
 				case p.side when 'D' then p.amount else -p.amount end as amount,
-				c.explanation ->> 'reason' = 'exempt_by_law' as exempt
+				coalesce(b.explanation, c.explanation) ->> 'reason' = 'exempt_by_law' as exempt
 			from ledger.account a
 			join ledger.posting p on p.account_id = a.id
 			left join dossiers.dossier d on d.id = p.dossier_id
 			left join dossiers.charge c on c.id = p.charge_id
+			left join lateral (
+				select w.explanation from dossiers.charge w
+				where w.dossier_id = c.dossier_id and (w.id = c.corrects or w.corrects = c.corrects) and w.line < c.line
+				order by w.line desc limit 1) b on p.side = 'C' and c.corrects is not null
 			where a.authority = @authority and a.code in (@discount, @subsidy) and p.business_date between @from and @to
 				and (a.code = @discount or p.policy is not null)) moved
 		group by policy, procedure, agency, month, currency

@@ -104,11 +104,17 @@ func (p *InclusionProof) Verify() error {
 	if p.Format != proofFormat {
 		return fmt.Errorf("%w: it is not of the format %q", errProof, proofFormat)
 	}
+	if err := sound(&p.Entry); err != nil {
+		return fmt.Errorf("%w: the entry is not one of a book: %w", errProof, err)
+	}
 	if leafHash(p.Entry.Canonical()) != p.Leaf {
 		return fmt.Errorf("%w: the entry does not have the hash of its leaf", errProof)
 	}
 	if root, ok := rootOfPath(p.Leaf, int(p.Position), int(p.Block.Entries), p.Path); !ok || root != p.Block.Root {
 		return fmt.Errorf("%w: the path does not lead to the root of block %d", errProof, p.Block.Number)
+	}
+	if !whole(p.Block.SealedAt) {
+		return fmt.Errorf("%w: the time of block %d is not in whole microseconds of UTC", errProof, p.Block.Number)
 	}
 	if p.Block.Version != version || p.Block.headerHash() != p.Block.Hash {
 		return fmt.Errorf("%w: the header of block %d does not have its hash", errProof, p.Block.Number)
@@ -118,6 +124,9 @@ func (p *InclusionProof) Verify() error {
 	}
 	last := &p.Block
 	for i := range p.Chain {
+		if !whole(p.Chain[i].SealedAt) {
+			return fmt.Errorf("%w: the time of block %d is not in whole microseconds of UTC", errProof, p.Chain[i].Number)
+		}
 		if wrong := p.Chain[i].follows(last); wrong != "" {
 			return fmt.Errorf("%w: block %d %s", errProof, p.Chain[i].Number, wrong)
 		}

@@ -209,6 +209,43 @@ func TestAnyFlippedBitIsFound(t *testing.T) {
 	})
 }
 
+// A proof says one thing to whoever reads it: what a reader of JSON would pass
+// over, or take from another place than the verifier, is refused.
+func TestProofSaysOneThing(t *testing.T) {
+	t.Parallel()
+	b := newBook(t, 4)
+	_, done, proof := b.export()
+	heads := []seal.Hash{done.Head}
+	var spaced bytes.Buffer
+	if err := json.Indent(&spaced, proof, "", "  "); err != nil {
+		t.Fatal(err)
+	}
+	spaced.WriteByte('\n')
+	if _, _, err := seal.VerifyFile(&spaced, heads, nil); err != nil {
+		t.Errorf("the same proof with spaces: %v", err)
+	}
+	replace := func(old, with string) []byte {
+		t.Helper()
+		if !bytes.Contains(proof, []byte(old)) {
+			t.Fatalf("the proof does not hold %s", old)
+		}
+		return bytes.Replace(proof, []byte(old), []byte(with), 1)
+	}
+	for name, text := range map[string][]byte{
+		"another amount before, under the same name":  replace(`"amount":1002`, `"amount":9002,"amount":1002`),
+		"another amount behind, under a name like it": replace(`"amount":1002`, `"amount":9002,"Amount":1002`),
+		"another entry before":                        replace(`"entry":{`, `"entry":{"description":"forged"},"entry":{`),
+		"a time with more than is hashed":             replace(`"recorded_at":"2026-11-20T03:00:00.123456Z"`, `"recorded_at":"2026-11-20T03:00:00.123456789Z"`),
+		"a block's time with more than is hashed":     replace(`"sealed_at":"2026-11-20T03:00:00.123456Z"`, `"sealed_at":"2026-11-20T03:00:00.123456789Z"`),
+		"a time in another zone":                      replace(`"recorded_at":"2026-11-20T03:00:00.123456Z"`, `"recorded_at":"2026-11-20T10:00:00.123456+07:00"`),
+		"something behind the end":                    append(bytes.Clone(proof), `{"amount":9002}`...),
+	} {
+		if _, _, err := seal.VerifyFile(bytes.NewReader(text), heads, nil); err == nil {
+			t.Errorf("%s: the proof passes", name)
+		}
+	}
+}
+
 func FuzzVerifyFile(f *testing.F) {
 	f.Add([]byte(`{"format":"doisoat book 1","authority":"H41"}` + "\n" + `{"end":{"blocks":0,"entries":0,"postings":0,"head":"` + strings.Repeat("0", 64) + `"}}`))
 	f.Add([]byte(`{"format":"doisoat book 1","authority":"H41"}` + "\n" + `{"block":null}`))

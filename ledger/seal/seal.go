@@ -2,6 +2,7 @@ package seal
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -81,18 +82,20 @@ func (s *Service) Seal(ctx context.Context, authority string, blocks int) (Seale
 const blocksPerTurn = 16
 
 // SealDue seals what is finished in the books of all authorities. A book that
-// another sealer works on is left to it.
+// another sealer works on is left to it, and one that cannot be sealed does not
+// hold up the others.
 func (s *Service) SealDue(ctx context.Context) error {
 	list, err := auth.Service{DB: s.DB, Now: s.Now}.ListAuthorities(ctx)
 	if err != nil {
 		return err
 	}
+	var failures []error
 	for _, a := range list {
 		if _, err := s.Seal(ctx, a.Code, blocksPerTurn); err != nil && !ErrSealing.Is(err) {
-			return err
+			failures = append(failures, err)
 		}
 	}
-	return nil
+	return errors.Join(failures...)
 }
 
 // sealBlock seals the next block. head is the last block afterwards; more says
@@ -175,8 +178,8 @@ func (s *Service) gather(ctx context.Context, tx pgx.Tx, last *Block, now horizo
 		}
 		resume = nil
 	}
-	// An empty block tells later runs that a restored book was looked through.
-	if len(found) == 0 && (last == nil || last.Cluster == now.Cluster) {
+	// An empty block tells later runs that the whole book was looked through.
+	if len(found) == 0 && (last == nil || last.Cluster == now.Cluster && last.ResumeTx == nil) {
 		return nil, nil, nil
 	}
 	ids := make([]ledger.EntryID, len(found))

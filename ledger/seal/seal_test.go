@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -44,6 +45,25 @@ func TestSealIsRepeatable(t *testing.T) {
 		if got := b.check(authority); len(got) > 0 {
 			t.Errorf("Check of %s: %v", authority, got)
 		}
+	}
+}
+
+// A book that cannot be sealed does not hold up those after it.
+func TestBrokenBookHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	b := newBook(t, 4)
+	b.postMany(other, 0, 1)
+	b.mustSeal(other)
+	b.postMany(other, 1, 1)
+	b.postMany(ngheAn, 0, 1)
+	// As if the chain were at its end for ever: what follows is no block.
+	b.force(`update ledger.block set number = 9223372036854775807 where authority = $1`, other)
+	b.waitForHorizon()
+	if err := b.seal.SealDue(t.Context()); err == nil {
+		t.Error("SealDue: got nil, want an error that names the broken book")
+	}
+	if got := b.count(`select count(*) from ledger.sealed_entry where authority = $1`, ngheAn); got != 1 {
+		t.Errorf("got %d sealed entries of the book after the broken one, want 1", got)
 	}
 }
 
@@ -234,6 +254,24 @@ func TestRestoredBookWithoutNews(t *testing.T) {
 	}
 	if got := b.check(ngheAn); len(got) > 0 {
 		t.Errorf("Check: %v", got)
+	}
+}
+
+// A first look through the book that ends with a full block has an end too:
+// from then on an entry behind the sealer is found.
+func TestFirstLookEndsWithAFullBlock(t *testing.T) {
+	t.Parallel()
+	b := newBook(t, 4)
+	ids := b.postMany(ngheAn, 0, 8)
+	b.mustSeal(ngheAn)
+	if got := b.mustSeal(ngheAn); got.Blocks != 0 || got.Head.ResumeTx != nil {
+		t.Errorf("got %d blocks more, resume at %v; want 0 and an end", got.Blocks, got.Head.ResumeTx)
+	}
+	b.force(`insert into ledger.entry (id, authority, business_date, recorded_at, cause_kind, cause_id, cause_event, description, actor, lines, digest, tx)
+		select gen_random_uuid(), authority, business_date, recorded_at, cause_kind, 'forged', cause_event, description, actor, lines, digest, tx
+		from ledger.entry where id = $1`, ids[3])
+	if got := b.check(ngheAn); len(got) != 1 || !strings.Contains(got[0], "appeared after the sealer had passed its place") {
+		t.Errorf("an entry behind the sealer: got %q", got)
 	}
 }
 

@@ -55,6 +55,8 @@ type harness struct {
 	makers keys.Service // of keys of other provinces
 	log    *lockedBuffer
 	routes routers.Router // of the served description, to hold answers against it
+
+	refunds *refunds.Service // plays the worker
 }
 
 // readLines lets the description's validator pass what comes a line at a time.
@@ -99,7 +101,7 @@ func newHarness(t *testing.T) *harness {
 		Remittance: &remittance.Service{DB: db.App, Fees: &schedule, Now: now},
 		Reconcile:  &reconcile.Service{DB: db.App, Payments: paying, Refunds: refunding, Secret: keyring, Now: now},
 	}
-	h := &harness{t: t, keys: map[auth.Role]string{}, log: &lockedBuffer{}, client: &http.Client{
+	h := &harness{t: t, keys: map[auth.Role]string{}, log: &lockedBuffer{}, refunds: refunding, client: &http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 	h.loadFees(schedule)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/refunds"
 )
 
 // file registers a dossier of the fee that NA-2023-60 lowers to 60 of 100.
@@ -100,6 +101,46 @@ func TestPublishedRates(t *testing.T) {
 		t.Errorf("got %s, want reports.period", got.body)
 	}
 	h.must(403, auth.RolePortal, http.MethodGet, "/v1/reports/payment-rate?dossiers=5", "")
+}
+
+// What was exempt by mistake and then corrected is no exemption any more: its part of the discount never exceeds it.
+func TestPolicyCostOfACorrectedExemption(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	record := func(effect string) {
+		h.must(201, auth.RoleAdmin, http.MethodPost, "/v1/policies", `{
+			"id": "NA-EXEMPT", "status": "in_force", "authority": {"code": "H41", "name": "HĐND tỉnh Nghệ An", "level": "province"},
+			"territory": ["H41"], "legal_basis": {"number": "1/NQ-HĐND", "kind": "nghi_quyet_hdnd"},
+			"scope": {"mode": "fee_type_list", "fee_types": ["LP_DKKD"], "list_complete": true},
+			"effect": `+effect+`, "valid_from": "2024-01-01"}`)
+	}
+	costs := func(want ...float64) {
+		t.Helper()
+		got := h.must(200, auth.RoleAccountant, http.MethodGet, "/v1/reports/policy-cost?from=2024-05-01&to=2024-05-31", "")
+		if diff := cmp.Diff([]float64{got.at("totals.0.discount").(float64), got.at("totals.0.exempt").(float64)}, want); diff != "" {
+			t.Errorf("discount and what of it is exempt by law (-got +want):\n%s", diff)
+		}
+	}
+	record(`{"kind": "exempt"}`)
+	h.file(1, "H41.12", "1.001612", "direct")
+	costs(100_000, 100_000)
+	for _, step := range []struct {
+		percent int
+		want    float64
+	}{{60, 40_000}, {90, 10_000}} {
+		record(fmt.Sprintf(`{"kind": "share_of_base", "numerator": %d, "denominator": 100}`, step.percent))
+		r := h.must(201, auth.RoleAccountant, http.MethodPost, "/v1/repricings",
+			`{"policy": "NA-EXEMPT", "period": {"from": "2024-05-01", "to": "2024-05-31"}, "reason": "sai"}`)
+		h.must(200, auth.RoleChiefAccountant, http.MethodPost, "/v1/repricings/"+r.text("id")+"/approve", "{}")
+		id, err := refunds.ParseRepricingID(r.text("id"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := h.refunds.Reprice(t.Context(), province, id); err != nil {
+			t.Fatal(err)
+		}
+		costs(step.want, 0)
+	}
 }
 
 // TestPolicyCostIsTheBook: the report's sum is the balance of M-DISCOUNT, in every format.
