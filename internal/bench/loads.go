@@ -68,7 +68,8 @@ func posting(pool *pgxpool.Pool, clients int, hot bool) func(context.Context, ti
 func grouped(group *ledger.Group, callers int, hot bool) func(context.Context, time.Duration) (float64, error) {
 	return func(ctx context.Context, d time.Duration) (float64, error) {
 		return repeat(ctx, callers, d, func(ctx context.Context) (int, error) {
-			_, err := group.Post(ctx, newEntry(hot))
+			e := newEntry(hot)
+			_, err := group.Do(ctx, authority, "", func(context.Context, pgx.Tx) ([]ledger.Entry, error) { return []ledger.Entry{e}, nil })
 			return 1, err
 		})
 	}

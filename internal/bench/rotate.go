@@ -46,7 +46,7 @@ func (s *stage) loads(ctx context.Context) ([]load, error) {
 		return nil, err
 	}
 	s.pools = append(s.pools, few, many)
-	s.group = ledger.NewGroup(few)
+	s.group = ledger.NewGroup(few, 2)
 	list := []load{
 		{"post 16", posting(few, 16, false)},
 		{"post 64", posting(many, 64, false)},
