@@ -15,33 +15,21 @@ import (
 	"github.com/doisoat/doisoat/providers"
 )
 
-// apply records what a provider says of a payment and returns how to answer.
-// It locks dossier and payment. An event seen before changes nothing.
-func (s *Service) apply(ctx context.Context, tx pgx.Tx, account MerchantAccount, m providers.Merchant, e providers.Event, by Evidence) (providers.ReplyKind, ID, error) {
-	p, err := findForEvent(ctx, tx, account, m, e)
-	if ErrNotFound.Is(err) {
-		if e.Reference == "" { // a bank notice that names no payment: the statement will show the money
-			return providers.ReplyStored, ID{}, nil
-		}
-		return providers.ReplyUnknownOrder, ID{}, nil
-	}
+// apply records what a notice says of its payment and returns how to answer
+// and what to post. It locks dossier and payment. An event seen before changes nothing.
+func (s *Service) apply(ctx context.Context, tx pgx.Tx, n notice) (providers.ReplyKind, []ledger.Entry, error) {
+	d, err := dossiers.LockByID(ctx, tx, n.payment.DossierID)
 	if err != nil {
-		return "", ID{}, err
+		return "", nil, err
 	}
-	d, err := dossiers.LockByID(ctx, tx, p.DossierID)
+	p, err := lock(ctx, tx, n.payment.ID)
 	if err != nil {
-		return "", ID{}, err
+		return "", nil, err
 	}
-	if p, err = lock(ctx, tx, p.ID); err != nil {
-		return "", ID{}, err
+	if seen, err := eventStored(ctx, tx, n.account.ID, n.event.ID); err != nil || seen {
+		return providers.ReplyAlreadyStored, nil, err
 	}
-	if by == ByCallback {
-		if seen, err := eventStored(ctx, tx, account.ID, e.ID); err != nil || seen {
-			return providers.ReplyAlreadyStored, p.ID, err
-		}
-	}
-	kind, err := s.applyTo(ctx, tx, m, d, &p, e, by)
-	return kind, p.ID, err
+	return s.applyTo(ctx, tx, n.merchant, d, &p, n.event, ByCallback)
 }
 
 // findForEvent looks for the payment an event speaks of, without a lock. A
@@ -53,34 +41,36 @@ func findForEvent(ctx context.Context, tx pgx.Tx, account MerchantAccount, m pro
 	return selectOne(ctx, tx, ` where reference = $1 and merchant_account_id = $2`, e.Reference, account.ID)
 }
 
-func (s *Service) applyTo(ctx context.Context, tx pgx.Tx, m providers.Merchant, d dossiers.Dossier, p *Payment, e providers.Event, by Evidence) (providers.ReplyKind, error) {
+// applyTo moves a locked payment along. Whoever calls posts what it returns.
+func (s *Service) applyTo(ctx context.Context, tx pgx.Tx, m providers.Merchant, d dossiers.Dossier, p *Payment, e providers.Event, by Evidence) (providers.ReplyKind, []ledger.Entry, error) {
 	// The guides check the amount before the state. An inquiry about a payment
 	// that took no money names no amount.
 	if e.Amount != p.Amount && !payerSetsAmount(*p) && (by == ByCallback || e.Outcome == providers.Succeeded) {
-		return providers.ReplyWrongAmount, nil
+		return providers.ReplyWrongAmount, nil, nil
 	}
 	switch e.Outcome {
 	case providers.Succeeded:
 		taken, err := captureExists(ctx, tx, *p, e)
 		if err != nil || taken {
-			return providers.ReplyAlreadyStored, err
+			return providers.ReplyAlreadyStored, nil, err
 		}
 		if !e.Amount.IsPositive() || e.Amount.Currency != p.Amount.Currency {
-			return providers.ReplyWrongAmount, nil
+			return providers.ReplyWrongAmount, nil, nil
 		}
-		return providers.ReplyStored, s.capture(ctx, tx, d, p, e, by)
+		entry, err := s.capture(ctx, tx, d, p, e, by)
+		return providers.ReplyStored, []ledger.Entry{entry}, err
 	case providers.Declined:
 		if !p.Status.live() {
-			return providers.ReplyAlreadyStored, nil
+			return providers.ReplyAlreadyStored, nil, nil
 		}
-		return providers.ReplyStored, s.move(ctx, tx, auth.System(p.Authority), p, Failed, e.Reason)
+		return providers.ReplyStored, nil, s.move(ctx, tx, auth.System(p.Authority), p, Failed, e.Reason)
 	case providers.Unknown:
 		if p.Status == Pending {
-			return providers.ReplyStored, s.move(ctx, tx, auth.System(p.Authority), p, Unknown, e.Reason)
+			return providers.ReplyStored, nil, s.move(ctx, tx, auth.System(p.Authority), p, Unknown, e.Reason)
 		}
-		return providers.ReplyStored, nil
+		return providers.ReplyStored, nil, nil
 	default:
-		return providers.ReplyStored, nil
+		return providers.ReplyStored, nil, nil
 	}
 }
 
@@ -91,8 +81,9 @@ func payerSetsAmount(p Payment) bool {
 }
 
 // capture records money taken: allocates it to what is outstanding, the rest
-// is excess; posts; issues receipts; proposes giving the excess back.
-func (s *Service) capture(ctx context.Context, tx pgx.Tx, d dossiers.Dossier, p *Payment, e providers.Event, by Evidence) error {
+// is excess; issues receipts; proposes giving the excess back. It returns the
+// entry, which must be posted in the same transaction.
+func (s *Service) capture(ctx context.Context, tx pgx.Tx, d dossiers.Dossier, p *Payment, e providers.Event, by Evidence) (ledger.Entry, error) {
 	now := s.Now()
 	occurred := e.OccurredAt
 	if occurred.IsZero() {
@@ -105,30 +96,27 @@ func (s *Service) capture(ctx context.Context, tx pgx.Tx, d dossiers.Dossier, p 
 	}
 	paid := allocate(&c, d.Charges)
 	if err := insertCapture(ctx, tx, p.Authority, c); err != nil {
-		return err
+		return ledger.Entry{}, err
 	}
 	if err := dossiers.RecordPaid(ctx, tx, d, paid, c.ID.UUID(), now); err != nil {
-		return err
+		return ledger.Entry{}, err
 	}
 	p.Captured += e.Amount.Minor
 	if p.Status == Captured { // a further capture is no edge, but the sum changes
 		if err := updatePayment(ctx, tx, *p); err != nil {
-			return err
+			return ledger.Entry{}, err
 		}
 	} else if err := s.move(ctx, tx, auth.System(p.Authority), p, Captured, e.Reason); err != nil {
-		return err
+		return ledger.Entry{}, err
 	}
 	date, err := ledger.OpenDate(ctx, tx, p.Authority, c.BusinessDate)
 	if err != nil {
-		return err
-	}
-	if _, err := ledger.Post(ctx, tx, captured(p.Authority, c, paid, date, now, auth.System(p.Authority).ID)); err != nil {
-		return err
+		return ledger.Entry{}, err
 	}
 	if err := s.afterCapture(ctx, tx, d, *p, c); err != nil {
-		return err
+		return ledger.Entry{}, err
 	}
-	return audit.Record(ctx, tx, audit.Event{
+	return captured(p.Authority, c, paid, date, now, auth.System(p.Authority).ID), audit.Record(ctx, tx, audit.Event{
 		Actor: auth.System(p.Authority), At: now, Act: "capture.record", ObjectKind: "capture", ObjectID: c.ID.String(),
 		After: map[string]any{"payment": p.ID, "amount": c.Amount.Minor, "excess": c.Excess, "evidence": by, "transaction": c.TransactionID},
 	})

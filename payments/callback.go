@@ -13,6 +13,7 @@ import (
 
 	"github.com/doisoat/doisoat/internal/ident"
 	"github.com/doisoat/doisoat/internal/postgres"
+	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/providers"
 )
 
@@ -70,43 +71,97 @@ func (s *Service) authorityOf(ctx context.Context, merchant MerchantID) (authori
 	return authority, err
 }
 
+// receive applies a message: what can be known before is read first, the rest
+// is done in one transaction, together with the messages that wait meanwhile.
 func (s *Service) receive(ctx context.Context, authority string, receiver providers.CallbackReceiver, merchant MerchantID, raw providers.RawCallback) (kind providers.ReplyKind, err error) {
-	err = postgres.InTx(ctx, s.DB, authority, func(tx pgx.Tx) error {
-		account, m, err := s.merchant(ctx, tx, merchant, ``)
-		if err != nil {
-			return err
-		}
-		if account.Provider != receiver.Name() && m.Settings["notifier"] != receiver.Name() {
-			return ErrMerchantNotFound
-		}
-		row := callbackRow{
-			id: ident.New[callbackKind](), merchant: merchant, provider: receiver.Name(), received: raw.ReceivedAt,
-		}
-		if row.sealed, err = s.sealMessage(row.id, withoutCredentials(raw)); err != nil {
-			return err
-		}
-		var event providers.Event
-		if err := receiver.Verify(m, raw); err != nil {
-			kind = providers.ReplyBadSignature
-		} else if event, err = receiver.Translate(m, raw); err != nil {
-			row.verified, kind = true, providers.ReplyBadMessage
-		} else {
-			row.verified, row.event = true, event.ID
-			if kind, row.payment, err = s.apply(ctx, tx, account, m, event, ByCallback); err != nil {
-				return err
-			}
-		}
-		row.reply = kind
-		if enough, err := enoughKept(ctx, tx, row); err != nil || enough {
-			return err
-		}
-		isNew, err := insertCallback(ctx, tx, authority, row)
-		if err == nil && !isNew {
-			kind = providers.ReplyAlreadyStored
-		}
-		return err
+	n, err := s.read(ctx, authority, receiver, merchant, raw)
+	if err != nil {
+		return "", err
+	}
+	_, err = s.Group.Do(ctx, authority, n.order(), func(ctx context.Context, tx pgx.Tx) (entries []ledger.Entry, err error) {
+		kind, entries, err = s.record(ctx, tx, authority, n)
+		return entries, err
 	})
 	return kind, err
+}
+
+// notice is a message as far as it is understood without a lock.
+type notice struct {
+	raw      providers.RawCallback
+	receiver string
+	account  MerchantAccount
+	merchant providers.Merchant
+	verified bool
+	event    providers.Event
+	kind     providers.ReplyKind // set when the answer is known already
+	payment  Payment             // zero when it names none of ours; as it was before the lock
+}
+
+// order is where a notice stands among those of one transaction: dossiers are
+// locked by id, so that no two transactions wait for each other. Whoever else
+// locks a dossier locks that one and what is below it, except for settling,
+// which locks many payments by id: PostgreSQL ends the rare deadlock with it,
+// and the notices are applied one by one.
+func (n notice) order() string { return n.payment.DossierID.String() }
+
+// read verifies and translates a message and finds the payment it speaks of.
+func (s *Service) read(ctx context.Context, authority string, receiver providers.CallbackReceiver, merchant MerchantID, raw providers.RawCallback) (n notice, err error) {
+	err = postgres.ReadTx(ctx, s.DB, authority, func(tx pgx.Tx) error {
+		n = notice{raw: raw, receiver: receiver.Name()}
+		if n.account, n.merchant, err = s.merchant(ctx, tx, merchant, ``); err != nil {
+			return err
+		}
+		if n.account.Provider != n.receiver && n.merchant.Settings["notifier"] != n.receiver {
+			return ErrMerchantNotFound
+		}
+		if receiver.Verify(n.merchant, raw) != nil {
+			n.kind = providers.ReplyBadSignature
+			return nil
+		}
+		n.verified = true
+		event, err := receiver.Translate(n.merchant, raw)
+		if err != nil {
+			n.kind = providers.ReplyBadMessage
+			return nil
+		}
+		n.event = event
+		n.payment, err = findForEvent(ctx, tx, n.account, n.merchant, n.event)
+		switch {
+		case !ErrNotFound.Is(err):
+			return err
+		case n.event.Reference == "": // a bank notice that names no payment: the statement will show the money
+			n.kind = providers.ReplyStored
+		default:
+			n.kind = providers.ReplyUnknownOrder
+		}
+		return nil
+	})
+	return n, err
+}
+
+// record applies a notice and keeps its message with our answer. The entries
+// it returns must be posted in the same transaction.
+func (s *Service) record(ctx context.Context, tx pgx.Tx, authority string, n notice) (kind providers.ReplyKind, entries []ledger.Entry, err error) {
+	row := callbackRow{
+		id: ident.New[callbackKind](), merchant: n.account.ID, provider: n.receiver, received: n.raw.ReceivedAt,
+		verified: n.verified, event: n.event.ID, payment: n.payment.ID, reply: n.kind,
+	}
+	if row.sealed, err = s.sealMessage(row.id, withoutCredentials(n.raw)); err != nil {
+		return "", nil, err
+	}
+	if n.kind == "" {
+		if row.reply, entries, err = s.apply(ctx, tx, n); err != nil {
+			return "", nil, err
+		}
+	}
+	if enough, err := enoughKept(ctx, tx, row); err != nil || enough {
+		return row.reply, entries, err
+	}
+	isNew, err := insertCallback(ctx, tx, authority, row)
+	if err == nil && !isNew {
+		return providers.ReplyAlreadyStored, entries, nil
+	}
+	return row.reply, entries, err
 }
 
 // keepForLater stores a message that could not be applied and queues the job that tries again.

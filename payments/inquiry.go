@@ -12,6 +12,7 @@ import (
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/ident"
 	"github.com/doisoat/doisoat/internal/postgres"
+	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/providers"
 )
 
@@ -129,8 +130,11 @@ func (s *Service) recordAnswer(ctx context.Context, actor auth.Actor, id ID, m p
 		}
 		p.Inquiries++
 		e.Reference = p.Reference
-		kind, err := s.applyTo(ctx, tx, m, d, &p, e, ByInquiry)
+		kind, entries, err := s.applyTo(ctx, tx, m, d, &p, e, ByInquiry)
 		if err != nil {
+			return err
+		}
+		if _, err := ledger.Post(ctx, tx, entries...); err != nil {
 			return err
 		}
 		if kind == providers.ReplyWrongAmount && p.Status == Pending { // money was taken, but not ours: people must see it
@@ -184,9 +188,12 @@ func (s *Service) RecordFromStatement(ctx context.Context, actor auth.Actor, id 
 			return err
 		}
 		e.Reference = p.Reference
-		kind, err := s.applyTo(ctx, tx, m, d, &p, e, ByStatement)
+		kind, entries, err := s.applyTo(ctx, tx, m, d, &p, e, ByStatement)
 		if err == nil && kind != providers.ReplyStored && kind != providers.ReplyAlreadyStored {
 			return ErrStatement.With("the line cannot be recorded: %s", kind)
+		}
+		if err == nil {
+			_, err = ledger.Post(ctx, tx, entries...)
 		}
 		return err
 	})

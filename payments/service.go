@@ -24,6 +24,7 @@ import (
 	"github.com/doisoat/doisoat/internal/money"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/internal/secret"
+	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/providers"
 )
 
@@ -39,6 +40,7 @@ const MaxPage = 200
 // Service holds the use cases of payments. Jobs only inserts.
 type Service struct {
 	DB        *pgxpool.Pool
+	Group     *ledger.Group // callbacks that wait at the same time share a transaction
 	Providers providers.Registry
 	Secret    *secret.Keyring
 	Jobs      *river.Client[pgx.Tx]
