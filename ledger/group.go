@@ -29,17 +29,41 @@ var ErrStopped = fault.New(fault.Unavailable, "ledger.stopped", "the program is 
 // errApart ends the transaction of a group; its callers go on alone and learn their own faults.
 var errApart = errors.New("callers of a group go on alone")
 
-// Body is what a caller does in a transaction and the entries that belong to
-// it. It has no effects outside of the database, posts nothing itself, and may
+// Writes is what a transaction writes at its end, in as few round trips as it
+// can: queued statements, in order, then the entries.
+type Writes struct {
+	pgx.Batch
+	entries []Entry
+}
+
+// Post adds entries to those that Send posts.
+func (w *Writes) Post(entries ...Entry) { w.entries = append(w.entries, entries...) }
+
+// Send writes everything and returns the ids of the entries, as the function Post does.
+func (w *Writes) Send(ctx context.Context, tx pgx.Tx) ([]EntryID, error) {
+	if w.Len() > 0 {
+		if err := tx.SendBatch(ctx, &w.Batch).Close(); err != nil {
+			return nil, err
+		}
+	}
+	return Post(ctx, tx, w.entries...)
+}
+
+// Body is what a caller does in a transaction: it reads and locks at once, and
+// leaves to w what it writes. It has no effects outside of the database and may
 // run again, even after a commit whose answer was lost.
-type Body func(ctx context.Context, tx pgx.Tx) ([]Entry, error)
+type Body func(ctx context.Context, tx pgx.Tx, w *Writes) error
 
 // Group commits what callers that wait at the same time do, in one transaction
 // with one posting. It adds no delay: an idle group serves a single caller at
 // once, and what arrives meanwhile is the next group.
 //
-// Bodies of a group run in their order, so each transaction locks in the same
-// one. When a group fails, for whatever reason, it leaves nothing: each caller
+// Bodies of a group run in order of their subjects, so each transaction locks
+// in the same one, and what they leave to be written goes in one round trip. No
+// two of a group have one subject: the second would not see what the first left
+// to be written.
+//
+// When a group fails, for whatever reason, it leaves nothing: each caller
 // goes on alone, in a transaction of its own with its own answer. That is also
 // the way out of a deadlock with somebody who locks in another order.
 type Group struct {
@@ -55,14 +79,14 @@ type Group struct {
 
 // caller is one call of Do.
 type caller struct {
-	ctx              context.Context //nolint:containedctx // the caller's: one that has gone is not served
-	authority, order string
-	body             Body
-	written          int // entries of this caller
-	ids              []EntryID
-	err              error
-	alone            bool          // to be served by its own goroutine
-	done             chan struct{} // closed when the members above are set
+	ctx                context.Context //nolint:containedctx // the caller's: one that has gone is not served
+	authority, subject string
+	body               Body
+	entries            int // of this caller
+	ids                []EntryID
+	err                error
+	alone              bool          // to be served by its own goroutine
+	done               chan struct{} // closed when the members above are set
 }
 
 // NewGroup makes a group that runs so many transactions at the same time: while one waits for the disk, another works.
@@ -70,18 +94,17 @@ func NewGroup(db *pgxpool.Pool, committers int) *Group {
 	return &Group{db: db, committers: committers}
 }
 
-// Do runs body in a transaction of authority, posts the entries that it
-// returns and answers with their ids after the commit, as postgres.InTx and
-// Post would. The transaction may be that of several callers. Bodies with a
-// smaller order run first: it names what they lock.
+// Do runs body in a transaction of authority and answers after the commit, with
+// the ids of its entries. The transaction may be that of several callers.
+// subject names what body locks; an empty one locks nothing.
 //
 // A caller whose ctx ends while it waits is not served. Later ctx counts only
 // when the transaction is its own; how the group ends is then the answer.
 //
 // It must not be called inside a transaction, which would hold locks while
 // others commit.
-func (g *Group) Do(ctx context.Context, authority, order string, body Body) ([]EntryID, error) {
-	c := &caller{ctx: ctx, authority: authority, order: order, body: body, done: make(chan struct{})}
+func (g *Group) Do(ctx context.Context, authority, subject string, body Body) ([]EntryID, error) {
+	c := &caller{ctx: ctx, authority: authority, subject: subject, body: body, done: make(chan struct{})}
 	if !g.enter(c) {
 		return nil, ErrStopped
 	}
@@ -146,7 +169,7 @@ func (g *Group) commit() {
 	}
 }
 
-// take returns those who wait, of the authority of the first, in their order.
+// take returns those who wait, of the authority of the first, in order of subjects.
 // When there is nobody the committer is done.
 func (g *Group) take() []*caller {
 	g.mu.Lock()
@@ -156,15 +179,16 @@ func (g *Group) take() []*caller {
 		return nil
 	}
 	var group []*caller
-	authority := g.waiting[0].authority
+	authority, taken := g.waiting[0].authority, map[string]bool{}
 	g.waiting = slices.DeleteFunc(g.waiting, func(c *caller) bool {
-		if c.authority != authority || len(group) == groupSize {
+		if c.authority != authority || taken[c.subject] || len(group) == groupSize {
 			return false
 		}
+		taken[c.subject] = c.subject != ""
 		group = append(group, c)
 		return true
 	})
-	slices.SortStableFunc(group, func(a, b *caller) int { return strings.Compare(a.order, b.order) })
+	slices.SortStableFunc(group, func(a, b *caller) int { return strings.Compare(a.subject, b.subject) })
 	return group
 }
 
@@ -202,26 +226,25 @@ func (g *Group) run(ctx context.Context, group ...*caller) error {
 }
 
 func together(ctx context.Context, tx pgx.Tx, group []*caller) error {
-	var all []Entry
+	var w Writes
 	for _, c := range group {
-		entries, err := c.body(ctx, tx)
-		if err != nil {
+		before := len(w.entries)
+		if err := c.body(ctx, tx, &w); err != nil {
 			return err
 		}
-		for i := range entries {
-			if entries[i].Authority != c.authority {
-				return blame(ErrMalformed.With("one call posts for one authority"), entries, i)
-			}
-		}
-		c.written = len(entries)
-		all = append(all, entries...)
+		c.entries = len(w.entries) - before
 	}
-	ids, err := Post(ctx, tx, all...)
+	for i := range w.entries {
+		if w.entries[i].Authority != group[0].authority {
+			return blame(ErrMalformed.With("one call posts for one authority"), w.entries, i)
+		}
+	}
+	ids, err := w.Send(ctx, tx)
 	if err != nil {
 		return err
 	}
 	for _, c := range group {
-		c.ids, ids = ids[:c.written:c.written], ids[c.written:]
+		c.ids, ids = ids[:c.entries:c.entries], ids[c.entries:]
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/fault"
@@ -161,7 +162,10 @@ func TestGroupFlushesAtOnceWhenIdle(t *testing.T) {
 
 // postIn posts through a group, with nothing beside the entries.
 func postIn(ctx context.Context, g *ledger.Group, entries ...ledger.Entry) ([]ledger.EntryID, error) {
-	return g.Do(ctx, entries[0].Authority, "", func(context.Context, pgx.Tx) ([]ledger.Entry, error) { return entries, nil })
+	return g.Do(ctx, entries[0].Authority, "", func(_ context.Context, _ pgx.Tx, w *ledger.Writes) error {
+		w.Post(entries...)
+		return nil
+	})
 }
 
 // occupy keeps the one committer of a group busy until the returned function is called.
@@ -170,10 +174,10 @@ func occupy(t *testing.T, g *ledger.Group) (release func()) {
 	begun, end := make(chan struct{}), make(chan struct{})
 	ended := make(chan error, 1)
 	go func() {
-		_, err := g.Do(context.WithoutCancel(t.Context()), ngheAn, "", func(context.Context, pgx.Tx) ([]ledger.Entry, error) {
+		_, err := g.Do(context.WithoutCancel(t.Context()), ngheAn, "", func(context.Context, pgx.Tx, *ledger.Writes) error {
 			close(begun)
 			<-end
-			return nil, nil
+			return nil
 		})
 		ended <- err
 	}()
@@ -212,15 +216,16 @@ func TestGroupSharesOneTransaction(t *testing.T) {
 	)
 	for _, i := range rand.Perm(callers) {
 		all.Go(func() {
-			got, err := g.Do(t.Context(), ngheAn, cause(i), func(ctx context.Context, tx pgx.Tx) ([]ledger.Entry, error) {
+			got, err := g.Do(t.Context(), ngheAn, cause(i), func(ctx context.Context, tx pgx.Tx, w *ledger.Writes) error {
 				mu.Lock()
 				ran = append(ran, i)
 				mu.Unlock()
-				if i%2 == 0 { // what a body writes is committed with its entry
-					return []ledger.Entry{captured(ngheAn, cause(i), 1_000, uuid.Nil)}, nil
+				if i%2 == 0 {
+					w.Post(captured(ngheAn, cause(i), 1_000, uuid.Nil))
+					return nil
 				}
-				_, err := ledger.Post(ctx, tx, captured(ngheAn, cause(i), 1_000, uuid.Nil))
-				return nil, err
+				_, err := ledger.Post(ctx, tx, captured(ngheAn, cause(i), 1_000, uuid.Nil)) // what a body writes itself is there too
+				return err
 			})
 			if err != nil || len(got) != (i+1)%2 {
 				t.Errorf("caller %d: got %v, %v", i, got, err)
@@ -248,6 +253,41 @@ func TestGroupSharesOneTransaction(t *testing.T) {
 	}
 }
 
+// What one leaves to be written is seen by the next of its subject, which never
+// runs in the same transaction.
+func TestGroupKeepsSubjectsApart(t *testing.T) {
+	t.Parallel()
+	b := newBook(t)
+	g := ledger.NewGroup(b.App, 1)
+	defer g.Stop()
+	release := occupy(t, g)
+	var all sync.WaitGroup
+	for i := range 12 {
+		all.Go(func() {
+			_, err := g.Do(t.Context(), ngheAn, cause(i%3), func(ctx context.Context, tx pgx.Tx, w *ledger.Writes) error {
+				var seen int
+				err := tx.QueryRow(ctx, `select count(*) from ledger.entry where cause_kind = $1`, cause(i%3)).Scan(&seen)
+				e := captured(ngheAn, fmt.Sprint(seen), 1_000, uuid.Nil)
+				e.Cause.Kind = cause(i % 3)
+				w.Post(e)
+				return err
+			})
+			if err != nil {
+				t.Errorf("caller %d: got %v", i, err)
+			}
+		})
+	}
+	awaitWaiting(t, g, 12)
+	release()
+	all.Wait()
+	if got := b.count(`select count(*) from ledger.entry`); got != 12 {
+		t.Errorf("entries: got %d, want 12", got)
+	}
+	if got := b.count(`select count(distinct tx) from ledger.entry`); got != 4 {
+		t.Errorf("transactions: got %d, want 4", got)
+	}
+}
+
 // One that fails, in whatever way, gets its own answer, and so do the others.
 func TestGroupGoesApart(t *testing.T) {
 	t.Parallel()
@@ -256,26 +296,31 @@ func TestGroupGoesApart(t *testing.T) {
 		bad  ledger.Body
 		want error
 	}{
-		"a body's error": {func(context.Context, pgx.Tx) ([]ledger.Entry, error) { return nil, errOwn }, errOwn},
-		"a bad entry": {func(context.Context, pgx.Tx) ([]ledger.Entry, error) {
+		"a body's error": {func(context.Context, pgx.Tx, *ledger.Writes) error { return errOwn }, errOwn},
+		"a bad entry": {func(_ context.Context, _ pgx.Tx, w *ledger.Writes) error {
 			e := captured(ngheAn, cause(99), 1_000, uuid.Nil)
 			e.Postings = e.Postings[:3]
-			return []ledger.Entry{e}, nil
+			w.Post(e)
+			return nil
 		}, ledger.ErrUnbalanced},
-		"a broken statement": {func(ctx context.Context, tx pgx.Tx) ([]ledger.Entry, error) {
+		"a broken statement": {func(ctx context.Context, tx pgx.Tx, _ *ledger.Writes) error {
 			_, _ = tx.Exec(ctx, `select 1/0`) // the transaction is lost, whatever the body says
-			return nil, nil
+			return nil
 		}, pgx.ErrTxCommitRollback},
-		"a panic": {func(context.Context, pgx.Tx) ([]ledger.Entry, error) { panic(errOwn) }, errOwn},
+		"a broken write": {func(_ context.Context, _ pgx.Tx, w *ledger.Writes) error {
+			w.Queue(`select 1`).Exec(func(pgconn.CommandTag) error { return errOwn })
+			return nil
+		}, errOwn},
+		"a panic": {func(context.Context, pgx.Tx, *ledger.Writes) error { panic(errOwn) }, errOwn},
 		"a deadlock": {func() ledger.Body {
 			first := true
-			return func(ctx context.Context, tx pgx.Tx) ([]ledger.Entry, error) {
+			return func(ctx context.Context, tx pgx.Tx, _ *ledger.Writes) error {
 				if first {
 					first = false
 					_, err := tx.Exec(ctx, `do $$ begin raise exception 'lost' using errcode = '40P01'; end $$`)
-					return nil, err
+					return err
 				}
-				return nil, nil
+				return nil
 			}
 		}(), nil},
 	} {
@@ -298,13 +343,14 @@ func TestGroupGoesApart(t *testing.T) {
 							t.Errorf("caller %d: panics with %v, want %v", i, v, want)
 						}
 					}()
-					_, err := g.Do(t.Context(), ngheAn, cause(i), func(ctx context.Context, tx pgx.Tx) ([]ledger.Entry, error) {
+					_, err := g.Do(t.Context(), ngheAn, cause(i), func(ctx context.Context, tx pgx.Tx, w *ledger.Writes) error {
 						runs[i]++
 						if i == callers/2 {
 							want = tt.want
-							return tt.bad(ctx, tx)
+							return tt.bad(ctx, tx, w)
 						}
-						return []ledger.Entry{captured(ngheAn, cause(i), 1_000, uuid.Nil)}, nil
+						w.Post(captured(ngheAn, cause(i), 1_000, uuid.Nil))
+						return nil
 					})
 					if !errors.Is(err, want) {
 						t.Errorf("caller %d: got %v, want %v", i, err, want)
@@ -346,11 +392,12 @@ func TestGroupWithoutThoseWhoLeave(t *testing.T) {
 				if i == 1 {
 					from = late
 				}
-				_, err := g.Do(from, ngheAn, cause(i), func(context.Context, pgx.Tx) ([]ledger.Entry, error) {
+				_, err := g.Do(from, ngheAn, cause(i), func(_ context.Context, _ pgx.Tx, w *ledger.Writes) error {
 					if i == 1 {
 						leaveLate()
 					}
-					return []ledger.Entry{captured(ngheAn, cause(i), 1_000, uuid.Nil)}, nil
+					w.Post(captured(ngheAn, cause(i), 1_000, uuid.Nil))
+					return nil
 				})
 				if err != nil {
 					t.Errorf("caller %d stayed: got %v", i, err)

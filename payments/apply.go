@@ -15,21 +15,25 @@ import (
 	"github.com/doisoat/doisoat/providers"
 )
 
-// apply records what a notice says of its payment and returns how to answer
-// and what to post. It locks dossier and payment. An event seen before changes nothing.
-func (s *Service) apply(ctx context.Context, tx pgx.Tx, n notice) (providers.ReplyKind, []ledger.Entry, error) {
-	d, err := dossiers.LockByID(ctx, tx, n.payment.DossierID)
-	if err != nil {
-		return "", nil, err
+// apply records what a notice says of its payment and returns how to answer.
+// It locks dossier and payment. An event seen before changes nothing.
+func (s *Service) apply(ctx context.Context, tx pgx.Tx, w *ledger.Writes, n notice) (providers.ReplyKind, error) {
+	var (
+		d      dossiers.Dossier
+		p      Payment
+		stored bool
+		first  = &pgx.Batch{}
+	)
+	dossiers.QueueLock(first, n.payment.DossierID, &d)
+	queueLock(first, n.payment.ID, &p)
+	readStored(first, n.account.ID, n.event.ID, &stored)
+	if err := tx.SendBatch(ctx, first).Close(); err != nil {
+		return "", err
 	}
-	p, err := lock(ctx, tx, n.payment.ID)
-	if err != nil {
-		return "", nil, err
+	if stored {
+		return providers.ReplyAlreadyStored, nil
 	}
-	if seen, err := eventStored(ctx, tx, n.account.ID, n.event.ID); err != nil || seen {
-		return providers.ReplyAlreadyStored, nil, err
-	}
-	return s.applyTo(ctx, tx, n.merchant, d, &p, n.event, ByCallback)
+	return s.applyTo(ctx, tx, w, n.merchant, d, &p, n.event, ByCallback)
 }
 
 // findForEvent looks for the payment an event speaks of, without a lock. A
@@ -41,36 +45,35 @@ func findForEvent(ctx context.Context, tx pgx.Tx, account MerchantAccount, m pro
 	return selectOne(ctx, tx, ` where reference = $1 and merchant_account_id = $2`, e.Reference, account.ID)
 }
 
-// applyTo moves a locked payment along. Whoever calls posts what it returns.
-func (s *Service) applyTo(ctx context.Context, tx pgx.Tx, m providers.Merchant, d dossiers.Dossier, p *Payment, e providers.Event, by Evidence) (providers.ReplyKind, []ledger.Entry, error) {
+// applyTo moves a locked payment along, in w.
+func (s *Service) applyTo(ctx context.Context, tx pgx.Tx, w *ledger.Writes, m providers.Merchant, d dossiers.Dossier, p *Payment, e providers.Event, by Evidence) (providers.ReplyKind, error) {
 	// The guides check the amount before the state. An inquiry about a payment
 	// that took no money names no amount.
 	if e.Amount != p.Amount && !payerSetsAmount(*p) && (by == ByCallback || e.Outcome == providers.Succeeded) {
-		return providers.ReplyWrongAmount, nil, nil
+		return providers.ReplyWrongAmount, nil
 	}
 	switch e.Outcome {
 	case providers.Succeeded:
 		taken, err := captureExists(ctx, tx, *p, e)
 		if err != nil || taken {
-			return providers.ReplyAlreadyStored, nil, err
+			return providers.ReplyAlreadyStored, err
 		}
 		if !e.Amount.IsPositive() || e.Amount.Currency != p.Amount.Currency {
-			return providers.ReplyWrongAmount, nil, nil
+			return providers.ReplyWrongAmount, nil
 		}
-		entry, err := s.capture(ctx, tx, d, p, e, by)
-		return providers.ReplyStored, []ledger.Entry{entry}, err
+		return providers.ReplyStored, s.capture(ctx, tx, w, d, p, e, by)
 	case providers.Declined:
 		if !p.Status.live() {
-			return providers.ReplyAlreadyStored, nil, nil
+			return providers.ReplyAlreadyStored, nil
 		}
-		return providers.ReplyStored, nil, s.move(ctx, tx, auth.System(p.Authority), p, Failed, e.Reason)
+		return providers.ReplyStored, s.move(&w.Batch, auth.System(p.Authority), p, Failed, e.Reason)
 	case providers.Unknown:
 		if p.Status == Pending {
-			return providers.ReplyStored, nil, s.move(ctx, tx, auth.System(p.Authority), p, Unknown, e.Reason)
+			return providers.ReplyStored, s.move(&w.Batch, auth.System(p.Authority), p, Unknown, e.Reason)
 		}
-		return providers.ReplyStored, nil, nil
+		return providers.ReplyStored, nil
 	default:
-		return providers.ReplyStored, nil, nil
+		return providers.ReplyStored, nil
 	}
 }
 
@@ -81,9 +84,8 @@ func payerSetsAmount(p Payment) bool {
 }
 
 // capture records money taken: allocates it to what is outstanding, the rest
-// is excess; issues receipts; proposes giving the excess back. It returns the
-// entry, which must be posted in the same transaction.
-func (s *Service) capture(ctx context.Context, tx pgx.Tx, d dossiers.Dossier, p *Payment, e providers.Event, by Evidence) (ledger.Entry, error) {
+// is excess; posts; issues receipts; proposes giving the excess back.
+func (s *Service) capture(ctx context.Context, tx pgx.Tx, w *ledger.Writes, d dossiers.Dossier, p *Payment, e providers.Event, by Evidence) error {
 	now := s.Now()
 	occurred := e.OccurredAt
 	if occurred.IsZero() {
@@ -95,36 +97,36 @@ func (s *Service) capture(ctx context.Context, tx pgx.Tx, d dossiers.Dossier, p 
 		BusinessDate: calendar.On(occurred), Evidence: by, RecordedAt: now,
 	}
 	paid := allocate(&c, d.Charges)
-	if err := insertCapture(ctx, tx, p.Authority, c); err != nil {
-		return ledger.Entry{}, err
-	}
-	if err := dossiers.RecordPaid(ctx, tx, d, paid, c.ID.UUID(), now); err != nil {
-		return ledger.Entry{}, err
-	}
+	insertCapture(&w.Batch, p.Authority, c)
+	dossiers.RecordPaid(&w.Batch, d, paid, c.ID.UUID(), now)
+	late := !p.Status.live()
 	p.Captured += e.Amount.Minor
 	if p.Status == Captured { // a further capture is no edge, but the sum changes
-		if err := updatePayment(ctx, tx, *p); err != nil {
-			return ledger.Entry{}, err
-		}
-	} else if err := s.move(ctx, tx, auth.System(p.Authority), p, Captured, e.Reason); err != nil {
-		return ledger.Entry{}, err
+		updatePayment(&w.Batch, *p)
+	} else if err := s.move(&w.Batch, auth.System(p.Authority), p, Captured, e.Reason); err != nil {
+		return err
 	}
 	date, err := ledger.OpenDate(ctx, tx, p.Authority, c.BusinessDate)
 	if err != nil {
-		return ledger.Entry{}, err
+		return err
 	}
+	w.Post(captured(p.Authority, c, paid, date, now, auth.System(p.Authority).ID))
 	if err := s.afterCapture(ctx, tx, d, *p, c); err != nil {
-		return ledger.Entry{}, err
+		return err
 	}
-	return captured(p.Authority, c, paid, date, now, auth.System(p.Authority).ID), audit.Record(ctx, tx, audit.Event{
+	if late && d.Totals().Outstanding <= c.Amount.Minor-c.Excess {
+		if err := s.cancelOther(ctx, tx, w, d); err != nil {
+			return err
+		}
+	}
+	return audit.Queue(&w.Batch, audit.Event{
 		Actor: auth.System(p.Authority), At: now, Act: "capture.record", ObjectKind: "capture", ObjectID: c.ID.String(),
 		After: map[string]any{"payment": p.ID, "amount": c.Amount.Minor, "excess": c.Excess, "evidence": by, "transaction": c.TransactionID},
 	})
 }
 
 // afterCapture queues what follows: money nobody owed goes back, and so does
-// money for a service that has ended meanwhile. A second live payment of a
-// dossier that owes nothing any more is cancelled.
+// money for a service that has ended meanwhile.
 func (s *Service) afterCapture(ctx context.Context, tx pgx.Tx, d dossiers.Dossier, p Payment, c Capture) error {
 	once := &river.InsertOpts{UniqueOpts: river.UniqueOpts{ByArgs: true}}
 	if c.Excess > 0 {
@@ -132,15 +134,16 @@ func (s *Service) afterCapture(ctx context.Context, tx pgx.Tx, d dossiers.Dossie
 			return err
 		}
 	}
-	if d.Undeliverable != "" && len(c.Allocations) > 0 {
-		args := dossiers.ProposeRefunds{Authority: p.Authority, Dossier: d.ID, Reason: d.Undeliverable}
-		if _, err := s.Jobs.InsertTx(ctx, tx, args, nil); err != nil {
-			return err
-		}
-	}
-	if d.Totals().Outstanding > c.Amount.Minor-c.Excess {
+	if d.Undeliverable == "" || len(c.Allocations) == 0 {
 		return nil
 	}
+	_, err := s.Jobs.InsertTx(ctx, tx, dossiers.ProposeRefunds{Authority: p.Authority, Dossier: d.ID, Reason: d.Undeliverable}, nil)
+	return err
+}
+
+// cancelOther ends the second payment of a dossier that owes nothing any more:
+// the first was given up, and is paid all the same.
+func (s *Service) cancelOther(ctx context.Context, tx pgx.Tx, w *ledger.Writes, d dossiers.Dossier) error {
 	live, err := findLive(ctx, tx, d.ID)
 	if ErrNotFound.Is(err) || (err == nil && live.Status != Pending) {
 		return nil
@@ -151,7 +154,7 @@ func (s *Service) afterCapture(ctx context.Context, tx pgx.Tx, d dossiers.Dossie
 	if live, err = lock(ctx, tx, live.ID); err != nil {
 		return err
 	}
-	return s.move(ctx, tx, auth.System(p.Authority), &live, Cancelled, "paid_otherwise")
+	return s.move(&w.Batch, auth.System(d.Authority), &live, Cancelled, "paid_otherwise")
 }
 
 // allocate gives the capture's money to outstanding charges in order of line; what is left is excess.

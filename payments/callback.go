@@ -78,11 +78,12 @@ func (s *Service) receive(ctx context.Context, authority string, receiver provid
 	if err != nil {
 		return "", err
 	}
-	_, err = s.Group.Do(ctx, authority, n.order(), func(ctx context.Context, tx pgx.Tx) (entries []ledger.Entry, err error) {
-		kind, entries, err = s.record(ctx, tx, authority, n)
-		return entries, err
+	var row callbackRow
+	_, err = s.Group.Do(ctx, authority, n.subject(), func(ctx context.Context, tx pgx.Tx, w *ledger.Writes) error {
+		row = n.row()
+		return s.record(ctx, tx, w, authority, n, &row)
 	})
-	return kind, err
+	return row.reply, err
 }
 
 // notice is a message as far as it is understood without a lock.
@@ -97,12 +98,26 @@ type notice struct {
 	payment  Payment             // zero when it names none of ours; as it was before the lock
 }
 
-// order is where a notice stands among those of one transaction: dossiers are
-// locked by id, so that no two transactions wait for each other. Whoever else
-// locks a dossier locks that one and what is below it, except for settling,
-// which locks many payments by id: PostgreSQL ends the rare deadlock with it,
-// and the notices are applied one by one.
-func (n notice) order() string { return n.payment.DossierID.String() }
+// subject is the dossier that a notice locks; one that names no payment locks
+// nothing. A transaction locks its dossiers by id, and below a dossier only
+// what is its own, so no two that record callbacks wait for each other. Whoever
+// else locks dossiers locks one, and waits for nothing outside of it. Only
+// settling locks payments of many dossiers (by id): PostgreSQL ends the rare
+// deadlock with it after a second, and the notices are recorded one by one.
+func (n notice) subject() string {
+	if n.payment.ID.IsZero() {
+		return ""
+	}
+	return n.payment.DossierID.String()
+}
+
+// row is what is kept of a notice.
+func (n notice) row() callbackRow {
+	return callbackRow{
+		id: ident.New[callbackKind](), merchant: n.account.ID, provider: n.receiver, received: n.raw.ReceivedAt,
+		verified: n.verified, event: n.event.ID, payment: n.payment.ID, reply: n.kind,
+	}
+}
 
 // read verifies and translates a message and finds the payment it speaks of.
 func (s *Service) read(ctx context.Context, authority string, receiver providers.CallbackReceiver, merchant MerchantID, raw providers.RawCallback) (n notice, err error) {
@@ -139,29 +154,21 @@ func (s *Service) read(ctx context.Context, authority string, receiver providers
 	return n, err
 }
 
-// record applies a notice and keeps its message with our answer. The entries
-// it returns must be posted in the same transaction.
-func (s *Service) record(ctx context.Context, tx pgx.Tx, authority string, n notice) (kind providers.ReplyKind, entries []ledger.Entry, err error) {
-	row := callbackRow{
-		id: ident.New[callbackKind](), merchant: n.account.ID, provider: n.receiver, received: n.raw.ReceivedAt,
-		verified: n.verified, event: n.event.ID, payment: n.payment.ID, reply: n.kind,
-	}
+// record applies a notice and keeps its message with our answer.
+func (s *Service) record(ctx context.Context, tx pgx.Tx, w *ledger.Writes, authority string, n notice, row *callbackRow) (err error) {
 	if row.sealed, err = s.sealMessage(row.id, withoutCredentials(n.raw)); err != nil {
-		return "", nil, err
+		return err
 	}
 	if n.kind == "" {
-		if row.reply, entries, err = s.apply(ctx, tx, n); err != nil {
-			return "", nil, err
+		if row.reply, err = s.apply(ctx, tx, w, n); err != nil {
+			return err
 		}
 	}
-	if enough, err := enoughKept(ctx, tx, row); err != nil || enough {
-		return row.reply, entries, err
+	if enough, err := enoughKept(ctx, tx, *row); err != nil || enough {
+		return err
 	}
-	isNew, err := insertCallback(ctx, tx, authority, row)
-	if err == nil && !isNew {
-		return providers.ReplyAlreadyStored, entries, nil
-	}
-	return row.reply, entries, err
+	insertCallback(&w.Batch, authority, row)
+	return nil
 }
 
 // keepForLater stores a message that could not be applied and queues the job that tries again.
@@ -176,7 +183,9 @@ func (s *Service) keepForLater(ctx context.Context, authority, provider string, 
 		return err
 	}
 	return postgres.InTx(ctx, s.DB, authority, func(tx pgx.Tx) error {
-		if _, err := insertCallback(ctx, tx, authority, row); err != nil {
+		b := &pgx.Batch{}
+		insertCallback(b, authority, &row)
+		if err := tx.SendBatch(ctx, b).Close(); err != nil {
 			return err
 		}
 		_, err := s.Jobs.InsertTx(ctx, tx, ApplyCallback{Authority: authority, Callback: row.id}, &river.InsertOpts{

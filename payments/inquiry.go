@@ -130,31 +130,39 @@ func (s *Service) recordAnswer(ctx context.Context, actor auth.Actor, id ID, m p
 		}
 		p.Inquiries++
 		e.Reference = p.Reference
-		kind, entries, err := s.applyTo(ctx, tx, m, d, &p, e, ByInquiry)
+		var w ledger.Writes
+		kind, err := s.applyTo(ctx, tx, &w, m, d, &p, e, ByInquiry)
 		if err != nil {
 			return err
 		}
-		if _, err := ledger.Post(ctx, tx, entries...); err != nil {
+		if err := s.afterInquiry(&w.Batch, &p, kind, e); err != nil {
 			return err
 		}
-		if kind == providers.ReplyWrongAmount && p.Status == Pending { // money was taken, but not ours: people must see it
-			return s.move(ctx, tx, auth.System(p.Authority), &p, Unknown, "wrong_amount")
-		}
-		now := s.Now()
-		if p.Status.live() && (e.Outcome == providers.Pending || e.Outcome == providers.NotSent) && now.After(p.ExpiresAt) {
-			return s.move(ctx, tx, auth.System(p.Authority), &p, Expired, e.Reason)
-		}
-		if p.Status == Unknown && e.Outcome == providers.Pending {
-			return s.move(ctx, tx, auth.System(p.Authority), &p, Pending, e.Reason)
-		}
-		p.NextInquiry = nextInquiry(p, now)
-		if p.Status == Cancelled && e.Outcome == providers.Unknown { // it may be paid all the same
-			at := askLater(p, now)
-			p.NextInquiry = &at
-		}
-		return updatePayment(ctx, tx, p)
+		_, err = w.Send(ctx, tx)
+		return err
 	})
 	return p, err
+}
+
+// afterInquiry moves a payment on when the answer itself did not, and sets when to ask again.
+func (s *Service) afterInquiry(b *pgx.Batch, p *Payment, kind providers.ReplyKind, e providers.Event) error {
+	if kind == providers.ReplyWrongAmount && p.Status == Pending { // money was taken, but not ours: people must see it
+		return s.move(b, auth.System(p.Authority), p, Unknown, "wrong_amount")
+	}
+	now := s.Now()
+	if p.Status.live() && (e.Outcome == providers.Pending || e.Outcome == providers.NotSent) && now.After(p.ExpiresAt) {
+		return s.move(b, auth.System(p.Authority), p, Expired, e.Reason)
+	}
+	if p.Status == Unknown && e.Outcome == providers.Pending {
+		return s.move(b, auth.System(p.Authority), p, Pending, e.Reason)
+	}
+	p.NextInquiry = nextInquiry(*p, now)
+	if p.Status == Cancelled && e.Outcome == providers.Unknown { // it may be paid all the same
+		at := askLater(*p, now)
+		p.NextInquiry = &at
+	}
+	updatePayment(b, *p)
+	return nil
 }
 
 // NewRequestID makes the id of one inquiry: unique per call, 32 letters and digits.
@@ -188,12 +196,13 @@ func (s *Service) RecordFromStatement(ctx context.Context, actor auth.Actor, id 
 			return err
 		}
 		e.Reference = p.Reference
-		kind, entries, err := s.applyTo(ctx, tx, m, d, &p, e, ByStatement)
+		var w ledger.Writes
+		kind, err := s.applyTo(ctx, tx, &w, m, d, &p, e, ByStatement)
 		if err == nil && kind != providers.ReplyStored && kind != providers.ReplyAlreadyStored {
 			return ErrStatement.With("the line cannot be recorded: %s", kind)
 		}
 		if err == nil {
-			_, err = ledger.Post(ctx, tx, entries...)
+			_, err = w.Send(ctx, tx)
 		}
 		return err
 	})
