@@ -49,19 +49,23 @@ func (w *Writes) Send(ctx context.Context, tx pgx.Tx) ([]EntryID, error) {
 	return Post(ctx, tx, w.entries...)
 }
 
-// Body is what a caller does in a transaction: it reads and locks at once, and
-// leaves to w what it writes. It has no effects outside of the database and may
-// run again, even after a commit whose answer was lost.
-type Body func(ctx context.Context, tx pgx.Tx, w *Writes) error
+// Body is what a caller does in a transaction. It has no effects outside of the
+// database and may run again, even after a commit whose answer was lost.
+type Body struct {
+	// Read queues what is locked and read first; nil reads nothing.
+	Read func(b *pgx.Batch)
+	// Write runs when that was read and leaves to w what is written.
+	Write func(ctx context.Context, tx pgx.Tx, w *Writes) error
+}
 
 // Group commits what callers that wait at the same time do, in one transaction
 // with one posting. It adds no delay: an idle group serves a single caller at
 // once, and what arrives meanwhile is the next group.
 //
 // Bodies of a group run in order of their subjects, so each transaction locks
-// in the same one, and what they leave to be written goes in one round trip. No
-// two of a group have one subject: the second would not see what the first left
-// to be written.
+// in the same one. What they read goes in one round trip, then what they write.
+// No two of a group have one subject: the second would not see what the first
+// writes.
 //
 // When a group fails, for whatever reason, it leaves nothing: each caller
 // goes on alone, in a transaction of its own with its own answer. That is also
@@ -226,10 +230,23 @@ func (g *Group) run(ctx context.Context, group ...*caller) error {
 }
 
 func together(ctx context.Context, tx pgx.Tx, group []*caller) error {
-	var w Writes
+	var (
+		reads pgx.Batch
+		w     Writes
+	)
+	for _, c := range group {
+		if c.body.Read != nil {
+			c.body.Read(&reads)
+		}
+	}
+	if reads.Len() > 0 {
+		if err := tx.SendBatch(ctx, &reads).Close(); err != nil {
+			return err
+		}
+	}
 	for _, c := range group {
 		before := len(w.entries)
-		if err := c.body(ctx, tx, &w); err != nil {
+		if err := c.body.Write(ctx, tx, &w); err != nil {
 			return err
 		}
 		c.entries = len(w.entries) - before

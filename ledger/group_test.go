@@ -162,10 +162,10 @@ func TestGroupFlushesAtOnceWhenIdle(t *testing.T) {
 
 // postIn posts through a group, with nothing beside the entries.
 func postIn(ctx context.Context, g *ledger.Group, entries ...ledger.Entry) ([]ledger.EntryID, error) {
-	return g.Do(ctx, entries[0].Authority, "", func(_ context.Context, _ pgx.Tx, w *ledger.Writes) error {
+	return g.Do(ctx, entries[0].Authority, "", ledger.Body{Write: func(_ context.Context, _ pgx.Tx, w *ledger.Writes) error {
 		w.Post(entries...)
 		return nil
-	})
+	}})
 }
 
 // occupy keeps the one committer of a group busy until the returned function is called.
@@ -174,11 +174,11 @@ func occupy(t *testing.T, g *ledger.Group) (release func()) {
 	begun, end := make(chan struct{}), make(chan struct{})
 	ended := make(chan error, 1)
 	go func() {
-		_, err := g.Do(context.WithoutCancel(t.Context()), ngheAn, "", func(context.Context, pgx.Tx, *ledger.Writes) error {
+		_, err := g.Do(context.WithoutCancel(t.Context()), ngheAn, "", ledger.Body{Write: func(context.Context, pgx.Tx, *ledger.Writes) error {
 			close(begun)
 			<-end
 			return nil
-		})
+		}})
 		ended <- err
 	}()
 	<-begun
@@ -216,7 +216,7 @@ func TestGroupSharesOneTransaction(t *testing.T) {
 	)
 	for _, i := range rand.Perm(callers) {
 		all.Go(func() {
-			got, err := g.Do(t.Context(), ngheAn, cause(i), func(ctx context.Context, tx pgx.Tx, w *ledger.Writes) error {
+			got, err := g.Do(t.Context(), ngheAn, cause(i), ledger.Body{Write: func(ctx context.Context, tx pgx.Tx, w *ledger.Writes) error {
 				mu.Lock()
 				ran = append(ran, i)
 				mu.Unlock()
@@ -226,7 +226,7 @@ func TestGroupSharesOneTransaction(t *testing.T) {
 				}
 				_, err := ledger.Post(ctx, tx, captured(ngheAn, cause(i), 1_000, uuid.Nil)) // what a body writes itself is there too
 				return err
-			})
+			}})
 			if err != nil || len(got) != (i+1)%2 {
 				t.Errorf("caller %d: got %v, %v", i, got, err)
 			} else if len(got) > 0 {
@@ -264,14 +264,14 @@ func TestGroupKeepsSubjectsApart(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range 12 {
 		all.Go(func() {
-			_, err := g.Do(t.Context(), ngheAn, cause(i%3), func(ctx context.Context, tx pgx.Tx, w *ledger.Writes) error {
+			_, err := g.Do(t.Context(), ngheAn, cause(i%3), ledger.Body{Write: func(ctx context.Context, tx pgx.Tx, w *ledger.Writes) error {
 				var seen int
 				err := tx.QueryRow(ctx, `select count(*) from ledger.entry where cause_kind = $1`, cause(i%3)).Scan(&seen)
 				e := captured(ngheAn, fmt.Sprint(seen), 1_000, uuid.Nil)
 				e.Cause.Kind = cause(i % 3)
 				w.Post(e)
 				return err
-			})
+			}})
 			if err != nil {
 				t.Errorf("caller %d: got %v", i, err)
 			}
@@ -293,7 +293,7 @@ func TestGroupGoesApart(t *testing.T) {
 	t.Parallel()
 	errOwn := errors.New("of its own")
 	for name, tt := range map[string]struct {
-		bad  ledger.Body
+		bad  func(context.Context, pgx.Tx, *ledger.Writes) error
 		want error
 	}{
 		"a body's error": {func(context.Context, pgx.Tx, *ledger.Writes) error { return errOwn }, errOwn},
@@ -312,7 +312,7 @@ func TestGroupGoesApart(t *testing.T) {
 			return nil
 		}, errOwn},
 		"a panic": {func(context.Context, pgx.Tx, *ledger.Writes) error { panic(errOwn) }, errOwn},
-		"a deadlock": {func() ledger.Body {
+		"a deadlock": {func() func(context.Context, pgx.Tx, *ledger.Writes) error {
 			first := true
 			return func(ctx context.Context, tx pgx.Tx, _ *ledger.Writes) error {
 				if first {
@@ -343,7 +343,7 @@ func TestGroupGoesApart(t *testing.T) {
 							t.Errorf("caller %d: panics with %v, want %v", i, v, want)
 						}
 					}()
-					_, err := g.Do(t.Context(), ngheAn, cause(i), func(ctx context.Context, tx pgx.Tx, w *ledger.Writes) error {
+					_, err := g.Do(t.Context(), ngheAn, cause(i), ledger.Body{Write: func(ctx context.Context, tx pgx.Tx, w *ledger.Writes) error {
 						runs[i]++
 						if i == callers/2 {
 							want = tt.want
@@ -351,7 +351,7 @@ func TestGroupGoesApart(t *testing.T) {
 						}
 						w.Post(captured(ngheAn, cause(i), 1_000, uuid.Nil))
 						return nil
-					})
+					}})
 					if !errors.Is(err, want) {
 						t.Errorf("caller %d: got %v, want %v", i, err, want)
 					}
@@ -392,13 +392,13 @@ func TestGroupWithoutThoseWhoLeave(t *testing.T) {
 				if i == 1 {
 					from = late
 				}
-				_, err := g.Do(from, ngheAn, cause(i), func(_ context.Context, _ pgx.Tx, w *ledger.Writes) error {
+				_, err := g.Do(from, ngheAn, cause(i), ledger.Body{Write: func(_ context.Context, _ pgx.Tx, w *ledger.Writes) error {
 					if i == 1 {
 						leaveLate()
 					}
 					w.Post(captured(ngheAn, cause(i), 1_000, uuid.Nil))
 					return nil
-				})
+				}})
 				if err != nil {
 					t.Errorf("caller %d stayed: got %v", i, err)
 				}

@@ -2,6 +2,7 @@ package payments
 
 import (
 	"context"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
@@ -15,25 +16,37 @@ import (
 	"github.com/doisoat/doisoat/providers"
 )
 
-// apply records what a notice says of its payment and returns how to answer.
-// It locks dossier and payment. An event seen before changes nothing.
-func (s *Service) apply(ctx context.Context, tx pgx.Tx, w *ledger.Writes, n notice) (providers.ReplyKind, error) {
-	var (
-		d      dossiers.Dossier
-		p      Payment
-		stored bool
-		first  = &pgx.Batch{}
-	)
-	dossiers.QueueLock(first, n.payment.DossierID, &d)
-	queueLock(first, n.payment.ID, &p)
-	readStored(first, n.account.ID, n.event.ID, &stored)
-	if err := tx.SendBatch(ctx, first).Close(); err != nil {
-		return "", err
+// subject is what an event changes: the locked dossier and payment, and what is
+// known of the event beside them.
+type subject struct {
+	dossier dossiers.Dossier
+	payment Payment
+	stored  bool          // a callback with the same event is stored
+	taken   bool          // its capture is recorded
+	at      time.Time     // when it happened
+	date    calendar.Date // that takes its entry
+}
+
+// lockSubject queues what locks dossier and payment and reads the rest. found is
+// the payment as it was before the lock.
+func (s *Service) lockSubject(b *pgx.Batch, found Payment, e providers.Event, u *subject) {
+	*u = subject{at: e.OccurredAt}
+	if u.at.IsZero() {
+		u.at = s.Now()
 	}
-	if stored {
-		return providers.ReplyAlreadyStored, nil
-	}
-	return s.applyTo(ctx, tx, w, n.merchant, d, &p, n.event, ByCallback)
+	dossiers.QueueLock(b, found.DossierID, &u.dossier)
+	queueLock(b, found.ID, &u.payment)
+	eventStored(b, found.MerchantID, e.ID, &u.stored)
+	captureExists(b, found, e, &u.taken)
+	ledger.QueueOpenDate(b, found.Authority, calendar.On(u.at), &u.date)
+}
+
+// lockNow is lockSubject in a round trip of its own.
+func (s *Service) lockNow(ctx context.Context, tx pgx.Tx, found Payment, e providers.Event) (u subject, err error) {
+	b := &pgx.Batch{}
+	s.lockSubject(b, found, e, &u)
+	err = tx.SendBatch(ctx, b).Close()
+	return u, err
 }
 
 // findForEvent looks for the payment an event speaks of, without a lock. A
@@ -45,8 +58,13 @@ func findForEvent(ctx context.Context, tx pgx.Tx, account MerchantAccount, m pro
 	return selectOne(ctx, tx, ` where reference = $1 and merchant_account_id = $2`, e.Reference, account.ID)
 }
 
-// applyTo moves a locked payment along, in w.
-func (s *Service) applyTo(ctx context.Context, tx pgx.Tx, w *ledger.Writes, m providers.Merchant, d dossiers.Dossier, p *Payment, e providers.Event, by Evidence) (providers.ReplyKind, error) {
+// apply records what a provider says of a locked payment, in w, and returns how
+// to answer. An event seen before changes nothing.
+func (s *Service) apply(ctx context.Context, tx pgx.Tx, w *ledger.Writes, u *subject, e providers.Event, by Evidence) (providers.ReplyKind, error) {
+	p := &u.payment
+	if by == ByCallback && u.stored {
+		return providers.ReplyAlreadyStored, nil
+	}
 	// The guides check the amount before the state. An inquiry about a payment
 	// that took no money names no amount.
 	if e.Amount != p.Amount && !payerSetsAmount(*p) && (by == ByCallback || e.Outcome == providers.Succeeded) {
@@ -54,14 +72,13 @@ func (s *Service) applyTo(ctx context.Context, tx pgx.Tx, w *ledger.Writes, m pr
 	}
 	switch e.Outcome {
 	case providers.Succeeded:
-		taken, err := captureExists(ctx, tx, *p, e)
-		if err != nil || taken {
-			return providers.ReplyAlreadyStored, err
+		if u.taken {
+			return providers.ReplyAlreadyStored, nil
 		}
 		if !e.Amount.IsPositive() || e.Amount.Currency != p.Amount.Currency {
 			return providers.ReplyWrongAmount, nil
 		}
-		return providers.ReplyStored, s.capture(ctx, tx, w, d, p, e, by)
+		return providers.ReplyStored, s.capture(ctx, tx, w, u, e, by)
 	case providers.Declined:
 		if !p.Status.live() {
 			return providers.ReplyAlreadyStored, nil
@@ -85,16 +102,12 @@ func payerSetsAmount(p Payment) bool {
 
 // capture records money taken: allocates it to what is outstanding, the rest
 // is excess; posts; issues receipts; proposes giving the excess back.
-func (s *Service) capture(ctx context.Context, tx pgx.Tx, w *ledger.Writes, d dossiers.Dossier, p *Payment, e providers.Event, by Evidence) error {
-	now := s.Now()
-	occurred := e.OccurredAt
-	if occurred.IsZero() {
-		occurred = now
-	}
+func (s *Service) capture(ctx context.Context, tx pgx.Tx, w *ledger.Writes, u *subject, e providers.Event, by Evidence) error {
+	now, d, p := s.Now(), u.dossier, &u.payment
 	c := Capture{
 		ID: ident.New[captureKind](), PaymentID: p.ID, DossierID: d.ID, MerchantID: p.MerchantID, Provider: p.Provider,
-		TransactionID: e.TransactionID, BankReference: e.BankReference, Amount: e.Amount, OccurredAt: occurred,
-		BusinessDate: calendar.On(occurred), Evidence: by, RecordedAt: now,
+		TransactionID: e.TransactionID, BankReference: e.BankReference, Amount: e.Amount, OccurredAt: u.at,
+		BusinessDate: calendar.On(u.at), Evidence: by, RecordedAt: now,
 	}
 	paid := allocate(&c, d.Charges)
 	insertCapture(&w.Batch, p.Authority, c)
@@ -106,11 +119,7 @@ func (s *Service) capture(ctx context.Context, tx pgx.Tx, w *ledger.Writes, d do
 	} else if err := s.move(&w.Batch, auth.System(p.Authority), p, Captured, e.Reason); err != nil {
 		return err
 	}
-	date, err := ledger.OpenDate(ctx, tx, p.Authority, c.BusinessDate)
-	if err != nil {
-		return err
-	}
-	w.Post(captured(p.Authority, c, paid, date, now, auth.System(p.Authority).ID))
+	w.Post(captured(p.Authority, c, paid, u.date, now, auth.System(p.Authority).ID))
 	if err := s.afterCapture(ctx, tx, d, *p, c); err != nil {
 		return err
 	}

@@ -56,7 +56,11 @@ func nobody() providers.Reply {
 	return providers.Reply{Status: http.StatusNotFound, ContentType: "text/plain; charset=utf-8", Body: []byte("not found\n")}
 }
 
+// authorityOf remembers what it found: an account never changes its authority.
 func (s *Service) authorityOf(ctx context.Context, merchant MerchantID) (authority string, err error) {
+	if known, ok := s.authorities.Load(merchant); ok {
+		return known.(string), nil
+	}
 	err = postgres.ReadTx(ctx, s.DB, "", func(tx pgx.Tx) error {
 		var found *string
 		if err := tx.QueryRow(ctx, `select payments.authority_of_merchant($1)`, merchant).Scan(&found); err != nil {
@@ -66,6 +70,7 @@ func (s *Service) authorityOf(ctx context.Context, merchant MerchantID) (authori
 			return ErrMerchantNotFound
 		}
 		authority = *found
+		s.authorities.Store(merchant, authority)
 		return nil
 	})
 	return authority, err
@@ -78,10 +83,20 @@ func (s *Service) receive(ctx context.Context, authority string, receiver provid
 	if err != nil {
 		return "", err
 	}
-	var row callbackRow
-	_, err = s.Group.Do(ctx, authority, n.subject(), func(ctx context.Context, tx pgx.Tx, w *ledger.Writes) error {
-		row = n.row()
-		return s.record(ctx, tx, w, authority, n, &row)
+	var (
+		locked subject
+		row    callbackRow
+	)
+	_, err = s.Group.Do(ctx, authority, n.subject(), ledger.Body{
+		Read: func(b *pgx.Batch) {
+			if !n.payment.ID.IsZero() {
+				s.lockSubject(b, n.payment, n.event, &locked)
+			}
+		},
+		Write: func(ctx context.Context, tx pgx.Tx, w *ledger.Writes) error {
+			row = n.row()
+			return s.record(ctx, tx, w, authority, n, &locked, &row)
+		},
 	})
 	return row.reply, err
 }
@@ -154,13 +169,13 @@ func (s *Service) read(ctx context.Context, authority string, receiver providers
 	return n, err
 }
 
-// record applies a notice and keeps its message with our answer.
-func (s *Service) record(ctx context.Context, tx pgx.Tx, w *ledger.Writes, authority string, n notice, row *callbackRow) (err error) {
+// record applies a notice to what is locked and keeps its message with our answer.
+func (s *Service) record(ctx context.Context, tx pgx.Tx, w *ledger.Writes, authority string, n notice, locked *subject, row *callbackRow) (err error) {
 	if row.sealed, err = s.sealMessage(row.id, withoutCredentials(n.raw)); err != nil {
 		return err
 	}
 	if n.kind == "" {
-		if row.reply, err = s.apply(ctx, tx, w, n); err != nil {
+		if row.reply, err = s.apply(ctx, tx, w, locked, n.event, ByCallback); err != nil {
 			return err
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/rivertype"
 
-	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/ident"
 	"github.com/doisoat/doisoat/internal/postgres"
@@ -113,31 +112,29 @@ func (s *Service) Inquire(ctx context.Context, actor auth.Actor, id ID) (p Payme
 			return p, err
 		}
 	}
-	return s.recordAnswer(ctx, actor, p.ID, m, event)
+	return s.recordAnswer(ctx, actor, p.ID, event)
 }
 
-func (s *Service) recordAnswer(ctx context.Context, actor auth.Actor, id ID, m providers.Merchant, e providers.Event) (p Payment, err error) {
+func (s *Service) recordAnswer(ctx context.Context, actor auth.Actor, id ID, e providers.Event) (p Payment, err error) {
 	err = postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
 		if p, err = selectOne(ctx, tx, ` where id = $1`, id); err != nil {
 			return err
 		}
-		d, err := dossiers.LockByID(ctx, tx, p.DossierID)
-		if err != nil {
-			return err
-		}
-		if p, err = lock(ctx, tx, id); err != nil || p.Status.taken() {
-			return err
-		}
-		p.Inquiries++
 		e.Reference = p.Reference
+		locked, err := s.lockNow(ctx, tx, p, e)
+		if p = locked.payment; err != nil || p.Status.taken() {
+			return err
+		}
+		locked.payment.Inquiries++
 		var w ledger.Writes
-		kind, err := s.applyTo(ctx, tx, &w, m, d, &p, e, ByInquiry)
+		kind, err := s.apply(ctx, tx, &w, &locked, e, ByInquiry)
 		if err != nil {
 			return err
 		}
-		if err := s.afterInquiry(&w.Batch, &p, kind, e); err != nil {
+		if err := s.afterInquiry(&w.Batch, &locked.payment, kind, e); err != nil {
 			return err
 		}
+		p = locked.payment
 		_, err = w.Send(ctx, tx)
 		return err
 	})
@@ -184,20 +181,13 @@ func (s *Service) RecordFromStatement(ctx context.Context, actor auth.Actor, id 
 		if err != nil {
 			return err
 		}
-		m, err := s.Merchant(ctx, tx, p.MerchantID)
-		if err != nil {
-			return err
-		}
-		d, err := dossiers.LockByID(ctx, tx, p.DossierID)
-		if err != nil {
-			return err
-		}
-		if p, err = lock(ctx, tx, id); err != nil {
-			return err
-		}
 		e.Reference = p.Reference
+		locked, err := s.lockNow(ctx, tx, p, e)
+		if err != nil {
+			return err
+		}
 		var w ledger.Writes
-		kind, err := s.applyTo(ctx, tx, &w, m, d, &p, e, ByStatement)
+		kind, err := s.apply(ctx, tx, &w, &locked, e, ByStatement)
 		if err == nil && kind != providers.ReplyStored && kind != providers.ReplyAlreadyStored {
 			return ErrStatement.With("the line cannot be recorded: %s", kind)
 		}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/url"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -47,6 +48,8 @@ type Service struct {
 	Now       func() time.Time
 	Random    io.Reader
 	PublicURL string // where providers and browsers reach us, without a slash at the end
+
+	authorities sync.Map // of merchant accounts, by MerchantID
 }
 
 // Create asks for a payment of everything outstanding of a dossier. The

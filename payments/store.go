@@ -272,14 +272,13 @@ func insertCapture(b *pgx.Batch, authority string, c Capture) {
 
 // captureExists looks for a capture by the provider's transaction, or by the
 // bank's reference with the same amount: a notice sent anew under another id.
-func captureExists(ctx context.Context, tx pgx.Tx, p Payment, e providers.Event) (bool, error) {
-	var found bool
-	err := tx.QueryRow(ctx, `
+func captureExists(b *pgx.Batch, p Payment, e providers.Event, found *bool) {
+	b.Queue(`
 		select exists (select from payments.capture where merchant_account_id = $1 and transaction_id = $2)
 			or ($3 <> '' and exists (
 				select from payments.capture where payment_id = $4 and bank_reference = $3 and amount = $5))`,
-		p.MerchantID, e.TransactionID, e.BankReference, p.ID, e.Amount.Minor).Scan(&found)
-	return found, err
+		p.MerchantID, e.TransactionID, e.BankReference, p.ID, e.Amount.Minor).
+		QueryRow(func(row pgx.Row) error { return row.Scan(found) })
 }
 
 type callbackRow struct {
@@ -335,11 +334,11 @@ func enoughKept(ctx context.Context, tx pgx.Tx, c callbackRow) (enough bool, err
 	return enough, err
 }
 
-// readStored tells when the batch is sent whether an event was stored before.
-func readStored(b *pgx.Batch, merchant MerchantID, event string, stored *bool) {
+// eventStored tells whether a callback with this event was stored before.
+func eventStored(b *pgx.Batch, merchant MerchantID, event string, found *bool) {
 	b.Queue(`
 		select exists (select from payments.callback where merchant_account_id = $1 and event_id = $2 and reply = 'stored')`,
-		merchant, event).QueryRow(func(row pgx.Row) error { return row.Scan(stored) })
+		merchant, event).QueryRow(func(row pgx.Row) error { return row.Scan(found) })
 }
 
 func selectCallback(ctx context.Context, tx pgx.Tx, id CallbackID) (callbackRow, error) {

@@ -69,10 +69,10 @@ func grouped(group *ledger.Group, callers int, hot bool) func(context.Context, t
 	return func(ctx context.Context, d time.Duration) (float64, error) {
 		return repeat(ctx, callers, d, func(ctx context.Context) (int, error) {
 			e := newEntry(hot)
-			_, err := group.Do(ctx, authority, "", func(_ context.Context, _ pgx.Tx, w *ledger.Writes) error {
+			_, err := group.Do(ctx, authority, "", ledger.Body{Write: func(_ context.Context, _ pgx.Tx, w *ledger.Writes) error {
 				w.Post(e)
 				return nil
-			})
+			}})
 			return 1, err
 		})
 	}
