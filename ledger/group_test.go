@@ -339,8 +339,10 @@ func TestGroupGoesApart(t *testing.T) {
 				all.Go(func() {
 					var want error
 					defer func() {
-						if v := recover(); v != nil && v != want {
-							t.Errorf("caller %d: panics with %v, want %v", i, v, want)
+						if v := recover(); v != nil {
+							if err, ok := v.(error); !ok || !errors.Is(err, want) {
+								t.Errorf("caller %d: panics with %v, want %v", i, v, want)
+							}
 						}
 					}()
 					_, err := g.Do(t.Context(), ngheAn, cause(i), ledger.Body{Write: func(ctx context.Context, tx pgx.Tx, w *ledger.Writes) error {
