@@ -18,11 +18,11 @@ type Paid struct {
 	Amount int64
 }
 
-// RecordPaid adds captured money to charges and issues receipts, one per kind.
+// RecordPaid queues what adds captured money to charges and issues receipts, one per kind.
 // capture names the cause: the same capture again must not come here twice.
-func RecordPaid(ctx context.Context, tx pgx.Tx, d Dossier, list []Paid, capture uuid.UUID, now time.Time) error {
+func RecordPaid(b *pgx.Batch, d Dossier, list []Paid, capture uuid.UUID, now time.Time) {
 	if len(list) == 0 {
-		return nil
+		return
 	}
 	changes := make([]change, len(list))
 	perKind := map[fees.Kind]int64{}
@@ -30,10 +30,8 @@ func RecordPaid(ctx context.Context, tx pgx.Tx, d Dossier, list []Paid, capture 
 		changes[i] = change{charge: p.Charge.ID, paid: p.Amount}
 		perKind[p.Charge.Kind] += p.Amount
 	}
-	if err := updateCharges(ctx, tx, changes); err != nil {
-		return err
-	}
-	return insertReceipts(ctx, tx, d, perKind, "capture", capture, now)
+	updateCharges(b, changes)
+	insertReceipts(b, d, perKind, "capture", capture, now)
 }
 
 // RecordRefunded marks paid money of charges as given back, ends that part of
@@ -48,10 +46,10 @@ func RecordRefunded(ctx context.Context, tx pgx.Tx, d Dossier, list []Paid, refu
 		changes[i] = change{charge: p.Charge.ID, refunded: p.Amount, waived: p.Amount}
 		perKind[p.Charge.Kind] -= p.Amount
 	}
-	if err := updateCharges(ctx, tx, changes); err != nil {
-		return err
-	}
-	return insertReceipts(ctx, tx, d, perKind, "refund", refund, now)
+	b := &pgx.Batch{}
+	updateCharges(b, changes)
+	insertReceipts(b, d, perKind, "refund", refund, now)
+	return tx.SendBatch(ctx, b).Close()
 }
 
 // Waiver ends an unpaid part of a charge.
@@ -69,7 +67,9 @@ func Waive(ctx context.Context, tx pgx.Tx, d Dossier, list []Waiver, cause uuid.
 	for i, w := range list {
 		changes[i] = change{charge: w.Charge.ID, waived: w.Amount}
 	}
-	if err := updateCharges(ctx, tx, changes); err != nil {
+	b := &pgx.Batch{}
+	updateCharges(b, changes)
+	if err := tx.SendBatch(ctx, b).Close(); err != nil {
 		return err
 	}
 	date, err := ledger.OpenDate(ctx, tx, d.Authority, calendar.On(now))

@@ -199,12 +199,21 @@ func Lock(ctx context.Context, tx pgx.Tx, code string) (Dossier, error) {
 }
 
 // LockByID is Lock for rooms that know the id.
-func LockByID(ctx context.Context, tx pgx.Tx, id ID) (Dossier, error) {
-	row, err := selectOne(ctx, tx, ` where id = $1 for no key update`, id)
-	if err != nil {
-		return Dossier{}, err
-	}
-	return fill(ctx, tx, row)
+func LockByID(ctx context.Context, tx pgx.Tx, id ID) (d Dossier, err error) {
+	b := &pgx.Batch{}
+	QueueLock(b, id, &d)
+	err = tx.SendBatch(ctx, b).Close()
+	return d, err
+}
+
+// QueueLock is LockByID in the round trip of a batch: d is set when it has been sent.
+func QueueLock(b *pgx.Batch, id ID, d *Dossier) {
+	b.Queue(selectDossier+` where id = $1 for no key update`, id).Query(func(rows pgx.Rows) error {
+		row, err := collectDossier(rows)
+		*d = row.dossier()
+		return err
+	})
+	readItems(b, id, d) // read after the lock was taken: each statement sees what is committed then
 }
 
 // Codes maps dossier ids to their codes, for lists of other rooms.
@@ -224,11 +233,9 @@ func Codes(ctx context.Context, tx pgx.Tx, ids []ID) (map[ID]string, error) {
 
 func fill(ctx context.Context, tx pgx.Tx, row dossierRow) (Dossier, error) {
 	d := row.dossier()
-	var err error
-	if d.Charges, err = selectCharges(ctx, tx, d.ID); err != nil {
-		return Dossier{}, err
-	}
-	d.Receipts, err = selectReceipts(ctx, tx, d.ID)
+	b := &pgx.Batch{}
+	readItems(b, d.ID, &d)
+	err := tx.SendBatch(ctx, b).Close()
 	return d, err
 }
 
@@ -258,11 +265,10 @@ func (s *Service) assess(ctx context.Context, tx pgx.Tx, actor auth.Actor, d *Do
 			delete(due, kind)
 		}
 	}
-	if err := insertReceipts(ctx, tx, *d, due, "assessment", charges[0].ID.UUID(), now); err != nil {
-		return err
-	}
-	d.Receipts, err = selectReceipts(ctx, tx, d.ID)
-	return err
+	b := &pgx.Batch{}
+	insertReceipts(b, *d, due, "assessment", charges[0].ID.UUID(), now)
+	readReceipts(b, d.ID, d)
+	return tx.SendBatch(ctx, b).Close()
 }
 
 // findSame returns the dossier with this code when its content has this hash.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/doisoat/doisoat/fees"
 	"github.com/doisoat/doisoat/internal/calendar"
@@ -56,6 +57,10 @@ func selectOne(ctx context.Context, tx pgx.Tx, where string, args ...any) (dossi
 	if err != nil {
 		return dossierRow{}, err
 	}
+	return collectDossier(rows)
+}
+
+func collectDossier(rows pgx.Rows) (dossierRow, error) {
 	row, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[dossierRow])
 	if errors.Is(err, pgx.ErrNoRows) {
 		return dossierRow{}, ErrNotFound
@@ -93,14 +98,7 @@ func (r chargeRow) charge() (Charge, error) {
 	return c, json.Unmarshal(r.Explanation, &c.Explanation)
 }
 
-func selectCharges(ctx context.Context, tx pgx.Tx, dossier ID) ([]Charge, error) {
-	rows, err := tx.Query(ctx, `
-		select id, dossier_id, line, fee_type, kind, quantity, base, discount, subsidy, due, paid, refunded, waived,
-			currency, policy, explanation, corrects, created_at
-		from dossiers.charge where dossier_id = $1 order by line`, dossier)
-	if err != nil {
-		return nil, err
-	}
+func collectCharges(rows pgx.Rows) ([]Charge, error) {
 	list, err := pgx.CollectRows(rows, pgx.RowToStructByName[chargeRow])
 	if err != nil {
 		return nil, err
@@ -114,14 +112,25 @@ func selectCharges(ctx context.Context, tx pgx.Tx, dossier ID) ([]Charge, error)
 	return charges, nil
 }
 
-func selectReceipts(ctx context.Context, tx pgx.Tx, dossier ID) ([]Receipt, error) {
-	rows, err := tx.Query(ctx, `
+func readReceipts(b *pgx.Batch, id ID, d *Dossier) {
+	b.Queue(`
 		select id, kind, amount, currency, issued_at from dossiers.receipt
-		where dossier_id = $1 order by issued_at, kind`, dossier)
-	if err != nil {
-		return nil, err
-	}
-	return pgx.CollectRows(rows, pgx.RowToStructByPos[Receipt])
+		where dossier_id = $1 order by issued_at, kind`, id).Query(func(rows pgx.Rows) (err error) {
+		d.Receipts, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Receipt])
+		return err
+	})
+}
+
+// readItems reads charges and receipts of a dossier into d when the batch is sent.
+func readItems(b *pgx.Batch, id ID, d *Dossier) {
+	b.Queue(`
+		select id, dossier_id, line, fee_type, kind, quantity, base, discount, subsidy, due, paid, refunded, waived,
+			currency, policy, explanation, corrects, created_at
+		from dossiers.charge where dossier_id = $1 order by line`, id).Query(func(rows pgx.Rows) (err error) {
+		d.Charges, err = collectCharges(rows)
+		return err
+	})
+	readReceipts(b, id, d)
 }
 
 // milestones are the first times a dossier was accepted and had its result, as
@@ -214,7 +223,7 @@ func addedBefore(ctx context.Context, tx pgx.Tx, d Dossier, by request) (bool, e
 
 // updateCharges adds to paid, refunded and waived of many charges at once. The
 // table's checks refuse what would go below zero.
-func updateCharges(ctx context.Context, tx pgx.Tx, changes []change) error {
+func updateCharges(b *pgx.Batch, changes []change) {
 	var (
 		ids                    []ChargeID
 		paid, refunded, waived []int64
@@ -223,18 +232,16 @@ func updateCharges(ctx context.Context, tx pgx.Tx, changes []change) error {
 		ids = append(ids, c.charge)
 		paid, refunded, waived = append(paid, c.paid), append(refunded, c.refunded), append(waived, c.waived)
 	}
-	tag, err := tx.Exec(ctx, `
+	b.Queue(`
 		update dossiers.charge c
 		set paid = c.paid + n.paid, refunded = c.refunded + n.refunded, waived = c.waived + n.waived
 		from unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[]) as n (id, paid, refunded, waived)
-		where c.id = n.id`, ids, paid, refunded, waived)
-	if err != nil {
-		return err
-	}
-	if tag.RowsAffected() != int64(len(changes)) {
-		return ErrNotFound.With("a charge does not exist")
-	}
-	return nil
+		where c.id = n.id`, ids, paid, refunded, waived).Exec(func(tag pgconn.CommandTag) error {
+		if tag.RowsAffected() != int64(len(changes)) {
+			return ErrNotFound.With("a charge does not exist")
+		}
+		return nil
+	})
 }
 
 type change struct {
@@ -243,7 +250,7 @@ type change struct {
 }
 
 // insertReceipts sums per kind and writes one receipt each; the same cause again changes nothing.
-func insertReceipts(ctx context.Context, tx pgx.Tx, d Dossier, perKind map[fees.Kind]int64, causeKind string, cause uuid.UUID, now time.Time) error {
+func insertReceipts(b *pgx.Batch, d Dossier, perKind map[fees.Kind]int64, causeKind string, cause uuid.UUID, now time.Time) {
 	var (
 		ids     []uuid.UUID
 		kinds   []string
@@ -256,13 +263,12 @@ func insertReceipts(ctx context.Context, tx pgx.Tx, d Dossier, perKind map[fees.
 			amounts = append(amounts, amount)
 		}
 	}
-	_, err := tx.Exec(ctx, `
+	b.Queue(`
 		insert into dossiers.receipt (id, authority, dossier_id, kind, amount, currency, cause_kind, cause_id, issued_at)
 		select n.id, $4, $5, n.kind, n.amount, $6, $7, $8, $9
 		from unnest($1::uuid[], $2::text[], $3::bigint[]) as n (id, kind, amount)
 		on conflict on constraint receipt_once do nothing`,
 		ids, kinds, amounts, d.Authority, d.ID, d.Currency, causeKind, cause, now)
-	return err
 }
 
 func insertStatusEvent(ctx context.Context, tx pgx.Tx, d Dossier, r StatusReport, now time.Time, by string) (isNew bool, err error) {

@@ -67,7 +67,7 @@ func newWorld(t *testing.T) *world {
 	registry := providers.NewRegistry(vnpay.New(&http.Client{Timeout: 10 * time.Second}))
 	w.dossiers = &dossiers.Service{DB: w.db.App, Fees: schedule, Secret: ring, Jobs: w.inserts, Now: now}
 	w.payments = &payments.Service{
-		DB: w.db.App, Providers: registry, Secret: ring, Jobs: w.inserts, Now: now, Random: rand.Reader, PublicURL: "https://thu.example.gov.vn",
+		DB: w.db.App, Group: ledger.NewGroup(w.db.App, 2), Providers: registry, Secret: ring, Jobs: w.inserts, Now: now, Random: rand.Reader, PublicURL: "https://thu.example.gov.vn",
 	}
 	w.refunds = &refunds.Service{
 		DB: w.db.App, Payments: w.payments, Fees: schedule, Providers: registry, Jobs: w.inserts, Now: now, Random: rand.Reader,

@@ -1,6 +1,7 @@
 // Package ledger is the double-entry book. It owns the PostgreSQL schema
 // ledger; rooms that move money call Post and Reverse inside their own
-// transaction, everybody else only reads.
+// transaction, or bring what they do to a Group, which commits those that wait
+// at the same time together; everybody else only reads.
 //
 // Invariants, each enforced by the database:
 //   - an entry balances: real and memo postings each on their own, per currency;

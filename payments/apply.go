@@ -2,6 +2,7 @@ package payments
 
 import (
 	"context"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
@@ -15,33 +16,37 @@ import (
 	"github.com/doisoat/doisoat/providers"
 )
 
-// apply records what a provider says of a payment and returns how to answer.
-// It locks dossier and payment. An event seen before changes nothing.
-func (s *Service) apply(ctx context.Context, tx pgx.Tx, account MerchantAccount, m providers.Merchant, e providers.Event, by Evidence) (providers.ReplyKind, ID, error) {
-	p, err := findForEvent(ctx, tx, account, m, e)
-	if ErrNotFound.Is(err) {
-		if e.Reference == "" { // a bank notice that names no payment: the statement will show the money
-			return providers.ReplyStored, ID{}, nil
-		}
-		return providers.ReplyUnknownOrder, ID{}, nil
+// subject is what an event changes: the locked dossier and payment, and what is
+// known of the event beside them.
+type subject struct {
+	dossier dossiers.Dossier
+	payment Payment
+	stored  bool          // a callback with the same event is stored
+	taken   bool          // its capture is recorded
+	at      time.Time     // when it happened
+	date    calendar.Date // that takes its entry
+}
+
+// lockSubject queues what locks dossier and payment and reads the rest. found is
+// the payment as it was before the lock.
+func (s *Service) lockSubject(b *pgx.Batch, found Payment, e providers.Event, u *subject) {
+	*u = subject{at: e.OccurredAt}
+	if u.at.IsZero() {
+		u.at = s.Now()
 	}
-	if err != nil {
-		return "", ID{}, err
-	}
-	d, err := dossiers.LockByID(ctx, tx, p.DossierID)
-	if err != nil {
-		return "", ID{}, err
-	}
-	if p, err = lock(ctx, tx, p.ID); err != nil {
-		return "", ID{}, err
-	}
-	if by == ByCallback {
-		if seen, err := eventStored(ctx, tx, account.ID, e.ID); err != nil || seen {
-			return providers.ReplyAlreadyStored, p.ID, err
-		}
-	}
-	kind, err := s.applyTo(ctx, tx, m, d, &p, e, by)
-	return kind, p.ID, err
+	dossiers.QueueLock(b, found.DossierID, &u.dossier)
+	queueLock(b, found.ID, &u.payment)
+	eventStored(b, found.MerchantID, e.ID, &u.stored)
+	captureExists(b, found, e, &u.taken)
+	ledger.QueueOpenDate(b, found.Authority, calendar.On(u.at), &u.date)
+}
+
+// lockNow is lockSubject in a round trip of its own.
+func (s *Service) lockNow(ctx context.Context, tx pgx.Tx, found Payment, e providers.Event) (u subject, err error) {
+	b := &pgx.Batch{}
+	s.lockSubject(b, found, e, &u)
+	err = tx.SendBatch(ctx, b).Close()
+	return u, err
 }
 
 // findForEvent looks for the payment an event speaks of, without a lock. A
@@ -53,7 +58,13 @@ func findForEvent(ctx context.Context, tx pgx.Tx, account MerchantAccount, m pro
 	return selectOne(ctx, tx, ` where reference = $1 and merchant_account_id = $2`, e.Reference, account.ID)
 }
 
-func (s *Service) applyTo(ctx context.Context, tx pgx.Tx, m providers.Merchant, d dossiers.Dossier, p *Payment, e providers.Event, by Evidence) (providers.ReplyKind, error) {
+// apply records what a provider says of a locked payment, in w, and returns how
+// to answer. An event seen before changes nothing.
+func (s *Service) apply(ctx context.Context, tx pgx.Tx, w *ledger.Writes, u *subject, e providers.Event, by Evidence) (providers.ReplyKind, error) {
+	p := &u.payment
+	if by == ByCallback && u.stored {
+		return providers.ReplyAlreadyStored, nil
+	}
 	// The guides check the amount before the state. An inquiry about a payment
 	// that took no money names no amount.
 	if e.Amount != p.Amount && !payerSetsAmount(*p) && (by == ByCallback || e.Outcome == providers.Succeeded) {
@@ -61,22 +72,22 @@ func (s *Service) applyTo(ctx context.Context, tx pgx.Tx, m providers.Merchant, 
 	}
 	switch e.Outcome {
 	case providers.Succeeded:
-		taken, err := captureExists(ctx, tx, *p, e)
-		if err != nil || taken {
-			return providers.ReplyAlreadyStored, err
+		if u.taken {
+			return providers.ReplyAlreadyStored, nil
 		}
 		if !e.Amount.IsPositive() || e.Amount.Currency != p.Amount.Currency {
 			return providers.ReplyWrongAmount, nil
 		}
-		return providers.ReplyStored, s.capture(ctx, tx, auth.System(p.Authority), d, p, s.captureOf(*p, e, by), e.Reason)
+		c := s.captureOf(*p, e, u.at, by)
+		return providers.ReplyStored, s.capture(ctx, tx, w, auth.System(p.Authority), u.dossier, p, c, u.date, e.Reason)
 	case providers.Declined:
 		if !p.Status.live() {
 			return providers.ReplyAlreadyStored, nil
 		}
-		return providers.ReplyStored, s.move(ctx, tx, auth.System(p.Authority), p, Failed, e.Reason)
+		return providers.ReplyStored, s.move(&w.Batch, auth.System(p.Authority), p, Failed, e.Reason)
 	case providers.Unknown:
 		if p.Status == Pending {
-			return providers.ReplyStored, s.move(ctx, tx, auth.System(p.Authority), p, Unknown, e.Reason)
+			return providers.ReplyStored, s.move(&w.Batch, auth.System(p.Authority), p, Unknown, e.Reason)
 		}
 		return providers.ReplyStored, nil
 	default:
@@ -91,57 +102,47 @@ func payerSetsAmount(p Payment) bool {
 }
 
 // captureOf is the capture that an event tells of, not allocated yet.
-func (s *Service) captureOf(p Payment, e providers.Event, by Evidence) Capture {
-	now := s.Now()
-	occurred := e.OccurredAt
-	if occurred.IsZero() {
-		occurred = now
-	}
+func (s *Service) captureOf(p Payment, e providers.Event, at time.Time, by Evidence) Capture {
 	return Capture{
 		ID: ident.New[captureKind](), PaymentID: p.ID, DossierID: p.DossierID, MerchantID: p.MerchantID, Provider: p.Provider,
-		TransactionID: e.TransactionID, BankReference: e.BankReference, Amount: e.Amount, OccurredAt: occurred,
-		BusinessDate: calendar.On(occurred), Evidence: by, RecordedAt: now,
+		TransactionID: e.TransactionID, BankReference: e.BankReference, Amount: e.Amount, OccurredAt: at,
+		BusinessDate: calendar.On(at), Evidence: by, RecordedAt: s.Now(),
 	}
 }
 
 // capture records money taken: allocates it to what is outstanding, the rest
-// is excess; posts; issues receipts; proposes giving the excess back.
-func (s *Service) capture(ctx context.Context, tx pgx.Tx, actor auth.Actor, d dossiers.Dossier, p *Payment, c Capture, reason string) error {
+// is excess; posts on date; issues receipts; proposes giving the excess back.
+func (s *Service) capture(ctx context.Context, tx pgx.Tx, w *ledger.Writes, actor auth.Actor, d dossiers.Dossier, p *Payment, c Capture,
+	date calendar.Date, reason string,
+) error {
 	now := c.RecordedAt
 	paid := allocate(&c, d.Charges)
-	if err := insertCapture(ctx, tx, p.Authority, c); err != nil {
-		return err
-	}
-	if err := dossiers.RecordPaid(ctx, tx, d, paid, c.ID.UUID(), now); err != nil {
-		return err
-	}
+	insertCapture(&w.Batch, p.Authority, c)
+	dossiers.RecordPaid(&w.Batch, d, paid, c.ID.UUID(), now)
+	late := !p.Status.live()
 	p.Captured += c.Amount.Minor
 	if p.Status == Captured { // a further capture is no edge, but the sum changes
-		if err := updatePayment(ctx, tx, *p); err != nil {
-			return err
-		}
-	} else if err := s.move(ctx, tx, actor, p, Captured, reason); err != nil {
+		updatePayment(&w.Batch, *p)
+	} else if err := s.move(&w.Batch, actor, p, Captured, reason); err != nil {
 		return err
 	}
-	date, err := ledger.OpenDate(ctx, tx, p.Authority, c.BusinessDate)
-	if err != nil {
-		return err
-	}
-	if _, err := ledger.Post(ctx, tx, captured(p.Authority, c, paid, date, now, actor.ID)); err != nil {
-		return err
-	}
+	w.Post(captured(p.Authority, c, paid, date, now, actor.ID))
 	if err := s.afterCapture(ctx, tx, d, *p, c); err != nil {
 		return err
 	}
-	return audit.Record(ctx, tx, audit.Event{
+	if late && d.Totals().Outstanding <= c.Amount.Minor-c.Excess {
+		if err := s.cancelOther(ctx, tx, w, d); err != nil {
+			return err
+		}
+	}
+	return audit.Queue(&w.Batch, audit.Event{
 		Actor: actor, At: now, Act: "capture.record", ObjectKind: "capture", ObjectID: c.ID.String(),
 		After: map[string]any{"payment": p.ID, "amount": c.Amount.Minor, "excess": c.Excess, "evidence": c.Evidence, "transaction": c.TransactionID},
 	})
 }
 
 // afterCapture queues what follows: money nobody owed goes back, and so does
-// money for a service that has ended meanwhile. A second live payment of a
-// dossier that owes nothing any more is cancelled.
+// money for a service that has ended meanwhile.
 func (s *Service) afterCapture(ctx context.Context, tx pgx.Tx, d dossiers.Dossier, p Payment, c Capture) error {
 	once := &river.InsertOpts{UniqueOpts: river.UniqueOpts{ByArgs: true}}
 	if c.Excess > 0 {
@@ -149,15 +150,16 @@ func (s *Service) afterCapture(ctx context.Context, tx pgx.Tx, d dossiers.Dossie
 			return err
 		}
 	}
-	if d.Undeliverable != "" && len(c.Allocations) > 0 {
-		args := dossiers.ProposeRefunds{Authority: p.Authority, Dossier: d.ID, Reason: d.Undeliverable}
-		if _, err := s.Jobs.InsertTx(ctx, tx, args, nil); err != nil {
-			return err
-		}
-	}
-	if d.Totals().Outstanding > c.Amount.Minor-c.Excess {
+	if d.Undeliverable == "" || len(c.Allocations) == 0 {
 		return nil
 	}
+	_, err := s.Jobs.InsertTx(ctx, tx, dossiers.ProposeRefunds{Authority: p.Authority, Dossier: d.ID, Reason: d.Undeliverable}, nil)
+	return err
+}
+
+// cancelOther ends the second payment of a dossier that owes nothing any more:
+// the first was given up, and is paid all the same.
+func (s *Service) cancelOther(ctx context.Context, tx pgx.Tx, w *ledger.Writes, d dossiers.Dossier) error {
 	live, err := findLive(ctx, tx, d.ID)
 	if ErrNotFound.Is(err) || (err == nil && live.Status != Pending) {
 		return nil
@@ -168,7 +170,7 @@ func (s *Service) afterCapture(ctx context.Context, tx pgx.Tx, d dossiers.Dossie
 	if live, err = lock(ctx, tx, live.ID); err != nil {
 		return err
 	}
-	return s.move(ctx, tx, auth.System(p.Authority), &live, Cancelled, "paid_otherwise")
+	return s.move(&w.Batch, auth.System(d.Authority), &live, Cancelled, "paid_otherwise")
 }
 
 // allocate gives the capture's money to outstanding charges in order of line; what is left is excess.

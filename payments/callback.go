@@ -13,6 +13,7 @@ import (
 
 	"github.com/doisoat/doisoat/internal/ident"
 	"github.com/doisoat/doisoat/internal/postgres"
+	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/providers"
 )
 
@@ -55,7 +56,11 @@ func nobody() providers.Reply {
 	return providers.Reply{Status: http.StatusNotFound, ContentType: "text/plain; charset=utf-8", Body: []byte("not found\n")}
 }
 
+// authorityOf remembers what it found: an account never changes its authority.
 func (s *Service) authorityOf(ctx context.Context, merchant MerchantID) (authority string, err error) {
+	if known, ok := s.authorities.Load(merchant); ok {
+		return known.(string), nil
+	}
 	err = postgres.ReadTx(ctx, s.DB, "", func(tx pgx.Tx) error {
 		var found *string
 		if err := tx.QueryRow(ctx, `select payments.authority_of_merchant($1)`, merchant).Scan(&found); err != nil {
@@ -65,48 +70,120 @@ func (s *Service) authorityOf(ctx context.Context, merchant MerchantID) (authori
 			return ErrMerchantNotFound
 		}
 		authority = *found
+		s.authorities.Store(merchant, authority)
 		return nil
 	})
 	return authority, err
 }
 
+// receive applies a message: what can be known before is read first, the rest
+// is done in one transaction, together with the messages that wait meanwhile.
 func (s *Service) receive(ctx context.Context, authority string, receiver providers.CallbackReceiver, merchant MerchantID, raw providers.RawCallback) (kind providers.ReplyKind, err error) {
-	err = postgres.InTx(ctx, s.DB, authority, func(tx pgx.Tx) error {
-		account, m, err := s.merchant(ctx, tx, merchant, ``)
-		if err != nil {
+	n, err := s.read(ctx, authority, receiver, merchant, raw)
+	if err != nil {
+		return "", err
+	}
+	var (
+		locked subject
+		row    callbackRow
+	)
+	_, err = s.Group.Do(ctx, authority, n.subject(), ledger.Body{
+		Read: func(b *pgx.Batch) {
+			if !n.payment.ID.IsZero() {
+				s.lockSubject(b, n.payment, n.event, &locked)
+			}
+		},
+		Write: func(ctx context.Context, tx pgx.Tx, w *ledger.Writes) error {
+			row = n.row()
+			return s.record(ctx, tx, w, authority, n, &locked, &row)
+		},
+	})
+	return row.reply, err
+}
+
+// notice is a message as far as it is understood without a lock.
+type notice struct {
+	raw      providers.RawCallback
+	receiver string
+	account  MerchantAccount
+	merchant providers.Merchant
+	verified bool
+	event    providers.Event
+	kind     providers.ReplyKind // set when the answer is known already
+	payment  Payment             // zero when it names none of ours; as it was before the lock
+}
+
+// subject is the dossier that a notice locks; one that names no payment locks
+// nothing. A transaction locks its dossiers by id, and below a dossier only
+// what is its own, so no two that record callbacks wait for each other. Whoever
+// else locks dossiers locks one, and waits for nothing outside of it. Only
+// settling locks payments of many dossiers (by id): PostgreSQL ends the rare
+// deadlock with it after a second, and the notices are recorded one by one.
+func (n notice) subject() string {
+	if n.payment.ID.IsZero() {
+		return ""
+	}
+	return n.payment.DossierID.String()
+}
+
+// row is what is kept of a notice.
+func (n notice) row() callbackRow {
+	return callbackRow{
+		id: ident.New[callbackKind](), merchant: n.account.ID, provider: n.receiver, received: n.raw.ReceivedAt,
+		verified: n.verified, event: n.event.ID, payment: n.payment.ID, reply: n.kind,
+	}
+}
+
+// read verifies and translates a message and finds the payment it speaks of.
+func (s *Service) read(ctx context.Context, authority string, receiver providers.CallbackReceiver, merchant MerchantID, raw providers.RawCallback) (n notice, err error) {
+	err = postgres.ReadTx(ctx, s.DB, authority, func(tx pgx.Tx) error {
+		n = notice{raw: raw, receiver: receiver.Name()}
+		if n.account, n.merchant, err = s.merchant(ctx, tx, merchant, ``); err != nil {
 			return err
 		}
-		if account.Provider != receiver.Name() && m.Settings["notifier"] != receiver.Name() {
+		if n.account.Provider != n.receiver && n.merchant.Settings["notifier"] != n.receiver {
 			return ErrMerchantNotFound
 		}
-		row := callbackRow{
-			id: ident.New[callbackKind](), merchant: merchant, provider: receiver.Name(), received: raw.ReceivedAt,
+		if receiver.Verify(n.merchant, raw) != nil {
+			n.kind = providers.ReplyBadSignature
+			return nil
 		}
-		if row.sealed, err = s.sealMessage(row.id, withoutCredentials(raw)); err != nil {
+		n.verified = true
+		event, err := receiver.Translate(n.merchant, raw)
+		if err != nil {
+			n.kind = providers.ReplyBadMessage
+			return nil
+		}
+		n.event = event
+		n.payment, err = findForEvent(ctx, tx, n.account, n.merchant, n.event)
+		switch {
+		case !ErrNotFound.Is(err):
 			return err
+		case n.event.Reference == "": // a bank notice that names no payment: the statement will show the money
+			n.kind = providers.ReplyStored
+		default:
+			n.kind = providers.ReplyUnknownOrder
 		}
-		var event providers.Event
-		if err := receiver.Verify(m, raw); err != nil {
-			kind = providers.ReplyBadSignature
-		} else if event, err = receiver.Translate(m, raw); err != nil {
-			row.verified, kind = true, providers.ReplyBadMessage
-		} else {
-			row.verified, row.event = true, event.ID
-			if kind, row.payment, err = s.apply(ctx, tx, account, m, event, ByCallback); err != nil {
-				return err
-			}
-		}
-		row.reply = kind
-		if enough, err := enoughKept(ctx, tx, row); err != nil || enough {
-			return err
-		}
-		isNew, err := insertCallback(ctx, tx, authority, row)
-		if err == nil && !isNew {
-			kind = providers.ReplyAlreadyStored
-		}
-		return err
+		return nil
 	})
-	return kind, err
+	return n, err
+}
+
+// record applies a notice to what is locked and keeps its message with our answer.
+func (s *Service) record(ctx context.Context, tx pgx.Tx, w *ledger.Writes, authority string, n notice, locked *subject, row *callbackRow) (err error) {
+	if row.sealed, err = s.sealMessage(row.id, withoutCredentials(n.raw)); err != nil {
+		return err
+	}
+	if n.kind == "" {
+		if row.reply, err = s.apply(ctx, tx, w, locked, n.event, ByCallback); err != nil {
+			return err
+		}
+	}
+	if enough, err := enoughKept(ctx, tx, *row); err != nil || enough {
+		return err
+	}
+	insertCallback(&w.Batch, authority, row)
+	return nil
 }
 
 // keepForLater stores a message that could not be applied and queues the job that tries again.
@@ -121,7 +198,9 @@ func (s *Service) keepForLater(ctx context.Context, authority, provider string, 
 		return err
 	}
 	return postgres.InTx(ctx, s.DB, authority, func(tx pgx.Tx) error {
-		if _, err := insertCallback(ctx, tx, authority, row); err != nil {
+		b := &pgx.Batch{}
+		insertCallback(b, authority, &row)
+		if err := tx.SendBatch(ctx, b).Close(); err != nil {
 			return err
 		}
 		_, err := s.Jobs.InsertTx(ctx, tx, ApplyCallback{Authority: authority, Callback: row.id}, &river.InsertOpts{

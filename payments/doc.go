@@ -2,7 +2,8 @@
 // attempts at providers, the captures that came of them and every message a
 // provider sent. It owns the PostgreSQL schema payments.
 //
-// Portals create payments (web/api), providers call back (web/api), jobs ask
+// Portals create payments (web/api), providers call back (web/api, and those
+// that wait at the same time share a transaction: ledger.Group), jobs ask
 // about silent ones, reconcile settles captures and brings those that two
 // persons identified, and refunds reserves what they hold.
 //

@@ -32,6 +32,7 @@ import (
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/internal/postgres/pgtest"
 	"github.com/doisoat/doisoat/internal/secret"
+	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/providers"
 	"github.com/doisoat/doisoat/providers/sandbox/simulator"
@@ -141,7 +142,7 @@ func newDesk(t *testing.T) *desk {
 	t.Cleanup(ours.Close)
 	d.dossiers = &dossiers.Service{DB: d.App, Fees: schedule, Secret: ring, Jobs: jobs, Now: d.clock.Now}
 	d.Service = &payments.Service{
-		DB: d.App, Secret: ring, Jobs: jobs, Now: d.clock.Now, Random: rand.Reader, PublicURL: ours.URL,
+		DB: d.App, Group: ledger.NewGroup(d.App, 2), Secret: ring, Jobs: jobs, Now: d.clock.Now, Random: rand.Reader, PublicURL: ours.URL,
 		Providers: providers.NewRegistry(vnpay.New(&http.Client{Transport: far.Client().Transport}), vietqr.New(), sepay.New()),
 	}
 	d.vnpay, err = d.RegisterMerchant(t.Context(), admin, "vnpay", d.vnpaySettings(terminal), map[string]string{"hash_secret": hashSecret})

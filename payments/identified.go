@@ -12,6 +12,7 @@ import (
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/ident"
 	"github.com/doisoat/doisoat/internal/money"
+	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/providers"
 )
 
@@ -45,9 +46,20 @@ func (s *Service) RecordIdentified(ctx context.Context, tx pgx.Tx, actor auth.Ac
 	if err := insertPayment(ctx, tx, p, nil, "", actor.ID); err != nil {
 		return CaptureID{}, err
 	}
-	c := s.captureOf(p, providers.Event{
-		TransactionID: in.Line, BankReference: in.BankReference, Amount: in.Amount, OccurredAt: in.OccurredAt,
-	}, ByPersons)
+	at := in.OccurredAt
+	if at.IsZero() {
+		at = s.Now()
+	}
+	c := s.captureOf(p, providers.Event{TransactionID: in.Line, BankReference: in.BankReference, Amount: in.Amount}, at, ByPersons)
 	c.BusinessDate = in.HeldSince // not before: suspense would go below zero for a while
-	return c.ID, s.capture(ctx, tx, actor, d, &p, c, "")
+	date, err := ledger.OpenDate(ctx, tx, d.Authority, c.BusinessDate)
+	if err != nil {
+		return CaptureID{}, err
+	}
+	w := &ledger.Writes{}
+	if err := s.capture(ctx, tx, w, actor, d, &p, c, date, ""); err != nil {
+		return CaptureID{}, err
+	}
+	_, err = w.Send(ctx, tx)
+	return c.ID, err
 }

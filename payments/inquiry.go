@@ -8,10 +8,10 @@ import (
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/rivertype"
 
-	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/ident"
 	"github.com/doisoat/doisoat/internal/postgres"
+	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/providers"
 )
 
@@ -112,45 +112,54 @@ func (s *Service) Inquire(ctx context.Context, actor auth.Actor, id ID) (p Payme
 			return p, err
 		}
 	}
-	return s.recordAnswer(ctx, actor, p.ID, m, event)
+	return s.recordAnswer(ctx, actor, p.ID, event)
 }
 
-func (s *Service) recordAnswer(ctx context.Context, actor auth.Actor, id ID, m providers.Merchant, e providers.Event) (p Payment, err error) {
+func (s *Service) recordAnswer(ctx context.Context, actor auth.Actor, id ID, e providers.Event) (p Payment, err error) {
 	err = postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
 		if p, err = selectOne(ctx, tx, ` where id = $1`, id); err != nil {
 			return err
 		}
-		d, err := dossiers.LockByID(ctx, tx, p.DossierID)
-		if err != nil {
-			return err
-		}
-		if p, err = lock(ctx, tx, id); err != nil || p.Status.taken() {
-			return err
-		}
-		p.Inquiries++
 		e.Reference = p.Reference
-		kind, err := s.applyTo(ctx, tx, m, d, &p, e, ByInquiry)
+		locked, err := s.lockNow(ctx, tx, p, e)
+		if p = locked.payment; err != nil || p.Status.taken() {
+			return err
+		}
+		locked.payment.Inquiries++
+		var w ledger.Writes
+		kind, err := s.apply(ctx, tx, &w, &locked, e, ByInquiry)
 		if err != nil {
 			return err
 		}
-		if kind == providers.ReplyWrongAmount && p.Status == Pending { // money was taken, but not ours: people must see it
-			return s.move(ctx, tx, auth.System(p.Authority), &p, Unknown, "wrong_amount")
+		if err := s.afterInquiry(&w.Batch, &locked.payment, kind, e); err != nil {
+			return err
 		}
-		now := s.Now()
-		if p.Status.live() && (e.Outcome == providers.Pending || e.Outcome == providers.NotSent) && now.After(p.ExpiresAt) {
-			return s.move(ctx, tx, auth.System(p.Authority), &p, Expired, e.Reason)
-		}
-		if p.Status == Unknown && e.Outcome == providers.Pending {
-			return s.move(ctx, tx, auth.System(p.Authority), &p, Pending, e.Reason)
-		}
-		p.NextInquiry = nextInquiry(p, now)
-		if p.Status == Cancelled && e.Outcome == providers.Unknown { // it may be paid all the same
-			at := askLater(p, now)
-			p.NextInquiry = &at
-		}
-		return updatePayment(ctx, tx, p)
+		p = locked.payment
+		_, err = w.Send(ctx, tx)
+		return err
 	})
 	return p, err
+}
+
+// afterInquiry moves a payment on when the answer itself did not, and sets when to ask again.
+func (s *Service) afterInquiry(b *pgx.Batch, p *Payment, kind providers.ReplyKind, e providers.Event) error {
+	if kind == providers.ReplyWrongAmount && p.Status == Pending { // money was taken, but not ours: people must see it
+		return s.move(b, auth.System(p.Authority), p, Unknown, "wrong_amount")
+	}
+	now := s.Now()
+	if p.Status.live() && (e.Outcome == providers.Pending || e.Outcome == providers.NotSent) && now.After(p.ExpiresAt) {
+		return s.move(b, auth.System(p.Authority), p, Expired, e.Reason)
+	}
+	if p.Status == Unknown && e.Outcome == providers.Pending {
+		return s.move(b, auth.System(p.Authority), p, Pending, e.Reason)
+	}
+	p.NextInquiry = nextInquiry(*p, now)
+	if p.Status == Cancelled && e.Outcome == providers.Unknown { // it may be paid all the same
+		at := askLater(*p, now)
+		p.NextInquiry = &at
+	}
+	updatePayment(b, *p)
+	return nil
 }
 
 // NewRequestID makes the id of one inquiry: unique per call, 32 letters and digits.
@@ -172,21 +181,18 @@ func (s *Service) RecordFromStatement(ctx context.Context, actor auth.Actor, id 
 		if err != nil {
 			return err
 		}
-		m, err := s.Merchant(ctx, tx, p.MerchantID)
-		if err != nil {
-			return err
-		}
-		d, err := dossiers.LockByID(ctx, tx, p.DossierID)
-		if err != nil {
-			return err
-		}
-		if p, err = lock(ctx, tx, id); err != nil {
-			return err
-		}
 		e.Reference = p.Reference
-		kind, err := s.applyTo(ctx, tx, m, d, &p, e, ByStatement)
+		locked, err := s.lockNow(ctx, tx, p, e)
+		if err != nil {
+			return err
+		}
+		var w ledger.Writes
+		kind, err := s.apply(ctx, tx, &w, &locked, e, ByStatement)
 		if err == nil && kind != providers.ReplyStored && kind != providers.ReplyAlreadyStored {
 			return ErrStatement.With("the line cannot be recorded: %s", kind)
+		}
+		if err == nil {
+			_, err = w.Send(ctx, tx)
 		}
 		return err
 	})

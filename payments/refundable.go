@@ -58,7 +58,7 @@ func (s *Service) CancelLive(ctx context.Context, tx pgx.Tx, actor auth.Actor, d
 	if p, err = lock(ctx, tx, p.ID); err != nil || p.Status != Pending {
 		return err
 	}
-	return s.move(ctx, tx, actor, &p, Cancelled, "dossier_ended")
+	return s.moveNow(ctx, tx, actor, &p, Cancelled, "dossier_ended")
 }
 
 // ReserveRefund promises portions of a capture to a refund. It locks the

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/url"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -24,6 +25,7 @@ import (
 	"github.com/doisoat/doisoat/internal/money"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/internal/secret"
+	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/providers"
 )
 
@@ -39,12 +41,15 @@ const MaxPage = 200
 // Service holds the use cases of payments. Jobs only inserts.
 type Service struct {
 	DB        *pgxpool.Pool
+	Group     *ledger.Group // callbacks that wait at the same time share a transaction
 	Providers providers.Registry
 	Secret    *secret.Keyring
 	Jobs      *river.Client[pgx.Tx]
 	Now       func() time.Time
 	Random    io.Reader
 	PublicURL string // where providers and browsers reach us, without a slash at the end
+
+	authorities sync.Map // of merchant accounts, by MerchantID
 }
 
 // Create asks for a payment of everything outstanding of a dossier. The
@@ -184,9 +189,9 @@ func (s *Service) checkout(ctx context.Context, provider providers.Checkouter, m
 		case !p.Status.live():
 			return nil
 		case fault.KindOf(askErr) == fault.OutcomeUnknown:
-			return s.move(ctx, tx, auth.System(p.Authority), &p, Unknown, "checkout_unknown")
+			return s.moveNow(ctx, tx, auth.System(p.Authority), &p, Unknown, "checkout_unknown")
 		default:
-			return s.move(ctx, tx, auth.System(p.Authority), &p, Failed, "checkout_not_sent")
+			return s.moveNow(ctx, tx, auth.System(p.Authority), &p, Failed, "checkout_not_sent")
 		}
 	})
 	if err != nil {
@@ -307,13 +312,22 @@ func (s *Service) Cancel(ctx context.Context, actor auth.Actor, id ID) (p Paymen
 		if p.Status == Cancelled {
 			return nil
 		}
-		return s.move(ctx, tx, actor, &p, Cancelled, "")
+		return s.moveNow(ctx, tx, actor, &p, Cancelled, "")
 	})
 	return p, err
 }
 
-// move takes one edge of a locked payment, writes it and audits it by the edge's name.
-func (s *Service) move(ctx context.Context, tx pgx.Tx, actor auth.Actor, p *Payment, to Status, reason string) error {
+// moveNow is move in a round trip of its own.
+func (s *Service) moveNow(ctx context.Context, tx pgx.Tx, actor auth.Actor, p *Payment, to Status, reason string) error {
+	b := &pgx.Batch{}
+	if err := s.move(b, actor, p, to, reason); err != nil {
+		return err
+	}
+	return tx.SendBatch(ctx, b).Close()
+}
+
+// move takes one edge of a locked payment; b writes it and audits it by the edge's name.
+func (s *Service) move(b *pgx.Batch, actor auth.Actor, p *Payment, to Status, reason string) error {
 	name, err := edgeName(p.Status, to)
 	if err != nil {
 		return err
@@ -322,10 +336,8 @@ func (s *Service) move(ctx context.Context, tx pgx.Tx, actor auth.Actor, p *Paym
 	now := s.Now()
 	p.Status, p.StatusAt, p.Reason = to, now, reason
 	p.NextInquiry = nextInquiry(*p, now)
-	if err := updatePayment(ctx, tx, *p); err != nil {
-		return err
-	}
-	return audit.Record(ctx, tx, audit.Event{
+	updatePayment(b, *p)
+	return audit.Queue(b, audit.Event{
 		Actor: actor, At: now, Act: "payment." + name, ObjectKind: "payment", ObjectID: p.ID.String(), Reason: reason,
 		Before: map[string]any{"status": before}, After: map[string]any{"status": to, "captured": p.Captured},
 	})

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/internal/calendar"
@@ -67,6 +68,10 @@ func selectPayments(ctx context.Context, tx pgx.Tx, where string, args ...any) (
 	if err != nil {
 		return nil, err
 	}
+	return collectPayments(rows)
+}
+
+func collectPayments(rows pgx.Rows) ([]Payment, error) {
 	list, err := pgx.CollectRows(rows, pgx.RowToStructByName[paymentRow])
 	if err != nil {
 		return nil, err
@@ -98,7 +103,23 @@ func findLive(ctx context.Context, tx pgx.Tx, dossier dossiers.ID) (Payment, err
 
 // lock holds a payment's row until tx ends; its dossier must be locked before.
 func lock(ctx context.Context, tx pgx.Tx, id ID) (Payment, error) {
-	return selectOne(ctx, tx, ` where id = $1 for no key update`, id)
+	return selectOne(ctx, tx, lockedBy, id)
+}
+
+const lockedBy = ` where id = $1 for no key update`
+
+// queueLock is lock in the round trip of a batch: p is set when it has been sent.
+func queueLock(b *pgx.Batch, id ID, p *Payment) {
+	b.Queue(selectPayment+lockedBy, id).Query(func(rows pgx.Rows) error {
+		list, err := collectPayments(rows)
+		if err == nil && len(list) != 1 {
+			err = ErrNotFound
+		}
+		if err == nil {
+			*p = list[0]
+		}
+		return err
+	})
 }
 
 func insertPayment(ctx context.Context, tx pgx.Tx, p Payment, charges []dossiers.Paid, key, by string) error {
@@ -139,8 +160,8 @@ func insertAttempt(ctx context.Context, tx pgx.Tx, p Payment) error {
 }
 
 // updatePayment writes what may change of a locked payment, and its attempt's status.
-func updatePayment(ctx context.Context, tx pgx.Tx, p Payment) error {
-	_, err := tx.Exec(ctx, `
+func updatePayment(b *pgx.Batch, p Payment) {
+	b.Queue(`
 		with a as (
 			update payments.attempt set status = @attempt, status_at = @status_at
 			where payment_id = @id and status <> @attempt)
@@ -152,7 +173,6 @@ func updatePayment(ctx context.Context, tx pgx.Tx, p Payment) error {
 			"id": p.ID, "status": p.Status, "status_at": p.StatusAt, "captured": p.Captured, "reason": p.Reason,
 			"next_inquiry_at": p.NextInquiry, "inquiries": p.Inquiries, "attempt": attemptAfter(p.Status),
 		})
-	return err
 }
 
 type captureRow struct {
@@ -225,8 +245,8 @@ func selectCaptures(ctx context.Context, tx pgx.Tx, where string, args ...any) (
 	return found, nil
 }
 
-func insertCapture(ctx context.Context, tx pgx.Tx, authority string, c Capture) error {
-	_, err := tx.Exec(ctx, `
+func insertCapture(b *pgx.Batch, authority string, c Capture) {
+	b.Queue(`
 		insert into payments.capture (id, authority, payment_id, dossier_id, merchant_account_id, provider, transaction_id,
 			bank_reference, amount, currency, excess, occurred_at, business_date, evidence, recorded_at)
 		values (@id, @authority, @payment, @dossier, @merchant, @provider, @transaction,
@@ -237,8 +257,8 @@ func insertCapture(ctx context.Context, tx pgx.Tx, authority string, c Capture) 
 			"currency": c.Amount.Currency, "excess": c.Excess, "occurred_at": c.OccurredAt, "business_date": c.BusinessDate,
 			"evidence": c.Evidence, "recorded_at": c.RecordedAt,
 		})
-	if err != nil || len(c.Allocations) == 0 {
-		return err
+	if len(c.Allocations) == 0 {
+		return
 	}
 	var (
 		charges []dossiers.ChargeID
@@ -247,23 +267,21 @@ func insertCapture(ctx context.Context, tx pgx.Tx, authority string, c Capture) 
 	for _, a := range c.Allocations {
 		charges, amounts = append(charges, a.Charge), append(amounts, a.Amount)
 	}
-	_, err = tx.Exec(ctx, `
+	b.Queue(`
 		insert into payments.allocation (capture_id, charge_id, authority, amount)
 		select $1, n.id, $2, n.amount from unnest($3::uuid[], $4::bigint[]) as n (id, amount)`,
 		c.ID, authority, charges, amounts)
-	return err
 }
 
 // captureExists looks for a capture by the provider's transaction, or by the
 // bank's reference with the same amount: a notice sent anew under another id.
-func captureExists(ctx context.Context, tx pgx.Tx, p Payment, e providers.Event) (bool, error) {
-	var found bool
-	err := tx.QueryRow(ctx, `
+func captureExists(b *pgx.Batch, p Payment, e providers.Event, found *bool) {
+	b.Queue(`
 		select exists (select from payments.capture where merchant_account_id = $1 and transaction_id = $2)
 			or ($3 <> '' and exists (
 				select from payments.capture where payment_id = $4 and bank_reference = $3 and amount = $5))`,
-		p.MerchantID, e.TransactionID, e.BankReference, p.ID, e.Amount.Minor).Scan(&found)
-	return found, err
+		p.MerchantID, e.TransactionID, e.BankReference, p.ID, e.Amount.Minor).
+		QueryRow(func(row pgx.Row) error { return row.Scan(found) })
 }
 
 type callbackRow struct {
@@ -278,15 +296,19 @@ type callbackRow struct {
 	reply    providers.ReplyKind
 }
 
-// insertCallback keeps a message with our answer. isNew is false when the same
-// event was stored before by another delivery.
-func insertCallback(ctx context.Context, tx pgx.Tx, authority string, c callbackRow) (isNew bool, err error) {
-	tag, err := tx.Exec(ctx, `
+// insertCallback keeps a message with our answer. The answer becomes "already
+// stored", and nothing is kept, when another delivery of the same event was faster.
+func insertCallback(b *pgx.Batch, authority string, c *callbackRow) {
+	b.Queue(`
 		insert into payments.callback (id, authority, merchant_account_id, provider, received_at, message, verified, event_id, payment_id, reply)
 		values ($1, $2, $3, $4, $5, $6, $7, nullif($8, ''), $9, $10)
 		on conflict (merchant_account_id, event_id) where reply = 'stored' do nothing`,
-		c.id, authority, c.merchant, c.provider, c.received, c.sealed, c.verified, c.event, c.payment, c.reply)
-	return tag.RowsAffected() == 1, err
+		c.id, authority, c.merchant, c.provider, c.received, c.sealed, c.verified, c.event, c.payment, c.reply).Exec(func(tag pgconn.CommandTag) error {
+		if tag.RowsAffected() == 0 {
+			c.reply = providers.ReplyAlreadyStored
+		}
+		return nil
+	})
 }
 
 // Anybody can send what nobody signed, and a payer can send again what the
@@ -315,12 +337,11 @@ func enoughKept(ctx context.Context, tx pgx.Tx, c callbackRow) (enough bool, err
 	return enough, err
 }
 
-func eventStored(ctx context.Context, tx pgx.Tx, merchant MerchantID, event string) (bool, error) {
-	var found bool
-	err := tx.QueryRow(ctx, `
+// eventStored tells whether a callback with this event was stored before.
+func eventStored(b *pgx.Batch, merchant MerchantID, event string, found *bool) {
+	b.Queue(`
 		select exists (select from payments.callback where merchant_account_id = $1 and event_id = $2 and reply = 'stored')`,
-		merchant, event).Scan(&found)
-	return found, err
+		merchant, event).QueryRow(func(row pgx.Row) error { return row.Scan(found) })
 }
 
 func selectCallback(ctx context.Context, tx pgx.Tx, id CallbackID) (callbackRow, error) {

@@ -106,7 +106,7 @@ func newWorld(t *testing.T) *world {
 	registry := providers.NewRegistry(vnpay.New(&http.Client{Transport: far.Client().Transport}), vietqr.New(), sepay.New())
 	w.dossiers = &dossiers.Service{DB: w.db.App, Fees: schedule, Secret: ring, Jobs: jobs, Now: w.clock.Now}
 	w.payments = &payments.Service{
-		DB: w.db.App, Secret: ring, Jobs: jobs, Now: w.clock.Now, Random: rand.Reader, PublicURL: ours.URL, Providers: registry,
+		DB: w.db.App, Group: ledger.NewGroup(w.db.App, 2), Secret: ring, Jobs: jobs, Now: w.clock.Now, Random: rand.Reader, PublicURL: ours.URL, Providers: registry,
 	}
 	w.refunds = &refunds.Service{
 		DB: w.db.App, Payments: w.payments, Fees: schedule, Providers: registry, Jobs: jobs, Now: w.clock.Now, Random: rand.Reader,

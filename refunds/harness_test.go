@@ -76,7 +76,7 @@ func wire(pool *pgxpool.Pool, ring *secret.Keyring, client *http.Client, now fun
 	}
 	registry := providers.NewRegistry(vnpay.New(client))
 	schedule := &fees.Service{DB: pool, Now: now}
-	paying := &payments.Service{DB: pool, Providers: registry, Secret: ring, Jobs: jobs, Now: now, Random: rand.Reader, PublicURL: "https://thanhtoan.example.gov.vn"}
+	paying := &payments.Service{DB: pool, Group: ledger.NewGroup(pool, 2), Providers: registry, Secret: ring, Jobs: jobs, Now: now, Random: rand.Reader, PublicURL: "https://thanhtoan.example.gov.vn"}
 	filing := &dossiers.Service{DB: pool, Fees: schedule, Secret: ring, Jobs: jobs, Now: now}
 	return rooms{
 		fees:     schedule,

@@ -106,6 +106,7 @@ func (c *devCommand) runOn(ctx context.Context, p *program, settings config.Conf
 	if err != nil {
 		return err
 	}
+	defer all.payments.Group.Stop() // answers whoever is in, before the pool goes
 	far := simulator.New(simulator.Options{Log: log, StateFile: filepath.Join(c.DataDir, simulatorFile)})
 	defer far.Close()
 	if err := far.Err(); err != nil {

@@ -76,6 +76,7 @@ func withRooms(ctx context.Context, p *program, name string, body func(config.Co
 	if err != nil {
 		return err
 	}
+	defer all.payments.Group.Stop() // answers whoever is in, before the pool goes
 	return body(settings, p.logger(settings), pool, all)
 }
 

@@ -71,6 +71,10 @@ type surroundings struct {
 	random    io.Reader
 }
 
+// callbackCommitters is how many connections apply callbacks at most: while one
+// waits for the disk, another works.
+const callbackCommitters = 2
+
 func wire(s surroundings) (rooms, error) {
 	inserts, err := jobs.InsertOnly(s.pool)
 	if err != nil {
@@ -89,7 +93,8 @@ func wire(s surroundings) (rooms, error) {
 	r.dossiers = &dossiers.Service{DB: s.pool, Fees: r.fees, Secret: s.ring, Jobs: inserts, Now: s.now}
 	r.remittance = &remittance.Service{DB: s.pool, Fees: r.fees, Now: s.now}
 	r.payments = &payments.Service{
-		DB: s.pool, Providers: registry, Secret: s.ring, Jobs: inserts, Now: s.now, Random: s.random, PublicURL: s.publicURL,
+		DB: s.pool, Group: ledger.NewGroup(s.pool, callbackCommitters), Providers: registry, Secret: s.ring, Jobs: inserts,
+		Now: s.now, Random: s.random, PublicURL: s.publicURL,
 	}
 	r.refunds = &refunds.Service{
 		DB: s.pool, Payments: r.payments, Dossiers: r.dossiers, Fees: r.fees, Providers: registry, Jobs: inserts, Now: s.now, Random: s.random,

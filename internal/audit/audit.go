@@ -59,13 +59,25 @@ func RecordAll(ctx context.Context, tx pgx.Tx, events []Event) error {
 	if len(events) == 0 {
 		return nil
 	}
+	b := &pgx.Batch{}
+	if err := Queue(b, events...); err != nil {
+		return err
+	}
+	if err := tx.SendBatch(ctx, b).Close(); err != nil {
+		return fmt.Errorf("record audit events: %w", err)
+	}
+	return nil
+}
+
+// Queue leaves the writing of events to a batch that the act's transaction sends.
+func Queue(b *pgx.Batch, events ...Event) error {
 	var r rows
 	for _, e := range events {
 		if err := r.add(e); err != nil {
 			return err
 		}
 	}
-	_, err := tx.Exec(ctx, `
+	b.Queue(`
 		insert into audit.event (id, at, authority, actor_role, actor_id, act, object_kind, object_id, before, after, reason)
 		select * from unnest(@id::uuid[], @at::timestamptz[], @authority::text[], @role::text[], @actor::text[], @act::text[],
 			@kind::text[], @object::text[], @before::jsonb[], @after::jsonb[], @reason::text[])`,
@@ -73,9 +85,6 @@ func RecordAll(ctx context.Context, tx pgx.Tx, events []Event) error {
 			"id": r.id, "at": r.at, "authority": r.authority, "role": r.role, "actor": r.actor, "act": r.act,
 			"kind": r.kind, "object": r.object, "before": r.before, "after": r.after, "reason": r.reason,
 		})
-	if err != nil {
-		return fmt.Errorf("record audit events: %w", err)
-	}
 	return nil
 }
 

@@ -68,7 +68,11 @@ func posting(pool *pgxpool.Pool, clients int, hot bool) func(context.Context, ti
 func grouped(group *ledger.Group, callers int, hot bool) func(context.Context, time.Duration) (float64, error) {
 	return func(ctx context.Context, d time.Duration) (float64, error) {
 		return repeat(ctx, callers, d, func(ctx context.Context) (int, error) {
-			_, err := group.Post(ctx, newEntry(hot))
+			e := newEntry(hot)
+			_, err := group.Do(ctx, authority, "", ledger.Body{Write: func(_ context.Context, _ pgx.Tx, w *ledger.Writes) error {
+				w.Post(e)
+				return nil
+			}})
 			return 1, err
 		})
 	}

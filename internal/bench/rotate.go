@@ -30,6 +30,7 @@ var claims = []claim{
 	{"post hot 64", "post 64", 0.90},
 	{"group 64", "script 64", 1.00},
 	{"group hot 64", "script hot 64", 1.00},
+	{"callbacks 64", "callbacks alone 64", 1.00},
 	{"batch 1000", "copy 1000", 0.35},
 	{"post 16", "bare script 16", 0},
 	{"script 16", "bare script 16", 0},
@@ -46,7 +47,11 @@ func (s *stage) loads(ctx context.Context) ([]load, error) {
 		return nil, err
 	}
 	s.pools = append(s.pools, few, many)
-	s.group = ledger.NewGroup(few)
+	s.group = ledger.NewGroup(few, 2)
+	counter, err := s.newCounter(ctx, few)
+	if err != nil {
+		return nil, err
+	}
 	list := []load{
 		{"post 16", posting(few, 16, false)},
 		{"post 64", posting(many, 64, false)},
@@ -54,6 +59,8 @@ func (s *stage) loads(ctx context.Context) ([]load, error) {
 		{"post hot 64", posting(many, 64, true)},
 		{"group 64", grouped(s.group, 64, false)},
 		{"group hot 64", grouped(s.group, 64, true)},
+		{"callbacks 64", counter.callbacks(s.group, 64)},
+		{"callbacks alone 64", counter.callbacks(ledger.NewGroup(few, 64), 64)}, // a committer for each: nobody waits for company
 		{"batch 1000", batches(few)},
 		{"copy 1000", copies(s.owner)},
 	}
@@ -143,7 +150,7 @@ func (s *stage) rotate(ctx context.Context, opt options, out io.Writer) error {
 }
 
 func printRates(out io.Writer, list []load, rates map[string][]float64, spent map[string][]cpu) {
-	_, _ = fmt.Fprint(out, "\n| load | entries/s, median | lowest | highest | CPU µs per entry: server | clients |\n| --- | ---: | ---: | ---: | ---: | ---: |\n")
+	_, _ = fmt.Fprint(out, "\n| load | a second, median | lowest | highest | CPU µs each: server | clients |\n| --- | ---: | ---: | ---: | ---: | ---: |\n")
 	for _, l := range list {
 		r := rates[l.name]
 		var server, clients []float64

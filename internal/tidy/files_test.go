@@ -29,6 +29,7 @@ func TestFilesAreShort(t *testing.T) {
 // floats lists the files that may name a float type, with the reason. No float
 // touches money: amounts are money.Amount, rates are decimal.
 var floats = map[string]string{
+	"internal/bench/callbacks.go": "callbacks per second",
 	"internal/bench/loads.go":     "entries per second",
 	"internal/bench/rotate.go":    "ratios of rates",
 	"internal/bench/yardstick.go": "what pgbench prints",

@@ -85,7 +85,7 @@ func newHarness(t *testing.T) *harness {
 	schedule := fees.Service{DB: db.App, Now: now}
 	registry := providers.NewRegistry(vnpay.New(http.DefaultClient), vietqr.New(), sepay.New())
 	paying := &payments.Service{
-		DB: db.App, Providers: registry, Secret: keyring, Jobs: jobs, Now: now, Random: rand.Reader, PublicURL: "https://thanhtoan.example.gov.vn",
+		DB: db.App, Group: ledger.NewGroup(db.App, 2), Providers: registry, Secret: keyring, Jobs: jobs, Now: now, Random: rand.Reader, PublicURL: "https://thanhtoan.example.gov.vn",
 	}
 	filing := &dossiers.Service{DB: db.App, Fees: &schedule, Secret: keyring, Jobs: jobs, Now: now}
 	refunding := &refunds.Service{DB: db.App, Payments: paying, Dossiers: filing, Fees: &schedule, Providers: registry, Jobs: jobs, Now: now, Random: rand.Reader}
