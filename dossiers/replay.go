@@ -54,6 +54,7 @@ type past struct {
 	issued        calendar.Date
 	undeliverable string
 	charges       []pastCharge
+	corrections   []pastCharge // of a question: what later charges say, not yet added to the charges
 }
 
 // pastCharge is an assessed charge; sums hold what later charges corrected.
