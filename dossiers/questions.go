@@ -85,7 +85,7 @@ const selectQuestions = `
 						i.discount || ' ' || i.subsidy || ' ' || i.due, ',') as items
 				from (select * from dossiers.charge where dossier_id = d.id order by line) i) c
 			left join lateral (
-				select (min(at) filter (where status = @accepted) at time zone 'Asia/Ho_Chi_Minh')::date as accepted,
+				select (min(at) filter (where status = any(@accepted)) at time zone 'Asia/Ho_Chi_Minh')::date as accepted,
 					(min(at) filter (where status = any(@finished)) at time zone 'Asia/Ho_Chi_Minh')::date as issued
 				from dossiers.status_event where @milestones and dossier_id = d.id) m on @milestones
 			where d.authority = @authority and d.pricing_date between @from and @to
@@ -110,7 +110,7 @@ func (q questions) read(ctx context.Context, tx pgx.Tx, after, until Place) ([]q
 	rows, err := tx.Query(ctx, selectQuestions, pgx.StrictNamedArgs{
 		"authority": q.authority, "from": after.Date, "to": until.Date, "date": after.Date, "id": after.Dossier.UUID(),
 		"until": until.Date, "until_id": until.Dossier.UUID(), "turns": q.turns, "sensitive": q.sensitive,
-		"milestones": q.milestone, "accepted": Accepted, "finished": []Status{Finished, Returned},
+		"milestones": q.milestone, "accepted": reportsOf(fees.ByAcceptance), "finished": reportsOf(fees.ByIssue),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read questions: %w", err)
