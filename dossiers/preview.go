@@ -104,45 +104,17 @@ func (s *Service) preview(ctx context.Context, tx pgx.Tx, authority string, r Pr
 	} else if progress != nil {
 		progress(0, 0)
 	}
-	// One page is priced while the database groups the next.
-	ctx, stop := context.WithCancel(ctx)
-	grouped := make(chan []question)
-	var broken error
-	go func() {
-		defer close(grouped)
-		after := r.Period.Begin()
-		for _, page := range pages {
-			var list []question
-			if list, broken = q.read(ctx, tx, after, page.end); broken != nil {
-				return
-			}
-			select {
-			case grouped <- list:
-			case <-ctx.Done():
-				broken = ctx.Err()
-				return
-			}
-			after = page.end
-		}
-	}()
-	defer func() { // nobody uses tx when it is given back
-		stop()
-		for range grouped {
-		}
-	}()
-	at := 0
-	for list := range grouped {
+	return p, q.each(ctx, tx, pages, func(page page, list []question) error {
 		for _, a := range list {
 			if err := s.ask(q, a, p.add); err != nil {
-				return nil, err
+				return err
 			}
 		}
 		if progress != nil {
-			progress(pages[at].number, total)
+			progress(page.number, total)
 		}
-		at++
-	}
-	return p, broken
+		return nil
+	})
 }
 
 // add counts dossiers that ask the same question. A correction changes what was
