@@ -25,7 +25,7 @@ func newLot(t *testing.T) lot {
 	t.Helper()
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
-	return lot{rand.New(rand.NewPCG(seed, 0))} //nolint:gosec // a test that can be repeated
+	return lot{rand.New(rand.NewPCG(seed, 0))}
 }
 
 func one[T any](l lot, of ...T) T { return of[l.IntN(len(of))] }
