@@ -55,6 +55,49 @@ func (s *Service) DifferencesOf(ctx context.Context, tx pgx.Tx, d Dossier, polic
 	return list, err
 }
 
+// DifferencesByDay lists the charges of a locked dossier whose due is another
+// now that the day of its acceptance or of its result is known. What a policy
+// found wrong did to them is not asked here: that is decided by two people.
+// Other days count as of now, so that it does not matter which is asked first.
+func (s *Service) DifferencesByDay(ctx context.Context, tx pgx.Tx, d Dossier, day fees.Basis) (list []Difference, err error) {
+	accepted, issued, err := milestones(ctx, tx, d.ID)
+	if err != nil {
+		return nil, err
+	}
+	schedule, err := s.Fees.Schedule(ctx, tx, d.Authority, lastOf(d.PricingDate, accepted, issued))
+	if err != nil {
+		return nil, err
+	}
+	on, lawful := Period{d.PricingDate, d.PricingDate}, newPricer(d.Authority, schedule)
+	q := pastQuery{authority: d.Authority, period: on, after: on.Begin(), only: d.ID, asks: []fees.Schedule{schedule}, limit: 1}
+	_, _, err = s.readPast(ctx, tx, q, func(d past) error {
+		if d.undeliverable != "" {
+			return nil
+		}
+		without := d
+		without.issued = calendar.Date{}
+		if day == fees.ByAcceptance { // it comes before the result
+			without.accepted = calendar.Date{}
+		}
+		for i := range d.charges {
+			c := &d.charges[i]
+			now, err := lawful.price(&d, c)
+			if err != nil {
+				return err
+			}
+			before, err := lawful.price(&without, c)
+			if err != nil {
+				return err
+			}
+			if now.ok && before.sums.Due != now.sums.Due && now.sums != c.sums {
+				list = append(list, Difference{Dossier: d.id, Charge: c.id, Assessed: c.sums, Lawful: now.item})
+			}
+		}
+		return nil
+	})
+	return list, err
+}
+
 func (s *Service) differences(ctx context.Context, tx pgx.Tx, q pastQuery, schedule fees.Schedule) (list []Difference, seen int, end Place, err error) {
 	lawful := newPricer(q.authority, schedule)
 	seen, end, err = s.readPast(ctx, tx, q, func(d past) error {

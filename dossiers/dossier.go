@@ -1,6 +1,7 @@
 package dossiers
 
 import (
+	"slices"
 	"time"
 
 	"github.com/doisoat/doisoat/fees"
@@ -189,6 +190,28 @@ func stageAfter(stage fees.Stage, s Status) fees.Stage {
 	return stage
 }
 
+// reportsOf lists the statuses that tell of a day which a policy may count: of acceptance, or of the result.
+func reportsOf(day fees.Basis) []Status {
+	switch day {
+	case fees.ByAcceptance:
+		return []Status{Accepted}
+	case fees.ByIssue:
+		return []Status{Finished, Returned}
+	default:
+		return nil
+	}
+}
+
+// dayBy is the day that a status tells of.
+func dayBy(s Status) (fees.Basis, bool) {
+	for _, day := range []fees.Basis{fees.ByAcceptance, fees.ByIssue} {
+		if slices.Contains(reportsOf(day), s) {
+			return day, true
+		}
+	}
+	return "", false
+}
+
 // undeliverableReason maps a reported status to the refund reason it opens, or nothing.
 func undeliverableReason(s Status, reason string) string {
 	if reason == ServiceImpossible {
@@ -218,3 +241,14 @@ type ProposeRefunds struct {
 
 // Kind implements river.JobArgs.
 func (ProposeRefunds) Kind() string { return "propose_dossier_refunds" }
+
+// PriceAgain asks the refunds room to price the charges of a dossier again,
+// whose acceptance or result was reported for the first time.
+type PriceAgain struct {
+	Authority string     `json:"authority" river:"unique"`
+	Dossier   ID         `json:"dossier" river:"unique"`
+	Day       fees.Basis `json:"day" river:"unique"`
+}
+
+// Kind implements river.JobArgs.
+func (PriceAgain) Kind() string { return "price_dossier_again" }

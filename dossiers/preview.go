@@ -15,7 +15,7 @@ import (
 )
 
 // previewPage is how many dossiers are read between two words of progress.
-const previewPage = 20_000
+const previewPage = 50_000
 
 // PreviewRequest asks what a policy would have done to the dossiers of a
 // period. AsWritten keeps the policy's own dates; else it counts throughout the
@@ -62,7 +62,7 @@ func (s *Service) Preview(ctx context.Context, actor auth.Actor, r PreviewReques
 	}
 	var found *previewing
 	err := postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) (err error) {
-		found, err = s.preview(ctx, tx, actor.Authority, r, progress)
+		found, err = s.preview(ctx, tx, actor.Authority, r, previewPage, progress)
 		return err
 	})
 	if err != nil {
@@ -79,7 +79,7 @@ type previewing struct {
 	unpriced      int64
 }
 
-func (s *Service) preview(ctx context.Context, tx pgx.Tx, authority string, r PreviewRequest, progress func(done, total int64)) (*previewing, error) {
+func (s *Service) preview(ctx context.Context, tx pgx.Tx, authority string, r PreviewRequest, size int, progress func(done, total int64)) (*previewing, error) {
 	today, err := s.Fees.Schedule(ctx, tx, authority, r.Period.To)
 	if err != nil {
 		return nil, err
@@ -89,34 +89,39 @@ func (s *Service) preview(ctx context.Context, tx pgx.Tx, authority string, r Pr
 		from, to = r.Period.From, r.Period.To
 	}
 	changed := today.Assuming(r.Policy, from, to)
-	var total int64
-	err = tx.QueryRow(ctx, `select count(*) from dossiers.dossier where authority = $1 and pricing_date between $2 and $3`,
-		authority, r.Period.From, r.Period.To).Scan(&total)
-	if err != nil {
-		return nil, err
-	}
 	p := &previewing{
 		before: newPricer(authority, today), after: newPricer(authority, changed),
 		procedures: map[string]*PreviewRow{}, agencies: map[string]*PreviewRow{},
 	}
-	q := pastQuery{authority: authority, period: r.Period, after: r.Period.Begin(), asks: []fees.Schedule{today, changed}, limit: previewPage}
-	for {
-		seen, end, err := s.readPast(ctx, tx, q, p.add)
-		if err != nil {
-			return nil, err
+	q := questionsOf(authority, r.Period, today, changed)
+	pages, err := q.pages(ctx, tx, size)
+	if err != nil {
+		return nil, err
+	}
+	var total int64
+	if len(pages) > 0 {
+		total = pages[len(pages)-1].number
+	} else if progress != nil {
+		progress(0, 0)
+	}
+	return p, q.each(ctx, tx, pages, func(page page, list []question) error {
+		for _, a := range list {
+			if err := s.ask(q, a, p.add); err != nil {
+				return err
+			}
 		}
 		if progress != nil {
-			progress(p.total.Dossiers, total)
+			progress(page.number, total)
 		}
-		if seen < previewPage {
-			return p, nil
-		}
-		q.after = end
-	}
+		return nil
+	})
 }
 
-func (p *previewing) add(d past) error {
+// add counts dossiers that ask the same question. A correction changes what was
+// recorded; where its fee has no price any more, it stands in all sums like the fee.
+func (p *previewing) add(d past, times int64) error {
 	one := PreviewRow{Dossiers: 1}
+	var unpriced []string
 	for i := range d.charges {
 		c := &d.charges[i]
 		before, err := p.before.price(&d, c)
@@ -128,16 +133,25 @@ func (p *previewing) add(d past) error {
 			return err
 		}
 		if !before.ok || !after.ok {
-			p.unpriced++
+			unpriced = append(unpriced, c.feeType)
 			before.sums, after.sums = c.sums, c.sums
 		}
 		one.Recorded.add(c.sums)
 		one.Before.add(before.sums)
 		one.After.add(after.sums)
 	}
-	if one.Before.Due != one.After.Due {
-		one.Changed = 1
+	for _, c := range d.corrections {
+		one.Recorded.add(c.sums)
+		if slices.Contains(unpriced, c.feeType) {
+			one.Before.add(c.sums)
+			one.After.add(c.sums)
+		}
 	}
+	one.times(times)
+	if one.Before.Due != one.After.Due {
+		one.Changed = times
+	}
+	p.unpriced += int64(len(unpriced)) * times
 	p.total.add(one)
 	rowOf(p.procedures, d.procedure).add(one)
 	rowOf(p.agencies, d.agency).add(one)
@@ -159,6 +173,14 @@ func (r *PreviewRow) add(o PreviewRow) {
 	r.Recorded.add(o.Recorded)
 	r.Before.add(o.Before)
 	r.After.add(o.After)
+}
+
+// times makes one dossier's row that of n equal ones.
+func (r *PreviewRow) times(n int64) {
+	r.Dossiers *= n
+	for _, s := range []*Sums{&r.Recorded, &r.Before, &r.After} {
+		s.Gross, s.Discount, s.Subsidy, s.Due = s.Gross*n, s.Discount*n, s.Subsidy*n, s.Due*n
+	}
 }
 
 func (p *previewing) preview() Preview {

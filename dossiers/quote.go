@@ -7,29 +7,41 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/ident"
 )
 
 // quote prices items of a dossier by the schedule in force on its pricing date.
 // Policies that count the day of acceptance or of the result are held against
 // the earliest status report of it; charges assessed before that day do not
-// know it and keep saying so until they are priced again.
+// know it and are priced again when it is reported (PriceAgain).
 func (s *Service) quote(ctx context.Context, tx pgx.Tx, d Dossier, a Applicant, items []fees.ItemRequest) (fees.Quote, error) {
-	schedule, err := s.Fees.Schedule(ctx, tx, d.Authority, d.PricingDate)
-	if err != nil {
-		return fees.Quote{}, err
-	}
 	var accepted, issued time.Time
 	if d.Stage != fees.BeforeAcceptance {
+		var err error
 		if accepted, issued, err = milestones(ctx, tx, d.ID); err != nil {
 			return fees.Quote{}, err
 		}
+	}
+	schedule, err := s.Fees.Schedule(ctx, tx, d.Authority, lastOf(d.PricingDate, accepted, issued))
+	if err != nil {
+		return fees.Quote{}, err
 	}
 	return fees.Price(fees.Request{
 		Authority: d.Authority, Procedure: d.Procedure, Channel: fees.Channel(d.Channel), Level: fees.ServiceLevel(d.ServiceLevel),
 		SubmittedAt: d.SubmittedAt, Groups: a.Groups, Items: items, Agency: d.Agency, PaymentChannel: fees.PaymentChannel(d.PaymentChannel),
 		AcceptedAt: accepted, IssuedAt: issued,
 	}, schedule)
+}
+
+// lastOf is the last of the days that the price of a dossier may depend on.
+func lastOf(submitted calendar.Date, times ...time.Time) calendar.Date {
+	for _, at := range times {
+		if day := calendar.On(at); !at.IsZero() && day.After(submitted) {
+			submitted = day
+		}
+	}
+	return submitted
 }
 
 // chargeOf keeps a quoted item as a charge, with the reasons as they were told to the payer.

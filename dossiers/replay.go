@@ -54,6 +54,7 @@ type past struct {
 	issued        calendar.Date
 	undeliverable string
 	charges       []pastCharge
+	corrections   []pastCharge // of a question: what later charges say, not yet added to the charges
 }
 
 // pastCharge is an assessed charge; sums hold what later charges corrected.
@@ -111,7 +112,7 @@ const selectPast = `
 				@policy <> '' and explanation -> 'applied' @> jsonb_build_array(jsonb_build_object('policy', @policy::text)) as under
 			from dossiers.charge where dossier_id = p.id offset 0) c
 		left join lateral (
-			select min(at) filter (where status = @accepted) as accepted, min(at) filter (where status = any(@finished)) as issued
+			select min(at) filter (where status = any(@accepted)) as accepted, min(at) filter (where status = any(@finished)) as issued
 			from dossiers.status_event where @milestones and dossier_id = p.id) m on @milestones
 		order by p.pricing_date, p.id, c.line`
 
@@ -122,7 +123,7 @@ func (s *Service) readPast(ctx context.Context, tx pgx.Tx, q pastQuery, each fun
 		pgx.StrictNamedArgs{
 			"authority": q.authority, "from": q.period.From, "to": q.period.To, "date": q.after.Date, "id": q.after.Dossier.UUID(), "only": q.only,
 			"sensitive": sensitive(q.asks), "policy": q.policy, "limit": q.limit,
-			"milestones": slices.ContainsFunc(q.asks, fees.Schedule.AsksForMilestones), "accepted": Accepted, "finished": []Status{Finished, Returned},
+			"milestones": slices.ContainsFunc(q.asks, fees.Schedule.AsksForMilestones), "accepted": reportsOf(fees.ByAcceptance), "finished": reportsOf(fees.ByIssue),
 		})
 	if err != nil {
 		return 0, Place{}, err

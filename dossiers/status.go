@@ -25,7 +25,8 @@ type StatusReport struct {
 
 // RecordStatus keeps a status report. The same report again changes nothing; a
 // report older than the newest is kept and does not move the status. The first
-// report that ends the service queues refund proposals.
+// report that ends the service queues refund proposals; the first of acceptance
+// and the first of the result queue what their day may do to the price.
 func (s *Service) RecordStatus(ctx context.Context, actor auth.Actor, code string, r StatusReport) (d Dossier, err error) {
 	if err := auth.Require(actor, auth.PermDossierWrite); err != nil {
 		return Dossier{}, err
@@ -66,6 +67,11 @@ func (s *Service) applyStatus(ctx context.Context, tx pgx.Tx, actor auth.Actor, 
 	if err := updateStatus(ctx, tx, *d); err != nil {
 		return err
 	}
+	if d.Undeliverable == "" {
+		if err := s.queuePriceAgain(ctx, tx, *d, r); err != nil {
+			return err
+		}
+	}
 	if ends {
 		args := ProposeRefunds{Authority: d.Authority, Dossier: d.ID, Reason: reason}
 		if _, err := s.Jobs.InsertTx(ctx, tx, args, &river.InsertOpts{UniqueOpts: river.UniqueOpts{ByArgs: true}}); err != nil {
@@ -77,4 +83,23 @@ func (s *Service) applyStatus(ctx context.Context, tx pgx.Tx, actor auth.Actor, 
 		Before: map[string]any{"status": before.Status, "undeliverable": before.Undeliverable},
 		After:  map[string]any{"status": d.Status, "undeliverable": d.Undeliverable},
 	})
+}
+
+// queuePriceAgain queues the job of a day that some policy counts, by the first report of it.
+func (s *Service) queuePriceAgain(ctx context.Context, tx pgx.Tx, d Dossier, r StatusReport) error {
+	day, ok := dayBy(r.Status)
+	if !ok {
+		return nil
+	}
+	reports, err := countReports(ctx, tx, d.ID, reportsOf(day))
+	if err != nil || reports > 1 {
+		return err
+	}
+	schedule, err := s.Fees.Schedule(ctx, tx, d.Authority, lastOf(d.PricingDate, r.At))
+	if err != nil || !schedule.AsksForMilestones() {
+		return err
+	}
+	args := PriceAgain{Authority: d.Authority, Dossier: d.ID, Day: day}
+	_, err = s.Jobs.InsertTx(ctx, tx, args, &river.InsertOpts{UniqueOpts: river.UniqueOpts{ByArgs: true}})
+	return err
 }

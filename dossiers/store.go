@@ -139,11 +139,11 @@ func readItems(b *pgx.Batch, id ID, d *Dossier) {
 func milestones(ctx context.Context, tx pgx.Tx, dossier ID) (accepted, issued time.Time, err error) {
 	var first, last *time.Time
 	err = tx.QueryRow(ctx, `
-		select greatest(min(e.at) filter (where e.status = @accepted), max(d.submitted_at) filter (where e.status = @accepted)),
+		select greatest(min(e.at) filter (where e.status = any(@accepted)), max(d.submitted_at) filter (where e.status = any(@accepted))),
 			greatest(min(e.at) filter (where e.status = any(@finished)), max(d.submitted_at) filter (where e.status = any(@finished)))
 		from dossiers.status_event e join dossiers.dossier d on d.id = e.dossier_id
 		where e.dossier_id = @dossier`,
-		pgx.StrictNamedArgs{"dossier": dossier, "accepted": Accepted, "finished": []Status{Finished, Returned}}).Scan(&first, &last)
+		pgx.StrictNamedArgs{"dossier": dossier, "accepted": reportsOf(fees.ByAcceptance), "finished": reportsOf(fees.ByIssue)}).Scan(&first, &last)
 	if first != nil {
 		accepted = *first
 	}
@@ -278,6 +278,12 @@ func insertStatusEvent(ctx context.Context, tx pgx.Tx, d Dossier, r StatusReport
 		on conflict on constraint status_event_once do nothing`,
 		ident.New[eventKind](), d.Authority, d.ID, r.Status, r.Reason, r.Note, r.At, now, by)
 	return tag.RowsAffected() == 1, err
+}
+
+// countReports counts the reports of some statuses that a dossier has.
+func countReports(ctx context.Context, tx pgx.Tx, dossier ID, of []Status) (n int, err error) {
+	err = tx.QueryRow(ctx, `select count(*) from dossiers.status_event where dossier_id = $1 and status = any($2)`, dossier, of).Scan(&n)
+	return n, err
 }
 
 func updateStatus(ctx context.Context, tx pgx.Tx, d Dossier) error {

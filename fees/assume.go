@@ -45,3 +45,27 @@ func (s Schedule) AsksForAgency() bool {
 func (s Schedule) AsksForMilestones() bool {
 	return slices.ContainsFunc(s.Policies, func(p Policy) bool { return p.PricingDateBasis != BySubmission })
 }
+
+// Turns lists the days on which a price may change: the first day of a policy
+// or a rate, and the day after its last. Between two of them every day of
+// submission, acceptance or result gives the same price.
+func (s Schedule) Turns() []calendar.Date {
+	var list []calendar.Date
+	window := func(from, to calendar.Date) {
+		if !from.IsZero() {
+			list = append(list, from)
+		}
+		if !to.IsZero() {
+			list = append(list, to.AddDays(1))
+		}
+	}
+	for _, p := range s.Policies {
+		window(p.ValidFrom, p.ValidTo)
+	}
+	for _, f := range s.FeeTypes {
+		for _, r := range f.Rates {
+			window(r.ValidFrom, r.ValidTo)
+		}
+	}
+	return list
+}

@@ -24,5 +24,6 @@
 //
 // A policy is held against the day of submission, of acceptance or of the
 // result. Until that day is known it does not apply, and the item says so;
-// charges assessed before then are put right by repricing, never rewritten.
+// charges assessed before then are priced again when it is (dossiers.PriceAgain),
+// never rewritten.
 package fees

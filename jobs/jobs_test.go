@@ -304,6 +304,7 @@ func TestPlansAreSound(t *testing.T) {
 		payments.ApplyCallback{},
 		payments.ProposeExcessRefund{},
 		dossiers.ProposeRefunds{},
+		dossiers.PriceAgain{},
 		refunds.SendRefund{},
 		refunds.InquireRefund{},
 		refunds.RunRepricing{},

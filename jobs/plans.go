@@ -48,6 +48,7 @@ var (
 		payments.ApplyCallback{}.Kind():       ownPlan,
 		payments.ProposeExcessRefund{}.Kind(): ownPlan,
 		dossiers.ProposeRefunds{}.Kind():      ownPlan,
+		dossiers.PriceAgain{}.Kind():          ownPlan,
 		payments.InquirePayment{}.Kind():      inquiryPlan,
 		refunds.SendRefund{}.Kind():           refundPlan,
 		refunds.InquireRefund{}.Kind():        refundPlan,

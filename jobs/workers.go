@@ -38,6 +38,9 @@ func (r Rooms) register(w *river.Workers) {
 	add(w, func(ctx context.Context, a dossiers.ProposeRefunds) error {
 		return r.Refunds.ProposeForDossier(ctx, a.Authority, a.Dossier, a.Reason)
 	})
+	add(w, func(ctx context.Context, a dossiers.PriceAgain) error {
+		return r.Refunds.PriceAgain(ctx, a.Authority, a.Dossier, a.Day)
+	})
 	add(w, func(ctx context.Context, a refunds.SendRefund) error {
 		return r.Refunds.Send(ctx, a.Authority, a.Refund)
 	})

@@ -1686,6 +1686,16 @@ CREATE TABLE reconcile.statement_line (
 
 ALTER TABLE ONLY reconcile.statement_line FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE refunds.day_repriced (
+    dossier_id uuid NOT NULL,
+    day text NOT NULL,
+    authority text NOT NULL,
+    recorded_at timestamp with time zone NOT NULL,
+    CONSTRAINT day_repriced_day CHECK ((day = ANY (ARRAY['acceptance'::text, 'issue'::text])))
+);
+
+ALTER TABLE ONLY refunds.day_repriced FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE refunds.document (
     refund_id uuid NOT NULL,
     seq smallint NOT NULL,
@@ -1717,7 +1727,7 @@ CREATE TABLE refunds.item (
 ALTER TABLE ONLY refunds.item FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE refunds.repricing_item (
-    repricing_id uuid NOT NULL,
+    repricing_id uuid,
     charge_id uuid NOT NULL,
     authority text NOT NULL,
     dossier_id uuid NOT NULL,
@@ -1728,6 +1738,7 @@ CREATE TABLE refunds.repricing_item (
     waived bigint NOT NULL,
     added bigint NOT NULL,
     recorded_at timestamp with time zone NOT NULL,
+    day text,
     CONSTRAINT repricing_item_added_check CHECK ((added >= 0)),
     CONSTRAINT repricing_item_adds_up CHECK (
 CASE outcome
@@ -1736,6 +1747,7 @@ CASE outcome
     ELSE (((refunded + waived) + added) = 0)
 END),
     CONSTRAINT repricing_item_assessed_check CHECK ((assessed >= 0)),
+    CONSTRAINT repricing_item_cause CHECK ((num_nonnulls(repricing_id, day) = 1)),
     CONSTRAINT repricing_item_lawful_check CHECK ((lawful >= 0)),
     CONSTRAINT repricing_item_outcome CHECK ((outcome = ANY (ARRAY['reduced'::text, 'increased'::text, 'manual'::text]))),
     CONSTRAINT repricing_item_refunded_check CHECK ((refunded >= 0)),
@@ -2088,6 +2100,9 @@ ALTER TABLE ONLY reconcile.statement
 ALTER TABLE ONLY reconcile.statement
     ADD CONSTRAINT statement_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY refunds.day_repriced
+    ADD CONSTRAINT day_repriced_once PRIMARY KEY (dossier_id, day);
+
 ALTER TABLE ONLY refunds.document
     ADD CONSTRAINT document_once UNIQUE (refund_id, act, number, document_date);
 
@@ -2119,7 +2134,10 @@ ALTER TABLE ONLY refunds.repricing
     ADD CONSTRAINT repricing_identity UNIQUE (id, authority);
 
 ALTER TABLE ONLY refunds.repricing_item
-    ADD CONSTRAINT repricing_item_key PRIMARY KEY (repricing_id, charge_id);
+    ADD CONSTRAINT repricing_item_day_once UNIQUE (charge_id, day);
+
+ALTER TABLE ONLY refunds.repricing_item
+    ADD CONSTRAINT repricing_item_key UNIQUE (repricing_id, charge_id);
 
 ALTER TABLE ONLY refunds.repricing
     ADD CONSTRAINT repricing_pkey PRIMARY KEY (id);
@@ -2395,7 +2413,7 @@ CREATE UNIQUE INDEX refund_proposed_once ON refunds.refund USING btree (capture_
 
 CREATE INDEX refund_unsent ON refunds.refund USING btree (status_at) WHERE ((status = 'reserved'::text) AND (route = 'provider'::text));
 
-CREATE INDEX repricing_item_by_charge ON refunds.repricing_item USING btree (charge_id);
+CREATE INDEX repricing_item_by_day ON refunds.repricing_item USING btree (dossier_id, day) WHERE (day IS NOT NULL);
 
 CREATE INDEX repricing_listed ON refunds.repricing USING btree (authority, id DESC);
 
@@ -2691,6 +2709,10 @@ CREATE TRIGGER refuse_reopening BEFORE UPDATE ON reconcile.run FOR EACH ROW WHEN
 
 ALTER TABLE reconcile.run ENABLE ALWAYS TRIGGER refuse_reopening;
 
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON refunds.day_repriced FOR EACH ROW EXECUTE FUNCTION app.refuse_change();
+
+ALTER TABLE refunds.day_repriced ENABLE ALWAYS TRIGGER append_only;
+
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON refunds.document FOR EACH ROW EXECUTE FUNCTION app.refuse_change();
 
 ALTER TABLE refunds.document ENABLE ALWAYS TRIGGER append_only;
@@ -2702,6 +2724,10 @@ ALTER TABLE refunds.item ENABLE ALWAYS TRIGGER append_only;
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON refunds.repricing_item FOR EACH ROW EXECUTE FUNCTION app.refuse_change();
 
 ALTER TABLE refunds.repricing_item ENABLE ALWAYS TRIGGER append_only;
+
+CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON refunds.day_repriced FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_change();
+
+ALTER TABLE refunds.day_repriced ENABLE ALWAYS TRIGGER append_only_truncate;
 
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON refunds.document FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_change();
 
@@ -2989,6 +3015,9 @@ ALTER TABLE ONLY reconcile.statement_line
 ALTER TABLE ONLY reconcile.statement
     ADD CONSTRAINT statement_source FOREIGN KEY (source_id, authority) REFERENCES reconcile.source(id, authority);
 
+ALTER TABLE ONLY refunds.day_repriced
+    ADD CONSTRAINT day_repriced_dossier FOREIGN KEY (dossier_id, authority) REFERENCES dossiers.dossier(id, authority);
+
 ALTER TABLE ONLY refunds.document
     ADD CONSTRAINT document_refund FOREIGN KEY (refund_id, authority) REFERENCES refunds.refund(id, authority);
 
@@ -3021,6 +3050,9 @@ ALTER TABLE ONLY refunds.repricing_item
 
 ALTER TABLE ONLY refunds.repricing_item
     ADD CONSTRAINT repricing_item_of FOREIGN KEY (repricing_id, authority) REFERENCES refunds.repricing(id, authority);
+
+ALTER TABLE ONLY refunds.repricing_item
+    ADD CONSTRAINT repricing_item_of_day FOREIGN KEY (dossier_id, day) REFERENCES refunds.day_repriced(dossier_id, day);
 
 ALTER TABLE ONLY remittance.decision
     ADD CONSTRAINT decision_voucher FOREIGN KEY (voucher_id, authority, split_id, kind, proposed_by) REFERENCES remittance.voucher(id, authority, split_id, kind, proposed_by);
@@ -3326,6 +3358,8 @@ ALTER TABLE reconcile.statement ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE reconcile.statement_line ENABLE ROW LEVEL SECURITY;
 
+CREATE POLICY by_authority ON refunds.day_repriced TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
+
 CREATE POLICY by_authority ON refunds.document TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
 
 CREATE POLICY by_authority ON refunds.item TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
@@ -3336,6 +3370,8 @@ CREATE POLICY by_authority ON refunds.repricing TO doisoat_app USING ((authority
 
 CREATE POLICY by_authority ON refunds.repricing_item TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
 
+CREATE POLICY by_owner ON refunds.day_repriced TO postgres USING (true) WITH CHECK (true);
+
 CREATE POLICY by_owner ON refunds.document TO postgres USING (true) WITH CHECK (true);
 
 CREATE POLICY by_owner ON refunds.item TO postgres USING (true) WITH CHECK (true);
@@ -3345,6 +3381,8 @@ CREATE POLICY by_owner ON refunds.refund TO postgres USING (true) WITH CHECK (tr
 CREATE POLICY by_owner ON refunds.repricing TO postgres USING (true) WITH CHECK (true);
 
 CREATE POLICY by_owner ON refunds.repricing_item TO postgres USING (true) WITH CHECK (true);
+
+ALTER TABLE refunds.day_repriced ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE refunds.document ENABLE ROW LEVEL SECURITY;
 
@@ -3764,6 +3802,8 @@ GRANT UPDATE(paid_out) ON TABLE reconcile.statement_line TO doisoat_app;
 GRANT UPDATE(suspense_entry) ON TABLE reconcile.statement_line TO doisoat_app;
 
 GRANT UPDATE(suspensions) ON TABLE reconcile.statement_line TO doisoat_app;
+
+GRANT SELECT,INSERT ON TABLE refunds.day_repriced TO doisoat_app;
 
 GRANT SELECT,INSERT ON TABLE refunds.document TO doisoat_app;
 

@@ -2,7 +2,8 @@
 // the way back through the provider. It owns the PostgreSQL schema refunds.
 //
 // Portals and accountants request (web/api), a chief accountant approves,
-// dossiers and payments propose through jobs, reconcile confirms by settlement.
+// dossiers and payments propose through jobs (undeliverable, paid too much, a
+// price that a later day lowered), reconcile confirms by settlement.
 //
 // Invariants: a refund reserves its money when it is requested, so that all
 // refunds of a payment together never exceed what was captured, per capture

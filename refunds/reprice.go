@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/doisoat/doisoat/dossiers"
+	"github.com/doisoat/doisoat/fees"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/payments"
@@ -135,30 +136,47 @@ func (s *Service) repriceDossier(ctx context.Context, tx pgx.Tx, maker auth.Acto
 	if err != nil {
 		return err
 	}
-	before, err := moved(ctx, tx, chargesOf(list))
-	if err != nil {
-		return err
-	}
 	handled, err := handledBy(ctx, tx, r.ID, chargesOf(list))
 	if err != nil {
 		return err
 	}
+	list = slices.DeleteFunc(list, func(diff dossiers.Difference) bool { return slices.Contains(handled, diff.Charge) })
+	why := grounds{repricing: r.ID, seed: r.ID.UUID(), note: "repricing " + r.ID.String() + ", policy " + r.Policy}
+	_, err = s.settle(ctx, tx, maker, d, list, why)
+	return err
+}
+
+// grounds say why charges of a dossier are priced again: a repricing that two
+// people decided, or a day that came to be known.
+type grounds struct {
+	repricing RepricingID
+	day       fees.Basis
+	seed      uuid.UUID // of the ids of what follows, the same each time
+	note      string
+}
+
+// settle makes a locked dossier owe what is lawful and records what it did about each charge.
+func (s *Service) settle(ctx context.Context, tx pgx.Tx, maker auth.Actor, d dossiers.Dossier, list []dossiers.Difference, why grounds) ([]step, error) {
+	before, err := moved(ctx, tx, chargesOf(list))
+	if err != nil {
+		return nil, err
+	}
 	captures, err := payments.CapturesOf(ctx, tx, d.ID)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	w := reduction{captures: captures, items: make([][]Item, len(captures))}
 	var steps []step
 	for _, diff := range list {
 		st := stepFor(diff, before[diff.Charge])
-		if st.outcome == "" || slices.Contains(handled, diff.Charge) {
+		if st.outcome == "" {
 			continue
 		}
 		switch st.outcome {
 		case increased:
 			c, err := dossiers.Correct(ctx, tx, d, diff, s.now(), maker.ID)
 			if err != nil {
-				return err
+				return nil, err
 			}
 			d.Charges = append(d.Charges, c)
 		case reduced:
@@ -168,12 +186,12 @@ func (s *Service) repriceDossier(ctx context.Context, tx pgx.Tx, maker auth.Acto
 		steps = append(steps, st)
 	}
 	if len(steps) == 0 {
-		return nil
+		return nil, nil
 	}
-	if err := s.carryOut(ctx, tx, maker, d, r, w); err != nil {
-		return err
+	if err := s.carryOut(ctx, tx, maker, d, why, w); err != nil {
+		return nil, err
 	}
-	return insertSteps(ctx, tx, r, d.ID, steps, s.now())
+	return steps, insertSteps(ctx, tx, d, why, steps, s.now())
 }
 
 // reduction gathers what a dossier is owed: unpaid money first, then money of its captures, oldest first.
@@ -222,15 +240,15 @@ func (w *reduction) reduce(d dossiers.Dossier, st *step) {
 	}
 }
 
-// carryOut waives and proposes. The maker of the repricing is the maker of its
-// refunds: somebody else decides about them. A payment that waits for what is
+// carryOut waives and proposes. The maker of a repricing is the maker of its
+// refunds, for a day it is the system: somebody else decides about them. A payment that waits for what is
 // no longer owed is cancelled; one that comes late is too much and proposed back.
-func (s *Service) carryOut(ctx context.Context, tx pgx.Tx, maker auth.Actor, d dossiers.Dossier, r Repricing, w reduction) error {
+func (s *Service) carryOut(ctx context.Context, tx pgx.Tx, maker auth.Actor, d dossiers.Dossier, why grounds, w reduction) error {
 	if len(w.waivers) > 0 {
 		if err := s.Payments.CancelLive(ctx, tx, auth.System(d.Authority), d.ID); err != nil {
 			return err
 		}
-		cause := uuid.NewSHA1(r.ID.UUID(), d.ID[:])
+		cause := uuid.NewSHA1(why.seed, d.ID[:])
 		if err := dossiers.Waive(ctx, tx, d, w.waivers, cause, s.now(), maker.ID); err != nil {
 			return err
 		}
@@ -239,9 +257,9 @@ func (s *Service) carryOut(ctx context.Context, tx pgx.Tx, maker auth.Actor, d d
 		if len(items) == 0 {
 			continue
 		}
-		hash := sha256.Sum256([]byte("repricing " + r.ID.String() + w.captures[i].ID.String()))
+		hash := sha256.Sum256([]byte(why.note + w.captures[i].ID.String()))
 		_, err := s.open(ctx, tx, maker, d, w.captures[i], items, proposal{
-			reason: "OVERPAID", note: "repricing " + r.ID.String() + ", policy " + r.Policy, origin: Repriced, hash: hash[:],
+			reason: "OVERPAID", note: why.note, origin: Repriced, hash: hash[:],
 		})
 		if err != nil {
 			return err

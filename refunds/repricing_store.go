@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/doisoat/doisoat/dossiers"
+	"github.com/doisoat/doisoat/fees"
 	"github.com/doisoat/doisoat/internal/calendar"
 )
 
@@ -150,7 +151,16 @@ func handledBy(ctx context.Context, tx pgx.Tx, id RepricingID, charges []dossier
 	return pgx.CollectRows(rows, pgx.RowTo[dossiers.ChargeID])
 }
 
-func insertSteps(ctx context.Context, tx pgx.Tx, r Repricing, dossier dossiers.ID, steps []step, now time.Time) error {
+// insertDay marks that a dossier was priced again because of a day; false when it was before.
+func insertDay(ctx context.Context, tx pgx.Tx, d dossiers.Dossier, day fees.Basis, now time.Time) (first bool, err error) {
+	tag, err := tx.Exec(ctx, `
+		insert into refunds.day_repriced (dossier_id, day, authority, recorded_at)
+		values ($1, $2, $3, $4)
+		on conflict on constraint day_repriced_once do nothing`, d.ID, day, d.Authority, now)
+	return tag.RowsAffected() == 1, err
+}
+
+func insertSteps(ctx context.Context, tx pgx.Tx, d dossiers.Dossier, why grounds, steps []step, now time.Time) error {
 	var (
 		charges                                      []dossiers.ChargeID
 		outcomes                                     []string
@@ -162,12 +172,12 @@ func insertSteps(ctx context.Context, tx pgx.Tx, r Repricing, dossier dossiers.I
 		refundeds, waiveds, addeds = append(refundeds, s.refunded), append(waiveds, s.waived), append(addeds, s.added)
 	}
 	_, err := tx.Exec(ctx, `
-		insert into refunds.repricing_item (repricing_id, charge_id, authority, dossier_id, assessed, lawful, outcome, refunded, waived, added, recorded_at)
-		select @repricing, n.charge, @authority, @dossier, n.assessed, n.lawful, n.outcome, n.refunded, n.waived, n.added, @now
+		insert into refunds.repricing_item (repricing_id, day, charge_id, authority, dossier_id, assessed, lawful, outcome, refunded, waived, added, recorded_at)
+		select @repricing, nullif(@day, ''), n.charge, @authority, @dossier, n.assessed, n.lawful, n.outcome, n.refunded, n.waived, n.added, @now
 		from unnest(@charges::uuid[], @assessed::bigint[], @lawful::bigint[], @outcomes::text[], @refunded::bigint[], @waived::bigint[], @added::bigint[])
 			as n (charge, assessed, lawful, outcome, refunded, waived, added)`,
 		pgx.StrictNamedArgs{
-			"repricing": r.ID, "authority": r.Authority, "dossier": dossier, "now": now, "charges": charges, "assessed": assessed,
+			"repricing": why.repricing, "day": string(why.day), "authority": d.Authority, "dossier": d.ID, "now": now, "charges": charges, "assessed": assessed,
 			"lawful": lawful, "outcomes": outcomes, "refunded": refundeds, "waived": waiveds, "added": addeds,
 		})
 	return err

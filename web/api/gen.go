@@ -2463,7 +2463,7 @@ type Refund struct {
 	Items   []RefundItem `json:"items"`
 	Note    string       `json:"note,omitempty,omitzero"`
 
-	// Origin `automatic`: proposed by the rule table or because too much was captured; `repricing`: because a policy was wrong
+	// Origin `automatic`: proposed by the rule table or because too much was captured; `repricing`: because a policy was wrong, or because the day that a policy counts came to be known
 	Origin RefundOrigin `json:"origin"`
 
 	// Payment Id of the payment whose money goes back
@@ -2512,7 +2512,7 @@ type RefundList struct {
 	NextCursor *string  `json:"next_cursor"`
 }
 
-// RefundOrigin `automatic`: proposed by the rule table or because too much was captured; `repricing`: because a policy was wrong
+// RefundOrigin `automatic`: proposed by the rule table or because too much was captured; `repricing`: because a policy was wrong, or because the day that a policy counts came to be known
 type RefundOrigin string
 
 // RefundReason defines model for RefundReason.
@@ -2555,7 +2555,7 @@ type RefundSummary struct {
 	Currency Currency `json:"currency"`
 	ID       string   `json:"id"`
 
-	// Origin `automatic`: proposed by the rule table or because too much was captured; `repricing`: because a policy was wrong
+	// Origin `automatic`: proposed by the rule table or because too much was captured; `repricing`: because a policy was wrong, or because the day that a policy counts came to be known
 	Origin RefundOrigin `json:"origin"`
 	Reason RefundReason `json:"reason"`
 	Status RefundStatus `json:"status"`

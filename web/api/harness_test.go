@@ -53,6 +53,8 @@ type harness struct {
 	client *http.Client
 	keys   map[auth.Role]string
 	makers keys.Service // of keys of other provinces
+	db     *pgtest.DB
+	again  func(ctx context.Context, authority string, id dossiers.ID, day fees.Basis) error // what the job of a known day does
 	log    *lockedBuffer
 	routes routers.Router // of the served description, to hold answers against it
 
@@ -104,6 +106,7 @@ func newHarness(t *testing.T) *harness {
 	h := &harness{t: t, keys: map[auth.Role]string{}, log: &lockedBuffer{}, refunds: refunding, client: &http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
+	h.db, h.again = db, refunding.PriceAgain
 	h.loadFees(schedule)
 	makers := keys.Service{DB: db.App, Now: now, Random: rand.Reader}
 	h.makers = makers
