@@ -48,7 +48,7 @@ build: ## Build bin/doisoat
 .PHONY: test
 test: postgres ## Run all tests on a real PostgreSQL (PACKAGES=./ledger/... for some)
 	@echo "testing $$($(GO) list $(PACKAGES) | wc -l) packages"
-	@$(WITH_PG) $(GO) test $(PACKAGES)
+	@$(WITH_PG) $(GO) test -timeout 20m $(PACKAGES)
 
 .PHONY: race
 race: postgres ## Run all tests with the race detector, nothing taken from the cache

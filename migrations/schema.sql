@@ -821,6 +821,41 @@ CREATE FUNCTION refunds.due_for_sending(before timestamp with time zone, most in
   LIMIT due_for_sending.most;
 END;
 
+CREATE FUNCTION remittance.sum_shares() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog'
+    AS $$
+begin
+	insert into remittance.part as p (split_id, fee_type, kind, authority, charges, amount, retained)
+	select n.split_id, n.fee_type, n.kind, n.authority, count(*), sum(n.amount), sum(n.retained)
+	from new_shares n group by n.split_id, n.fee_type, n.kind, n.authority
+	on conflict (split_id, fee_type, kind) do update
+	set charges = p.charges + excluded.charges, amount = p.amount + excluded.amount, retained = p.retained + excluded.retained;
+	return null;
+end
+$$;
+
+CREATE FUNCTION remittance.sum_taken() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog'
+    AS $$
+begin
+	perform from remittance.part p
+	where exists (
+		select from new_taken n join remittance.share x on x.split_id = n.split_id and x.charge_id = n.charge_id
+		where x.split_id = p.split_id and x.fee_type = p.fee_type and x.kind = p.kind)
+	order by p.split_id, p.fee_type, p.kind for update;
+	update remittance.part p
+	set taken_budget = p.taken_budget + t.budget, taken_retained = p.taken_retained + t.retained
+	from (
+		select x.split_id, x.fee_type, x.kind, sum(n.budget) as budget, sum(n.retained) as retained
+		from new_taken n join remittance.share x on x.split_id = n.split_id and x.charge_id = n.charge_id
+		group by x.split_id, x.fee_type, x.kind) t
+	where p.split_id = t.split_id and p.fee_type = t.fee_type and p.kind = t.kind;
+	return null;
+end
+$$;
+
 CREATE TABLE audit.event (
     id uuid NOT NULL,
     at timestamp with time zone NOT NULL,
@@ -1773,6 +1808,24 @@ CREATE TABLE remittance.decision (
 
 ALTER TABLE ONLY remittance.decision FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE remittance.part (
+    split_id uuid NOT NULL,
+    fee_type text NOT NULL,
+    kind text NOT NULL,
+    authority text NOT NULL,
+    charges bigint NOT NULL,
+    amount bigint NOT NULL,
+    retained bigint NOT NULL,
+    taken_budget bigint DEFAULT 0 NOT NULL,
+    taken_retained bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT part_amount_check CHECK ((amount > 0)),
+    CONSTRAINT part_charges_check CHECK ((charges > 0)),
+    CONSTRAINT part_check CHECK (((retained >= 0) AND (retained <= amount))),
+    CONSTRAINT part_taken CHECK ((((taken_budget >= 0) AND (taken_budget <= (amount - retained))) AND ((taken_retained >= 0) AND (taken_retained <= retained))))
+);
+
+ALTER TABLE ONLY remittance.part FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE remittance.share (
     split_id uuid NOT NULL,
     charge_id uuid NOT NULL,
@@ -2145,6 +2198,9 @@ ALTER TABLE ONLY refunds.repricing
 ALTER TABLE ONLY remittance.decision
     ADD CONSTRAINT decision_pkey PRIMARY KEY (voucher_id);
 
+ALTER TABLE ONLY remittance.part
+    ADD CONSTRAINT part_pkey PRIMARY KEY (split_id, fee_type, kind);
+
 ALTER TABLE ONLY remittance.share
     ADD CONSTRAINT share_pkey PRIMARY KEY (split_id, charge_id);
 
@@ -2273,6 +2329,8 @@ CREATE INDEX payment_by_dossier ON payments.payment USING btree (dossier_id, cre
 
 CREATE INDEX payment_by_merchant ON payments.payment USING btree (merchant_account_id);
 
+CREATE INDEX payment_by_status ON payments.payment USING btree (authority, status, id DESC);
+
 CREATE INDEX payment_charge_by_charge ON payments.payment_charge USING btree (charge_id);
 
 CREATE INDEX payment_due ON payments.payment USING btree (next_inquiry_at) WHERE (next_inquiry_at IS NOT NULL);
@@ -2318,6 +2376,12 @@ CREATE UNIQUE INDEX break_holds_refund_once ON reconcile.break USING btree (refu
 CREATE UNIQUE INDEX break_holds_transit_once ON reconcile.break USING btree (transit_id) WHERE ((state <> 'resolved'::text) AND holds AND (transit_id IS NOT NULL));
 
 CREATE INDEX break_listed ON reconcile.break USING btree (authority, id DESC);
+
+CREATE INDEX break_listed_by_kind ON reconcile.break USING btree (authority, kind, id DESC);
+
+CREATE INDEX break_listed_by_source ON reconcile.break USING btree (authority, source_id, id DESC);
+
+CREATE INDEX break_listed_by_state ON reconcile.break USING btree (authority, state, id DESC);
 
 CREATE UNIQUE INDEX break_one_per_capture ON reconcile.break USING btree (capture_id, kind) WHERE ((state <> 'resolved'::text) AND (capture_id IS NOT NULL));
 
@@ -2369,6 +2433,10 @@ CREATE INDEX repair_by_run ON reconcile.repair USING btree (run_id);
 
 CREATE INDEX run_by_date ON reconcile.run USING btree (authority, business_date);
 
+CREATE INDEX run_listed ON reconcile.run USING btree (authority, id DESC);
+
+CREATE INDEX run_listed_by_source ON reconcile.run USING btree (authority, source_id, id DESC);
+
 CREATE UNIQUE INDEX run_one_open ON reconcile.run USING btree (source_id, business_date) WHERE (state <> 'closed'::text);
 
 CREATE UNIQUE INDEX source_one_per_bank_account ON reconcile.source USING btree (authority, account) WHERE (kind = 'bank'::text);
@@ -2391,6 +2459,8 @@ CREATE INDEX statement_line_unpaid ON reconcile.statement_line USING btree (sour
 
 CREATE INDEX statement_listed ON reconcile.statement USING btree (authority, id DESC);
 
+CREATE INDEX statement_listed_by_source ON reconcile.statement USING btree (authority, source_id, id DESC);
+
 CREATE INDEX document_by_account ON refunds.document USING btree (authority, account, document_date);
 
 CREATE INDEX item_by_charge ON refunds.item USING btree (charge_id) WHERE (charge_id IS NOT NULL);
@@ -2402,6 +2472,10 @@ CREATE INDEX refund_by_dossier ON refunds.refund USING btree (dossier_id, reques
 CREATE INDEX refund_by_merchant ON refunds.refund USING btree (merchant_account_id);
 
 CREATE INDEX refund_by_payment ON refunds.refund USING btree (payment_id);
+
+CREATE INDEX refund_by_status ON refunds.refund USING btree (authority, status, id DESC);
+
+CREATE INDEX refund_by_transaction ON refunds.refund USING btree (merchant_account_id, provider_transaction) WHERE (provider_transaction <> ''::text);
 
 CREATE INDEX refund_due ON refunds.refund USING btree (next_inquiry_at) WHERE (next_inquiry_at IS NOT NULL);
 
@@ -2781,6 +2855,14 @@ CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON remittance.voucher FOR EA
 
 ALTER TABLE remittance.voucher ENABLE ALWAYS TRIGGER append_only_truncate;
 
+CREATE TRIGGER sum_shares AFTER INSERT ON remittance.share REFERENCING NEW TABLE AS new_shares FOR EACH STATEMENT EXECUTE FUNCTION remittance.sum_shares();
+
+ALTER TABLE remittance.share ENABLE ALWAYS TRIGGER sum_shares;
+
+CREATE TRIGGER sum_taken AFTER INSERT ON remittance.taken REFERENCING NEW TABLE AS new_taken FOR EACH STATEMENT EXECUTE FUNCTION remittance.sum_taken();
+
+ALTER TABLE remittance.taken ENABLE ALWAYS TRIGGER sum_taken;
+
 ALTER TABLE audit.event
     ADD CONSTRAINT event_authority_fkey FOREIGN KEY (authority) REFERENCES auth.authority(code);
 
@@ -3056,6 +3138,9 @@ ALTER TABLE ONLY refunds.repricing_item
 
 ALTER TABLE ONLY remittance.decision
     ADD CONSTRAINT decision_voucher FOREIGN KEY (voucher_id, authority, split_id, kind, proposed_by) REFERENCES remittance.voucher(id, authority, split_id, kind, proposed_by);
+
+ALTER TABLE ONLY remittance.part
+    ADD CONSTRAINT part_split FOREIGN KEY (split_id, authority) REFERENCES remittance.split(id, authority);
 
 ALTER TABLE ONLY remittance.share
     ADD CONSTRAINT share_charge FOREIGN KEY (charge_id, authority) REFERENCES dossiers.charge(id, authority);
@@ -3396,6 +3481,8 @@ ALTER TABLE refunds.repricing_item ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY by_authority ON remittance.decision TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
 
+CREATE POLICY by_authority ON remittance.part TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
+
 CREATE POLICY by_authority ON remittance.share TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
 
 CREATE POLICY by_authority ON remittance.split TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
@@ -3406,6 +3493,8 @@ CREATE POLICY by_authority ON remittance.voucher TO doisoat_app USING ((authorit
 
 CREATE POLICY by_owner ON remittance.decision TO postgres USING (true) WITH CHECK (true);
 
+CREATE POLICY by_owner ON remittance.part TO postgres USING (true) WITH CHECK (true);
+
 CREATE POLICY by_owner ON remittance.share TO postgres USING (true) WITH CHECK (true);
 
 CREATE POLICY by_owner ON remittance.split TO postgres USING (true) WITH CHECK (true);
@@ -3415,6 +3504,8 @@ CREATE POLICY by_owner ON remittance.taken TO postgres USING (true) WITH CHECK (
 CREATE POLICY by_owner ON remittance.voucher TO postgres USING (true) WITH CHECK (true);
 
 ALTER TABLE remittance.decision ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE remittance.part ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE remittance.share ENABLE ROW LEVEL SECURITY;
 
@@ -3598,6 +3689,10 @@ GRANT ALL ON FUNCTION refunds.due_for_repricing(before timestamp with time zone,
 
 REVOKE ALL ON FUNCTION refunds.due_for_sending(before timestamp with time zone, most integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION refunds.due_for_sending(before timestamp with time zone, most integer) TO doisoat_app;
+
+REVOKE ALL ON FUNCTION remittance.sum_shares() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION remittance.sum_taken() FROM PUBLIC;
 
 GRANT SELECT,INSERT ON TABLE audit.event TO doisoat_app;
 
@@ -3812,6 +3907,8 @@ GRANT SELECT,INSERT ON TABLE refunds.item TO doisoat_app;
 GRANT SELECT,INSERT ON TABLE refunds.repricing_item TO doisoat_app;
 
 GRANT SELECT,INSERT ON TABLE remittance.decision TO doisoat_app;
+
+GRANT SELECT ON TABLE remittance.part TO doisoat_app;
 
 GRANT SELECT,INSERT ON TABLE remittance.share TO doisoat_app;
 

@@ -154,7 +154,7 @@ func (s *Service) ListBreaks(ctx context.Context, actor auth.Actor, f BreakFilte
 	f.Limit = page(f.Limit)
 	err = postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
 		found, err := selectBreaks(ctx, tx, `
-				and (@run::uuid is null or b.run_id = @run) and (@source = '' or s.code = @source) and (@kind = '' or b.kind = @kind)
+				and (@run::uuid is null or b.run_id = @run) and (@source = '' or b.source_id = (`+sourceID+`)) and (@kind = '' or b.kind = @kind)
 				and (@state = '' or b.state = @state) and (not @open or b.state <> 'resolved') and (@after::uuid is null or b.id < @after)
 			order by b.id desc limit @limit`, pgx.StrictNamedArgs{
 			"run": f.Run, "source": f.Source, "kind": string(f.Kind), "state": string(f.State), "open": f.Open, "after": f.After, "limit": f.Limit + 1,

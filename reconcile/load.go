@@ -156,6 +156,7 @@ func (s *Service) load(ctx context.Context, tx pgx.Tx, src Source, run Run) (w w
 type keys struct {
 	lines                              []LineID
 	transactions, references, bankRefs []string
+	refunds                            []string // transactions of the rows that are refunds
 }
 
 func (k *keys) add(l *matchLine) {
@@ -169,6 +170,9 @@ func (k *keys) add(l *matchLine) {
 		}
 	}
 	k.references = append(k.references, l.Codes...)
+	if l.Kind == statements.Refund && l.TransactionID != "" {
+		k.refunds = append(k.refunds, l.TransactionID)
+	}
 }
 
 type openLine struct {
@@ -194,11 +198,12 @@ type openLine struct {
 }
 
 // loadLines reads every line of the source up to date that no live match holds.
+// The repair is asked for as a value: "exists" may be answered by reading all of them.
 func (s *Service) loadLines(ctx context.Context, tx pgx.Tx, src Source, date calendar.Date, w *work) error {
 	rows, err := tx.Query(ctx, `
 		select l.id, l.business_date, l.occurred_at, l.row, l.kind, l.booked, l.amount, l.fee, l.fee_vat, l.net, l.reference,
 			l.transaction_id, l.original_id, l.bank_ref, l.codes, l.content, l.suspense_entry, l.suspensions,
-			exists (select from reconcile.repair r where r.line_id = l.id) as asked
+			coalesce((select true from reconcile.repair r where r.line_id = l.id), false) as asked
 		from reconcile.statement_line l
 		where l.source_id = $1 and not l.matched and l.business_date <= $2 and (l.booked or l.business_date > $3)`,
 		src.ID, date, date.AddDays(-recentDays))
@@ -336,7 +341,7 @@ func loadRefunds(ctx context.Context, tx pgx.Tx, merchants []payments.MerchantID
 			exists (select from reconcile.match_item i where i.refund_id = r.id and i.live) as matched, r.decided_at < @end as due, false as found
 		from wanted w join refunds.refund r on r.id = w.id join payments.capture c on c.id = r.capture_id
 			join payments.payment p on p.id = r.payment_id`,
-		pgx.StrictNamedArgs{"merchants": merchants, "end": date.AddDays(1).Start(), "transactions": k.transactions})
+		pgx.StrictNamedArgs{"merchants": merchants, "end": date.AddDays(1).Start(), "transactions": k.refunds})
 	if err != nil {
 		return nil, err
 	}

@@ -119,12 +119,12 @@ func (s *Service) ListMatches(ctx context.Context, actor auth.Actor, f MatchFilt
 	err = postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
 		list, err = selectMatches(ctx, tx, `
 				and (@run::uuid is null or m.run_id = @run) and (@after::uuid is null or m.id < @after)
-				and (@payment::uuid is null or m.id in (
+				and (@payment::uuid is null or m.id = any(array(
 					select i.match_id from payments.capture c join reconcile.match_item i on i.capture_id = c.id where c.payment_id = @payment
 					union
 					select i.match_id from refunds.refund r join reconcile.match_item i on i.refund_id = r.id where r.payment_id = @payment
 					union
-					select i.match_id from ledger.posting p join reconcile.match_item i on i.transit_id = p.entry_id where p.payment_id = @payment))
+					select i.match_id from ledger.posting p join reconcile.match_item i on i.transit_id = p.entry_id where p.payment_id = @payment)))
 			order by m.id desc limit @limit`, pgx.StrictNamedArgs{"run": f.Run, "payment": f.Payment, "after": f.After, "limit": f.Limit + 1})
 		return err
 	})

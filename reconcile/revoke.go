@@ -154,7 +154,7 @@ func revokedBatches(ctx context.Context, tx pgx.Tx, id MatchID) ([]revokedBatch,
 		with unpaid as (
 			select l.source_id, l.account, l.batch_id, sum(l.net)::bigint as net
 			from reconcile.statement_line l
-			where not l.paid_out and l.booked and (l.source_id, l.account, l.batch_id) in (
+			where not l.paid_out and l.booked and l.batch_id <> '' and (l.source_id, l.account, l.batch_id) in (
 				select f.source_id, f.account, f.batch_id
 				from reconcile.match_item i join reconcile.statement_line f on f.id = i.line_id
 				where i.match_id = $1 and i.side = 'book')

@@ -275,7 +275,8 @@ func (s *Service) ListRuns(ctx context.Context, actor auth.Actor, source string,
 	limit = page(limit)
 	err = postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
 		list, err = selectRuns(ctx, tx, `
-			and ($1 = '' or s.code = $1) and ($2::uuid is null or r.id < $2) order by r.id desc limit $3`, source, after, limit+1)
+			and (@source = '' or r.source_id = (`+sourceID+`)) and (@after::uuid is null or r.id < @after)
+			order by r.id desc limit @limit`, pgx.StrictNamedArgs{"source": source, "after": after, "limit": limit + 1})
 		return err
 	})
 	if len(list) > limit {

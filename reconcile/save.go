@@ -181,7 +181,7 @@ func insertMatchItems(ctx context.Context, tx pgx.Tx, authority string, items []
 				insert into reconcile.match_item (match_id, authority, side, capture_id, refund_id, transit_id, line_id, amount)
 				select n.match, @authority, n.side, n.capture, n.refund, n.transit, n.line, n.amount from n)
 			update reconcile.statement_line l set matched = l.matched or n.side = 'line', paid_out = l.paid_out or n.side = 'book'
-			from n where l.id = n.line`,
+			from n where l.id = n.line and l.id = any(@lines::uuid[])`,
 			pgx.StrictNamedArgs{
 				"authority": authority,
 				"matches":   column(part, func(i *matchItem) MatchID { return i.match }), "sides": column(part, func(i *matchItem) string { return i.side }),
@@ -287,7 +287,7 @@ func (p *poster) suspend(ctx context.Context, tx pgx.Tx, lines []matchLine, time
 	}
 	_, err = tx.Exec(ctx, `
 		update reconcile.statement_line l set suspense_entry = n.entry, suspensions = l.suspensions + 1
-		from unnest($1::uuid[], $2::uuid[]) as n (line, entry) where l.id = n.line`,
+		from unnest($1::uuid[], $2::uuid[]) as n (line, entry) where l.id = n.line and l.id = any($1::uuid[])`,
 		column(lines, func(l *matchLine) LineID { return l.ID }), posted)
 	return err
 }

@@ -233,6 +233,10 @@ func selectSources(ctx context.Context, tx pgx.Tx, and string, args ...any) ([]S
 	return pgx.CollectRows(rows, pgx.RowToStructByName[Source])
 }
 
+// sourceID finds a source of the transaction's authority by @source, its code:
+// asked for by id, a list has an index, and none when it is asked for by code.
+const sourceID = `select n.id from reconcile.source n where n.authority = (select app.authority()) and n.code = @source`
+
 func findSource(ctx context.Context, tx pgx.Tx, code string) (Source, error) {
 	list, err := selectSources(ctx, tx, ` and code = $1`, code)
 	if err != nil {

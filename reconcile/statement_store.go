@@ -199,7 +199,8 @@ func (s *Service) ListStatements(ctx context.Context, actor auth.Actor, source s
 	limit = page(limit)
 	err = postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
 		list, err = selectStatements(ctx, tx, false, `
-			and ($1 = '' or s.code = $1) and ($2::uuid is null or st.id < $2) order by st.id desc limit $3`, source, after, limit+1)
+			and (@source = '' or st.source_id = (`+sourceID+`)) and (@after::uuid is null or st.id < @after)
+			order by st.id desc limit @limit`, pgx.StrictNamedArgs{"source": source, "after": after, "limit": limit + 1})
 		return err
 	})
 	if len(list) > limit {

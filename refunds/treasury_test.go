@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -205,6 +206,26 @@ func TestRefundsKnowWhereTheMoneyIs(t *testing.T) {
 }
 
 // What a provider declines after the split is provisional again, and the next period divides it.
+// The sums beside the shares are kept by the database, and somebody looks after them.
+func TestCheckFindsPartsThatWereChanged(t *testing.T) {
+	t.Parallel()
+	w := newTreasury(t)
+	d, _ := w.paid(lePhi, phi)
+	w.split()
+	w.approved(d, refunds.Item{Charge: charge(t, d, phi).ID, Amount: 33_333})
+	w.same("nothing changed", w.remitBreaches(), []string(nil))
+	w.unchecked = true
+	for _, column := range []string{"charges", "amount", "taken_budget"} {
+		_, err := w.db.Owner.Exec(t.Context(), `update remittance.part set `+column+` = `+column+` + 1 where fee_type = $1`, phi)
+		w.ok(err)
+		if got := w.remitBreaches(); len(got) != 1 || !strings.Contains(got[0], " says of "+phi+": ") {
+			t.Errorf("%s: got %q, want the breach of %s", column, got, phi)
+		}
+		_, err = w.db.Owner.Exec(t.Context(), `update remittance.part set `+column+` = `+column+` - 1 where fee_type = $1`, phi)
+		w.ok(err)
+	}
+}
+
 func TestDeclinedAfterTheSplit(t *testing.T) {
 	t.Parallel()
 	w := newTreasury(t)

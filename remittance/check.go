@@ -14,6 +14,7 @@ const mostBreaches = 50
 // Check recomputes what must hold of the remittance of the transaction's
 // authority and describes each breach in one line, none when all is well:
 //   - a share was divided as its ratio says, and refunds took no more than each side had;
+//   - the parts of a split are the sums of its shares and of what refunds took;
 //   - in the book L-NSNN and L-RETAIN are, per fee type, what was divided and not remitted, less what refunds took;
 //   - each split and each approved voucher has its entries, and the amount they say;
 //   - a voucher was decided by another than who proposed it;
@@ -47,6 +48,22 @@ var checks = []string{
 		and (t.budget > x.amount - x.retained or t.retained > x.retained
 			or x.retained - t.retained <> div((x.amount - t.budget - t.retained) * x.numerator, x.denominator))
 	order by x.split_id, x.charge_id`,
+
+	`select format('split spl_%s says of %s: %s; its shares and refunds say %s',
+		replace(coalesce(p.split_id, x.split_id)::text, '-', ''), coalesce(p.fee_type, x.fee_type), p.sums, x.sums)
+	from (
+		select split_id, fee_type, kind, (charges, amount, retained, taken_budget, taken_retained)::text as sums
+		from remittance.part where authority = (select app.authority())) p
+	full join (
+		select s.split_id, s.fee_type, s.kind,
+			(count(*), sum(s.amount), sum(s.retained), coalesce(sum(t.budget), 0), coalesce(sum(t.retained), 0))::text as sums
+		from remittance.share s
+		left join (select split_id, charge_id, sum(budget) as budget, sum(retained) as retained from remittance.taken group by split_id, charge_id) t
+			on t.split_id = s.split_id and t.charge_id = s.charge_id
+		where s.authority = (select app.authority()) group by s.split_id, s.fee_type, s.kind) x
+		on x.split_id = p.split_id and x.fee_type = p.fee_type and x.kind = p.kind
+	where p.sums is distinct from x.sums
+	order by 1`,
 
 	`with book as (
 		select a.code, p.currency, p.fee_type, sum(case p.side when 'C' then p.amount else -p.amount end) as balance

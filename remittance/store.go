@@ -161,15 +161,10 @@ func selectSplits(ctx context.Context, tx pgx.Tx, where string, args ...any) ([]
 	}
 	//nolint:rowserrcheck // ForEachRow checks
 	rows, err = tx.Query(ctx, `
-		select x.split_id, x.fee_type, x.kind, count(*), sum(x.amount)::bigint, sum(x.retained)::bigint,
-			coalesce(sum(t.retained), 0)::bigint, coalesce(sum(t.budget), 0)::bigint
-		from remittance.share x
-		left join (
-			select split_id, charge_id, sum(retained) as retained, sum(budget) as budget
-			from remittance.taken where split_id = any($1::uuid[]) group by split_id, charge_id) t
-			on t.split_id = x.split_id and t.charge_id = x.charge_id
-		where x.split_id = any($1::uuid[])
-		group by x.split_id, x.fee_type, x.kind order by x.split_id, x.fee_type`, ids)
+		select p.split_id, p.fee_type, p.kind, p.charges, p.amount, p.retained, p.taken_retained, p.taken_budget
+		from remittance.part p
+		where p.split_id = any($1::uuid[])
+		order by p.split_id, p.fee_type`, ids)
 	if err != nil {
 		return nil, err
 	}

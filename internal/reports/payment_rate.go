@@ -65,15 +65,18 @@ func (s *Service) PaymentRateOf(_ context.Context, actor auth.Actor, c Counts, d
 	return PaymentRate{Decimals: decimals, Rounding: r, Total: c, Rows: []PaymentRateRow{}}, c.validate()
 }
 
+// The earlier report is asked for as a value, dossier by dossier: "not exists"
+// may be answered by reading every report that ever came.
 func selectPaymentRate(ctx context.Context, tx pgx.Tx, authority string, p Period) ([]PaymentRateRow, error) {
 	rows, err := tx.Query(ctx, `
 		with began as (
 			select distinct e.dossier_id
 			from dossiers.status_event e
 			where e.authority = @authority and e.status in (2, 4, 5, 6, 9, 10) and e.at >= @start and e.at < @finish
-				and not exists (
-					select from dossiers.status_event b
-					where b.dossier_id = e.dossier_id and b.status in (2, 4, 5, 6, 9, 10) and b.at < @start))
+				and (
+					select true from dossiers.status_event b
+					where b.dossier_id = e.dossier_id and b.status in (2, 4, 5, 6, 9, 10) and b.at < @start
+					limit 1) is null)
 		select d.procedure, d.agency, count(*) as dossiers, count(*) filter (where c.zero) as zero,
 			count(*) filter (where not c.zero and exists (select from payments.capture k where k.dossier_id = d.id and k.evidence <> 'identified')) as paid
 		from began b

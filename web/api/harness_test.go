@@ -66,8 +66,12 @@ var readLines = sync.OnceFunc(func() { openapi3filter.RegisterBodyDecoder("appli
 
 func newHarness(t *testing.T) *harness {
 	t.Helper()
+	return newHarnessOn(t, pgtest.New(t))
+}
+
+func newHarnessOn(t *testing.T, db *pgtest.DB) *harness {
+	t.Helper()
 	readLines()
-	db := pgtest.New(t)
 	now := func() time.Time { return time.Date(2024, 5, 2, 3, 0, 0, 0, time.UTC) }
 	authorities, err := auth.KnownAuthorities()
 	if err != nil {
@@ -121,14 +125,20 @@ func newHarness(t *testing.T) *harness {
 	t.Cleanup(server.Close)
 	t.Cleanup(h.client.CloseIdleConnections)
 	h.url = server.URL
-	doc, err := openapi3.NewLoader().LoadFromData(h.must(200, "", http.MethodGet, "/openapi.json", "").body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if h.routes, err = gorillamux.NewRouter(doc); err != nil {
+	if h.routes, err = gorillamux.NewRouter(h.description()); err != nil {
 		t.Fatal(err)
 	}
 	return h
+}
+
+// description is what the surface says of itself.
+func (h *harness) description() *openapi3.T {
+	h.t.Helper()
+	doc, err := openapi3.NewLoader().LoadFromData(h.must(200, "", http.MethodGet, "/openapi.json", "").body)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return doc
 }
 
 func (h *harness) loadFees(s fees.Service) {
