@@ -1,14 +1,17 @@
 package dossiers
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
 	"github.com/doisoat/doisoat/fees"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/ident"
+	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/ledger/ledgertest"
 )
 
@@ -41,6 +44,15 @@ func TestManual(t *testing.T) {
 		t.Error("a fee whose base is 0 has nothing to post")
 	}
 	full := charge(fees.LePhi, 100_000, 0, 0)
+	// The charge that carries a difference explains what is lawful now.
+	corrects := func(wrong Charge, by fees.Applied, discount, subsidy int64) ledger.Entry {
+		c := charge(wrong.Kind, wrong.Discount-discount+wrong.Subsidy-subsidy, discount-wrong.Discount, subsidy-wrong.Subsidy)
+		c.Base, c.Corrects, c.Policy, c.Explanation.Applied = 0, wrong.ID, "", []fees.Applied{by}
+		if by.Rule != fees.RuleSubsidy {
+			c.Policy = by.Policy
+		}
+		return corrected(d, wrong, c, Sums{Gross: wrong.Base, Discount: wrong.Discount, Subsidy: wrong.Subsidy, Due: wrong.Due}, day, now, "key_accountant")
+	}
 	ledgertest.CheckManual(t, "dossiers", []ledgertest.Example{
 		example("Assessed", "A dossier's fee is due in full.", full),
 		example("Assessed with a discount", "A policy takes 40% off: what was granted is kept beside what is due.", charge(fees.LePhi, 60_000, 40_000, 0)),
@@ -50,5 +62,33 @@ func TestManual(t *testing.T) {
 			Title: "Waived", When: "An unpaid obligation ends, because the service will not be delivered.",
 			Entry: waived(d, []Waiver{{Charge: full, Amount: 100_000}}, uuid.New(), day, now, "system"),
 		},
+		{
+			Title: "Corrected, too much was granted", When: "A repricing finds that 10% was lawful and not 40%: a further charge carries the difference, and the discount that was granted is taken back.",
+			Entry: corrects(charge(fees.LePhi, 60_000, 40_000, 0), fees.Applied{Policy: "NA-2023-60", Amount: 10_000}, 10_000, 0),
+		},
+		{
+			Title: "Corrected, too much was subsidised", When: "A repricing finds that the budget owes less: the payer is asked for the difference, in the budget's place.",
+			Entry: corrects(charge(fees.Phi, 30_000, 0, 70_000), fees.Applied{Policy: "HN-2026-SUB", Rule: fees.RuleSubsidy, Amount: 50_000}, 0, 50_000),
+		},
 	})
+}
+
+// A correction of the discount alone says nothing of a subsidy that stays as it is.
+func TestCorrectionLeavesTheSubsidy(t *testing.T) {
+	t.Parallel()
+	d := Dossier{ID: ident.New[dossierKind](), Authority: "H41", Currency: "VND"}
+	subsidy := fees.Applied{Policy: "SUB", Rule: fees.RuleSubsidy, Amount: 30_000}
+	wrong := Charge{ID: ident.New[chargeKind](), Kind: fees.Phi, Base: 100_000, Discount: 40_000, Subsidy: 30_000, Due: 30_000, Policy: "OFF"}
+	wrong.Explanation.Applied = []fees.Applied{{Policy: "OFF", Amount: 40_000}, subsidy}
+	c := Charge{ID: ident.New[chargeKind](), Kind: fees.Phi, Discount: -10_000, Due: 10_000, Policy: "OFF", Corrects: wrong.ID}
+	c.Explanation.Applied = []fees.Applied{{Policy: "OFF", Amount: 30_000}, subsidy}
+	then := Sums{Gross: 100_000, Discount: 40_000, Subsidy: 30_000, Due: 30_000}
+	var got []string
+	for _, p := range corrected(d, wrong, c, then, calendar.MustParse("2026-11-20"), time.Time{}, "key_accountant").Postings {
+		got = append(got, fmt.Sprint(p.Side, " ", p.Account, " ", p.Amount.Minor, " ", p.Policy))
+	}
+	want := []string{"D M-DISCOUNT 30000 OFF", "C M-DISCOUNT 40000 OFF", "D M-RECEIVABLE 10000 "}
+	if diff := cmp.Diff(got, want); diff != "" {
+		t.Errorf("postings (-got +want):\n%s", diff)
+	}
 }
