@@ -67,6 +67,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	survived := 0
 	for _, room := range chosen {
+		kinds := map[string]int{} // of those that compile
 		killed, lived, skipped := 0, 0, 0
 		for i, m := range b.mutants {
 			if m.room != room {
@@ -85,9 +86,12 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 				verdict = by
 				killed++
 			}
+			if !m.broken {
+				kinds[m.kind]++
+			}
 			fmt.Fprintf(out, "%-40s %s\n", verdict, m)
 		}
-		fmt.Fprintf(out, "%s: %d killed, %d survived, %d do not compile\n", room, killed, lived, skipped)
+		fmt.Fprintf(out, "%s: %d killed, %d survived, %d do not compile; %v\n", room, killed, lived, skipped, kinds)
 		survived += lived
 	}
 	if survived > 0 {

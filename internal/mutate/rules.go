@@ -14,12 +14,12 @@ import (
 
 // mutant is one change of one rule.
 type mutant struct {
-	room, file, rule, what string
-	line                   int
-	text                   string // file with the broken function
-	call                   string // statement that calls it
-	body                   int    // offset after the true one's brace
-	broken                 bool   // it does not compile
+	room, file, rule, kind, what string
+	line                         int
+	text                         string // file with the broken function
+	call                         string // statement that calls it
+	body                         int    // offset after the true one's brace
+	broken                       bool   // it does not compile
 }
 
 func (m *mutant) String() string {
@@ -31,11 +31,16 @@ func (m *mutant) place(number int) string {
 	return filepath.Join(m.room, fmt.Sprintf("mutant_%d_rule.go", number))
 }
 
+// posts tells a function that makes postings: by Dr and Cr, or as a literal with a side.
 func posts(f *ast.FuncDecl) bool {
 	found := false
 	ast.Inspect(f, func(n ast.Node) bool {
 		if id, ok := n.(*ast.Ident); ok && (id.Name == "Dr" || id.Name == "Cr") {
 			found = true
+		}
+		if field, ok := n.(*ast.KeyValueExpr); ok {
+			key, named := field.Key.(*ast.Ident)
+			found = found || (named && key.Name == "Side")
 		}
 		return !found
 	})
@@ -54,9 +59,9 @@ type finder struct {
 	err        error
 }
 
-func (s *finder) add(at ast.Node, apply func() func(), format string, args ...any) {
+func (s *finder) add(kind string, at ast.Node, apply func() func(), format string, args ...any) {
 	m := &mutant{
-		room: s.room, file: s.file, rule: s.function.Name.Name, what: fmt.Sprintf(format, args...), line: s.set.Position(at.Pos()).Line,
+		room: s.room, file: s.file, rule: s.function.Name.Name, kind: kind, what: fmt.Sprintf(format, args...), line: s.set.Position(at.Pos()).Line,
 		body: s.set.Position(s.function.Body.Lbrace).Offset + 1,
 	}
 	name := fmt.Sprintf("%s_%d", m.rule, s.first+len(s.found))
@@ -133,18 +138,18 @@ func (s *finder) look() error {
 			if s.show(n.Cond) == "err != nil" {
 				return true // errors are not posting rules
 			}
-			s.add(n, put[ast.Expr](&n.Cond, &ast.UnaryExpr{Op: token.NOT, X: &ast.ParenExpr{X: n.Cond}}), "negate %s", s.show(n.Cond))
+			s.add("condition", n, put[ast.Expr](&n.Cond, &ast.UnaryExpr{Op: token.NOT, X: &ast.ParenExpr{X: n.Cond}}), "negate %s", s.show(n.Cond))
 		case *ast.AssignStmt:
 			if n.Tok == token.ADD_ASSIGN {
-				s.add(n, put(&n.Tok, token.SUB_ASSIGN), "subtract in %s", s.show(n))
+				s.add("amount", n, put(&n.Tok, token.SUB_ASSIGN), "subtract in %s", s.show(n))
 			}
 		case *ast.UnaryExpr:
 			if n.Op == token.SUB {
-				s.add(n, put(&n.Op, token.ADD), "without the minus of %s", s.show(n))
+				s.add("amount", n, put(&n.Op, token.ADD), "without the minus of %s", s.show(n))
 			}
 		case *ast.BinaryExpr:
 			if n.Op == token.SUB {
-				s.add(n, put(&n.Op, token.ADD), "add in %s", s.show(n))
+				s.add("amount", n, put(&n.Op, token.ADD), "add in %s", s.show(n))
 			}
 		}
 		return true
@@ -167,7 +172,7 @@ func isPosting(c *ast.CallExpr) bool {
 
 func (s *finder) side(n *ast.Ident) {
 	if other, ok := map[string]string{"Dr": "Cr", "Cr": "Dr", "Debit": "Credit", "Credit": "Debit"}[n.Name]; ok {
-		s.add(n, put(&n.Name, other), "%s becomes %s", n.Name, other)
+		s.add("side", n, put(&n.Name, other), "%s becomes %s", n.Name, other)
 	}
 }
 
@@ -183,7 +188,7 @@ var others = map[string]string{
 
 func (s *finder) account(n *ast.Ident) {
 	if other, ok := others[n.Name]; ok {
-		s.add(n, put(&n.Name, other), "%s becomes %s", n.Name, other)
+		s.add("account", n, put(&n.Name, other), "%s becomes %s", n.Name, other)
 	}
 }
 
@@ -212,17 +217,17 @@ func (s *finder) call(c *ast.CallExpr) {
 		nothing = &ast.BasicLit{Kind: token.STRING, Value: `""`}
 	}
 	if s.show(*about) != s.show(nothing) {
-		s.add(*about, put(about, nothing), "about nothing instead of %s", s.show(*about))
+		s.add("dimension", *about, put(about, nothing), "about nothing instead of %s", s.show(*about))
 	}
 	seen := map[string]bool{s.show(*amount): true}
 	for _, other := range s.amounts {
 		if text := s.show(other); !seen[text] && len(seen) <= mostAmounts {
 			seen[text] = true
-			s.add(*amount, put(amount, other), "%s instead of %s", text, s.show(*amount))
+			s.add("amount", *amount, put(amount, other), "%s instead of %s", text, s.show(*amount))
 		}
 	}
 	if text := s.show(*amount); strings.HasPrefix(text, "r.amount(") {
-		s.add(*amount, put(amount, ast.Expr(&ast.SelectorExpr{X: ast.NewIdent("r"), Sel: ast.NewIdent("Amount")})), "r.Amount instead of %s", text)
+		s.add("amount", *amount, put(amount, ast.Expr(&ast.SelectorExpr{X: ast.NewIdent("r"), Sel: ast.NewIdent("Amount")})), "r.Amount instead of %s", text)
 	}
 }
 
@@ -231,7 +236,7 @@ func (s *finder) elements(list *[]ast.Expr, from int) {
 	for _, n := range []int{1, 2} {
 		for i := from; i+n <= len(*list); i++ {
 			if c, ok := (*list)[i].(*ast.CallExpr); ok && isPosting(c) {
-				s.add(c, put(list, slices.Delete(slices.Clone(*list), i, i+n)), "drop %d from %s", n, s.show(c))
+				s.add("dropped", c, put(list, slices.Delete(slices.Clone(*list), i, i+n)), "drop %d from %s", n, s.show(c))
 			}
 		}
 	}
@@ -246,13 +251,13 @@ func (s *finder) literal(l *ast.CompositeLit) {
 			continue
 		}
 		switch key := s.show(field.Key); {
-		case strings.HasSuffix(s.show(l.Type), "Dimensions"):
-			s.add(field, put(&l.Elts, slices.Delete(slices.Clone(l.Elts), i, i+1)), "without %s", s.show(field))
+		case strings.HasSuffix(s.show(l.Type), "Dimensions"), key == "Dimensions":
+			s.add("dimension", field, put(&l.Elts, slices.Delete(slices.Clone(l.Elts), i, i+1)), "without %s", s.show(field))
 		case key == "Minor":
-			s.add(field, put(&field.Value, ast.Expr(&ast.BinaryExpr{X: &ast.ParenExpr{X: field.Value}, Op: token.ADD, Y: &ast.BasicLit{Kind: token.INT, Value: "1"}})),
+			s.add("amount", field, put(&field.Value, ast.Expr(&ast.BinaryExpr{X: &ast.ParenExpr{X: field.Value}, Op: token.ADD, Y: &ast.BasicLit{Kind: token.INT, Value: "1"}})),
 				"one more than %s", s.show(field.Value))
 		case key == "Event", key == "BusinessDate":
-			s.add(field, put(&l.Elts, slices.Delete(slices.Clone(l.Elts), i, i+1)), "without %s", s.show(field))
+			s.add("cause or date", field, put(&l.Elts, slices.Delete(slices.Clone(l.Elts), i, i+1)), "without %s", s.show(field))
 		}
 	}
 }
@@ -274,6 +279,6 @@ func (s *finder) block(b *ast.BlockStmt) {
 			continue
 		}
 		text := s.show(statement)
-		s.add(statement, put(&b.List, slices.Delete(slices.Clone(b.List), i, i+1)), "drop %.60s", text)
+		s.add("dropped", statement, put(&b.List, slices.Delete(slices.Clone(b.List), i, i+1)), "drop %.60s", text)
 	}
 }
