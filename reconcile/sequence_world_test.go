@@ -88,7 +88,7 @@ type sequence struct {
 	*model
 	db         *pgtest.DB
 	code       string
-	now        time.Time
+	clock      *clock
 	far        string
 	fees       *fees.Service
 	cases      *dossiers.Service
@@ -107,12 +107,12 @@ type sequence struct {
 func (c *country) province(t *rapid.T) *sequence {
 	c.provinces++
 	s := &sequence{
-		model: newModel(), db: c.db, code: fmt.Sprintf("T%04d", c.provinces), now: yearEnd, handed: map[payments.ID]int64{},
+		model: newModel(), db: c.db, code: fmt.Sprintf("T%04d", c.provinces), clock: &clock{}, handed: map[payments.ID]int64{},
 	}
 	s.ok(t, auth.EnsureAuthorities(t.Context(), c.db.Owner, []auth.Authority{{Code: s.code, Name: "Tỉnh thử nghiệm " + s.code, Level: "province"}}))
-	clock := func() time.Time { return s.now }
+	s.clock.advance(yearEnd.Sub(begin))
 	sim := simulator.New(simulator.Options{
-		Now: clock, HangFor: 5 * time.Millisecond, RefundDelay: time.Second,
+		Now: s.clock.Now, HangFor: 5 * time.Millisecond, RefundDelay: time.Second,
 		RetryDelays: map[string][]time.Duration{simulator.VNPAY: nil, simulator.SePay: nil},
 	})
 	far, ours := httptest.NewServer(sim.Handler()), httptest.NewServer(http.HandlerFunc(s.serveCallback))
@@ -123,17 +123,17 @@ func (c *country) province(t *rapid.T) *sequence {
 	})
 	s.far = far.URL
 	registry := providers.NewRegistry(vnpay.New(&http.Client{Transport: far.Client().Transport}), vietqr.New(), sepay.New())
-	s.fees = &fees.Service{DB: c.db.App, Now: clock}
-	s.cases = &dossiers.Service{DB: c.db.App, Fees: s.fees, Secret: c.ring, Jobs: c.jobs, Now: clock}
+	s.fees = &fees.Service{DB: c.db.App, Now: s.clock.Now}
+	s.cases = &dossiers.Service{DB: c.db.App, Fees: s.fees, Secret: c.ring, Jobs: c.jobs, Now: s.clock.Now}
 	s.payments = &payments.Service{
-		DB: c.db.App, Secret: c.ring, Jobs: c.jobs, Now: clock, Random: rand.Reader, PublicURL: ours.URL, Providers: registry,
+		DB: c.db.App, Secret: c.ring, Jobs: c.jobs, Now: s.clock.Now, Random: rand.Reader, PublicURL: ours.URL, Providers: registry,
 	}
 	s.refunds = &refunds.Service{
-		DB: c.db.App, Payments: s.payments, Dossiers: s.cases, Fees: s.fees, Providers: registry, Jobs: c.jobs, Now: clock, Random: rand.Reader,
+		DB: c.db.App, Payments: s.payments, Dossiers: s.cases, Fees: s.fees, Providers: registry, Jobs: c.jobs, Now: s.clock.Now, Random: rand.Reader,
 	}
-	s.remittance = &remittance.Service{DB: c.db.App, Fees: s.fees, Now: clock}
-	s.reconcile = &reconcile.Service{DB: c.db.App, Payments: s.payments, Refunds: s.refunds, Secret: c.ring, Now: clock}
-	s.ledger, s.seal = &ledger.Service{DB: c.db.App}, &seal.Service{DB: c.db.App, Now: clock, BlockSize: 7}
+	s.remittance = &remittance.Service{DB: c.db.App, Fees: s.fees, Now: s.clock.Now}
+	s.reconcile = &reconcile.Service{DB: c.db.App, Payments: s.payments, Refunds: s.refunds, Secret: c.ring, Now: s.clock.Now}
+	s.ledger, s.seal = &ledger.Service{DB: c.db.App}, &seal.Service{DB: c.db.App, Now: s.clock.Now, BlockSize: 7}
 
 	m, err := s.payments.RegisterMerchant(t.Context(), s.as(auth.RoleAdmin), "vnpay", map[string]string{
 		"tmn_code": terminal, "pay_url": s.far + simulator.PayPath, "api_url": s.far + simulator.APIPath,
@@ -176,7 +176,7 @@ func (s *sequence) as(role auth.Role) auth.Actor {
 	return auth.Actor{Authority: s.code, Role: role, ID: "key_" + string(role)}
 }
 
-func (s *sequence) today() calendar.Date { return calendar.On(s.now) }
+func (s *sequence) today() calendar.Date { return calendar.On(s.clock.Now()) }
 
 func (s *sequence) ok(t *rapid.T, err error) {
 	if err != nil {
@@ -207,7 +207,7 @@ func (s *sequence) serveCallback(rw http.ResponseWriter, r *http.Request) {
 		return
 	}
 	reply := s.payments.ReceiveCallback(r.Context(), part[1], part[2], providers.RawCallback{
-		Method: r.Method, RawQuery: r.URL.RawQuery, Header: r.Header, Body: body, ReceivedAt: s.now,
+		Method: r.Method, RawQuery: r.URL.RawQuery, Header: r.Header, Body: body, ReceivedAt: s.clock.Now(),
 	})
 	rw.WriteHeader(reply.Status)
 	_, _ = rw.Write(reply.Body)
