@@ -106,7 +106,7 @@ func (b *build) try(ctx context.Context, number int, tests string) (string, erro
 	m := b.mutants[number]
 	quick := "Manual"
 	if m.room == "ledger" { // it has no entries of its own, only what reverses and corrects those of others
-		quick = "Difference|Reverse|Correct"
+		quick = "Differ|Revers|Correct|Cause|Post|Find|Pages"
 	}
 	last := rooms[len(rooms)-1]
 	// What a property shrinks to matters to nobody here.
