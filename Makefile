@@ -18,6 +18,8 @@ WITH_PG  := $(GO) run ./internal/postgres/pgtest/withserver --
 PACKAGES ?= ./...
 # Flags of make bench and make bench-large.
 BENCH ?=
+# Flags and rooms of make mutants.
+MUTANTS ?=
 
 .PHONY: help
 help: ## Show this list
@@ -69,6 +71,10 @@ bench-large: postgres ## Measure balances over 10,000,000 postings (BENCH="-post
 .PHONY: bench-go
 bench-go: postgres ## Run the benchmarks beside the tests (PACKAGES=./ledger/... for some)
 	@$(WITH_PG) $(GO) test -run '^$$' -bench . -benchmem $(PACKAGES)
+
+.PHONY: mutants
+mutants: postgres ## Break each posting rule in turn, a test must notice (MUTANTS=./payments for some)
+	@$(WITH_PG) $(GO) run ./internal/mutate $(MUTANTS)
 
 .PHONY: fmt
 fmt: ## Format all Go code

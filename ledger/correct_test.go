@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	"pgregory.net/rapid"
 
@@ -160,6 +161,42 @@ func TestCorrectionsTakeTurns(t *testing.T) {
 	list, err := (&ledger.Service{DB: b.App}).ListBalances(t.Context(), reader, ledger.BalanceQuery{Account: ledger.ProvisionalLePhi})
 	if err != nil || len(list) != 1 || list[0].Balance() != 500 {
 		t.Errorf("got %+v, %v, want a balance of 500", list, err)
+	}
+}
+
+// While an entry is being corrected, what corrected it before cannot be
+// reversed: the new difference counts on it.
+func TestReversalOfACorrectionTakesItsTurn(t *testing.T) {
+	t.Parallel()
+	b := newBook(t)
+	id := b.mustPost(captured(ngheAn, cause(1), 1000, uuid.Nil))[0]
+	to := func(n int, minor int64) ledger.Correction {
+		return ledger.Correction{
+			Of: id, Should: captured(ngheAn, "", minor, uuid.Nil).Postings, Cause: because(n), Reason: "why", Actor: accountant, Date: day, Now: now,
+		}
+	}
+	first, err := b.correct(to(1, 500))
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = b.inTx(ngheAn, func(tx pgx.Tx) error {
+		if _, err := ledger.Correct(t.Context(), tx, to(2, 300)); err != nil {
+			return err
+		}
+		err := b.inTx(ngheAn, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(t.Context(), `set local lock_timeout = '50ms'`); err != nil {
+				return err
+			}
+			_, err := ledger.Reverse(t.Context(), tx, first, because(3), "why", accountant, day, now)
+			return err
+		})
+		if refusal(err) != pgerrcode.LockNotAvailable {
+			t.Errorf("reversed meanwhile: got %v, want to wait", err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -57,6 +57,7 @@ var rows = map[string]int{
 
 	"cmd/doisoat":                         12,
 	"internal/bench":                      12,
+	"internal/mutate":                     12,
 	"internal/postgres/pgtest/withserver": 12,
 }
 
