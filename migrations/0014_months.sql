@@ -360,7 +360,7 @@ end
 $$;
 -- +goose StatementEnd
 
--- As before, and no place of a block is taken twice.
+-- As before; no place of a block is taken twice, and each entry is one of its book.
 -- +goose StatementBegin
 create or replace function ledger.check_sealed() returns trigger language plpgsql as $$
 declare
@@ -376,10 +376,35 @@ begin
 		raise exception 'block % is not sealed with exactly the entries that it names', bad
 			using errcode = 'check_violation', constraint = 'sealed_entry_block';
 	end if;
+	select n.block into bad from new_entries n
+	-- one look by key per entry, whatever the planner thinks of the book
+	where not coalesce((select e.authority = n.authority from ledger.entry e where e.id = n.entry_id), false)
+	limit 1;
+	if found then
+		raise exception 'block % seals what is no entry of its book', bad
+			using errcode = 'foreign_key_violation', constraint = 'sealed_entry_known';
+	end if;
 	return null;
 end
 $$;
 -- +goose StatementEnd
+
+-- A header does not stay without the entries that it announces.
+-- +goose StatementBegin
+create function ledger.check_block_complete() returns trigger language plpgsql as $$
+begin
+	if (select count(*) from ledger.sealed_entry s where s.authority = new.authority and s.block = new.number) <> new.entries then
+		raise exception 'block % of % does not have its % entries', new.number, new.authority, new.entries
+			using errcode = 'check_violation', constraint = 'block_complete';
+	end if;
+	return null;
+end
+$$;
+-- +goose StatementEnd
+create constraint trigger check_block_complete after insert on ledger.block
+	deferrable initially deferred
+	for each row execute function ledger.check_block_complete();
+alter table ledger.block enable always trigger check_block_complete;
 
 -- Triggers per row pass to every part; those per statement are given to each part by prepare_part.
 call app.append_only('ledger.cause');

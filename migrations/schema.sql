@@ -311,6 +311,18 @@ begin
 end
 $$;
 
+CREATE FUNCTION ledger.check_block_complete() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+	if (select count(*) from ledger.sealed_entry s where s.authority = new.authority and s.block = new.number) <> new.entries then
+		raise exception 'block % of % does not have its % entries', new.number, new.authority, new.entries
+			using errcode = 'check_violation', constraint = 'block_complete';
+	end if;
+	return null;
+end
+$$;
+
 CREATE FUNCTION ledger.check_postings() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -359,6 +371,14 @@ begin
 	if found then
 		raise exception 'block % is not sealed with exactly the entries that it names', bad
 			using errcode = 'check_violation', constraint = 'sealed_entry_block';
+	end if;
+	select n.block into bad from new_entries n
+	-- one look by key per entry, whatever the planner thinks of the book
+	where not coalesce((select e.authority = n.authority from ledger.entry e where e.id = n.entry_id), false)
+	limit 1;
+	if found then
+		raise exception 'block % seals what is no entry of its book', bad
+			using errcode = 'foreign_key_violation', constraint = 'sealed_entry_known';
 	end if;
 	return null;
 end
@@ -2708,6 +2728,10 @@ ALTER TABLE ledger.sealed_entry_default ENABLE ALWAYS TRIGGER append_only_trunca
 CREATE TRIGGER check_block AFTER INSERT ON ledger.block FOR EACH ROW EXECUTE FUNCTION ledger.check_block();
 
 ALTER TABLE ledger.block ENABLE ALWAYS TRIGGER check_block;
+
+CREATE CONSTRAINT TRIGGER check_block_complete AFTER INSERT ON ledger.block DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION ledger.check_block_complete();
+
+ALTER TABLE ledger.block ENABLE ALWAYS TRIGGER check_block_complete;
 
 CREATE TRIGGER check_postings AFTER INSERT ON ledger.posting REFERENCING NEW TABLE AS new_postings FOR EACH STATEMENT EXECUTE FUNCTION ledger.check_postings();
 

@@ -34,6 +34,7 @@ type table struct {
 	Name      string // schema and name
 	Divided   bool   // it has an authority column
 	Protected bool   // row-level security is on, and forced
+	Part      bool   // one month of another
 	Insert    []string
 	Update    []string
 }
@@ -43,7 +44,7 @@ func tablesOf(t *testing.T, db *pgx.Conn) []table {
 	rows, err := db.Query(t.Context(), `
 		select n.nspname || '.' || c.relname as name,
 			bool_or(a.attname = 'authority') as divided,
-			c.relrowsecurity and c.relforcerowsecurity as protected,
+			c.relrowsecurity and c.relforcerowsecurity as protected, c.relispartition as part,
 			coalesce(array_agg(a.attname::text order by a.attnum) filter (where a.attgenerated = '' and a.attidentity <> 'a'
 				and has_column_privilege($1, c.oid, a.attnum, 'insert')), '{}') as insert,
 			coalesce(array_agg(a.attname::text order by a.attnum) filter (where has_column_privilege($1, c.oid, a.attnum, 'update')), '{}') as update

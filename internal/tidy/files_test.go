@@ -30,6 +30,7 @@ func TestFilesAreShort(t *testing.T) {
 // touches money: amounts are money.Amount, rates are decimal.
 var floats = map[string]string{
 	"internal/bench/callbacks.go": "callbacks per second",
+	"internal/bench/cpu.go":       "processor time per entry",
 	"internal/bench/loads.go":     "entries per second",
 	"internal/bench/rotate.go":    "ratios of rates",
 	"internal/bench/yardstick.go": "what pgbench prints",

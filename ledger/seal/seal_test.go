@@ -283,6 +283,7 @@ func TestWallsOfTheChain(t *testing.T) {
 	b := newBook(t, 4)
 	b.postMany(ngheAn, 0, 5)
 	b.mustSeal(ngheAn)
+	b.postMany(other, 0, b.count(`select entries from ledger.block where number = 2`))
 	const copied = `insert into ledger.block (authority, number, version, sealed_at, previous, root, first, entries, postings, totals,
 			cluster, reached_tx, reached_id, hash)
 		select authority, %s, version, sealed_at, %s, root, %s, entries, postings, totals, cluster, reached_tx, reached_id, hash
@@ -295,9 +296,15 @@ func TestWallsOfTheChain(t *testing.T) {
 		"sealed twice": {`insert into ledger.sealed_entry select authority, 2, 1, entry_id, leaf, marks from ledger.sealed_entry where position = 1`, "sealed_entry_key"},
 		"no header":    {`insert into ledger.sealed_entry select authority, 9, 0, gen_random_uuid(), leaf, marks from ledger.sealed_entry limit 1`, "sealed_entry_block"},
 		"one more":     {`insert into ledger.sealed_entry select authority, 2, 1, gen_random_uuid(), leaf, marks from ledger.sealed_entry limit 1`, "sealed_entry_block"},
-		"change":       {`update ledger.block set entries = 1`, "append_only"},
-		"delete":       {`delete from ledger.sealed_entry`, "append_only"},
-		"truncate":     {`truncate ledger.sealed_entry`, "append_only"},
+		"never filled": {fmt.Sprintf(copied, "3", "hash", "first + entries"), "block_complete"},
+		"unknown entry": {`with b as (` + fmt.Sprintf(copied, "3", "hash", "first + entries") + ` returning number, entries)
+			insert into ledger.sealed_entry select 'H41', b.number, n, gen_random_uuid(), decode(repeat('ab', 32), 'hex'), '' from b, generate_series(0, b.entries - 1) n`, "sealed_entry_known"},
+		"entry of another book": {`with b as (` + fmt.Sprintf(copied, "3", "hash", "first + entries") + ` returning number)
+			insert into ledger.sealed_entry select 'H41', b.number, row_number() over () - 1, e.id, decode(repeat('ab', 32), 'hex'), ''
+			from b, ledger.entry e where e.authority = 'H26'`, "sealed_entry_known"},
+		"change":   {`update ledger.block set entries = 1`, "append_only"},
+		"delete":   {`delete from ledger.sealed_entry`, "append_only"},
+		"truncate": {`truncate ledger.sealed_entry`, "append_only"},
 	} {
 		_, err := b.Owner.Exec(t.Context(), c.query)
 		// the key of a month has its own name
