@@ -17,6 +17,7 @@ import (
 	"github.com/doisoat/doisoat/internal/money"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/ledger/seal"
 )
 
 // batchSize is how many entries a batch commits at once.
@@ -61,6 +62,39 @@ func posting(pool *pgxpool.Pool, clients int, hot bool) func(context.Context, ti
 				return err
 			})
 		})
+	}
+}
+
+// sealing runs a load while the book is sealed every second. A second's entries
+// wait for their seal when it begins and when it ends, so as many are sealed
+// meanwhile as are written.
+func sealing(pool *pgxpool.Pool, run func(context.Context, time.Duration) (float64, error)) func(context.Context, time.Duration) (float64, error) {
+	sealer := &seal.Service{DB: pool, Now: time.Now}
+	return func(ctx context.Context, d time.Duration) (float64, error) {
+		if _, err := sealer.Seal(ctx, authority, 0); err != nil { // what other loads wrote
+			return 0, err
+		}
+		if _, err := run(ctx, time.Second); err != nil {
+			return 0, err
+		}
+		ended, failed := make(chan struct{}), make(chan error, 1)
+		go func() {
+			defer close(failed)
+			for {
+				if _, err := sealer.Seal(ctx, authority, 0); err != nil {
+					failed <- err
+					return
+				}
+				select {
+				case <-ended:
+					return
+				case <-time.After(time.Second):
+				}
+			}
+		}()
+		rate, err := run(ctx, d)
+		close(ended)
+		return rate, errors.Join(err, <-failed)
 	}
 }
 

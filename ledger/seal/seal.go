@@ -116,17 +116,18 @@ func (s *Service) sealBlock(ctx context.Context, tx pgx.Tx, authority string) (h
 	if err != nil {
 		return nil, false, false, err
 	}
-	next, ids, err := s.gather(ctx, tx, last, now)
+	next, found, err := s.gather(ctx, tx, last, now)
 	if err != nil {
 		return nil, false, false, err
 	}
 	if next == nil {
 		return last, false, false, nil
 	}
-	if err := s.fill(ctx, tx, next, last, ids); err != nil {
+	s.complete(next, last, found)
+	if err := insertBlock(ctx, tx, next, found); err != nil {
 		return nil, false, false, err
 	}
-	return next, true, len(ids) == s.size(), nil
+	return next, true, len(found.ids) == s.size(), nil
 }
 
 func (s *Service) size() int {
@@ -136,7 +137,16 @@ func (s *Service) size() int {
 	return BlockSize
 }
 
-// gather chooses the entries of the next block; no block when there are none.
+// contents are the entries of a block, hashed as they were read.
+type contents struct {
+	ids    []ledger.EntryID
+	leaves []Hash
+	marks  [][]byte
+	sum    tally
+	last   place
+}
+
+// gather chooses and hashes the entries of the next block; no block when there are none.
 //
 // Within one cluster the sealer walks in the order (tx, id) up to the oldest
 // running transaction: what is older has committed or never will, so nothing
@@ -144,7 +154,7 @@ func (s *Service) size() int {
 // restore, old numbers say nothing: the whole book is looked through once, in
 // the same order, for entries without a seal, and then the walk goes on from
 // where this cluster stood when that began (resume_tx).
-func (s *Service) gather(ctx context.Context, tx pgx.Tx, last *Block, now horizon) (*Block, []ledger.EntryID, error) {
+func (s *Service) gather(ctx context.Context, tx pgx.Tx, last *Block, now horizon) (*Block, *contents, error) {
 	next := &Block{Authority: now.Authority, Cluster: now.Cluster}
 	from := place{}
 	resume := &now.Tx
@@ -152,54 +162,63 @@ func (s *Service) gather(ctx context.Context, tx pgx.Tx, last *Block, now horizo
 		from = place{last.ReachedTx, ledger.EntryID(last.ReachedID)}
 		resume = last.ResumeTx
 	}
-	args := func(from place) pgx.StrictNamedArgs {
-		return pgx.StrictNamedArgs{
+	read := func(query string, from place) (*contents, error) {
+		return hashContents(ctx, tx, query, pgx.StrictNamedArgs{
 			"authority": now.Authority, "tx": fmt.Sprint(from.Tx), "id": from.ID.UUID(), "horizon": fmt.Sprint(now.Tx), "limit": s.size(),
-		}
+		})
 	}
 	var (
-		found []place
+		found = &contents{}
 		err   error
 	)
 	if resume != nil {
-		if found, err = selectPlaces(ctx, tx, everyFinished, args(from)); err != nil {
+		if found, err = read(everyFinished, from); err != nil {
 			return nil, nil, err
 		}
-		if len(found) == s.size() {
+		if len(found.ids) == s.size() {
 			next.ResumeTx = resume
 		}
 	}
-	if len(found) == 0 && (resume == nil || from != place{}) {
+	if len(found.ids) == 0 && (resume == nil || from != place{}) {
 		if resume != nil {
 			from = place{Tx: *resume}
 		}
-		if found, err = selectPlaces(ctx, tx, finished, args(from)); err != nil {
+		if found, err = read(finished, from); err != nil {
 			return nil, nil, err
 		}
 		resume = nil
 	}
 	// An empty block tells later runs that the whole book was looked through.
-	if len(found) == 0 && (last == nil || last.Cluster == now.Cluster && last.ResumeTx == nil) {
+	if len(found.ids) == 0 && (last == nil || last.Cluster == now.Cluster && last.ResumeTx == nil) {
 		return nil, nil, nil
 	}
-	ids := make([]ledger.EntryID, len(found))
-	for i, p := range found {
-		ids[i] = p.ID
-	}
 	switch {
-	case len(found) == s.size():
-		at := found[len(found)-1]
-		next.ReachedTx, next.ReachedID = at.Tx, at.ID.UUID()
+	case len(found.ids) == s.size():
+		next.ReachedTx, next.ReachedID = found.last.Tx, found.last.ID.UUID()
 	case resume != nil:
 		next.ReachedTx, next.ReachedID = *resume, uuid.Nil
 	default:
 		next.ReachedTx, next.ReachedID = now.Tx, uuid.Nil
 	}
-	return next, ids, nil
+	return next, found, nil
 }
 
-// fill hashes the entries into the block and writes it.
-func (s *Service) fill(ctx context.Context, tx pgx.Tx, b, last *Block, ids []ledger.EntryID) error {
+// hashContents reads the entries that a query names and hashes them.
+func hashContents(ctx context.Context, tx pgx.Tx, query string, args pgx.StrictNamedArgs) (*contents, error) {
+	c := &contents{sum: tally{totals: Totals{}}}
+	var scratch canonical
+	err := readRecords(ctx, tx, query, `e.tx, e.id, p.line`, args, func(_ int, r *Record, _ int16) error {
+		var h sealed
+		h, scratch = r.hash(scratch)
+		c.ids, c.leaves, c.marks = append(c.ids, r.ID), append(c.leaves, h.leaf), append(c.marks, h.marks)
+		c.last = place{r.Tx, r.ID}
+		return c.sum.add(r)
+	})
+	return c, err
+}
+
+// complete fills in the header of the block behind last.
+func (s *Service) complete(b, last *Block, c *contents) {
 	b.Number, b.Version = 1, version
 	b.SealedAt = s.Now().UTC().Truncate(time.Microsecond)
 	if last != nil {
@@ -208,25 +227,6 @@ func (s *Service) fill(ctx context.Context, tx pgx.Tx, b, last *Block, ids []led
 			b.SealedAt = last.SealedAt.UTC()
 		}
 	}
-	var (
-		leaves  = make([]Hash, len(ids))
-		marks   = make([][]byte, len(ids))
-		sum     = tally{totals: Totals{}}
-		scratch canonical
-	)
-	err := walk(ctx, tx, ids, func(at int, r *Record, _ int16) error {
-		if r == nil {
-			return ErrBroken.With("entry %s vanished while it was sealed", ids[at])
-		}
-		var h sealed
-		h, scratch = r.hash(scratch)
-		leaves[at], marks[at] = h.leaf, h.marks
-		return sum.add(r)
-	})
-	if err != nil {
-		return err
-	}
-	b.Root, b.Entries, b.Postings, b.Totals = merkleRoot(leaves), int32(len(ids)), sum.postings, sum.totals //nolint:gosec // BlockSize bounds it
+	b.Root, b.Entries, b.Postings, b.Totals = merkleRoot(c.leaves), int32(len(c.ids)), c.sum.postings, c.sum.totals //nolint:gosec // BlockSize bounds it
 	b.Hash = b.headerHash()
-	return insertBlock(ctx, tx, b, ids, leaves, marks)
 }

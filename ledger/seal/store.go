@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/ledger"
@@ -50,16 +51,17 @@ func readHorizon(ctx context.Context, tx pgx.Tx) (horizon, error) {
 
 // place is where an entry stands in the sealer's order.
 type place struct {
-	Tx int64          `db:"tx"`
-	ID ledger.EntryID `db:"id"`
+	Tx int64
+	ID ledger.EntryID
 }
 
 // finished are entries after a place that no running transaction can precede.
+// Seals are looked up by key: the planner would rather read all of them.
 const finished = `
-	select e.tx::text::bigint as tx, e.id
+	select 0 as place, e.*
 	from ledger.entry e
 	where e.authority = @authority and (e.tx, e.id) > (@tx::text::xid8, @id::uuid) and e.tx < @horizon::text::xid8
-		and not exists (select from ledger.sealed_entry s where s.entry_id = e.id)
+		and (select true from ledger.sealed_entry s where s.entry_id = e.id) is null
 	order by e.tx, e.id
 	limit @limit`
 
@@ -67,24 +69,16 @@ const finished = `
 // transaction number that this cluster has not reached yet was brought along,
 // with its entry, which is finished.
 const everyFinished = `
-	select e.tx::text::bigint as tx, e.id
+	select 0 as place, e.*
 	from ledger.entry e
 	where e.authority = @authority and (e.tx, e.id) > (@tx::text::xid8, @id::uuid)
 		and (e.tx < @horizon::text::xid8 or e.tx >= pg_snapshot_xmax(pg_current_snapshot()))
-		and not exists (select from ledger.sealed_entry s where s.entry_id = e.id)
+		and (select true from ledger.sealed_entry s where s.entry_id = e.id) is null
 	order by e.tx, e.id
 	limit @limit`
 
-func selectPlaces(ctx context.Context, tx pgx.Tx, query string, args pgx.StrictNamedArgs) ([]place, error) {
-	rows, err := tx.Query(ctx, query, args)
-	if err != nil {
-		return nil, err
-	}
-	return pgx.CollectRows(rows, pgx.RowToStructByName[place])
-}
-
 // insertBlock writes the header, then the entries in one statement.
-func insertBlock(ctx context.Context, tx pgx.Tx, b *Block, ids []ledger.EntryID, leaves []Hash, marks [][]byte) error {
+func insertBlock(ctx context.Context, tx pgx.Tx, b *Block, c *contents) error {
 	_, err := tx.Exec(ctx, `
 		insert into ledger.block (authority, number, version, sealed_at, previous, root, first, entries, postings, totals,
 			cluster, reached_tx, reached_id, resume_tx, hash)
@@ -95,18 +89,18 @@ func insertBlock(ctx context.Context, tx pgx.Tx, b *Block, ids []ledger.EntryID,
 			"root": b.Root, "first": b.First, "entries": b.Entries, "postings": b.Postings, "totals": b.Totals,
 			"cluster": b.Cluster, "reached_tx": b.ReachedTx, "reached_id": b.ReachedID, "resume_tx": b.ResumeTx, "hash": b.Hash,
 		})
-	if err != nil || len(ids) == 0 {
+	if err != nil || len(c.ids) == 0 {
 		return err
 	}
-	hashes := make([][]byte, len(leaves))
-	for i := range leaves {
-		hashes[i] = leaves[i][:]
+	hashes := make([][]byte, len(c.leaves))
+	for i := range c.leaves {
+		hashes[i] = c.leaves[i][:]
 	}
 	_, err = tx.Exec(ctx, `
 		insert into ledger.sealed_entry (authority, block, position, entry_id, leaf, marks)
 		select @authority, @block, n.place - 1, n.id, n.leaf, n.marks
 		from unnest(@ids::uuid[], @leaves::bytea[], @marks::bytea[]) with ordinality as n (id, leaf, marks, place)`,
-		pgx.StrictNamedArgs{"authority": b.Authority, "block": b.Number, "ids": ids, "leaves": hashes, "marks": marks})
+		pgx.StrictNamedArgs{"authority": b.Authority, "block": b.Number, "ids": pgtype.FlatArray[ledger.EntryID](c.ids), "leaves": hashes, "marks": c.marks})
 	return err
 }
 
@@ -126,92 +120,6 @@ func selectSealed(ctx context.Context, tx pgx.Tx, authority string, block int64)
 		return nil, err
 	}
 	return pgx.CollectRows(rows, pgx.RowToStructByName[sealedRow])
-}
-
-// walk reads the entries with their postings and hands them to visit in the
-// order of ids; an entry that is not in the book is handed on as nil. Entries
-// of one block are in memory, postings pass through. Postings repeat lines and tx
-// of their entry, which are hashed with the entry alone: strange is the first
-// posting that repeats them wrongly, or 0. visit must not use tx.
-func walk(ctx context.Context, tx pgx.Tx, ids []ledger.EntryID, visit func(at int, r *Record, strange int16) error) error {
-	records, err := selectEntries(ctx, tx, ids)
-	if err != nil {
-		return err
-	}
-	next, strange := 0, int16(0)
-	upTo := func(end int) error { // every place before end has all its postings
-		for ; next < end; next++ {
-			if err := visit(next, records[next], strange); err != nil {
-				return err
-			}
-			records[next], strange = nil, 0
-		}
-		return nil
-	}
-	rows, err := tx.Query(ctx, `
-		select n.place, p.lines, p.tx::text::bigint, p.line, p.authority, p.business_date, coalesce(a.code, ''), coalesce(a.class, ''), coalesce(a.normal, ''),
-			p.side, p.amount, p.currency, p.memo, p.dossier_id, p.payment_id, p.refund_id, p.charge_id, p.fee_type, p.policy
-		from unnest($1::uuid[]) with ordinality as n (id, place)
-		join ledger.posting p on p.entry_id = n.id
-		left join ledger.account a on a.id = p.account_id
-		order by n.place, p.line`, ids)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var (
-			l     Line
-			at    int
-			lines int16
-			txid  int64
-		)
-		if err := rows.Scan(&at, &lines, &txid, &l.Line, &l.Authority, &l.BusinessDate, &l.Account, &l.Class, &l.Normal, &l.Side, &l.Amount,
-			&l.Currency, &l.Memo, &l.Dossier, &l.Payment, &l.Refund, &l.Charge, &l.FeeType, &l.Policy); err != nil {
-			return err
-		}
-		if err := upTo(at - 1); err != nil {
-			return err
-		}
-		if r := records[at-1]; r != nil {
-			r.Postings = append(r.Postings, l)
-			if strange == 0 && (lines != r.Lines || txid != r.Tx) {
-				strange = l.Line
-			}
-		}
-	}
-	if err := rows.Err(); err != nil {
-		return err
-	}
-	return upTo(len(ids))
-}
-
-// selectEntries returns the entries in the order of ids, nil for one that is not there.
-func selectEntries(ctx context.Context, tx pgx.Tx, ids []ledger.EntryID) ([]*Record, error) {
-	rows, err := tx.Query(ctx, `
-		select n.place, e.id, e.authority, e.business_date, e.recorded_at, e.cause_kind, e.cause_id, e.cause_event, e.description,
-			e.actor, e.reverses, e.corrects, e.reason, e.lines, e.digest, e.tx::text::bigint
-		from unnest($1::uuid[]) with ordinality as n (id, place)
-		join ledger.entry e on e.id = n.id`, ids)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	records := make([]*Record, len(ids))
-	for rows.Next() {
-		var (
-			r  Record
-			at int
-		)
-		if err := rows.Scan(&at, &r.ID, &r.Authority, &r.BusinessDate, &r.RecordedAt, &r.CauseKind, &r.CauseID, &r.CauseEvent,
-			&r.Description, &r.Actor, &r.Reverses, &r.Corrects, &r.Reason, &r.Lines, &r.Digest, &r.Tx); err != nil {
-			return nil, err
-		}
-		r.RecordedAt = r.RecordedAt.UTC()
-		r.Postings = make([]Line, 0, max(r.Lines, 0))
-		records[at-1] = &r
-	}
-	return records, rows.Err()
 }
 
 // findSealed returns where an entry stands.
