@@ -134,6 +134,7 @@ func checkAuthority(ctx context.Context, p *program, pool *pgxpool.Pool, code st
 		if _, err := tx.Exec(ctx, `set local statement_timeout = 0`); err != nil {
 			return err
 		}
+		bar := p.progress("recomputing the sums of "+code, "rooms", int64(len(roomChecks)))
 		for _, r := range roomChecks {
 			found, err := r.check(ctx, tx)
 			if err != nil {
@@ -142,7 +143,9 @@ func checkAuthority(ctx context.Context, p *program, pool *pgxpool.Pool, code st
 			for _, detail := range found {
 				one.Problems = append(one.Problems, finding{r.room, detail})
 			}
+			bar.add(1)
 		}
+		bar.end()
 		found, err := checkSeal(ctx, p, tx, code)
 		if err != nil {
 			return fmt.Errorf("seal: %w", err)
@@ -173,7 +176,7 @@ func checkSeal(ctx context.Context, p *program, tx pgx.Tx, code string) ([]strin
 	if size == 0 {
 		return seal.Check(ctx, tx, nil)
 	}
-	bar := p.progress("hashing the book of "+code, size)
+	bar := p.progress("hashing the book of "+code, "entries", size)
 	defer bar.end()
 	return seal.Check(ctx, tx, bar.add)
 }

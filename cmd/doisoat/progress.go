@@ -9,8 +9,8 @@ import (
 // progressBar shows on a terminal how far a long command is; elsewhere it shows nothing.
 type progressBar struct{ bar *progressbar.ProgressBar }
 
-// progress begins a bar of total entries; -1 is not known.
-func (p *program) progress(what string, total int64) progressBar {
+// progress begins a bar of total units; -1 is not known.
+func (p *program) progress(what, unit string, total int64) progressBar {
 	if !terminal(p.stderr) {
 		return progressBar{}
 	}
@@ -20,7 +20,7 @@ func (p *program) progress(what string, total int64) progressBar {
 		progressbar.OptionSetWidth(30),
 		progressbar.OptionShowCount(),
 		progressbar.OptionShowIts(),
-		progressbar.OptionSetItsString("entries"),
+		progressbar.OptionSetItsString(unit),
 		progressbar.OptionThrottle(100*time.Millisecond),
 		progressbar.OptionClearOnFinish())}
 }

@@ -40,7 +40,7 @@ func (c *verifyCommand) Run(p *program) error {
 		return err
 	}
 	defer f.Close()
-	bar := p.progress("verifying", -1)
+	bar := p.progress("verifying", "entries", -1)
 	book, proof, err := seal.VerifyFile(f, heads, bar.add)
 	bar.end()
 	report := verifyReport{OK: err == nil, Book: book}
