@@ -124,21 +124,13 @@ func retry(ctx context.Context, pool *pgxpool.Pool, options pgx.TxOptions, autho
 	}
 }
 
-// inTx begins and binds to the authority in one round trip.
 func inTx(ctx context.Context, pool *pgxpool.Pool, options pgx.TxOptions, authority string, body func(tx pgx.Tx) error) (err error) {
-	batch := &pgx.Batch{}
-	batch.BeginTx(options)
-	batch.Queue(`select set_config('app.authority', $1, true)`, authority)
-	results := pool.SendBatch(ctx, batch)
-	tx := results.Tx()
+	tx := &unsent{pool: pool, options: options, authority: authority}
 	defer func() { // a committed transaction answers ErrTxClosed
 		if e := tx.Rollback(ctx); e != nil && !errors.Is(e, pgx.ErrTxClosed) && err == nil {
 			err = e
 		}
 	}()
-	if err := results.Close(); err != nil {
-		return err
-	}
 	if err := body(tx); err != nil {
 		return err
 	}
