@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"time"
@@ -57,15 +56,15 @@ func selectDigests(ctx context.Context, tx pgx.Tx, ids []EntryID) (map[EntryID][
 	if err != nil {
 		return nil, err
 	}
-	var (
-		found  = make(map[EntryID][]byte, len(ids))
-		id     EntryID
-		digest []byte
-	)
-	_, err = pgx.ForEachRow(rows, []any{&id, &digest}, func() error {
-		found[id] = bytes.Clone(digest)
-		return nil
-	})
+	type row struct {
+		ID     EntryID
+		Digest []byte
+	}
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[row])
+	found := make(map[EntryID][]byte, len(list))
+	for _, r := range list {
+		found[r.ID] = r.Digest
+	}
 	return found, err
 }
 
@@ -181,7 +180,7 @@ func postingColumns(entries []Entry) []any {
 	for i := range entries {
 		for at := range entries[i].Postings {
 			p := &entries[i].Postings[at]
-			entry, line = append(entry, entries[i].ID), append(line, int16(at+1)) //nolint:gosec // maxPostings bounds it
+			entry, line = append(entry, entries[i].ID), append(line, int16(at+1))
 			account, side, currency = append(account, p.Account), append(side, string(p.Side)), append(currency, string(p.Amount.Currency))
 			amount = append(amount, p.Amount.Minor)
 			dossier, payment = append(dossier, idOrNull(p.Dossier)), append(payment, idOrNull(p.Payment))

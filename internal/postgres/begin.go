@@ -88,7 +88,7 @@ func (t *unsent) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, 
 	if err := t.begin(ctx); err != nil {
 		return failed{err: err}, err
 	}
-	return t.Tx.Query(ctx, sql, args...)
+	return t.Tx.Query(ctx, sql, args...) //nolint:rowserrcheck // the caller's to check
 }
 
 // QueryRow implements pgx.Tx.
