@@ -53,6 +53,7 @@ func write(ctx context.Context, tx pgx.Tx, entries []Entry, digests [][]byte) (m
 
 // selectDigests returns the digests of entries in the book.
 func selectDigests(ctx context.Context, tx pgx.Tx, ids []EntryID) (map[EntryID][]byte, error) {
+	//nolint:rowserrcheck // ForEachRow checks
 	rows, err := tx.Query(ctx, `select e.id, e.digest from ledger.entry e where e.id = any($1)`, ids)
 	if err != nil {
 		return nil, err
@@ -181,7 +182,7 @@ func postingColumns(entries []Entry) []any {
 	for i := range entries {
 		for at := range entries[i].Postings {
 			p := &entries[i].Postings[at]
-			entry, line = append(entry, entries[i].ID), append(line, int16(at+1)) //nolint:gosec // maxPostings bounds it
+			entry, line = append(entry, entries[i].ID), append(line, int16(at+1))
 			account, side, currency = append(account, p.Account), append(side, string(p.Side)), append(currency, string(p.Amount.Currency))
 			amount = append(amount, p.Amount.Minor)
 			dossier, payment = append(dossier, idOrNull(p.Dossier)), append(payment, idOrNull(p.Payment))
