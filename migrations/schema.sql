@@ -283,12 +283,14 @@ begin
 		end if;
 		insert into ledger.reversal (authority, entry_id, reversal) values (new.authority, new.reverses, new.id);
 	end if;
-	if new.corrects is not null and not exists (
-		select from ledger.entry e
-		where e.id = new.corrects and e.authority = new.authority and e.corrects is null and e.reverses is null)
-	then
-		raise exception 'entry % corrects what is no first entry of %', new.id, new.authority
-			using errcode = 'foreign_key_violation', constraint = 'entry_corrects_known';
+	if new.corrects is not null then
+		if not exists (
+			select from ledger.entry e
+			where e.id = new.corrects and e.authority = new.authority and e.corrects is null and e.reverses is null)
+		then
+			raise exception 'entry % corrects what is no first entry of %', new.id, new.authority
+				using errcode = 'foreign_key_violation', constraint = 'entry_corrects_known';
+		end if;
 	end if;
 	return null;
 end
@@ -1877,6 +1879,8 @@ CREATE TABLE remittance.split (
     period_to date NOT NULL,
     made_at timestamp with time zone NOT NULL,
     made_by text NOT NULL,
+    horizon xid8,
+    home bigint,
     CONSTRAINT split_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
     CONSTRAINT split_made_by_check CHECK ((made_by <> ''::text))
 );
@@ -2418,6 +2422,8 @@ CREATE UNIQUE INDEX identification_by_capture ON reconcile.identification USING 
 CREATE INDEX identification_by_dossier ON reconcile.identification USING btree (dossier_id);
 
 CREATE INDEX identification_by_line ON reconcile.identification USING btree (line_id);
+
+CREATE INDEX identification_by_state ON reconcile.identification USING btree (authority, state, id DESC);
 
 CREATE INDEX identification_listed ON reconcile.identification USING btree (authority, id DESC);
 

@@ -71,7 +71,11 @@ func (s *Service) Split(ctx context.Context, actor auth.Actor, q SplitRequest) (
 }
 
 func (s *Service) divide(ctx context.Context, tx pgx.Tx, actor auth.Actor, q SplitRequest, last *Split, now time.Time) (Split, error) {
-	shares, err := selectCollected(ctx, tx, q, last)
+	r, err := findReading(ctx, tx, last)
+	if err != nil {
+		return Split{}, err
+	}
+	shares, err := selectCollected(ctx, tx, q, r)
 	if err != nil {
 		return Split{}, err
 	}
@@ -85,7 +89,7 @@ func (s *Service) divide(ctx context.Context, tx pgx.Tx, actor auth.Actor, q Spl
 		ID: ident.New[splitKind](), Authority: actor.Authority, Currency: q.Currency, PeriodTo: q.PeriodTo,
 		MadeAt: now, MadeBy: actor.ID,
 	}
-	if err := insertSplit(ctx, tx, split, shares); err != nil {
+	if err := insertSplit(ctx, tx, split, r.Horizon, shares); err != nil {
 		return Split{}, err
 	}
 	date, err := ledger.OpenDate(ctx, tx, actor.Authority, q.PeriodTo)

@@ -31,40 +31,84 @@ func lockShared(ctx context.Context, tx pgx.Tx, authority string) error {
 // date of an earlier period that was still open. Days close long before.
 const lateDays = 92
 
+// reading says where a split reads the book: all of the dates after Since up to
+// the end of the period and, of the dates after Late, what came since From.
+type reading struct {
+	Since   calendar.Date
+	Late    calendar.Date
+	From    *string // horizon of the split before; nil when Since is as far back as Late
+	Horizon string  // of this split
+}
+
+// findReading begins a split; last is the one before, nil when there is none.
+// Every transaction below the new horizon is over, so the statements that follow
+// see all that it posted; what others post is for the next split.
+func findReading(ctx context.Context, tx pgx.Tx, last *Split) (reading, error) {
+	var r reading
+	if last == nil {
+		r.Since = calendar.Date{Year: 1970, Month: time.January, Day: 1}
+		r.Late = r.Since
+		return r, tx.QueryRow(ctx, `select pg_snapshot_xmin(pg_current_snapshot())::text`).Scan(&r.Horizon)
+	}
+	r.Late = last.PeriodTo.AddDays(-lateDays)
+	r.Since = r.Late
+	err := tx.QueryRow(ctx, `
+		select pg_snapshot_xmin(pg_current_snapshot())::text, case when s.home = ledger.home() then s.horizon::text end
+		from remittance.split s where s.id = $1`, last.ID).Scan(&r.Horizon, &r.From)
+	if r.From != nil {
+		r.Since = last.PeriodTo
+	}
+	return r, err
+}
+
 // selectCollected finds, per charge in order of dossiers, what is provisional
 // collection at the end of the period and still is. A charge counts with those
-// that correct it: they may take back what it brought. It looks at charges
-// that moved since the period before, not at the whole book.
-func selectCollected(ctx context.Context, tx pgx.Tx, q SplitRequest, last *Split) ([]share, error) {
-	since := calendar.Date{Year: 1970, Month: time.January, Day: 1}
-	if last != nil {
-		since = last.PeriodTo.AddDays(-lateDays)
-	}
+// that correct it: they may take back what it brought.
+//
+// It looks at dossiers that moved in what it reads, not at the whole book: after
+// a split nothing is left to divide of what it saw, up to the end of its period.
+// Only a posting on a later date, or one that the split did not see, can bring
+// something; entries of splits never do.
+//
+// Each step asks for keys, each dossier once (offset 0 keeps steps apart): no
+// statistics tell how much moved.
+func selectCollected(ctx context.Context, tx pgx.Tx, q SplitRequest, r reading) ([]share, error) {
 	rows, err := tx.Query(ctx, `
-		with account as (
+		with account as materialized (
 			select id, code from ledger.account
 			where authority = (select app.authority()) and currency = @currency and code in (@phi, @le_phi)),
-		moved as (
-			select distinct c.dossier_id, coalesce(c.corrects, c.id) as charge_id
-			from ledger.posting p join account a on a.id = p.account_id join dossiers.charge c on c.id = p.charge_id
-			where p.business_date > @since and p.business_date <= @to),
-		held as (
-			select m.dossier_id, m.charge_id, min(p.fee_type) as fee_type, min(a.code) as code, sum(x.signed) as now,
-				sum(x.signed) filter (where p.business_date <= @to or e.cause_kind = @split) as then
+		moved as materialized (
+			select p.dossier_id from account a cross join lateral (
+				select q.dossier_id from ledger.posting q
+				where q.account_id = a.id and q.business_date > @since and q.business_date <= @to offset 0) p
+			union
+			select p.dossier_id from (
+				select e.id from ledger.entry e
+				where e.authority = (select app.authority()) and e.tx >= @from::text::xid8 and e.cause_kind <> @split
+					and e.business_date > @late and e.business_date <= @to offset 0) e
+			cross join lateral (select q.dossier_id, q.account_id from ledger.posting q where q.entry_id = e.id offset 0) p
+			where p.account_id in (select id from account)),
+		held as materialized (
+			select p.charge_id, min(p.fee_type) as fee_type, min(a.code) as code, sum(x.signed) as now,
+				coalesce(sum(x.signed) filter (where case when p.business_date <= @to then true -- a split counts on any date
+					else (select e.cause_kind from ledger.entry e where e.id = p.entry_id) = @split end), 0) as then
 			from moved m
 			cross join lateral (
-				select m.charge_id as id union all select c.id from dossiers.charge c where c.corrects = m.charge_id) c
-			join ledger.posting p on p.dossier_id = m.dossier_id and p.charge_id = c.id
+				select q.entry_id, q.charge_id, q.account_id, q.business_date, q.fee_type, q.side, q.amount
+				from ledger.posting q where q.dossier_id = m.dossier_id offset 0) p
 			join account a on a.id = p.account_id
-			join ledger.entry e on e.id = p.entry_id
 			cross join lateral (select case p.side when 'C' then p.amount else -p.amount end as signed) x
-			group by m.dossier_id, m.charge_id)
-		select charge_id, dossier_id, fee_type, case code when @phi then 'phi' else 'le_phi' end, least(now, "then")::bigint
-		from held where least(now, "then") > 0
-		order by dossier_id, charge_id`,
+			group by p.charge_id)
+		select c.charge_id, c.dossier_id, min(h.fee_type), case min(h.code) when @phi then 'phi' else 'le_phi' end,
+			least(sum(h.now), sum(h.then))::bigint
+		from held h
+		cross join lateral (
+			select coalesce(c.corrects, c.id) as charge_id, c.dossier_id from dossiers.charge c where c.id = h.charge_id offset 0) c
+		group by c.dossier_id, c.charge_id having least(sum(h.now), sum(h.then)) > 0
+		order by c.dossier_id, c.charge_id`,
 		pgx.StrictNamedArgs{
 			"currency": q.Currency, "phi": ledger.ProvisionalPhi, "le_phi": ledger.ProvisionalLePhi,
-			"since": since, "to": q.PeriodTo, "split": splitCause,
+			"since": r.Since, "late": r.Late, "from": r.From, "to": q.PeriodTo, "split": splitCause,
 		})
 	if err != nil {
 		return nil, err
@@ -74,10 +118,11 @@ func selectCollected(ctx context.Context, tx pgx.Tx, q SplitRequest, last *Split
 	})
 }
 
-func insertSplit(ctx context.Context, tx pgx.Tx, s Split, shares []share) error {
+func insertSplit(ctx context.Context, tx pgx.Tx, s Split, horizon string, shares []share) error {
 	_, err := tx.Exec(ctx, `
-		insert into remittance.split (id, authority, currency, period_to, made_at, made_by)
-		values ($1, $2, $3, $4, $5, $6)`, s.ID, s.Authority, s.Currency, s.PeriodTo, s.MadeAt, s.MadeBy)
+		insert into remittance.split (id, authority, currency, period_to, made_at, made_by, horizon, home)
+		values ($1, $2, $3, $4, $5, $6, $7::text::xid8, ledger.home())`,
+		s.ID, s.Authority, s.Currency, s.PeriodTo, s.MadeAt, s.MadeBy, horizon)
 	if err != nil {
 		return err
 	}

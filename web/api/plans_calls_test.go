@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -26,7 +27,8 @@ var openingCalls = []call{
 
 // dayCalls are a day of a province. Lists are asked without a filter, with each
 // one, also with one that finds nothing, and for their next page.
-var dayCalls = slices.Concat(dossierCalls, paymentCalls, refundCalls, remittanceCalls, feeCalls, reportCalls, reconcileCalls)
+var dayCalls = slices.Concat(dossierCalls, paymentCalls, refundCalls, remittanceCalls, feeCalls, reportCalls, reconcileCalls,
+	identifyCalls)
 
 // plansDossier registers a dossier of the day.
 func plansDossier(serial string) string {
@@ -153,6 +155,32 @@ const plansUpload = "--x\r\nContent-Disposition: form-data; name=\"source\"\r\n\
 	"DVCTEST1,$reference,14271027,PAYMENT,60000,600,60,59340,SETTLED,02/05/2024 10:00:00,B1\n" +
 	"DVCTEST1,DSKHONGCO123,99999999,PAYMENT,5000,50,5,4945,SETTLED,02/05/2024 10:05:00,B1\n\r\n--x--"
 
+// plansTransfers is bankDay, to be uploaded as the statement of one account.
+const plansTransfers = "--x\r\nContent-Disposition: form-data; name=\"source\"\r\n\r\nvietin-h41\r\n" +
+	"--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"02-05.xml\"\r\n\r\n" + bankDay + "\r\n--x--"
+
+// identifyCalls take two transfers out of suspense that name no payment: one is approved, one is not.
+var identifyCalls = []call{
+	{auth.RoleAdmin, "POST /v1/sources", `{"code":"vietin-h41","kind":"bank","account":"116002680669"}`, ""},
+	{auth.RoleAccountant, "POST /v1/statements", plansTransfers, "statement=id"},
+	{auth.RoleAccountant, "POST /v1/runs", `{"source":"vietin-h41","business_date":"2024-05-02"}`, ""},
+	{auth.RoleAuditor, "GET /v1/statements/$statement/lines", "", "line=items.0.id other=items.1.id"},
+	{auth.RoleAccountant, "POST /v1/statements/$statement/lines/$line/identify", plansIdentify(75000), "identification=id"},
+	{auth.RoleChiefAccountant, "POST /v1/identifications/$identification/approve", `{"note":"đúng"}`, ""},
+	{auth.RoleAccountant, "POST /v1/statements/$statement/lines/$other/identify", plansIdentify(90000), "identification=id"},
+	{auth.RoleAuditor, "GET /v1/identifications?status=proposed", "", ""},
+	{auth.RoleChiefAccountant, "POST /v1/identifications/$identification/reject", `{"reason":"của người khác"}`, ""},
+	{auth.RoleAuditor, "GET /v1/identifications?limit=2", "", "next=next_cursor"},
+	{auth.RoleAuditor, "GET /v1/identifications?cursor=$next", "", ""},
+	{auth.RoleAuditor, "GET /v1/identifications?status=approved&limit=2", "", "next=next_cursor"},
+	{auth.RoleAuditor, "GET /v1/identifications?status=approved&cursor=$next", "", ""},
+	{auth.RoleAuditor, "GET /v1/identifications?status=rejected", "", ""},
+}
+
+func plansIdentify(amount int) string {
+	return fmt.Sprintf(`{"dossier":"H41.12-240502-0002","amount":%d,"currency":"VND","reason":"phiếu chuyển tiền"}`, amount)
+}
+
 var reconcileCalls = []call{
 	{auth.RoleAuditor, "GET /v1/sources?limit=1", "", "next=next_cursor"},
 	{auth.RoleAuditor, "GET /v1/sources?cursor=$next", "", ""},
@@ -191,8 +219,8 @@ var reconcileCalls = []call{
 	{auth.RoleChiefAccountant, "POST /v1/runs/$run/close", "", ""},
 }
 
-// bookCalls read the book once it is rolled up.
-var bookCalls = []call{
+// balanceCalls read balances and pages of accounts, before and after the entries of the day are rolled up.
+var balanceCalls = []call{
 	{auth.RoleAuditor, "GET /v1/ledger/accounts?limit=2", "", "next=next_cursor"},
 	{auth.RoleAuditor, "GET /v1/ledger/accounts?cursor=$next", "", ""},
 	{auth.RoleAuditor, "GET /v1/ledger/accounts?as_of=2024-03-31", "", ""},
@@ -206,9 +234,13 @@ var bookCalls = []call{
 	{auth.RoleAuditor, "GET /v1/ledger/accounts/A-CLR-vnpay/postings?from=2024-04-01&to=2024-04-03", "", "next=next_cursor"},
 	{auth.RoleAuditor, "GET /v1/ledger/accounts/A-CLR-vnpay/postings?from=2024-04-01&to=2024-04-03&cursor=$next", "", ""},
 	{auth.RoleAuditor, "GET /v1/ledger/accounts/A-CLR-vnpay/postings?from=2024-05-02", "", "own=items.0.entry"},
-	{auth.RoleAuditor, "GET /v1/ledger/entries/$entry", "", ""},
 	{auth.RoleAuditor, "GET /v1/ledger/trial-balance", "", ""},
 	{auth.RoleAuditor, "GET /v1/ledger/trial-balance?authority=H41&as_of=2024-03-31", "", ""},
+}
+
+// bookCalls read single entries and change days.
+var bookCalls = []call{
+	{auth.RoleAuditor, "GET /v1/ledger/entries/$entry", "", ""},
 	{auth.RoleAccountant, "POST /v1/ledger/days/2024-04-20/proposals", `{"change":"close","reason":"Đã đối chiếu xong"}`, "proposal=id"},
 	{auth.RoleChiefAccountant, "POST /v1/ledger/days/2024-04-20/proposals/$proposal/approve", `{"note":"Đồng ý"}`, ""},
 	{auth.RoleAccountant, "POST /v1/ledger/days/2024-04-20/proposals", `{"change":"reopen","reason":"Sao kê đến muộn"}`, "proposal=id"},

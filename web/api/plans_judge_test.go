@@ -18,14 +18,18 @@ import (
 
 // The rules. A table with at most smallTable rows may be read whole. A scan
 // may throw away mostWasted rows, or as many as wastedPerRow for each that it
-// keeps. A statement reads at most mostPages pages of 8 KiB.
+// keeps. A statement reads at most mostPages pages of 8 KiB. While entries wait
+// to be rolled up, a balance goes through them one by one: for each it may read
+// perTailEntry pages and throw away as many postings, and not more in all.
 const (
 	smallTable   = 10_000
 	mostWasted   = 1_000
 	wastedPerRow = 20
 	mostPages    = 5_000
+	perTailEntry = 5
 
-	fewestStatements = 150 // fewer, and the listener is deaf
+	fewestStatements = 150   // fewer, and the listener is deaf
+	shortestTail     = 4_000 // shorter, and it would not show
 )
 
 // readsPeriod are requests that must read all of a period, and why. They are
@@ -48,6 +52,7 @@ const samplesKept = 12
 type statements struct {
 	mu        sync.Mutex
 	request   string               // whose statements come now; empty: nobody's
+	tail      int                  // entries that are not rolled up, where that is allowed for
 	authority map[*pgx.Conn]string // that the connection's transaction is bound to
 	list      []*statement
 }
@@ -61,13 +66,24 @@ type statement struct {
 type sample struct {
 	request, authority string
 	args               []any
+	tail               int
 }
+
+// may is how much is allowed instead of most where a tail is read.
+func (s sample) may(most int) int { return max(most, perTailEntry*s.tail) }
 
 // begin says whose statements come from now on.
 func (s *statements) begin(request string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.request = request
+}
+
+// allow says how many entries are not rolled up from now on.
+func (s *statements) allow(tail int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tail = tail
 }
 
 var explainable = regexp.MustCompile(`(?i)^\s*(select|with|insert|update|delete)\s`)
@@ -92,9 +108,9 @@ func (s *statements) add(conn *pgx.Conn, sql string, args []any) {
 		s.list = append(s.list, &statement{sql: sql})
 	}
 	st := s.list[at]
-	again := slices.ContainsFunc(st.samples, func(x sample) bool { return x.request == s.request })
+	again := slices.ContainsFunc(st.samples, func(x sample) bool { return x.request == s.request && x.tail == s.tail })
 	if len(st.samples) < samplesKept && !again {
-		st.samples = append(st.samples, sample{s.request, s.authority[conn], args})
+		st.samples = append(st.samples, sample{s.request, s.authority[conn], args, s.tail})
 	}
 }
 
@@ -155,6 +171,7 @@ type cost struct {
 	time    float64
 	sql     string
 	request string
+	tail    int
 }
 
 // judge explains every statement as the application, under the authority that
@@ -182,7 +199,7 @@ func judge(t *testing.T, db *pgtest.DB, heard *statements) {
 	slices.SortFunc(c.table, func(a, b cost) int { return b.pages - a.pages })
 	t.Logf("%d statements; those that read most:", len(heard.list))
 	for _, x := range c.table[:min(25, len(c.table))] {
-		t.Logf("%7d pages %8.1f ms  %-40.40s %s", x.pages, x.time, x.request, short(x.sql))
+		t.Logf("%7d pages %8.1f ms  tail %5d  %-40.40s %s", x.pages, x.time, x.tail, x.request, short(x.sql))
 	}
 }
 
@@ -251,12 +268,12 @@ func (c *court) judge(sql string, s sample) (dear float64) {
 				return err
 			}
 			pages := e.Plan.Hit + e.Plan.Read
-			c.table = append(c.table, cost{pages, e.Time, sql, s.request})
-			if pages > mostPages && readsPeriod[s.request] == "" {
+			c.table = append(c.table, cost{pages, e.Time, sql, s.request, s.tail})
+			if pages > s.may(mostPages) && readsPeriod[s.request] == "" {
 				c.tell(sql, s.request, fmt.Sprintf("reads %d pages", pages), text)
 			}
 		}
-		c.walk(e.Plan, func(fault string) { c.tell(sql, s.request, fault, text) })
+		c.walk(e.Plan, s.may(mostWasted), func(fault string) { c.tell(sql, s.request, fault, text) })
 		return nil
 	})
 	return dear
@@ -297,14 +314,14 @@ func (c *court) judgeGeneric(st *statement, dearest float64) {
 			return err
 		}
 		if e.Plan.Cost < dearest+planningCost*float64(e.Plan.tables()+1) {
-			c.walk(e.Plan, func(fault string) { c.tell(st.sql, first.request, "for all arguments: "+fault, text) })
+			c.walk(e.Plan, mostWasted, func(fault string) { c.tell(st.sql, first.request, "for all arguments: "+fault, text) })
 		}
 		return nil
 	})
 }
 
-// walk tells the faults of a plan.
-func (c *court) walk(n node, fault func(string)) {
+// walk tells the faults of a plan whose scans may each throw away most rows.
+func (c *court) walk(n node, most int, fault func(string)) {
 	rows := c.large[n.Schema+"."+n.Relation]
 	kept := n.Rows * max(n.Loops, 1)
 	wasted := n.Wasted * max(n.Loops, 1)
@@ -314,7 +331,7 @@ func (c *court) walk(n node, fault func(string)) {
 		fault(fmt.Sprintf("reads all %d rows of %s.%s", rows, n.Schema, n.Relation))
 	case strings.HasPrefix(n.Type, "Index") && n.Condition == "" && c.large[n.Schema+"."+n.Index] > 0 && (n.Loops == 0 || kept+wasted > mostWasted):
 		fault(fmt.Sprintf("walks through the index %s from its end", n.Index))
-	case wasted > mostWasted && wasted > wastedPerRow*kept:
+	case wasted > float64(most) && wasted > wastedPerRow*kept:
 		fault(fmt.Sprintf("throws away %.0f rows of %s.%s for %.0f that it keeps", wasted, n.Schema, n.Relation, kept))
 	}
 	if n.Type == "Limit" {
@@ -323,7 +340,7 @@ func (c *court) walk(n node, fault func(string)) {
 		}
 	}
 	for _, child := range n.Plans {
-		c.walk(child, fault)
+		c.walk(child, most, fault)
 	}
 }
 

@@ -41,7 +41,9 @@ func TestPlans(t *testing.T) {
 	p.perform(openingCalls)
 	p.fill(db)
 	p.perform(dayCalls)
+	p.performBeforeRollUp(db, balanceCalls)
 	p.rollUp(db)
+	p.perform(balanceCalls)
 	p.perform(bookCalls)
 	p.seal(db)
 	p.perform(lastCalls)
@@ -102,6 +104,24 @@ func (p *play) perform(calls []call) {
 			}
 		}
 	}
+}
+
+// performBeforeRollUp performs calls while the entries of the day are not rolled up.
+func (p *play) performBeforeRollUp(db *pgtest.DB, calls []call) {
+	p.t.Helper()
+	var tail int
+	err := db.Owner.QueryRow(p.t.Context(), `
+		select count(*) from ledger.roll_up r join ledger.entry e on e.authority = r.authority and e.tx >= r.horizon
+		where r.authority = $1`, province).Scan(&tail)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if tail < shortestTail {
+		p.t.Errorf("got %d entries that are not rolled up, want %d", tail, shortestTail)
+	}
+	p.heard.allow(tail)
+	p.perform(calls)
+	p.heard.allow(0)
 }
 
 func (p *play) expand(text string) string {
@@ -193,7 +213,7 @@ func (p *play) fill(db *pgtest.DB) {
 			return err
 		}
 		defer conn.Release()
-		const settings = `set session_replication_role = replica; set statement_timeout = 0; set work_mem = '256MB'`
+		const settings = `set session_replication_role = replica; set statement_timeout = 0; set work_mem = '256MB'; set maintenance_work_mem = '512MB'`
 		for _, step := range append([]string{settings}, steps...) {
 			start := time.Now()
 			if _, err := conn.Exec(ctx, step); err != nil {
@@ -210,15 +230,25 @@ func (p *play) fill(db *pgtest.DB) {
 			t.Fatal(err)
 		}
 	}
+	both := func(one, other []string) {
+		t.Helper()
+		group, ctx := errgroup.WithContext(t.Context())
+		group.Go(func() error { return run(ctx, one...) })
+		group.Go(func() error { return run(ctx, other...) })
+		must(group.Wait())
+	}
 	must(run(t.Context(), fillSQL, `call fill.months()`, `call fill.disarm()`, `call fill.desks(array['H41', 'H26', 'H56'])`,
 		fmt.Sprintf(`call fill.cases(array['H41', 'H26', 'H56'], %d)`, fillCases), `analyze fill.case`))
-	both, ctx := errgroup.WithContext(t.Context())
-	both.Go(func() error { return run(ctx, `call fill.ledger(10000)`, `analyze ledger.entry`, `call fill.seal()`) })
-	both.Go(func() error {
-		return run(ctx, `call fill.dossiers()`, `call fill.payments()`, `call fill.refunds()`, `call fill.remittance()`, `call fill.reconcile()`)
-	})
-	must(both.Wait())
-	must(run(t.Context(), `call fill.arm()`, `vacuum analyze`))
+	both([]string{`call fill.ledger(5000)`, `call fill.seal()`},
+		[]string{`call fill.dossiers()`, `call fill.payments()`, `call fill.refunds()`, `call fill.remittance()`, `call fill.reconcile()`})
+	rooms := []string{"audit", "dossiers", "payments", "refunds", "remittance", "reconcile"}
+	both([]string{`call fill.build(array['ledger'])`},
+		[]string{fmt.Sprintf(`call fill.build('{%s}')`, strings.Join(rooms, ",")), `call fill.horizons()`})
+	must(run(t.Context(), `call fill.arm()`))
+	var book, others string
+	must(db.Owner.QueryRow(t.Context(), `select fill.tables(array['ledger']), fill.tables($1)`, rooms).Scan(&book, &others))
+	both([]string{`select ledger.roll_up('H41', 2000000)`, `vacuum analyze ` + book},
+		[]string{`select ledger.roll_up('H26', 2000000)`, `select ledger.roll_up('H56', 2000000)`, `vacuum analyze ` + others})
 	p.rollUp(db)
 	must(run(t.Context(), `analyze ledger.account_day, ledger.dimension_day`))
 	var entries int

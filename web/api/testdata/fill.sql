@@ -9,13 +9,13 @@ create schema fill;
 
 -- A UUIDv7 of an instant: ids sort as their things were recorded.
 create function fill.id(at timestamptz, kind integer, n bigint) returns uuid
-	language sql immutable parallel safe
-	return (lpad(to_hex((extract(epoch from at - timestamptz '1970-01-01Z') * 1000)::bigint), 12, '0') || '7' || lpad(to_hex(kind), 3, '0')
+	language sql stable parallel safe
+	return (lpad(to_hex((date_part('epoch', at) * 1000)::bigint), 12, '0') || '7' || lpad(to_hex(kind), 3, '0')
 		|| '8' || lpad(to_hex(n), 15, '0'))::uuid;
 
 -- 32 bytes that stand for a hash.
 create function fill.hash(n bigint) returns bytea language sql immutable parallel safe
-	return decode(lpad(to_hex(n), 64, '0'), 'hex');
+	return bytea '\x000000000000000000000000000000000000000000000000' || int8send(n);
 
 create function fill.day(at timestamptz) returns date language sql immutable parallel safe
 	return (at at time zone 'Asia/Ho_Chi_Minh')::date;
@@ -33,8 +33,10 @@ end $$;
 
 -- The rules that fire for every row stand aside while rows are made and are
 -- put back before anybody asks. Foreign keys stand aside by
--- session_replication_role, which the caller sets.
+-- session_replication_role, which the caller sets. Indexes that promise nothing
+-- stand aside too: they are built faster when all rows are there.
 create table fill.trigger (relation regclass, name name);
+create table fill.index (relation regclass, definition text);
 create procedure fill.disarm() language plpgsql as $$
 declare one record;
 begin
@@ -44,6 +46,15 @@ begin
 	for one in select * from fill.trigger loop
 		execute format('alter table %s disable trigger %I', one.relation, one.name);
 	end loop;
+	for one in
+		select i.indrelid, i.indexrelid::regclass as index, replace(pg_get_indexdef(i.indexrelid), ' ON ONLY ', ' ON ') as definition
+		from pg_index i join pg_class c on c.oid = i.indrelid
+		where not i.indisunique and not c.relispartition
+			and c.relnamespace::regnamespace::text in ('ledger', 'audit', 'dossiers', 'payments', 'refunds', 'remittance', 'reconcile')
+	loop
+		insert into fill.index values (one.indrelid, one.definition);
+		execute format('drop index %s', one.index);
+	end loop;
 end $$;
 create procedure fill.arm() language plpgsql as $$
 declare one record;
@@ -52,6 +63,23 @@ begin
 		execute format('alter table %s enable always trigger %I', one.relation, one.name);
 	end loop;
 end $$;
+
+-- Builds the indexes of some schemas.
+create procedure fill.build(schemas text[]) language plpgsql as $$
+declare one record;
+begin
+	for one in
+		select i.definition from fill.index i join pg_class c on c.oid = i.relation where c.relnamespace::regnamespace::text = any(schemas)
+	loop
+		execute one.definition;
+	end loop;
+end $$;
+
+-- Names the tables of some schemas.
+create function fill.tables(schemas text[]) returns text language sql
+	return (
+		select string_agg(c.oid::regclass::text, ', ') from pg_class c
+		where c.relkind in ('r', 'p') and not c.relispartition and c.relnamespace::regnamespace::text = any(schemas));
 
 -- What the rooms are filled around: a dossier with two charges, a payment, a capture.
 create unlogged table fill.case (
@@ -267,6 +295,10 @@ begin
 	select fill.id(c.at, 82, c.n), c.authority, c.run, c.source, 'missing_in_book', case when c.at < '2024-04-27' then 'resolved' else 'carried' end,
 		true, c.line, c.payment, 120000, 'VND', 'fill', c.at, case when c.at < '2024-04-27' then c.at end, 'repaired'
 	from fill.case c where not c.open and c.n % 3 = 0;
+	insert into reconcile.identification (id, authority, line_id, dossier_id, amount, currency, reason, state, proposed_at, proposed_by, decided_at,
+		decided_by, capture_id)
+	select fill.id(c.at, 85, c.n), c.authority, c.line, c.dossier, 120000, 'VND', 'fill', 'approved', c.at, 'maker', c.at, 'checker', c.capture
+	from fill.case c where c.n % 9 = 4;
 	insert into reconcile.repair (id, authority, run_id, line_id, payment_id, kind, amount, currency, asked_at, asked_on, outcome)
 	select fill.id(c.at, 83, c.n), c.authority, c.run, c.line, c.payment, 'lost_notice', 120000, 'VND', c.at, c.date, 'recorded'
 	from fill.case c where not c.open and c.n % 3 = 0;
@@ -337,3 +369,11 @@ begin
 	from sealed s order by s.authority, s.place;
 	drop table sealed;
 end $$;
+
+-- What each split had seen of the book: the transactions before the first that brought something later.
+create procedure fill.horizons() language sql
+begin atomic
+	with seen as materialized (select e.authority, e.tx, max(e.recorded_at) as upto from ledger.entry e group by 1, 2)
+	update remittance.split s set home = ledger.home(),
+		horizon = (select min(x.tx) from seen x where x.authority = s.authority and x.upto >= s.made_at);
+end;

@@ -1,0 +1,140 @@
+package refunds_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/doisoat/doisoat/dossiers"
+	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/internal/money"
+	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/remittance"
+)
+
+// newLate is a treasury in which the book says more of a charge than its
+// payments do, as collect makes it; only the remittance is checked.
+func newLate(t *testing.T) *treasury {
+	t.Helper()
+	w := newTreasury(t)
+	w.unchecked = true
+	t.Cleanup(func() { w.same("breaches", w.remitBreaches(), []string(nil)) })
+	return w
+}
+
+// collect posts more collection of a charge on a date.
+func (w *treasury) collect(tx pgx.Tx, c dossiers.Charge, account, cause string, minor int64, date calendar.Date) {
+	w.t.Helper()
+	amount := money.Dong(minor)
+	_, err := ledger.Post(context.Background(), tx, ledger.Entry{
+		Authority: province, BusinessDate: date, RecordedAt: w.clock.Now(), Actor: "system", Description: "late",
+		Cause:    ledger.Cause{Kind: "test", ID: cause, Event: "captured"},
+		Postings: []ledger.Posting{ledger.Dr(ledger.Clearing("vnpay"), amount, c.Dimensions()), ledger.Cr(account, amount, c.Dimensions())},
+	})
+	w.ok(err)
+}
+
+// divides fails unless the next split is of one charge and this much, and leaves nothing for another.
+func (w *treasury) divides(minor int64) {
+	w.t.Helper()
+	s := w.split()
+	w.same("parts", s.Parts, []remittance.Part{{FeeType: lePhi, Kind: fees.LePhi, Charges: 1, Amount: minor, Budget: minor}})
+	w.nothing()
+}
+
+func (w *treasury) nothing() {
+	w.t.Helper()
+	day := w.today()
+	w.clock.advance(24 * time.Hour)
+	if _, _, err := w.remit.Split(w.t.Context(), accountant, remittance.SplitRequest{PeriodTo: day, Currency: "VND"}); !remittance.ErrNothing.Is(err) {
+		w.t.Errorf("Split: got %v, want %v", err, remittance.ErrNothing)
+	}
+}
+
+// What comes on a date that is divided already is found by the next split, once,
+// whether it came after the split or while it ran, and whatever that split
+// remembers.
+func TestLateCollectionIsDividedOnce(t *testing.T) {
+	t.Parallel()
+	t.Run("came after it", func(t *testing.T) {
+		t.Parallel()
+		w := newLate(t)
+		w.paid(lePhi)
+		day := w.today()
+		w.split()
+		w.nothing()
+		w.in(province, func(tx pgx.Tx) error {
+			w.collect(tx, w.dossier(lePhi).Charges[0], ledger.ProvisionalLePhi, "1", 50_000, day.AddDays(-3))
+			return nil
+		})
+		w.divides(50_000)
+	})
+	t.Run("was under way", func(t *testing.T) {
+		t.Parallel()
+		w := newLate(t)
+		w.paid(lePhi)
+		tx, err := w.db.App.Begin(t.Context())
+		w.ok(err)
+		defer tx.Rollback(context.WithoutCancel(t.Context()))
+		_, err = tx.Exec(t.Context(), `select set_config('app.authority', $1, true)`, province)
+		w.ok(err)
+		w.collect(tx, w.dossier(lePhi).Charges[0], ledger.ProvisionalLePhi, "1", 50_000, w.today())
+		w.split()
+		w.ok(tx.Commit(t.Context()))
+		w.divides(50_000)
+	})
+	for name, change := range map[string]string{
+		"of an earlier program": `horizon = null, home = null`,
+		"of another cluster":    `horizon = '4000000000', home = home + 1`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newLate(t)
+			w.paid(lePhi)
+			day := w.today()
+			w.split()
+			_, err := w.db.Owner.Exec(t.Context(), `
+				alter table remittance.split disable trigger user;
+				update remittance.split set `+change)
+			w.ok(err)
+			w.in(province, func(tx pgx.Tx) error {
+				w.collect(tx, w.dossier(lePhi).Charges[0], ledger.ProvisionalLePhi, "1", 50_000, day.AddDays(-3))
+				return nil
+			})
+			w.divides(50_000)
+		})
+	}
+}
+
+// A split takes what came up to its last day, also of a dossier of which more came later.
+func TestCollectionOfLaterDaysWaits(t *testing.T) {
+	t.Parallel()
+	w := newLate(t)
+	w.paid(lePhi)
+	w.split()
+	d := w.dossier(lePhi, phi)
+	tomorrow := w.today().AddDays(1)
+	w.in(province, func(tx pgx.Tx) error {
+		w.collect(tx, charge(t, d, lePhi), ledger.ProvisionalLePhi, "1", 50_000, w.today())
+		w.collect(tx, charge(t, d, lePhi), ledger.ProvisionalLePhi, "2", 20_000, tomorrow)
+		return nil
+	})
+	w.paid(phi) // of another dossier, today
+	w.in(province, func(tx pgx.Tx) error {
+		w.collect(tx, charge(t, d, phi), ledger.ProvisionalPhi, "3", 30_000, tomorrow)
+		return nil
+	})
+	s := w.split()
+	w.same("today", s.Parts, []remittance.Part{
+		{FeeType: lePhi, Kind: fees.LePhi, Charges: 1, Amount: 50_000, Budget: 50_000},
+		{FeeType: phi, Kind: fees.Phi, Charges: 1, Amount: 100_000, Retained: 70_000, Budget: 30_000},
+	})
+	s = w.split()
+	w.same("tomorrow", s.Parts, []remittance.Part{
+		{FeeType: lePhi, Kind: fees.LePhi, Charges: 1, Amount: 20_000, Budget: 20_000},
+		{FeeType: phi, Kind: fees.Phi, Charges: 1, Amount: 30_000, Retained: 21_000, Budget: 9_000},
+	})
+}
