@@ -348,12 +348,16 @@ begin
 		end if;
 		insert into ledger.reversal (authority, entry_id, reversal) values (new.authority, new.reverses, new.id);
 	end if;
-	if new.corrects is not null and not exists (
-		select from ledger.entry e
-		where e.id = new.corrects and e.authority = new.authority and e.corrects is null and e.reverses is null)
-	then
-		raise exception 'entry % corrects what is no first entry of %', new.id, new.authority
-			using errcode = 'foreign_key_violation', constraint = 'entry_corrects_known';
+	-- a question of its own: one expression would be one plan, which locks every
+	-- month also when it looks at none
+	if new.corrects is not null then
+		if not exists (
+			select from ledger.entry e
+			where e.id = new.corrects and e.authority = new.authority and e.corrects is null and e.reverses is null)
+		then
+			raise exception 'entry % corrects what is no first entry of %', new.id, new.authority
+				using errcode = 'foreign_key_violation', constraint = 'entry_corrects_known';
+		end if;
 	end if;
 	return null;
 end

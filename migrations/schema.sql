@@ -283,6 +283,8 @@ begin
 		end if;
 		insert into ledger.reversal (authority, entry_id, reversal) values (new.authority, new.reverses, new.id);
 	end if;
+	-- a question of its own: one expression would be one plan, which locks every
+	-- month also when it looks at none
 	if new.corrects is not null then
 		if not exists (
 			select from ledger.entry e
