@@ -53,6 +53,7 @@ func TestSubsidyTakenBackIsNotDivided(t *testing.T) {
 			w.ok(err)
 			w.reprice(r)
 			w.same("taken back", w.real(), want)
+			w.consistent()
 			w.same("breaches", w.remitBreaches(), []string(nil))
 			day := w.today()
 			w.clock.advance(24 * time.Hour)
