@@ -10,6 +10,7 @@ import (
 	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/fees"
 	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/refunds"
 	"github.com/doisoat/doisoat/remittance"
@@ -20,12 +21,13 @@ func (s *sequence) actions() map[string]func(*rapid.T) {
 	return map[string]func(*rapid.T){
 		"": s.compare, "collect": s.collect, "collect more": s.collect,
 		"register": s.register, "add charges": s.addCharges, "ask for payment": s.ask, "hand over": s.handOver,
-		"cancel or inquire": s.cancelOrInquire, "status": s.status, "another status": s.status, "propose": s.propose, "request refund": s.request, "request another": s.request,
+		"cancel or inquire": s.cancelOrInquire, "status": s.status, "another status": s.status, "propose": s.propose,
+		"request refund": s.request, "request another": s.request,
 		"decide": s.decide, "decide another": s.decide, "send": s.send, "send another": s.send, "document": s.document,
 		"document another": s.document, "bounce": s.bounce, "time": s.advance,
 		"split": s.split, "propose voucher": s.proposeVoucher, "propose another": s.proposeVoucher, "decide voucher": s.decideVoucher,
 		"settlement": s.run(settlement), "bank": s.run(bank), "bank again": s.run(bank), "revoke": s.revoke,
-		"reprice": s.reprice, "price by day": s.priceByDay, "price again by day": s.priceByDay,
+		"reprice": s.reprice, "correct and divide": s.correctAndDivide, "price by day": s.priceByDay, "price again by day": s.priceByDay,
 		"close": s.close, "close by two": s.closeByTwo, "reopen": s.reopen, "roll up or seal": s.rollUpOrSeal,
 		"bank line": s.strangersLine, "order arrives": s.orderArrives, "another arrives": s.orderArrives,
 		"propose owner": s.proposeOwner, "decide owner": s.decideOwner,
@@ -277,7 +279,10 @@ func (s *sequence) advance(t *rapid.T) {
 }
 
 func (s *sequence) split(t *rapid.T) {
-	to := s.today().AddDays(-rapid.IntRange(1, 2).Draw(t, "days ago"))
+	s.splitUpTo(t, s.today().AddDays(-rapid.IntRange(1, 2).Draw(t, "days ago")))
+}
+
+func (s *sequence) splitUpTo(t *rapid.T, to calendar.Date) {
 	made, created, err := s.remittance.Split(t.Context(), s.as(auth.RoleAccountant), remittance.SplitRequest{PeriodTo: to, Currency: "VND"})
 	nothing := remittance.ErrNothing.Is(err)
 	if !nothing && (s.refused(t, err, remittance.ErrPeriodOrder) || !created) {

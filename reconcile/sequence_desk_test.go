@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"pgregory.net/rapid"
@@ -127,6 +128,28 @@ func (s *sequence) reprice(t *rapid.T) {
 	s.ok(t, err)
 	s.ok(t, s.refunds.Reprice(t.Context(), s.code, r.ID))
 	s.syncAll(t)
+}
+
+// correctAndDivide prices again, before or after a split, and divides what the
+// payers of some corrections have paid or not.
+func (s *sequence) correctAndDivide(t *rapid.T) {
+	nextDay := func() {
+		s.clock.advance(24 * time.Hour)
+		s.splitUpTo(t, s.today().AddDays(-1))
+	}
+	if rapid.Bool().Draw(t, "divided first") {
+		nextDay()
+	}
+	s.reprice(t)
+	for _, d := range s.model.dossiers {
+		corrected := slices.ContainsFunc(d.charges, func(c *modelCharge) bool { return c.first != c && c.outstanding() > 0 })
+		if before := len(s.checkouts); corrected && rapid.Bool().Draw(t, "the payer pays") {
+			if s.checkout(t, d); len(s.checkouts) > before {
+				s.handOverFor(t, s.checkouts[before:], "paid")
+			}
+		}
+	}
+	nextDay()
 }
 
 // priceByDay works a job that the report of a day queued; the second time nothing happens.
