@@ -447,6 +447,20 @@ func (m *model) sorted(states ...refunds.Status) []*modelRefund {
 	return list
 }
 
+// byDate is what became provisional, or stopped being so, on each business date by charge.
+func (m *model) byDate() map[string]int64 {
+	sums := map[string]int64{}
+	for _, d := range m.dossiers {
+		for _, c := range d.charges {
+			for _, x := range c.moves {
+				sums[x.date.String()+" "+c.id.UUID().String()] += x.amount
+			}
+		}
+	}
+	maps.DeleteFunc(sums, func(_ string, sum int64) bool { return sum == 0 })
+	return sums
+}
+
 // takenBack is, by account, the subsidies that were taken back after they may
 // have been divided: until the payer pays in the budget's place, so much is missing.
 func (m *model) takenBack() map[string]int64 {

@@ -145,11 +145,14 @@ func (s *sequence) compare(t *rapid.T) {
 		currency string
 		memo     bool
 	}
-	entries, got := map[side]int64{}, map[string]int64{}
+	entries, got, dated := map[side]int64{}, map[string]int64{}, map[string]int64{}
 	for _, p := range s.postings(t) {
 		entries[side{p.Entry, p.Currency, p.Class == ledger.Memo}] += p.Signed
 		entries[side{uuid.Nil, p.Currency, p.Class == ledger.Memo}] += p.Signed
 		got[p.key()] += p.normal()
+		if strings.HasPrefix(p.Account, "L-TAMTHU") {
+			dated[p.Date.String()+" "+p.First.String()] += p.normal()
+		}
 	}
 	for k, sum := range entries {
 		if sum != 0 {
@@ -160,6 +163,10 @@ func (s *sequence) compare(t *rapid.T) {
 	want := s.balances(s.files(t))
 	if diff := gocmp.Diff(got, want); diff != "" {
 		t.Fatalf("balances (-book +model):\n%s", diff)
+	}
+	maps.DeleteFunc(dated, func(_ string, sum int64) bool { return sum == 0 })
+	if diff := gocmp.Diff(dated, s.byDate()); diff != "" {
+		t.Fatalf("provisional collection by date and charge (-book +model):\n%s", diff)
 	}
 	missing := s.takenBack()
 	for k, sum := range got {
