@@ -56,13 +56,6 @@ var checks = []string{
 		where a.code = 'L-REFUND'
 		group by p.payment_id, p.currency
 		having sum(case p.side when 'C' then p.amount else -p.amount end) < 0`,
-	// No charge has given back more than was collected for it.
-	`select 'provisional collection of charge ' || coalesce('chg_' || replace(p.charge_id::text, '-', ''), '(none)') || ' is ' ||
-			sum(case p.side when 'C' then p.amount else -p.amount end) || ' ' || p.currency
-		from ledger.posting p join ledger.account a on a.id = p.account_id
-		where a.code in ('L-TAMTHU-PHI', 'L-TAMTHU-LEPHI')
-		group by p.charge_id, a.code, p.currency
-		having sum(case p.side when 'C' then p.amount else -p.amount end) < 0`,
 }
 
 // Check recomputes the book of the transaction's authority and returns what is

@@ -10,6 +10,7 @@ import (
 	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/fees"
 	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/refunds"
 	"github.com/doisoat/doisoat/remittance"
@@ -20,12 +21,16 @@ func (s *sequence) actions() map[string]func(*rapid.T) {
 	return map[string]func(*rapid.T){
 		"": s.compare, "collect": s.collect, "collect more": s.collect,
 		"register": s.register, "add charges": s.addCharges, "ask for payment": s.ask, "hand over": s.handOver,
-		"cancel or inquire": s.cancelOrInquire, "status": s.status, "propose": s.propose, "request refund": s.request, "request another": s.request,
+		"cancel or inquire": s.cancelOrInquire, "status": s.status, "another status": s.status, "propose": s.propose,
+		"request refund": s.request, "request another": s.request,
 		"decide": s.decide, "decide another": s.decide, "send": s.send, "send another": s.send, "document": s.document,
 		"document another": s.document, "bounce": s.bounce, "time": s.advance,
 		"split": s.split, "propose voucher": s.proposeVoucher, "propose another": s.proposeVoucher, "decide voucher": s.decideVoucher,
-		"settlement": s.run(settlement), "bank": s.run(bank), "revoke": s.revoke, "reprice": s.reprice, "close": s.close,
-		"roll up or seal": s.rollUpOrSeal,
+		"settlement": s.run(settlement), "bank": s.run(bank), "bank again": s.run(bank), "revoke": s.revoke,
+		"reprice": s.reprice, "correct and divide": s.correctAndDivide, "price by day": s.priceByDay, "price again by day": s.priceByDay,
+		"close": s.close, "close by two": s.closeByTwo, "reopen": s.reopen, "roll up or seal": s.rollUpOrSeal,
+		"bank line": s.strangersLine, "order arrives": s.orderArrives, "another arrives": s.orderArrives,
+		"propose owner": s.proposeOwner, "decide owner": s.decideOwner,
 	}
 }
 
@@ -50,7 +55,7 @@ func one[T any](t *rapid.T, list []T, label string) T {
 func (s *sequence) items(t *rapid.T) []fees.ItemRequest {
 	var list []fees.ItemRequest
 	for range rapid.IntRange(1, 3).Draw(t, "items") {
-		fee := rapid.SampledFrom([]string{"LP_DKKD", "LP_HO_TICH", "P_CONG_BO_DN", "LP_DKDN", "P_LU_HANH"}).Draw(t, "fee")
+		fee := rapid.SampledFrom([]string{"LP_DKKD", "LP_HO_TICH", "P_CONG_BO_DN", "P_CONG_BO_DN", "LP_DKDN", "P_LU_HANH", "LP_GPXD", "P_GDBD"}).Draw(t, "fee")
 		if slices.ContainsFunc(list, func(i fees.ItemRequest) bool { return i.FeeType == fee }) {
 			continue
 		}
@@ -89,11 +94,7 @@ func (s *sequence) checkout(t *rapid.T, d *modelDossier) {
 	if s.refused(t, err, payments.ErrNothingDue, payments.ErrOtherLive, dossiers.ErrUndeliverable) || !created {
 		return
 	}
-	var open int64
-	for _, c := range d.charges {
-		open += c.outstanding()
-	}
-	if p.Amount.Minor != open {
+	if open := d.outstanding(); p.Amount.Minor != open {
 		t.Fatalf("asked for %d, %d are open", p.Amount.Minor, open)
 	}
 	s.checkouts = append(s.checkouts, p)
@@ -121,7 +122,11 @@ func (s *sequence) handOverFor(t *rapid.T, list []payments.Payment, outcomes ...
 	var result struct {
 		Amount int64 `json:"amount"`
 	}
-	if !s.control(t, "/control/pay", command, &result) || command["outcome"] != "paid" {
+	paid := s.control(t, "/control/pay", command, &result)
+	if answer := s.refusal.Load(); answer != nil {
+		t.Fatalf("the answer to the callback of payment %s: %s", p.ID, answer)
+	}
+	if !paid || command["outcome"] != "paid" {
 		s.sync(t, d)
 		return
 	}
@@ -160,7 +165,8 @@ func (s *sequence) cancelOrInquire(t *rapid.T) {
 func (s *sequence) status(t *rapid.T) {
 	d := one(t, s.model.dossiers, "dossier")
 	found, err := s.cases.RecordStatus(t.Context(), s.as(auth.RolePortal), d.code, dossiers.StatusReport{
-		Status: dossiers.Status(rapid.IntRange(1, 10).Draw(t, "status")), At: s.clock.Now(),
+		Status: rapid.SampledFrom([]dossiers.Status{1, 2, 2, 2, 3, 4, 5, 6, 7, 8, 9, 10}).Draw(t, "status"),
+		At:     s.clock.Now().Add(-rapid.SampledFrom([]time.Duration{0, 0, 26 * time.Hour}).Draw(t, "late")),
 		Reason: rapid.SampledFrom([]string{"", "", "", dossiers.ServiceImpossible}).Draw(t, "reason"),
 	})
 	s.ok(t, err)
@@ -248,23 +254,24 @@ func (s *sequence) send(t *rapid.T) {
 func (s *sequence) document(t *rapid.T) {
 	r := one(t, s.sorted(refunds.Reserved, refunds.Returned), "refund")
 	s.serial++
-	doc := refunds.Document{Number: fmt.Sprintf("UNC-%d", s.serial), Date: s.today()}
+	before, doc := s.transit, refunds.Document{Number: fmt.Sprintf("UNC-%06d", s.serial), Date: s.today()}
 	if rapid.IntRange(0, 3).Draw(t, "account") > 0 {
 		doc.Account = bank
 	}
 	_, err := s.refunds.Confirm(t.Context(), s.as(auth.RoleAccountant), r.ID, doc)
 	s.refused(t, err, refunds.ErrState, refunds.ErrDocument)
 	s.sync(t, r.dossier)
+	s.ordered(before, doc.Number, r.Reference)
 }
 
 func (s *sequence) bounce(t *rapid.T) {
 	r := one(t, s.sorted(refunds.Done), "refund")
 	s.serial++
-	_, err := s.refunds.Return(t.Context(), s.as(auth.RoleAccountant), r.ID, refunds.Document{
-		Number: fmt.Sprintf("BC-%d", s.serial), Date: s.today(), Account: bank,
-	})
+	before, number := s.transit, fmt.Sprintf("BC-%06d", s.serial)
+	_, err := s.refunds.Return(t.Context(), s.as(auth.RoleAccountant), r.ID, refunds.Document{Number: number, Date: s.today(), Account: bank})
 	s.ok(t, err)
 	s.sync(t, r.dossier)
+	s.ordered(before, number, r.Reference)
 }
 
 func (s *sequence) advance(t *rapid.T) {
@@ -272,7 +279,10 @@ func (s *sequence) advance(t *rapid.T) {
 }
 
 func (s *sequence) split(t *rapid.T) {
-	to := s.today().AddDays(-rapid.IntRange(1, 2).Draw(t, "days ago"))
+	s.splitUpTo(t, s.today().AddDays(-rapid.IntRange(1, 2).Draw(t, "days ago")))
+}
+
+func (s *sequence) splitUpTo(t *rapid.T, to calendar.Date) {
 	made, created, err := s.remittance.Split(t.Context(), s.as(auth.RoleAccountant), remittance.SplitRequest{PeriodTo: to, Currency: "VND"})
 	nothing := remittance.ErrNothing.Is(err)
 	if !nothing && (s.refused(t, err, remittance.ErrPeriodOrder) || !created) {

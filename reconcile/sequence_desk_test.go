@@ -3,13 +3,16 @@ package reconcile_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"pgregory.net/rapid"
 
 	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/ledger/seal"
@@ -24,7 +27,7 @@ func (s *sequence) proposeVoucher(t *rapid.T) {
 	split := one(t, s.splits, "split")
 	kind := rapid.SampledFrom([]remittance.VoucherKind{remittance.ToWaiting, remittance.BudgetPhi, remittance.BudgetLePhi}).Draw(t, "kind")
 	s.serial++
-	q := remittance.VoucherRequest{Kind: kind, Account: bank, Number: fmt.Sprintf("GNT-%d", s.serial), DocumentDate: s.today(), Treasury: "KBNN"}
+	q := remittance.VoucherRequest{Kind: kind, Account: bank, Number: fmt.Sprintf("GNT-%06d", s.serial), DocumentDate: s.today(), Treasury: "KBNN"}
 	if kind == remittance.BudgetPhi && rapid.Bool().Draw(t, "from the waiting account") {
 		q.Account = ""
 	}
@@ -62,7 +65,9 @@ func (s *sequence) decideOn(t *rapid.T, split *modelSplit, v remittance.Voucher)
 	}
 	_, err := s.remittance.Approve(t.Context(), s.as(auth.RoleChiefAccountant), v.ID)
 	if !s.refused(t, err, remittance.ErrState, remittance.ErrChanged, remittance.ErrNothing) {
+		before := s.transit
 		s.move(split, v)
+		s.ordered(before, v.Number, v.ID.String())
 	}
 }
 
@@ -70,21 +75,30 @@ func (s *sequence) decideOn(t *rapid.T, split *modelSplit, v remittance.Voucher)
 // money that no message told of, and refunds that are done.
 func (s *sequence) run(source string) func(t *rapid.T) {
 	return func(t *rapid.T) {
-		date := s.today().AddDays(-rapid.IntRange(0, 3).Draw(t, "days ago"))
-		_, err := s.reconcile.Ingest(t.Context(), s.as(auth.RoleAccountant), source, source+".txt", s.file(t, source, date), false, "")
-		s.ok(t, err)
-		run, _, err := s.reconcile.StartRun(t.Context(), s.as(auth.RoleAccountant), source, s.today().AddDays(-rapid.IntRange(0, 2).Draw(t, "up to days ago")))
-		s.ok(t, err)
-		if !run.Holds() {
-			t.Fatalf("the identity of the run does not hold: %+v", run.Report)
-		}
-		if rapid.Bool().Draw(t, "close") {
-			_, err := s.reconcile.CloseRun(t.Context(), s.as(auth.RoleChiefAccountant), run.ID)
-			s.refused(t, err, reconcile.ErrNotMatched)
-		}
-		for _, d := range s.model.dossiers {
-			s.sync(t, d)
-		}
+		date := s.today().AddDays(-rapid.SampledFrom([]int{0, 0, 0, 1, 2, 3}).Draw(t, "days ago"))
+		upto := s.today().AddDays(-rapid.SampledFrom([]int{0, 0, 1, 2}).Draw(t, "up to days ago"))
+		s.runOf(t, source, date, upto, rapid.Bool().Draw(t, "close"))
+	}
+}
+
+func (s *sequence) runOf(t *rapid.T, source string, file, date calendar.Date, closes bool) {
+	_, err := s.reconcile.Ingest(t.Context(), s.as(auth.RoleAccountant), source, source+".txt", s.file(t, source, file), false, "")
+	s.ok(t, err)
+	run, _, err := s.reconcile.StartRun(t.Context(), s.as(auth.RoleAccountant), source, date)
+	s.ok(t, err)
+	if !run.Holds() {
+		t.Fatalf("the identity of the run does not hold: %+v", run.Report)
+	}
+	if closes {
+		_, err := s.reconcile.CloseRun(t.Context(), s.as(auth.RoleChiefAccountant), run.ID)
+		s.refused(t, err, reconcile.ErrNotMatched)
+	}
+	s.syncAll(t)
+}
+
+func (s *sequence) syncAll(t *rapid.T) {
+	for _, d := range s.model.dossiers {
+		s.sync(t, d)
 	}
 }
 
@@ -93,24 +107,68 @@ func (s *sequence) revoke(t *rapid.T) {
 	s.ok(t, err)
 	m := one(t, list, "match")
 	_, err = s.reconcile.RevokeMatch(t.Context(), s.as(auth.RoleAccountant), m.ID, "nhầm")
-	s.refused(t, err, reconcile.ErrRevoked)
-	for _, d := range s.model.dossiers {
-		s.sync(t, d)
-	}
+	s.refused(t, err, reconcile.ErrRevoked, reconcile.ErrIdentified)
+	s.syncAll(t)
 }
 
-// reprice puts another version of the policy into force and prices the past again.
+// reprice puts another version of a policy into force and prices the past again.
 func (s *sequence) reprice(t *rapid.T) {
-	s.policy(t, "REDUCED", "LP_DKKD", fmt.Sprintf(`{"kind": "share_of_base", "numerator": %d, "denominator": 100}`, rapid.IntRange(0, 10).Draw(t, "tenths")*10))
+	name, tenths := rapid.SampledFrom([]string{"REDUCED", "SUBSIDY"}).Draw(t, "policy"), rapid.IntRange(0, 10).Draw(t, "tenths")
+	if name == "REDUCED" {
+		s.policy(t, name, "LP_DKKD", fmt.Sprintf(`{"kind": "share_of_base", "numerator": %d, "denominator": 10}`, tenths), always)
+	} else {
+		s.policy(t, name, "P_CONG_BO_DN", fmt.Sprintf(
+			`{"kind": "subsidy", "payer_share": {"numerator": %d, "denominator": 10}, "funder": "ngân sách tỉnh"}`, tenths), always)
+	}
 	r, _, err := s.refunds.ProposeRepricing(t.Context(), s.as(auth.RoleAccountant), refunds.RepricingRequest{
-		Policy: s.code + "-REDUCED", Period: dossiers.Period{From: s.today().AddDays(-rapid.IntRange(0, 9).Draw(t, "days")), To: s.today()}, Reason: "sai tỷ lệ",
+		Policy: s.code + "-" + name, Period: dossiers.Period{From: s.today().AddDays(-rapid.IntRange(0, 9).Draw(t, "days")), To: s.today()}, Reason: "sai tỷ lệ",
 	})
 	s.ok(t, err)
 	_, err = s.refunds.ApproveRepricing(t.Context(), s.as(auth.RoleChiefAccountant), r.ID)
 	s.ok(t, err)
 	s.ok(t, s.refunds.Reprice(t.Context(), s.code, r.ID))
+	s.syncAll(t)
+}
+
+// correctAndDivide prices again, before or after a split, and divides what the
+// payers of some corrections have paid or not.
+func (s *sequence) correctAndDivide(t *rapid.T) {
+	nextDay := func() {
+		s.clock.advance(24 * time.Hour)
+		s.splitUpTo(t, s.today().AddDays(-1))
+	}
+	if rapid.Bool().Draw(t, "divided first") {
+		nextDay()
+	}
+	s.reprice(t)
 	for _, d := range s.model.dossiers {
+		corrected := slices.ContainsFunc(d.charges, func(c *modelCharge) bool { return c.first != c && c.outstanding() > 0 })
+		if before := len(s.checkouts); corrected && rapid.Bool().Draw(t, "the payer pays") {
+			if s.checkout(t, d); len(s.checkouts) > before {
+				s.handOverFor(t, s.checkouts[before:], "paid")
+			}
+		}
+	}
+	nextDay()
+}
+
+// priceByDay works a job that the report of a day queued; the second time nothing happens.
+func (s *sequence) priceByDay(t *rapid.T) {
+	rows, err := s.db.Owner.Query(t.Context(), `select args from river.river_job where kind = $1 and args->>'authority' = $2 order by id`,
+		dossiers.PriceAgain{}.Kind(), s.code)
+	s.ok(t, err)
+	jobs, err := pgx.CollectRows(rows, pgx.RowTo[dossiers.PriceAgain])
+	s.ok(t, err)
+	a := one(t, jobs, "job")
+	d := s.of(a.Dossier)
+	var owed, refundable [2]int64
+	for i := range owed {
+		s.ok(t, s.refunds.PriceAgain(t.Context(), a.Authority, a.Dossier, a.Day))
 		s.sync(t, d)
+		owed[i], refundable[i] = d.outstanding(), d.refundable()
+	}
+	if owed[0] != owed[1] || refundable[0] != refundable[1] {
+		t.Fatalf("dossier %s priced by its day once and twice: %d are owed, %d refundable", d.code, owed, refundable)
 	}
 }
 
@@ -120,6 +178,49 @@ func (s *sequence) close(t *rapid.T) {
 		return ledger.CloseDay(t.Context(), tx, s.code, date, "key_chief", s.clock.Now())
 	}))
 	s.closed[date] = true
+}
+
+// closeByTwo closes the runs of a day, and then two people the day.
+func (s *sequence) closeByTwo(t *rapid.T) {
+	date := s.today().AddDays(-rapid.IntRange(1, 3).Draw(t, "days ago"))
+	for _, source := range []string{settlement, bank} {
+		s.runOf(t, source, date, date, true)
+	}
+	s.changeDay(t, date, ledger.DayClose)
+}
+
+// reopen is two people's, too: what is late comes to its own day then.
+func (s *sequence) reopen(t *rapid.T) {
+	s.changeDay(t, one(t, slices.SortedFunc(maps.Keys(s.closed), calendar.Date.Compare), "date"), ledger.DayReopen)
+}
+
+// changeDay proposes unless a proposal for the date waits, and decides about that, or leaves it for another time.
+func (s *sequence) changeDay(t *rapid.T, date calendar.Date, change ledger.DayChange) {
+	p, waits := s.undecided[date]
+	if !waits {
+		var err error
+		p, _, err = s.reconcile.ProposeDay(t.Context(), s.as(auth.RoleAccountant), ledger.DayRequest{Date: date, Change: change, Reason: "chứng từ muộn"})
+		if s.refused(t, err, reconcile.ErrDayOpen, ledger.ErrDayState) {
+			return
+		}
+		s.undecided[date] = p
+	}
+	decision := rapid.SampledFrom([]ledger.ProposalState{ledger.DayApproved, ledger.DayApproved, ledger.DayApproved, ledger.DayRejected, ""}).Draw(t, "decision")
+	if decision == "" {
+		return
+	}
+	_, err := s.reconcile.DecideDay(t.Context(), s.as(auth.RoleChiefAccountant), date, p.ID, decision, "")
+	if s.refused(t, err, reconcile.ErrDayOpen, ledger.ErrDayState) {
+		return
+	}
+	delete(s.undecided, date)
+	switch {
+	case decision == ledger.DayRejected:
+	case p.Change == ledger.DayClose:
+		s.closed[date] = true
+	default:
+		delete(s.closed, date)
+	}
 }
 
 func (s *sequence) rollUpOrSeal(t *rapid.T) {

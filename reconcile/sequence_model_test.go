@@ -45,8 +45,12 @@ type modelDossier struct {
 	captures []*modelCapture // oldest first
 }
 
+// modelCharge is a charge. What money it has is kept by the first one, together
+// with that of those that correct it: moves and retained are of the first.
 type modelCharge struct {
 	id                               dossiers.ChargeID
+	first                            *modelCharge   // itself, or the one that it corrects
+	corrected                        []*modelCharge // by these
 	feeType                          string
 	phi                              bool
 	base, discount, subsidy, due     int64
@@ -64,11 +68,13 @@ type movement struct {
 func (c *modelCharge) outstanding() int64 { return c.due - c.waived - c.captured }
 
 func (c *modelCharge) held() (sum int64) {
-	for _, m := range c.moves {
+	for _, m := range c.first.moves {
 		sum += m.amount
 	}
 	return sum
 }
+
+func (c *modelCharge) moved(m movement) { c.first.moves = append(c.first.moves, m) }
 
 type modelCapture struct {
 	id        payments.CaptureID
@@ -129,21 +135,30 @@ func (m *model) open(date calendar.Date) calendar.Date {
 	return date
 }
 
-func chargeOf(c dossiers.Charge) *modelCharge {
-	return &modelCharge{
+func (d *modelDossier) chargeOf(c dossiers.Charge) *modelCharge {
+	mc := &modelCharge{
 		id: c.ID, feeType: c.FeeType, phi: c.Kind == fees.Phi, base: c.Base, discount: c.Discount, subsidy: c.Subsidy, due: c.Due,
 	}
+	mc.first = mc
+	for _, x := range d.charges {
+		if x.id == c.Corrects {
+			mc.first = x
+			x.corrected = append(x.corrected, mc)
+		}
+	}
+	return mc
 }
 
-// assess takes new charges over. What each is due must follow from its parts.
+// assess takes new charges over. What each is due must follow from its parts;
+// one that corrects takes back from policies what it asks of the payer.
 func (m *model) assess(t *rapid.T, d *modelDossier, list []dossiers.Charge, today calendar.Date) {
 	for _, c := range list[len(d.charges):] {
-		mc := chargeOf(c)
-		if c.Corrects.IsZero() && mc.base != mc.due+mc.discount+mc.subsidy {
+		mc := d.chargeOf(c)
+		if mc.base != mc.due+mc.discount+mc.subsidy || c.Corrects.IsZero() != (mc.first == mc) {
 			t.Fatalf("charge %+v does not add up", c)
 		}
-		if mc.subsidy > 0 {
-			mc.moves = append(mc.moves, movement{date: m.open(today), amount: mc.subsidy})
+		if mc.subsidy != 0 {
+			mc.moved(movement{date: m.open(today), amount: mc.subsidy})
 		}
 		d.charges = append(d.charges, mc)
 	}
@@ -159,7 +174,7 @@ func (m *model) capture(d *modelDossier, c payments.Capture) *modelCapture {
 	for _, x := range d.charges {
 		if part := min(left, x.outstanding()); part > 0 {
 			x.captured += part
-			x.moves = append(x.moves, movement{date: m.open(c.BusinessDate), amount: part})
+			x.moved(movement{date: m.open(c.BusinessDate), amount: part})
 			mc.paid[x.id] = part
 			left -= part
 		}
@@ -167,8 +182,17 @@ func (m *model) capture(d *modelDossier, c payments.Capture) *modelCapture {
 	mc.excess, mc.allocated = left, mc.amount-left
 	m.captures[c.ID] = mc
 	d.captures = append(d.captures, mc)
-	m.clearing[c.Provider] += mc.amount
+	if c.Evidence != payments.ByPersons { // that is in the bank already
+		m.clearing[c.Provider] += mc.amount
+	}
 	return mc
+}
+
+func (d *modelDossier) outstanding() (sum int64) {
+	for _, c := range d.charges {
+		sum += c.outstanding()
+	}
+	return sum
 }
 
 // refundable is what could still be promised back.
@@ -206,19 +230,19 @@ func (r *modelRefund) charges(visit func(c *modelCharge, amount int64)) {
 func (m *model) approve(t *rapid.T, r *modelRefund, today calendar.Date) {
 	r.charges(func(c *modelCharge, amount int64) {
 		if held := min(amount, max(c.held(), 0)); held > 0 {
-			c.moves = append(c.moves, movement{date: m.open(today), amount: -held})
+			c.moved(movement{date: m.open(today), amount: -held})
 			amount -= held
 		}
 		for _, s := range slices.Backward(m.splits) {
 			for _, x := range s.shares {
 				part := min(amount, x.left)
-				if x.charge != c || part == 0 {
+				if x.charge != c.first || part == 0 {
 					continue
 				}
 				retained := c.retainedOf(x.left) - c.retainedOf(x.left-part)
 				x.left -= part
 				amount -= part
-				c.retained -= retained
+				x.charge.retained -= retained
 				if x.remitted {
 					m.claims += part - retained
 				} else {
@@ -277,19 +301,20 @@ func (m *model) pay(r *modelRefund, route refunds.Route) {
 // decline gives the money back to provisional collection.
 func (m *model) decline(t *rapid.T, r *modelRefund, today calendar.Date) {
 	r.charges(func(c *modelCharge, amount int64) {
-		c.moves = append(c.moves, movement{date: m.open(today), amount: amount})
+		c.moved(movement{date: m.open(today), amount: amount})
 	})
 	m.reserve(t, r, -1)
 }
 
-// divide is a split of everything that is still provisional and was so on the day.
+// divide is a split of everything that is still provisional and was so on the
+// day; a charge and those that correct it are divided as one.
 func (m *model) divide(id remittance.SplitID, to calendar.Date) *modelSplit {
 	s := &modelSplit{id: id, to: to}
 	for _, d := range m.dossiers {
 		for _, c := range d.charges {
 			var then int64
 			known := false
-			for _, x := range c.moves {
+			for _, x := range c.moves { // none where it corrects another
 				if x.split || !x.date.After(to) {
 					then += x.amount
 				}
@@ -299,7 +324,7 @@ func (m *model) divide(id remittance.SplitID, to calendar.Date) *modelSplit {
 			if !known || amount <= 0 {
 				continue
 			}
-			c.moves = append(c.moves, movement{date: m.open(to), amount: -amount, split: true})
+			c.moved(movement{date: m.open(to), amount: -amount, split: true})
 			c.retained += c.retainedOf(amount)
 			m.budget[c.feeType] += amount - c.retainedOf(amount)
 			s.shares = append(s.shares, &modelShare{charge: c, left: amount})
@@ -355,7 +380,9 @@ func (m *model) move(s *modelSplit, v remittance.Voucher) {
 type statementSums struct {
 	Bank      int64 // booked lines of the account that runs looked at
 	Unmatched int64 // of those, credits that nothing explains
+	Taken     int64 // of those, debits that nothing explains
 	Transfers int64 // of those, transfers of payers
+	Arrived   int64 // of those, money in transit
 	PaidOut   int64 // gross of settlement rows that arrived
 	Fees      int64 // of those rows
 }
@@ -364,8 +391,8 @@ type statementSums struct {
 // account is kept by; sums of 0 are left out.
 func (m *model) balances(files statementSums) map[string]int64 {
 	sums := map[string]int64{
-		"A-KB-PHI": m.waiting, "A-KB-HOAN": m.claims, "A-TRANSIT-" + bank: m.transit, "A-BANK-" + bank: files.Bank,
-		"L-SUSPENSE": files.Unmatched, "E-FEE": files.Fees,
+		"A-KB-PHI": m.waiting, "A-KB-HOAN": m.claims, "A-TRANSIT-" + bank: m.transit - files.Arrived, "A-BANK-" + bank: files.Bank,
+		"L-SUSPENSE": files.Unmatched, "A-BREAK": -files.Taken, "E-FEE": files.Fees,
 		"A-CLR-vnpay": m.clearing["vnpay"] - files.PaidOut, "A-CLR-vietqr": m.clearing["vietqr"] - files.Transfers,
 	}
 	for fee, amount := range m.budget {
@@ -379,6 +406,9 @@ func (m *model) balances(files statementSums) map[string]int64 {
 			sums["M-DISCOUNT"+about] = c.discount
 			sums["M-COLLECTED"+about] = c.subsidy + c.captured - c.back
 			sums["A-SUBSIDY"+about] = c.subsidy
+			if c.first != c {
+				continue
+			}
 			sums["L-RETAIN"+about] = c.retained
 			if c.phi {
 				sums["L-TAMTHU-PHI"+about] = c.held()
@@ -415,4 +445,38 @@ func (m *model) sorted(states ...refunds.Status) []*modelRefund {
 	}
 	slices.SortFunc(list, func(a, b *modelRefund) int { return cmp.Compare(a.ID.String(), b.ID.String()) })
 	return list
+}
+
+// byDate is what became provisional, or stopped being so, on each business date by charge.
+func (m *model) byDate() map[string]int64 {
+	sums := map[string]int64{}
+	for _, d := range m.dossiers {
+		for _, c := range d.charges {
+			for _, x := range c.moves {
+				sums[x.date.String()+" "+c.id.UUID().String()] += x.amount
+			}
+		}
+	}
+	maps.DeleteFunc(sums, func(_ string, sum int64) bool { return sum == 0 })
+	return sums
+}
+
+// takenBack is, by account, the subsidies that were taken back after they may
+// have been divided: until the payer pays in the budget's place, so much is missing.
+func (m *model) takenBack() map[string]int64 {
+	sums := map[string]int64{}
+	for _, split := range m.splits {
+		for _, x := range split.shares {
+			account := "L-TAMTHU-LEPHI "
+			if x.charge.phi {
+				account = "L-TAMTHU-PHI "
+			}
+			var sum int64
+			for _, c := range x.charge.corrected {
+				sum -= min(c.subsidy, 0)
+			}
+			sums[account+x.charge.id.UUID().String()] = sum
+		}
+	}
+	return sums
 }

@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -102,12 +103,18 @@ type sequence struct {
 	serial     int
 	handed     map[payments.ID]int64 // what payers gave to the far side
 	checkouts  []payments.Payment
+	orders     []modelOrder // the bank may carry them out
+	bankLines  []bankLine   // of the bank, beside transfers by code
+	proposed   []reconcile.Identification
+	undecided  map[calendar.Date]ledger.DayProposal
+	refusal    atomic.Value // what we answered to a callback that we did not take
 }
 
 func (c *country) province(t *rapid.T) *sequence {
 	c.provinces++
 	s := &sequence{
 		model: newModel(), db: c.db, code: fmt.Sprintf("T%04d", c.provinces), clock: &clock{}, handed: map[payments.ID]int64{},
+		undecided: map[calendar.Date]ledger.DayProposal{},
 	}
 	s.ok(t, auth.EnsureAuthorities(t.Context(), c.db.Owner, []auth.Authority{{Code: s.code, Name: "Tỉnh thử nghiệm " + s.code, Level: "province"}}))
 	s.clock.advance(yearEnd.Sub(begin))
@@ -126,7 +133,8 @@ func (c *country) province(t *rapid.T) *sequence {
 	s.fees = &fees.Service{DB: c.db.App, Now: s.clock.Now}
 	s.cases = &dossiers.Service{DB: c.db.App, Fees: s.fees, Secret: c.ring, Jobs: c.jobs, Now: s.clock.Now}
 	s.payments = &payments.Service{
-		DB: c.db.App, Secret: c.ring, Jobs: c.jobs, Now: s.clock.Now, Random: rand.Reader, PublicURL: ours.URL, Providers: registry,
+		DB: c.db.App, Group: ledger.NewGroup(c.db.App, 2), Secret: c.ring, Jobs: c.jobs, Now: s.clock.Now, Random: rand.Reader,
+		PublicURL: ours.URL, Providers: registry,
 	}
 	s.refunds = &refunds.Service{
 		DB: c.db.App, Payments: s.payments, Dossiers: s.cases, Fees: s.fees, Providers: registry, Jobs: c.jobs, Now: s.clock.Now, Random: rand.Reader,
@@ -152,21 +160,26 @@ func (c *country) province(t *rapid.T) *sequence {
 		_, _, err := s.reconcile.RegisterSource(t.Context(), s.as(auth.RoleAdmin), r)
 		s.ok(t, err)
 	}
-	s.policy(t, "REDUCED", "LP_DKKD", `{"kind": "share_of_base", "numerator": 60, "denominator": 100}`)
-	s.policy(t, "EXEMPT", "LP_HO_TICH", `{"kind": "exempt"}`)
-	s.policy(t, "SUBSIDY", "P_CONG_BO_DN", `{"kind": "subsidy", "payer_share": {"numerator": 1, "denominator": 3}, "funder": "ngân sách tỉnh"}`)
+	s.policy(t, "REDUCED", "LP_DKKD", `{"kind": "share_of_base", "numerator": 60, "denominator": 100}`, always)
+	s.policy(t, "EXEMPT", "LP_HO_TICH", `{"kind": "exempt"}`, always)
+	s.policy(t, "SUBSIDY", "P_CONG_BO_DN", `{"kind": "subsidy", "payer_share": {"numerator": 1, "denominator": 3}, "funder": "ngân sách tỉnh"}`, always)
+	s.policy(t, "ACCEPTED", "LP_GPXD", `{"kind": "share_of_base", "numerator": 50, "denominator": 100}`,
+		`"pricing_date_basis": "acceptance", "valid_from": "2024-12-27", "valid_to": "2024-12-31"`)
+	s.policy(t, "ISSUED", "P_GDBD", `{"kind": "share_of_base", "numerator": 40, "denominator": 100}`, `"pricing_date_basis": "issue", `+always)
 	return s
 }
 
+const always = `"valid_from": "2024-01-01"`
+
 // policy puts a policy, or its next version, into force for what is filed online.
-func (s *sequence) policy(t *rapid.T, name, fee, effect string) {
+func (s *sequence) policy(t *rapid.T, name, fee, effect, window string) {
 	s.policies++
 	p, err := fees.ParsePolicy(fmt.Appendf(nil, `{
 		"id": "%[1]s-%[2]s", "status": "in_force", "authority": {"code": "%[1]s", "name": "HĐND", "level": "province"}, "territory": ["%[1]s"],
 		"legal_basis": {"number": "%[3]d/2024/NQ-HĐND", "kind": "nghi_quyet_hdnd"},
 		"scope": {"mode": "fee_type_list", "fee_types": ["%[4]s"], "list_complete": true},
 		"condition": {"submission_channel": ["online"], "service_level": ["toan_trinh", "mot_phan"], "payment_channel": "any"},
-		"effect": %[5]s, "valid_from": "2024-01-01"}`, s.code, name, s.policies, fee, effect))
+		"effect": %[5]s, %[6]s}`, s.code, name, s.policies, fee, effect, window))
 	s.ok(t, err)
 	_, err = s.fees.LoadPolicies(t.Context(), auth.Operator(s.code), []fees.Policy{p})
 	s.ok(t, err)
@@ -209,6 +222,9 @@ func (s *sequence) serveCallback(rw http.ResponseWriter, r *http.Request) {
 	reply := s.payments.ReceiveCallback(r.Context(), part[1], part[2], providers.RawCallback{
 		Method: r.Method, RawQuery: r.URL.RawQuery, Header: r.Header, Body: body, ReceivedAt: s.clock.Now(),
 	})
+	if reply.Status != http.StatusOK {
+		s.refusal.Store(fmt.Sprintf("%d %s", reply.Status, reply.Body))
+	}
 	rw.WriteHeader(reply.Status)
 	_, _ = rw.Write(reply.Body)
 }
@@ -246,6 +262,9 @@ func (s *sequence) file(t *rapid.T, source string, date calendar.Date) []byte {
 	s.ok(t, err)
 	if response.StatusCode != http.StatusOK {
 		t.Fatalf("statement of %s: %s", source, body)
+	}
+	if source == bank {
+		return s.withLines(t, body, date)
 	}
 	return body
 }

@@ -40,18 +40,24 @@ func camt(of string, date calendar.Date, opening, closing int64, list ...entry) 
 	fmt.Fprintf(&b, `<?xml version="1.0"?><Document xmlns="urn:iso:std:iso:20022:tech:xsd:camt.053.001.08"><BkToCstmrStmt><GrpHdr><MsgId>M</MsgId></GrpHdr>`+
 		`<Stmt><Id>%s-%s</Id><Acct><Id><Othr><Id>%s</Id></Othr></Id><Ccy>VND</Ccy></Acct>`, of, date, of)
 	for code, amount := range map[string]int64{"OPBD": opening, "CLBD": closing} {
-		fmt.Fprintf(&b, `<Bal><Tp><CdOrPrtry><Cd>%s</Cd></CdOrPrtry></Tp><Amt Ccy="VND">%d</Amt><CdtDbtInd>CRDT</CdtDbtInd><Dt><Dt>%s</Dt></Dt></Bal>`, code, amount, date)
+		sign, amount := sides(amount)
+		fmt.Fprintf(&b, `<Bal><Tp><CdOrPrtry><Cd>%s</Cd></CdOrPrtry></Tp><Amt Ccy="VND">%d</Amt><CdtDbtInd>%s</CdtDbtInd><Dt><Dt>%s</Dt></Dt></Bal>`, code, amount, sign, date)
 	}
 	for _, e := range list {
-		sign, amount := "CRDT", e.amount
-		if amount < 0 {
-			sign, amount = "DBIT", -amount
-		}
+		sign, amount := sides(e.amount)
 		fmt.Fprintf(&b, `<Ntry><Amt Ccy="VND">%d</Amt><CdtDbtInd>%s</CdtDbtInd><Sts><Cd>BOOK</Cd></Sts><BookgDt><Dt>%s</Dt></BookgDt><ValDt><Dt>%s</Dt></ValDt>`+
 			`<AcctSvcrRef>%s</AcctSvcrRef><NtryDtls><TxDtls><RmtInf><Ustrd>%s</Ustrd></RmtInf></TxDtls></NtryDtls></Ntry>`, amount, sign, date, date, e.ref, e.content)
 	}
 	b.WriteString(`</Stmt></BkToCstmrStmt></Document>`)
 	return []byte(b.String())
+}
+
+// sides is how camt.053 says a sum that may be below zero.
+func sides(sum int64) (sign string, amount int64) {
+	if sum < 0 {
+		return "DBIT", -sum
+	}
+	return "CRDT", sum
 }
 
 // seen is what a statement answers about itself, in short.

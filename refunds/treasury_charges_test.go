@@ -53,6 +53,8 @@ func TestSubsidyTakenBackIsNotDivided(t *testing.T) {
 			w.ok(err)
 			w.reprice(r)
 			w.same("taken back", w.real(), want)
+			w.consistent()
+			w.same("breaches", w.remitBreaches(), []string(nil))
 			day := w.today()
 			w.clock.advance(24 * time.Hour)
 			_, _, err = w.remit.Split(t.Context(), accountant, remittance.SplitRequest{PeriodTo: day, Currency: "VND"})
@@ -102,6 +104,34 @@ func TestCheckFindsMoneyThatNoSplitReaches(t *testing.T) {
 	}
 	w.same("breaches", w.remitBreaches(), []string{fmt.Sprintf(
 		"50000 of charge chg_%s came on dates up to %s, which no split looks at any more", strings.ReplaceAll(d.Charges[0].ID.UUID().String(), "-", ""), late)})
+}
+
+// What a charge gave back and never had is found, and not taken for a subsidy that was taken back.
+func TestCheckFindsMoneyThatAChargeNeverHad(t *testing.T) {
+	t.Parallel()
+	w := newTreasury(t)
+	w.unchecked = true
+	w.subsidy(0)
+	d := w.business()
+	w.split()
+	w.subsidy(1)
+	r, _, err := w.refunds.ProposeRepricing(t.Context(), accountant, refunds.RepricingRequest{
+		Policy: "NA-SUBSIDY", Period: dossiers.Period{From: d.PricingDate, To: d.PricingDate}, Reason: "sai",
+	})
+	w.ok(err)
+	w.reprice(r)
+	w.same("all well", w.remitBreaches(), []string(nil))
+	w.in(province, func(tx pgx.Tx) error {
+		about, amount := d.Charges[0].Dimensions(), money.Dong(1)
+		_, err := ledger.Post(t.Context(), tx, ledger.Entry{
+			Authority: province, BusinessDate: w.today(), RecordedAt: w.clock.Now(), Actor: "system", Description: "too much",
+			Cause:    ledger.Cause{Kind: "test", ID: "more", Event: "given"},
+			Postings: []ledger.Posting{ledger.Dr(ledger.ProvisionalLePhi, amount, about), ledger.Cr(ledger.Clearing("vnpay"), amount, ledger.Dimensions{})},
+		})
+		return err
+	})
+	w.same("breaches", w.remitBreaches(), []string{fmt.Sprintf(
+		"L-TAMTHU-LEPHI of charge chg_%s is -100001 VND", strings.ReplaceAll(d.Charges[0].ID.UUID().String(), "-", ""))})
 }
 
 // A charge and the one that corrects it are divided as one, and given back together out of one share.

@@ -14,6 +14,7 @@ import (
 	"github.com/doisoat/doisoat/fees"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/refunds"
 	"github.com/doisoat/doisoat/remittance"
 )
@@ -46,7 +47,7 @@ func newTreasury(t *testing.T) *treasury {
 			return
 		}
 		if got := w.remitBreaches(); len(got) > 0 {
-			t.Errorf("remittance.Check: got %q, want no breach", got)
+			t.Errorf("remittance.Check and ledger.Check: got %q, want no breach", got)
 		}
 	})
 	return w
@@ -54,8 +55,13 @@ func newTreasury(t *testing.T) *treasury {
 
 func (w *treasury) remitBreaches() (list []string) {
 	w.t.Helper()
-	w.in(province, func(tx pgx.Tx) (err error) {
-		list, err = remittance.Check(context.Background(), tx)
+	w.in(province, func(tx pgx.Tx) error {
+		of, err := remittance.Check(context.Background(), tx)
+		if err != nil {
+			return err
+		}
+		book, err := ledger.Check(context.Background(), tx)
+		list = slices.Concat(of, book)
 		return err
 	})
 	return list
