@@ -52,7 +52,6 @@ func write(ctx context.Context, tx pgx.Tx, entries []Entry, digests [][]byte) (m
 
 // selectDigests returns the digests of entries in the book.
 func selectDigests(ctx context.Context, tx pgx.Tx, ids []EntryID) (map[EntryID][]byte, error) {
-	//nolint:rowserrcheck // ForEachRow checks
 	rows, err := tx.Query(ctx, `select e.id, e.digest from ledger.entry e where e.id = any($1)`, ids)
 	if err != nil {
 		return nil, err

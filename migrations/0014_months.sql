@@ -119,8 +119,6 @@ end
 $$;
 -- +goose StatementEnd
 revoke all on function app.stray_rows() from public;
-grant execute on function app.stray_rows() to doisoat_app;
-
 -- make_months makes this month and the three after it where they are missing,
 -- and returns those it made. It waits for no lock longer than a moment: months
 -- are made long before they are needed. A month of which rows lie in a default
@@ -147,7 +145,7 @@ end
 $$;
 -- +goose StatementEnd
 revoke all on function app.make_months() from public;
-grant execute on function app.make_months() to doisoat_app;
+grant execute on function app.stray_rows(), app.make_months() to doisoat_app;
 revoke all on procedure app.prepare_part(regclass, text), app.attach_part(regclass, text, date),
 	ledger.make_part(text, date), app.make_part(text, date) from public;
 
@@ -410,7 +408,7 @@ create constraint trigger check_block_complete after insert on ledger.block
 	for each row execute function ledger.check_block_complete();
 alter table ledger.block enable always trigger check_block_complete;
 
--- Triggers per row pass to every part; those per statement are given to each part by prepare_part.
+-- Triggers per row pass to every part, those per statement by prepare_part.
 call app.append_only('ledger.cause');
 call app.append_only('ledger.reversal');
 call app.append_only('ledger.entry');
