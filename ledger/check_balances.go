@@ -14,8 +14,7 @@ var balanceChecks = []string{
 			select p.account_id, p.business_date, -coalesce(sum(p.amount) filter (where p.side = 'D'), 0),
 				-coalesce(sum(p.amount) filter (where p.side = 'C'), 0)
 			from ledger.roll_up r
-			join ledger.entry e on e.authority = r.authority and e.tx < r.horizon
-			join ledger.posting p on p.entry_id = e.id
+			join ledger.posting p on p.authority = r.authority and p.tx < r.horizon
 			where r.home = ledger.home()
 			group by p.account_id, p.business_date) w
 		join ledger.account a on a.id = w.account_id
@@ -30,8 +29,7 @@ var balanceChecks = []string{
 			select p.account_id, p.business_date, coalesce(p.fee_type, ''), coalesce(p.policy, ''),
 				-coalesce(sum(p.amount) filter (where p.side = 'D'), 0), -coalesce(sum(p.amount) filter (where p.side = 'C'), 0)
 			from ledger.roll_up r
-			join ledger.entry e on e.authority = r.authority and e.tx < r.horizon
-			join ledger.posting p on p.entry_id = e.id
+			join ledger.posting p on p.authority = r.authority and p.tx < r.horizon
 			where r.home = ledger.home() and (p.fee_type is not null or p.policy is not null)
 			group by 1, 2, 3, 4) w
 		join ledger.account a on a.id = w.account_id

@@ -597,12 +597,17 @@ begin
 		return 0;
 	end if;
 	with fresh as materialized (
-		select p.account_id, p.business_date, coalesce(p.fee_type, '') as fee_type, coalesce(p.policy, '') as policy,
+		select p.account_id, p.business_date, p.fee_type, p.policy,
 			coalesce(sum(p.amount) filter (where p.side = 'D'), 0)::bigint as debits,
 			coalesce(sum(p.amount) filter (where p.side = 'C'), 0)::bigint as credits
-		from ledger.entry e
-		join ledger.posting p on p.entry_id = e.id and p.business_date = e.business_date
-		where e.authority = book and e.tx >= since and e.tx < until
+		from (
+			select e.id from ledger.entry e
+			where e.authority = book and e.tx >= since and e.tx < until
+			offset 0) e
+		cross join lateral (
+			select q.account_id, q.business_date, coalesce(q.fee_type, '') as fee_type, coalesce(q.policy, '') as policy, q.side, q.amount
+			from ledger.posting q where q.entry_id = e.id
+			offset 0) p
 		group by 1, 2, 3, 4
 	), dimensions as (
 		insert into ledger.dimension_day as d (authority, fee_type, policy, account_id, business_date, debits, credits)

@@ -130,8 +130,9 @@ func authorityCodes(ctx context.Context, p *program, pool *pgxpool.Pool, only st
 func checkAuthority(ctx context.Context, p *program, pool *pgxpool.Pool, code string) (checkedAccount, error) {
 	one := checkedAccount{Authority: code, Checked: map[string]int64{}, Problems: []finding{}, Warnings: []finding{}}
 	err := postgres.ReadTx(ctx, pool, code, func(tx pgx.Tx) error {
-		// It reads the whole book: however long that takes, nobody waits for it.
-		if _, err := tx.Exec(ctx, `set local statement_timeout = 0`); err != nil {
+		// It reads the whole book, month by month where it can: however long that takes, nobody waits for it.
+		if _, err := tx.Exec(ctx, `select set_config(n, v, true) from (values ('statement_timeout', '0'), ('work_mem', '64MB'),
+			('enable_partitionwise_join', 'on'), ('enable_partitionwise_aggregate', 'on')) as s (n, v)`); err != nil {
 			return err
 		}
 		bar := p.progress("recomputing the sums of "+code, "rooms", int64(len(roomChecks)))

@@ -115,7 +115,7 @@ func ask(ctx context.Context, service *ledger.Service, out io.Writer) error {
 		{"balance of one account, today", wantedBalance, balances(ledger.BalanceQuery{Account: "any", AsOf: day})},
 		{"balance of one account, a past date", wantedBalance, balances(ledger.BalanceQuery{Account: "any", AsOf: past})},
 		{"balance of a fee type and policy on one account, a past date", wantedBalance, balances(ledger.BalanceQuery{Account: "any", FeeType: "PHI-7", Policy: "NQ-3", AsOf: past})},
-		{"first page of an account's ledger", wantedBalance, func() error {
+		{"a page of an account's ledger from a past date on", 0, func() error {
 			_, _, err := service.ListPostings(ctx, actor, ledger.PostingQuery{Account: bank(rand.IntN(largeAccounts)), From: day.AddDays(-rand.IntN(largeDays))})
 			return err
 		}},
@@ -133,11 +133,14 @@ func ask(ctx context.Context, service *ledger.Service, out io.Writer) error {
 			}
 		}
 		slices.Sort(took)
-		p99, verdict := took[len(took)*99/100], "met"
-		if p99 > q.wanted {
-			verdict = "missed"
+		p99, wanted, verdict := took[len(took)*99/100], "", ""
+		if q.wanted > 0 {
+			wanted, verdict = q.wanted.String(), "met"
+			if p99 > q.wanted {
+				verdict = "missed"
+			}
 		}
-		_, _ = fmt.Fprintf(out, "| %s | %s | %s | %s | %s |\n", q.name, round(took[len(took)/2]), round(p99), q.wanted, verdict)
+		_, _ = fmt.Fprintf(out, "| %s | %s | %s | %s | %s |\n", q.name, round(took[len(took)/2]), round(p99), wanted, verdict)
 	}
 	return nil
 }
