@@ -55,6 +55,9 @@ func (s *stage) large(ctx context.Context, opt options, out io.Writer) error {
 	if _, err := s.owner.Exec(ctx, `vacuum analyze`); err != nil {
 		return err
 	}
+	if opt.only == "check" {
+		return s.check(ctx, out)
+	}
 	begin := time.Now()
 	rolled, err := service.RollUp(ctx)
 	if err != nil {

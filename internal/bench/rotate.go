@@ -134,7 +134,12 @@ func (s *stage) rotate(ctx context.Context, opt options, out io.Writer) error {
 		if _, err := s.owner.Exec(ctx, `checkpoint`); err != nil {
 			return err
 		}
-		for _, l := range list {
+		// Whoever writes first after a checkpoint writes whole pages: every other round runs backwards.
+		order := slices.Clone(list)
+		if round%2 == 1 {
+			slices.Reverse(order)
+		}
+		for _, l := range order {
 			before, at := s.cpuNow(), time.Now()
 			rate, err := l.run(ctx, opt.duration)
 			if err != nil {
