@@ -83,10 +83,10 @@ const fillChunk = `
 		from (select i::bigint, now() - (1 - i::numeric / @entries) * @days * interval '1 day' as at from generate_series(@from::integer, @until::integer - 1) i) g
 	), c as (
 		insert into ledger.cause (authority, kind, id, event, entry_id)
-		select @authority, 'capture', 'cap_' || replace(n.payment::text, '-', ''), 'captured', n.id from n
+		select @authority, 'bench', replace(n.payment::text, '-', ''), 'filled', n.id from n
 	), e as (
 		insert into ledger.entry (id, authority, business_date, recorded_at, cause_kind, cause_id, cause_event, description, actor, lines, digest)
-		select n.id, @authority, n.date, n.at, 'capture', 'cap_' || replace(n.payment::text, '-', ''), 'captured', 'capture by bench', 'system', 2,
+		select n.id, @authority, n.date, n.at, 'bench', replace(n.payment::text, '-', ''), 'filled', 'filled by bench', 'system', 2,
 			sha256(uuid_send(n.id))
 		from n
 	)

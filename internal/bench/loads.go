@@ -148,7 +148,7 @@ func copyRows(n int) (entries, postings [][]any) {
 		to := (from + 1 + rand.Int64N(accounts-1)) % accounts
 		amount := int64(1_000 + rand.IntN(999_000))
 		dossier, payment := uuid.New(), uuid.New()
-		entries = append(entries, []any{id, authority, day, now, "capture", "cap_" + uuid.NewString(), "captured", "capture by bench", "system", "", int16(2), digest})
+		entries = append(entries, []any{id, authority, day, now, "bench", "cap_" + uuid.NewString(), "captured", "capture by bench", "system", "", int16(2), digest})
 		postings = append(postings,
 			[]any{id, int16(1), int16(2), authority, day, from + 1, "D", amount, "VND", false, dossier, payment},
 			[]any{id, int16(2), int16(2), authority, day, to + 1, "C", amount, "VND", false, dossier, payment})
