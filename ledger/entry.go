@@ -2,8 +2,7 @@ package ledger
 
 import (
 	"crypto/sha256"
-	"fmt"
-	"strings"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -133,16 +132,33 @@ func (e Entry) Validate() error {
 
 // digest is the SHA-256 of cause and postings: what must be equal when a
 // cause is posted again. Dates and texts may differ between two tries.
-func (e Entry) digest() []byte {
-	var b strings.Builder
-	fmt.Fprintf(&b, "doisoat entry 1\n%q %q %q %q %q\n", e.Authority, e.Cause.Kind, e.Cause.ID, e.Cause.Event, e.Reverses)
-	for i, p := range e.Postings {
-		fmt.Fprintf(&b, "%d %s %s %d %s %s %s %s %s %q %q\n", i+1, p.Account, p.Side, p.Amount.Minor, p.Amount.Currency,
-			p.Dossier, p.Payment, p.Refund, p.Charge, p.FeeType, p.Policy)
+func (e *Entry) digest() []byte {
+	b := make([]byte, 0, 512)
+	quoted := func(fields ...string) {
+		for _, f := range fields {
+			b = append(strconv.AppendQuote(b, f), ' ')
+		}
+		b[len(b)-1] = '\n'
+	}
+	b = append(b, "doisoat entry 1\n"...)
+	quoted(e.Authority, e.Cause.Kind, e.Cause.ID, e.Cause.Event, e.Reverses.String())
+	for i := range e.Postings {
+		p := &e.Postings[i]
+		b = append(strconv.AppendInt(b, int64(i+1), 10), ' ')
+		b = append(append(b, p.Account...), ' ')
+		b = append(append(b, p.Side...), ' ')
+		b = append(strconv.AppendInt(b, p.Amount.Minor, 10), ' ')
+		b = append(append(b, p.Amount.Currency...), ' ')
+		for _, id := range [...]*uuid.UUID{&p.Dossier, &p.Payment, &p.Refund, &p.Charge} {
+			text, _ := id.MarshalText()
+			b = append(append(b, text...), ' ')
+		}
+		quoted(p.FeeType, p.Policy)
 	}
 	if !e.Corrects.IsZero() {
-		fmt.Fprintf(&b, "corrects %q\n", e.Corrects)
+		b = append(b, "corrects "...)
+		quoted(e.Corrects.String())
 	}
-	sum := sha256.Sum256([]byte(b.String()))
+	sum := sha256.Sum256(b)
 	return sum[:]
 }

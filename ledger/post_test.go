@@ -15,24 +15,47 @@ import (
 	"github.com/doisoat/doisoat/ledger"
 )
 
+// Entries of every size, alone and together: few postings go as they are, many in arrays.
 func TestPostKeepsWhatItWasGiven(t *testing.T) {
 	t.Parallel()
 	b := newBook(t)
 	dossier := uuid.Must(uuid.NewV7())
-	want := captured(ngheAn, cause(1), 60_000, dossier)
-	want.Postings[1].Charge, want.Postings[1].FeeType, want.Postings[1].Policy = uuid.New(), "LP_DKKD", "NA-2023-60"
-	want.Postings[1].Payment, want.Postings[1].Refund = uuid.New(), uuid.New()
-	want.ID = b.mustPost(want)[0]
+	var together []ledger.Entry
+	for size := range 6 {
+		want := captured(ngheAn, cause(size), 60_000, dossier)
+		want.Postings = want.Postings[:2]
+		for n := range size { // up to 12 postings
+			more := captured(ngheAn, cause(size), int64(n+1), dossier).Postings
+			want.Postings = append(want.Postings, more[:2]...)
+		}
+		last := &want.Postings[len(want.Postings)-1]
+		last.Charge, last.FeeType, last.Policy = uuid.New(), "LP_DKKD", "NA-2023-60"
+		last.Payment, last.Refund = uuid.New(), uuid.New()
+		twin := want
+		twin.Cause.ID = cause(100 + size)
+		together = append(together, twin)
+		want.ID = b.mustPost(want)[0]
+		b.holds(want)
+	}
+	for i, id := range b.mustPost(together...) {
+		together[i].ID = id
+		b.holds(together[i])
+	}
+}
+
+// holds fails when the book has not exactly this entry.
+func (b book) holds(want ledger.Entry) {
+	b.t.Helper()
 	var got ledger.Entry
 	err := b.inTx(ngheAn, func(tx pgx.Tx) (err error) {
-		got, err = ledger.FindEntry(t.Context(), tx, want.ID)
+		got, err = ledger.FindEntry(b.t.Context(), tx, want.ID)
 		return err
 	})
 	if err != nil {
-		t.Fatal(err)
+		b.t.Fatal(err)
 	}
 	if diff := cmp.Diff(got, want); diff != "" {
-		t.Errorf("entry (-got +want):\n%s", diff)
+		b.t.Errorf("entry of %d postings (-got +want):\n%s", len(want.Postings), diff)
 	}
 }
 

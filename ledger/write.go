@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -83,22 +84,16 @@ const insertAccounts = `
 // account is missing: an entry without one of its postings would not balance.
 // Causes and accounts are each looked up by key, whatever the planner thinks of
 // their tables.
-//
-// The arrays stand in sub-selects to hide their lengths from the planner. If it
-// saw them it would plan every call anew, which takes longer than running it.
 const insertTemplate = `
 	with n as materialized (
 		select u.*, (
 			select c.entry_id from ledger.cause c
 			where c.authority = $1 and c.kind = u.cause_kind and c.id = u.cause_id and c.event = u.cause_event) as known
-		from %s as u (id, business_date, recorded_at, cause_kind, cause_id, cause_event, description, actor, reverses, corrects, reason,
+		from {entries} as u (id, business_date, recorded_at, cause_kind, cause_id, cause_event, description, actor, reverses, corrects, reason,
 			lines, digest)
 	), p as materialized (
 		select u.*, a.id as account_id, a.memo
-		from unnest((select $2::uuid[]), (select $3::smallint[]), (select $4::text[]), (select $5::text[]), (select $6::bigint[]),
-				(select $7::text[]), (select $8::uuid[]), (select $9::uuid[]), (select $10::uuid[]), (select $11::uuid[]),
-				(select $12::text[]), (select $13::text[]))
-			as u (entry_id, line, account, side, amount, currency, dossier_id, payment_id, refund_id, charge_id, fee_type, policy)
+		from {postings} as u ({of_entry}line, account, side, amount, currency, dossier_id, payment_id, refund_id, charge_id, fee_type, policy)
 		left join lateral (
 			select a.id, a.memo from ledger.account a
 			where a.authority = $1 and a.code = u.account and a.currency = u.currency limit 1) a on true
@@ -115,31 +110,72 @@ const insertTemplate = `
 			dossier_id, payment_id, refund_id, charge_id, fee_type, policy)
 		select e.id, p.line, e.lines, $1, e.business_date, p.account_id, p.side, p.amount, p.currency, p.memo,
 			p.dossier_id, p.payment_id, p.refund_id, p.charge_id, p.fee_type, p.policy
-		from p join e on e.id = p.entry_id
+		from p join e on {own}
 	)
 	select e.id, null::uuid from e
 	union all
 	select n.id, n.known from n where n.known is not null`
 
-// The columns of entries are arrays, or those of a single entry as they are,
-// which is nearly every call and needs a third less of the server.
-var (
-	insertMany = fmt.Sprintf(insertTemplate, `unnest((select $14::uuid[]), (select $15::date[]), (select $16::timestamptz[]),
-			(select $17::text[]), (select $18::text[]), (select $19::text[]), (select $20::text[]), (select $21::text[]),
-			(select $22::uuid[]), (select $23::uuid[]), (select $24::text[]), (select $25::smallint[]), (select $26::bytea[]))`)
-	insertOne = fmt.Sprintf(insertTemplate, `(values ($14::uuid, $15::date, $16::timestamptz,
-			$17::text, $18::text, $19::text, $20::text, $21::text, $22::uuid, $23::uuid, $24::text, $25::smallint, $26::bytea))`)
-)
+// insertMany takes a column of all entries, or of all postings, in one array.
+//
+// The arrays stand in sub-selects to hide their lengths from the planner. If it
+// saw them it would plan every call anew, which takes longer than running it.
+var insertMany = strings.NewReplacer(
+	"{entries}", `unnest((select $2::uuid[]), (select $3::date[]), (select $4::timestamptz[]),
+			(select $5::text[]), (select $6::text[]), (select $7::text[]), (select $8::text[]), (select $9::text[]),
+			(select $10::uuid[]), (select $11::uuid[]), (select $12::text[]), (select $13::smallint[]), (select $14::bytea[]))`,
+	"{postings}", `unnest((select $15::uuid[]), (select $16::smallint[]), (select $17::text[]), (select $18::text[]), (select $19::bigint[]),
+			(select $20::text[]), (select $21::uuid[]), (select $22::uuid[]), (select $23::uuid[]), (select $24::uuid[]),
+			(select $25::text[]), (select $26::text[]))`,
+	"{of_entry}", "entry_id, ", "{own}", "e.id = p.entry_id",
+).Replace(insertTemplate)
+
+// mostPlain is how many postings an entry may have to be written by insertOne: nearly all have fewer.
+const mostPlain = 8
+
+// insertOne are the statements that write a single entry of as many postings.
+// They take every column as it is, which is nearly every call and needs a third
+// less of the server.
+var insertOne = func() (statements [mostPlain + 1]string) {
+	for lines := 2; lines < len(statements); lines++ {
+		at := 14
+		postings := make([]string, lines)
+		for i := range postings {
+			columns := make([]string, len(postingTypes))
+			for c, kind := range postingTypes {
+				at++
+				columns[c] = fmt.Sprintf("$%d::%s", at, kind)
+			}
+			postings[i] = fmt.Sprintf("(%d::smallint, %s)", i+1, strings.Join(columns, ", "))
+		}
+		statements[lines] = strings.NewReplacer(
+			"{entries}", `(values ($2::uuid, $3::date, $4::timestamptz,
+			$5::text, $6::text, $7::text, $8::text, $9::text, $10::uuid, $11::uuid, $12::text, $13::smallint, $14::bytea))`,
+			"{postings}", "(values "+strings.Join(postings, ", ")+")",
+			"{of_entry}", "", "{own}", "true",
+		).Replace(insertTemplate)
+	}
+	return statements
+}()
+
+// postingTypes are those of the columns of a posting but its line, in order.
+var postingTypes = [...]string{"text", "text", "bigint", "text", "uuid", "uuid", "uuid", "uuid", "text", "text"}
 
 // insertStatement returns the statement that writes entries, with its parameters in their order.
 func insertStatement(entries []Entry, digests [][]byte) (string, []any) {
-	args := append([]any{entries[0].Authority}, postingColumns(entries)...)
-	if len(entries) == 1 {
-		e := &entries[0]
-		return insertOne, append(args, e.ID, e.BusinessDate, e.RecordedAt, e.Cause.Kind, e.Cause.ID, e.Cause.Event, e.Description,
+	args := make([]any, 0, 14+mostPlain*len(postingTypes))
+	args = append(args, entries[0].Authority)
+	if e := &entries[0]; len(entries) == 1 && len(e.Postings) <= mostPlain {
+		args = append(args, e.ID, e.BusinessDate, e.RecordedAt, e.Cause.Kind, e.Cause.ID, e.Cause.Event, e.Description,
 			e.Actor, e.Reverses, e.Corrects, e.Reason, linesOf(e), digests[0])
+		for i := range e.Postings {
+			p := &e.Postings[i]
+			args = append(args, p.Account, string(p.Side), p.Amount.Minor, string(p.Amount.Currency),
+				idOrNull(p.Dossier), idOrNull(p.Payment), idOrNull(p.Refund), idOrNull(p.Charge), textOrNull(p.FeeType), textOrNull(p.Policy))
+		}
+		return insertOne[len(e.Postings)], args
 	}
-	return insertMany, append(append(args, entryColumns(entries)...), digests)
+	return insertMany, append(append(append(args, entryColumns(entries)...), digests), postingColumns(entries)...)
 }
 
 // linesOf counts the postings of an entry, whom maxPostings bounds.

@@ -4,7 +4,6 @@ package calendar
 
 import (
 	"database/sql/driver"
-	"fmt"
 	"time"
 	_ "time/tzdata" // the zone must be there on a machine without zone files
 
@@ -73,7 +72,7 @@ func (d Date) String() string {
 	if d.IsZero() {
 		return ""
 	}
-	return fmt.Sprintf("%04d-%02d-%02d", d.Year, d.Month, d.Day)
+	return d.utc().Format(time.DateOnly)
 }
 
 // IsZero reports whether d is no date.
