@@ -1,7 +1,6 @@
 package seal
 
 import (
-	"bytes"
 	"context"
 
 	"github.com/google/uuid"
@@ -30,8 +29,8 @@ func walk(ctx context.Context, tx pgx.Tx, ids []ledger.EntryID, visit visitor) e
 	}
 	err := readRecords(ctx, tx, `
 		select n.place, e.*
-		from unnest(@ids::uuid[]) with ordinality as n (id, place)
-		join ledger.entry e on e.id = n.id`, `e.place, p.line`, pgx.StrictNamedArgs{"ids": ids}, func(place int, r *Record, strange int16) error {
+		from unnest((select @ids::uuid[])) with ordinality as n (id, place)
+		join ledger.entry e on e.id = n.id`, `e.place`, pgx.StrictNamedArgs{"ids": ids}, len(ids), func(place int, r *Record, strange int16) error {
 		if err := absent(place - 1); err != nil {
 			return err
 		}
@@ -44,107 +43,144 @@ func walk(ctx context.Context, tx pgx.Tx, ids []ledger.EntryID, visit visitor) e
 	return absent(len(ids))
 }
 
-// readRecords reads the entries that a query names, with their postings, in
-// one pass; one entry is in memory at a time. Postings are looked up by key.
-func readRecords(ctx context.Context, tx pgx.Tx, entries, order string, args pgx.StrictNamedArgs, visit visitor) error {
+// readRecords reads the entries that a query names, at most so many, then their
+// postings, so that no column of an entry is sent once per posting. The entries
+// are in memory together, the postings those of one entry at a time. Postings are
+// looked up by key, accounts in a table of all of them: there are few, and most
+// are needed.
+func readRecords(ctx context.Context, tx pgx.Tx, query, order string, args pgx.StrictNamedArgs, most int, visit visitor) error {
+	entries, err := readEntries(ctx, tx, query, order, args, most)
+	if err != nil || len(entries) == 0 {
+		return err
+	}
+	ids := make(pgtype.FlatArray[ledger.EntryID], len(entries))
+	for i := range entries {
+		ids[i] = entries[i].record.ID
+	}
 	rows, err := tx.Query(ctx, `
-		select e.id, e.place, e.authority, e.business_date, e.recorded_at, e.cause_kind, e.cause_id, e.cause_event, e.description,
-			e.actor, e.reverses, e.corrects, e.reason, e.lines, e.digest, e.tx::text::bigint,
-			coalesce(p.line, 0), coalesce(p.lines, 0), coalesce(p.tx::text::bigint, 0), coalesce(p.authority, ''), p.business_date,
-			coalesce(a.code, ''), coalesce(a.class, ''), coalesce(a.normal, ''), coalesce(p.side, ''), coalesce(p.amount, 0),
-			coalesce(p.currency, ''), coalesce(p.memo, false), p.dossier_id, p.payment_id, p.refund_id, p.charge_id, p.fee_type, p.policy
-		from (`+entries+`) e
-		left join lateral (select q.* from ledger.posting q where q.entry_id = e.id offset 0) p on true
-		left join ledger.account a on a.id = p.account_id
-		order by `+order, args)
+		select n.place, p.line, p.lines, p.tx, p.authority, p.business_date, coalesce(a.code, ''), coalesce(a.class, ''), coalesce(a.normal, ''),
+			p.side, p.amount, p.currency, p.memo, p.dossier_id, p.payment_id, p.refund_id, p.charge_id, p.fee_type, p.policy
+		from unnest((select @ids::uuid[])) with ordinality as n (id, place)
+		cross join lateral (select q.* from ledger.posting q where q.entry_id = n.id offset 0) p
+		left join (select id, code, class, normal from ledger.account offset 0) a on a.id = p.account_id
+		order by n.place, p.line`, pgx.StrictNamedArgs{"ids": ids})
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
 	var (
-		f       = fields{record: Record{Postings: []Line{}}}
-		whole   = append(f.ofEntry(), f.ofPosting()...)
-		posting = append(make([]any, len(f.ofEntry())), f.ofPosting()...)
-		current []byte // the id as it was sent
+		at      = 0        // of the entry whose postings are read
+		lines   = []Line{} // of that entry; its memory serves the next one too
 		strange int16
+		f       postingFields
+		columns = f.columns()
 	)
-	hand := func() error {
-		if current == nil {
-			return nil
-		}
-		return visit(int(f.place), &f.record, strange)
-	}
-	for rows.Next() {
-		id := rows.RawValues()[0]
-		if bytes.Equal(id, current) {
-			err = rows.Scan(posting...)
-		} else {
-			if err := hand(); err != nil {
+	hand := func(until int) error {
+		for ; at < until; at++ {
+			e := &entries[at]
+			e.record.Postings = lines
+			if err := visit(e.place, &e.record, strange); err != nil {
 				return err
 			}
-			current, strange = append(current[:0], id...), 0
-			err = rows.Scan(whole...)
-			f.begin()
+			e.record.Postings, lines, strange = nil, lines[:0], 0
 		}
-		if err != nil {
+		return nil
+	}
+	for rows.Next() {
+		if err := rows.Scan(columns...); err != nil {
 			return err
 		}
-		if f.line.Line == 0 {
-			continue
+		if err := hand(int(f.place) - 1); err != nil {
+			return err
 		}
-		f.add()
-		if strange == 0 && (f.lines != f.record.Lines || f.tx != f.record.Tx) {
+		lines = append(lines, f.get())
+		if r := &entries[at].record; strange == 0 && (f.lines != r.Lines || f.tx != uint64(r.Tx)) {
 			strange = f.line.Line
 		}
 	}
 	if err := rows.Err(); err != nil {
 		return err
 	}
-	return hand()
+	return hand(len(entries))
 }
 
-// fields are what a row is read into, without reflection, and the record that rows make.
-type fields struct {
-	record                           Record
+// header is an entry before its postings are read, and its place in the query.
+type header struct {
+	record Record
+	place  int
+}
+
+func readEntries(ctx context.Context, tx pgx.Tx, query, order string, args pgx.StrictNamedArgs, most int) ([]header, error) {
+	rows, err := tx.Query(ctx, `
+		select e.id, e.place, e.authority, e.business_date, e.recorded_at, e.cause_kind, e.cause_id, e.cause_event, e.description,
+			e.actor, e.reverses, e.corrects, e.reason, e.lines, e.digest, e.tx
+		from (`+query+`) e
+		order by `+order, args)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var (
+		r                  Record
+		place              int64
+		number             uint64
+		reverses, corrects pgtype.UUID
+		columns            = []any{
+			&r.ID, &place, (*kept)(&r.Authority), &r.BusinessDate, &r.RecordedAt, (*kept)(&r.CauseKind), &r.CauseID, (*kept)(&r.CauseEvent),
+			(*kept)(&r.Description), (*kept)(&r.Actor), &reverses, &corrects, (*kept)(&r.Reason), &r.Lines, (*[]byte)(&r.Digest), &number,
+		}
+		list []header
+	)
+	for rows.Next() {
+		if list == nil {
+			list = make([]header, 0, most) // growing it would cost more than all the hashing
+		}
+		r.Digest = nil // not the bytes of the one before
+		if err := rows.Scan(columns...); err != nil {
+			return nil, err
+		}
+		r.RecordedAt, r.Tx = r.RecordedAt.UTC(), int64(number) //nolint:gosec // 2^63 transactions are never reached
+		r.Reverses, r.Corrects = (*ledger.EntryID)(idOf(reverses)), (*ledger.EntryID)(idOf(corrects))
+		list = append(list, header{r, int(place)})
+	}
+	return list, rows.Err()
+}
+
+// kept is a text column that often says the same again: then it stays as it is, in the memory that it has.
+type kept string
+
+// ScanBytes implements pgtype.BytesScanner; the bytes are not ours to keep.
+func (k *kept) ScanBytes(v []byte) error {
+	if string(*k) != string(v) {
+		*k = kept(v)
+	}
+	return nil
+}
+
+// postingFields are what a posting is read into, without reflection.
+type postingFields struct {
 	place                            int64
-	reverses, corrects               pgtype.UUID
 	line                             Line
 	lines                            int16
-	tx                               int64
+	tx                               uint64
 	dossier, payment, refund, charge pgtype.UUID
 	feeType, policy                  pgtype.Text
 }
 
-func (f *fields) ofEntry() []any {
-	r := &f.record
-	return []any{
-		&r.ID, &f.place, &r.Authority, &r.BusinessDate, &r.RecordedAt, &r.CauseKind, &r.CauseID, &r.CauseEvent, &r.Description,
-		&r.Actor, &f.reverses, &f.corrects, &r.Reason, &r.Lines, (*[]byte)(&r.Digest), &r.Tx,
-	}
-}
-
-func (f *fields) ofPosting() []any {
+func (f *postingFields) columns() []any {
 	l := &f.line
 	return []any{
-		&l.Line, &f.lines, &f.tx, &l.Authority, &l.BusinessDate, &l.Account, (*string)(&l.Class), (*string)(&l.Normal), (*string)(&l.Side),
-		&l.Amount, &l.Currency, &l.Memo, &f.dossier, &f.payment, &f.refund, &f.charge, &f.feeType, &f.policy,
+		&f.place, &l.Line, &f.lines, &f.tx, (*kept)(&l.Authority), &l.BusinessDate, (*kept)(&l.Account), (*kept)(&l.Class), (*kept)(&l.Normal),
+		(*kept)(&l.Side), &l.Amount, (*kept)(&l.Currency), &l.Memo, &f.dossier, &f.payment, &f.refund, &f.charge, &f.feeType, &f.policy,
 	}
 }
 
-// begin completes an entry whose columns were read.
-func (f *fields) begin() {
-	r := &f.record
-	r.RecordedAt = r.RecordedAt.UTC()
-	r.Reverses, r.Corrects = (*ledger.EntryID)(idOf(f.reverses)), (*ledger.EntryID)(idOf(f.corrects))
-	r.Postings = r.Postings[:0]
-}
-
-// add appends the posting that was read.
-func (f *fields) add() {
+// get returns the posting that was read.
+func (f *postingFields) get() Line {
 	l := f.line
 	l.Dossier, l.Payment, l.Refund, l.Charge = idOf(f.dossier), idOf(f.payment), idOf(f.refund), idOf(f.charge)
 	l.FeeType, l.Policy = textOf(f.feeType), textOf(f.policy)
-	f.record.Postings = append(f.record.Postings, l)
+	return l
 }
 
 func idOf(id pgtype.UUID) *uuid.UUID {

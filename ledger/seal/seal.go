@@ -165,7 +165,7 @@ func (s *Service) gather(ctx context.Context, tx pgx.Tx, last *Block, now horizo
 	read := func(query string, from place) (*contents, error) {
 		return hashContents(ctx, tx, query, pgx.StrictNamedArgs{
 			"authority": now.Authority, "tx": fmt.Sprint(from.Tx), "id": from.ID.UUID(), "horizon": fmt.Sprint(now.Tx), "limit": s.size(),
-		})
+		}, s.size())
 	}
 	var (
 		found = &contents{}
@@ -203,11 +203,14 @@ func (s *Service) gather(ctx context.Context, tx pgx.Tx, last *Block, now horizo
 	return next, found, nil
 }
 
-// hashContents reads the entries that a query names and hashes them.
-func hashContents(ctx context.Context, tx pgx.Tx, query string, args pgx.StrictNamedArgs) (*contents, error) {
+// hashContents reads the entries that a query names, at most so many, and hashes them.
+func hashContents(ctx context.Context, tx pgx.Tx, query string, args pgx.StrictNamedArgs, most int) (*contents, error) {
 	c := &contents{sum: tally{totals: Totals{}}}
 	var scratch canonical
-	err := readRecords(ctx, tx, query, `e.tx, e.id, p.line`, args, func(_ int, r *Record, _ int16) error {
+	err := readRecords(ctx, tx, query, `e.tx, e.id`, args, most, func(_ int, r *Record, _ int16) error {
+		if c.ids == nil {
+			c.ids, c.leaves, c.marks = make([]ledger.EntryID, 0, most), make([]Hash, 0, most), make([][]byte, 0, most)
+		}
 		var h sealed
 		h, scratch = r.hash(scratch)
 		c.ids, c.leaves, c.marks = append(c.ids, r.ID), append(c.leaves, h.leaf), append(c.marks, h.marks)

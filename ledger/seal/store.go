@@ -56,12 +56,15 @@ type place struct {
 }
 
 // finished are entries after a place that no running transaction can precede.
-// Seals are looked up by key: the planner would rather read all of them.
+// Seals are looked up by key: the planner would rather read all of them. The
+// place stands in sub-selects to hide it from the planner, whose statistics
+// know nothing yet of the newest entries: it would read all that wait for their
+// seal, for every block of them.
 const finished = `
 	select 0 as place, e.*
 	from ledger.entry e
-	where e.authority = @authority and (e.tx, e.id) > (@tx::text::xid8, @id::uuid) and e.tx < @horizon::text::xid8
-		and (select true from ledger.sealed_entry s where s.entry_id = e.id) is null
+	where e.authority = @authority and (e.tx, e.id) > ((select @tx::text::xid8), (select @id::uuid)) and e.tx < (select @horizon::text::xid8)
+		and (select true from ledger.sealed_entry s where s.entry_id = e.id) is not true
 	order by e.tx, e.id
 	limit @limit`
 
@@ -71,9 +74,9 @@ const finished = `
 const everyFinished = `
 	select 0 as place, e.*
 	from ledger.entry e
-	where e.authority = @authority and (e.tx, e.id) > (@tx::text::xid8, @id::uuid)
-		and (e.tx < @horizon::text::xid8 or e.tx >= pg_snapshot_xmax(pg_current_snapshot()))
-		and (select true from ledger.sealed_entry s where s.entry_id = e.id) is null
+	where e.authority = @authority and (e.tx, e.id) > ((select @tx::text::xid8), (select @id::uuid))
+		and (e.tx < (select @horizon::text::xid8) or e.tx >= pg_snapshot_xmax(pg_current_snapshot()))
+		and (select true from ledger.sealed_entry s where s.entry_id = e.id) is not true
 	order by e.tx, e.id
 	limit @limit`
 
@@ -92,15 +95,15 @@ func insertBlock(ctx context.Context, tx pgx.Tx, b *Block, c *contents) error {
 	if err != nil || len(c.ids) == 0 {
 		return err
 	}
-	hashes := make([][]byte, len(c.leaves))
+	hashes := make(pgtype.FlatArray[[]byte], len(c.leaves))
 	for i := range c.leaves {
 		hashes[i] = c.leaves[i][:]
 	}
 	_, err = tx.Exec(ctx, `
 		insert into ledger.sealed_entry (authority, block, position, entry_id, leaf, marks)
 		select @authority, @block, n.place - 1, n.id, n.leaf, n.marks
-		from unnest(@ids::uuid[], @leaves::bytea[], @marks::bytea[]) with ordinality as n (id, leaf, marks, place)`,
-		pgx.StrictNamedArgs{"authority": b.Authority, "block": b.Number, "ids": pgtype.FlatArray[ledger.EntryID](c.ids), "leaves": hashes, "marks": c.marks})
+		from unnest((select @ids::uuid[]), (select @leaves::bytea[]), (select @marks::bytea[])) with ordinality as n (id, leaf, marks, place)`,
+		pgx.StrictNamedArgs{"authority": b.Authority, "block": b.Number, "ids": pgtype.FlatArray[ledger.EntryID](c.ids), "leaves": hashes, "marks": pgtype.FlatArray[[]byte](c.marks)})
 	return err
 }
 
