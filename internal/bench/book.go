@@ -9,12 +9,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-const (
-	// largeDays is over how many business dates the large book is spread, up to now.
-	largeDays = 365
-	// largeAccounts is over how many accounts: some ten times those of a province.
-	largeAccounts = 1_000
-)
+// largeDays is over how many business dates the large book is spread, up to now.
+const largeDays = 365
 
 // chunk is how many entries one statement of fillBook writes.
 const chunk = 20_000
@@ -44,7 +40,7 @@ func (s *stage) fillBook(ctx context.Context, entries int, out io.Writer) error 
 	begin := time.Now()
 	for done := 0; done < entries; done += chunk {
 		if _, err := s.owner.Exec(ctx, fillChunk, pgx.StrictNamedArgs{
-			"from": done, "until": min(done+chunk, entries), "entries": entries, "accounts": largeAccounts, "days": largeDays, "authority": authority,
+			"from": done, "until": min(done+chunk, entries), "entries": entries, "accounts": accounts, "days": largeDays, "authority": authority,
 		}); err != nil {
 			return err
 		}

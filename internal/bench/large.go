@@ -107,7 +107,7 @@ func ask(ctx context.Context, service *ledger.Service, out io.Writer) error {
 	balances := func(q ledger.BalanceQuery) func() error {
 		return func() error {
 			if q.Account != "" {
-				q.Account = bank(rand.IntN(largeAccounts))
+				q.Account = bank(rand.IntN(accounts))
 			}
 			if q.AsOf.Before(day) {
 				q.AsOf = day.AddDays(-rand.IntN(largeDays))
@@ -127,7 +127,7 @@ func ask(ctx context.Context, service *ledger.Service, out io.Writer) error {
 		{"balance of one account, a past date", wantedBalance, balances(ledger.BalanceQuery{Account: "any", AsOf: past})},
 		{"balance of a fee type and policy on one account, a past date", wantedBalance, balances(ledger.BalanceQuery{Account: "any", FeeType: "PHI-7", Policy: "NQ-3", AsOf: past})},
 		{"a page of an account's ledger from a past date on", 0, func() error {
-			_, _, err := service.ListPostings(ctx, actor, ledger.PostingQuery{Account: bank(rand.IntN(largeAccounts)), From: day.AddDays(-rand.IntN(largeDays))})
+			_, _, err := service.ListPostings(ctx, actor, ledger.PostingQuery{Account: bank(rand.IntN(accounts)), From: day.AddDays(-rand.IntN(largeDays))})
 			return err
 		}},
 		{"trial balance, today", wantedTrial, balances(ledger.BalanceQuery{AsOf: day})},

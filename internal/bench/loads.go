@@ -65,36 +65,52 @@ func posting(pool *pgxpool.Pool, clients int, hot bool) func(context.Context, ti
 	}
 }
 
-// sealing runs a load while the book is sealed twice, or while it is not. What
+// sealing runs a load and calls seals when it begins and at half time. What
 // other loads wrote is sealed before: that makes work for the disk which lasts
-// into the load, so it is done for both. Half of what the load writes waits for
-// its seal when it begins and when it ends, so as many entries are sealed
-// meanwhile as are written.
-func sealing(pool *pgxpool.Pool, sealed bool, run func(context.Context, time.Duration) (float64, error)) func(context.Context, time.Duration) (float64, error) {
-	sealer := &seal.Service{DB: pool, Now: time.Now}
+// into the load, so it is done also where nothing is sealed meanwhile. Half of
+// what the load writes waits for its seal when it begins and when it ends.
+func sealing(pool *pgxpool.Pool, seals seals, run func(context.Context, time.Duration) (float64, error)) func(context.Context, time.Duration) (float64, error) {
 	return func(ctx context.Context, d time.Duration) (float64, error) {
-		if _, err := sealer.Seal(ctx, authority, 0); err != nil {
+		if err := sealAll(ctx, pool, d); err != nil {
 			return 0, err
 		}
 		if _, err := run(ctx, d/2); err != nil {
 			return 0, err
 		}
-		if !sealed {
-			return run(ctx, d)
-		}
 		failed := make(chan error, 1)
 		go func() {
-			_, err := sealer.Seal(ctx, authority, 0)
+			err := seals(ctx, pool, d/2)
 			time.Sleep(d / 2)
-			if err == nil {
-				_, err = sealer.Seal(ctx, authority, 0)
-			}
-			failed <- err
+			failed <- errors.Join(err, seals(ctx, pool, d/2))
 		}()
 		rate, err := run(ctx, d)
 		return rate, errors.Join(err, <-failed)
 	}
 }
+
+// seals seals for a stretch of time.
+type seals func(ctx context.Context, pool *pgxpool.Pool, d time.Duration) error
+
+// sealAll seals all that is finished, so as many entries as are written.
+func sealAll(ctx context.Context, pool *pgxpool.Pool, _ time.Duration) error {
+	_, err := (&seal.Service{DB: pool, Now: time.Now}).Seal(ctx, authority, 0)
+	return err
+}
+
+// What the job does for one authority: so many full blocks, every five minutes (seal.Service.SealDue).
+const (
+	jobBlocks = 16
+	jobEach   = 5 * time.Minute
+)
+
+// sealAsTheJob seals as many entries as the job does in the same time.
+func sealAsTheJob(ctx context.Context, pool *pgxpool.Pool, d time.Duration) error {
+	share := int(int64(jobBlocks*seal.BlockSize) * d.Milliseconds() / jobEach.Milliseconds())
+	_, err := (&seal.Service{DB: pool, Now: time.Now, BlockSize: share}).Seal(ctx, authority, 1)
+	return err
+}
+
+func sealNothing(context.Context, *pgxpool.Pool, time.Duration) error { return nil }
 
 // grouped posts one entry per call; callers that wait are committed together.
 func grouped(group *ledger.Group, callers int, hot bool) func(context.Context, time.Duration) (float64, error) {

@@ -16,9 +16,9 @@ import (
 	"github.com/doisoat/doisoat/internal/postgres/pglocal"
 )
 
-// accounts is how many accounts uniform loads are spread over; the hot account
-// has the id after them.
-const accounts = 10_000
+// accounts is over how many accounts a book is spread, some ten times those of
+// a province; the hot account has the id after them.
+const accounts = 1_000
 
 // hotCode is the one account of hot loads.
 const hotCode = "A-CLR-hot"
