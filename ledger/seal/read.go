@@ -94,7 +94,7 @@ func readRecords(ctx context.Context, tx pgx.Tx, query, order string, args pgx.S
 			return err
 		}
 		lines = append(lines, f.get())
-		if r := &entries[at].record; strange == 0 && (f.lines != r.Lines || f.tx != uint64(r.Tx)) {
+		if e := &entries[at]; strange == 0 && (f.lines != e.record.Lines || f.tx != e.tx) {
 			strange = f.line.Line
 		}
 	}
@@ -104,10 +104,11 @@ func readRecords(ctx context.Context, tx pgx.Tx, query, order string, args pgx.S
 	return hand(len(entries))
 }
 
-// header is an entry before its postings are read, and its place in the query.
+// header is an entry before its postings are read.
 type header struct {
 	record Record
-	place  int
+	place  int    // in the query
+	tx     uint64 // as PostgreSQL counts
 }
 
 func readEntries(ctx context.Context, tx pgx.Tx, query, order string, args pgx.StrictNamedArgs, most int) ([]header, error) {
@@ -139,9 +140,9 @@ func readEntries(ctx context.Context, tx pgx.Tx, query, order string, args pgx.S
 		if err := rows.Scan(columns...); err != nil {
 			return nil, err
 		}
-		r.RecordedAt, r.Tx = r.RecordedAt.UTC(), int64(number) //nolint:gosec // 2^63 transactions are never reached
+		r.RecordedAt, r.Tx = r.RecordedAt.UTC(), int64(number)
 		r.Reverses, r.Corrects = (*ledger.EntryID)(idOf(reverses)), (*ledger.EntryID)(idOf(corrects))
-		list = append(list, header{r, int(place)})
+		list = append(list, header{r, int(place), number})
 	}
 	return list, rows.Err()
 }
