@@ -68,11 +68,19 @@ func MustParse(s string) Date {
 }
 
 // String returns YYYY-MM-DD, or nothing for the zero date.
-func (d Date) String() string {
+func (d Date) String() string { return string(d.Append(nil)) }
+
+// Append appends what String returns, a tenth of the work where many are written.
+func (d Date) Append(b []byte) []byte {
 	if d.IsZero() {
-		return ""
+		return b
 	}
-	return d.utc().Format(time.DateOnly)
+	if d.Year < 1000 || d.Year > 9999 || d.Month < 1 || d.Month > 12 || d.Day < 1 || d.Day > 31 {
+		return d.utc().AppendFormat(b, time.DateOnly)
+	}
+	digit := func(n int) byte { return byte('0' + n%10) } //nolint:gosec // 0 to 9
+	m := int(d.Month)
+	return append(b, digit(d.Year/1000), digit(d.Year/100), digit(d.Year/10), digit(d.Year), '-', digit(m/10), digit(m), '-', digit(d.Day/10), digit(d.Day))
 }
 
 // IsZero reports whether d is no date.
