@@ -117,7 +117,10 @@ func (c *canonical) optional(field *string) {
 
 func (c *canonical) instant(t time.Time) { c.number(t.UnixMicro()) }
 
-func (c *canonical) date(d calendar.Date) { c.text(d.String()) }
+func (c *canonical) date(d calendar.Date) {
+	var text [len("YYYY-MM-DD")]byte
+	c.bytes(d.Append(text[:0]))
+}
 
 func (c *canonical) flag(on bool) {
 	if on {
@@ -183,22 +186,23 @@ func (r *Record) Canonical() []byte {
 // markSize is how many bytes of its hash name a posting.
 const markSize = 4
 
-// sealed is what hashing one entry gives.
-type sealed struct {
-	leaf  Hash
-	marks []byte
+// hasher hashes entry after entry in the same memory.
+type hasher struct {
+	scratch canonical
+	marks   []byte // of all entries; an entry's own stay where they are
 }
 
-// hash computes leaf and marks, appending to scratch, which it returns for the next entry.
-func (r *Record) hash(scratch canonical) (sealed, canonical) {
-	c := scratch[:0]
+// hash returns the leaf of an entry and the marks of its postings.
+func (h *hasher) hash(r *Record) (leaf Hash, marks []byte) {
+	c := append(h.scratch[:0], leafPrefix)
 	r.head(&c)
-	marks := make([]byte, 0, len(r.Postings)*markSize)
+	from := len(h.marks)
 	for i := range r.Postings {
-		from := len(c)
+		start := len(c)
 		r.Postings[i].fields(&c)
-		sum := sha256.Sum256(c[from:])
-		marks = append(marks, sum[:markSize]...)
+		sum := sha256.Sum256(c[start:])
+		h.marks = append(h.marks, sum[:markSize]...)
 	}
-	return sealed{leafHash(c), marks}, c
+	h.scratch = c
+	return sha256.Sum256(c), h.marks[from:len(h.marks):len(h.marks)]
 }

@@ -120,7 +120,7 @@ func (c *checker) entries(b *Block, rows []sealedRow, ids []ledger.EntryID, stor
 		now     = make([]Hash, len(ids))
 		marks   = make([][]byte, len(ids))
 		sum     tally
-		scratch canonical
+		hash    hasher
 		missing bool
 	)
 	before := len(c.problems)
@@ -131,11 +131,9 @@ func (c *checker) entries(b *Block, rows []sealedRow, ids []ledger.EntryID, stor
 			c.found("entry %s of block %d, place %d, is missing", ids[at], b.Number, at)
 			return nil
 		}
-		var h sealed
-		h, scratch = r.hash(scratch)
-		now[at], marks[at] = h.leaf, h.marks
-		if sealedTrue && h.leaf != stored[at] {
-			c.found("%s of block %d, place %d, is not what was sealed", changed(r, h.marks, rows[at].Marks), b.Number, at)
+		now[at], marks[at] = hash.hash(r)
+		if sealedTrue && now[at] != stored[at] {
+			c.found("%s of block %d, place %d, is not what was sealed", changed(r, marks[at], rows[at].Marks), b.Number, at)
 		} else if strange > 0 {
 			c.found("posting %d of entry %s of block %d, place %d, is not what was sealed", strange, r.ID, b.Number, at)
 		}

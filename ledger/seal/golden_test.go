@@ -175,9 +175,12 @@ func TestCanonicalIsUnambiguous(t *testing.T) {
 		if same, equal := bytes.Equal(a.Canonical(), b.Canonical()), cmp.Equal(a, b); same != equal {
 			t.Fatalf("canonical bytes equal: %t, entries equal: %t\n%+v\n%+v", same, equal, a, b)
 		}
-		h, _ := a.hash(nil)
-		if h.leaf != leafHash(a.Canonical()) {
-			t.Fatalf("hash and canonical bytes differ for %+v", a)
+		var h hasher
+		for _, r := range []*Record{a, b} {
+			leaf, marks := h.hash(r)
+			if leaf != leafHash(r.Canonical()) || len(marks) != len(r.Postings)*markSize {
+				t.Fatalf("hash and canonical bytes differ for %+v", r)
+			}
 		}
 	})
 }

@@ -45,21 +45,18 @@ const (
 	headerPrefix = 0x02
 )
 
-func prefixed(prefix byte, parts ...[]byte) Hash {
-	h := sha256.New()
-	h.Write([]byte{prefix})
-	for _, p := range parts {
-		h.Write(p)
-	}
-	var sum Hash
-	h.Sum(sum[:0])
-	return sum
-}
+func prefixed(prefix byte, form []byte) Hash { return sha256.Sum256(append([]byte{prefix}, form...)) }
 
 // leafHash is the hash of one entry in canonical form.
 func leafHash(canonical []byte) Hash { return prefixed(leafPrefix, canonical) }
 
-func nodeHash(left, right Hash) Hash { return prefixed(nodePrefix, left[:], right[:]) }
+func nodeHash(left, right Hash) Hash {
+	var node [1 + 2*sha256.Size]byte
+	node[0] = nodePrefix
+	copy(node[1:], left[:])
+	copy(node[1+sha256.Size:], right[:])
+	return sha256.Sum256(node[:])
+}
 
 // merkleRoot is the Merkle Tree Hash of RFC 6962, section 2.1. No leaves give the hash of nothing.
 func merkleRoot(leaves []Hash) Hash {

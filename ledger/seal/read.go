@@ -1,7 +1,9 @@
 package seal
 
 import (
+	"cmp"
 	"context"
+	"slices"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -45,12 +47,15 @@ func walk(ctx context.Context, tx pgx.Tx, ids []ledger.EntryID, visit visitor) e
 
 // readRecords reads the entries that a query names, at most so many, then their
 // postings, so that no column of an entry is sent once per posting. The entries
-// are in memory together, the postings those of one entry at a time. Postings are
-// looked up by key, accounts in a table of all of them: there are few, and most
-// are needed.
+// are in memory together, the postings those of one entry at a time. They are
+// looked up by key, in the order of the entries, so that nothing is sorted.
 func readRecords(ctx context.Context, tx pgx.Tx, query, order string, args pgx.StrictNamedArgs, most int, visit visitor) error {
 	entries, err := readEntries(ctx, tx, query, order, args, most)
 	if err != nil || len(entries) == 0 {
+		return err
+	}
+	accounts, err := readAccounts(ctx, tx)
+	if err != nil {
 		return err
 	}
 	ids := make(pgtype.FlatArray[ledger.EntryID], len(entries))
@@ -58,12 +63,11 @@ func readRecords(ctx context.Context, tx pgx.Tx, query, order string, args pgx.S
 		ids[i] = entries[i].record.ID
 	}
 	rows, err := tx.Query(ctx, `
-		select n.place, p.line, p.lines, p.tx, p.authority, p.business_date, coalesce(a.code, ''), coalesce(a.class, ''), coalesce(a.normal, ''),
+		select n.place, p.line, p.lines, p.tx, p.authority, p.business_date, p.account_id,
 			p.side, p.amount, p.currency, p.memo, p.dossier_id, p.payment_id, p.refund_id, p.charge_id, p.fee_type, p.policy
 		from unnest((select @ids::uuid[])) with ordinality as n (id, place)
 		cross join lateral (select q.* from ledger.posting q where q.entry_id = n.id offset 0) p
-		left join (select id, code, class, normal from ledger.account offset 0) a on a.id = p.account_id
-		order by n.place, p.line`, pgx.StrictNamedArgs{"ids": ids})
+		order by n.place`, pgx.StrictNamedArgs{"ids": ids})
 	if err != nil {
 		return err
 	}
@@ -78,6 +82,7 @@ func readRecords(ctx context.Context, tx pgx.Tx, query, order string, args pgx.S
 	hand := func(until int) error {
 		for ; at < until; at++ {
 			e := &entries[at]
+			slices.SortFunc(lines, func(a, b Line) int { return cmp.Compare(a.Line, b.Line) }) // they nearly always are
 			e.record.Postings = lines
 			if err := visit(e.place, &e.record, strange); err != nil {
 				return err
@@ -93,8 +98,8 @@ func readRecords(ctx context.Context, tx pgx.Tx, query, order string, args pgx.S
 		if err := hand(int(f.place) - 1); err != nil {
 			return err
 		}
-		lines = append(lines, f.get())
-		if e := &entries[at]; strange == 0 && (f.lines != e.record.Lines || f.tx != e.tx) {
+		lines = append(lines, f.get(accounts))
+		if e := &entries[at]; (f.lines != e.record.Lines || f.tx != e.tx) && (strange == 0 || f.line.Line < strange) {
 			strange = f.line.Line
 		}
 	}
@@ -102,6 +107,33 @@ func readRecords(ctx context.Context, tx pgx.Tx, query, order string, args pgx.S
 		return err
 	}
 	return hand(len(entries))
+}
+
+// account is what an account says of itself; nothing when there is none.
+type account struct {
+	code   string
+	class  ledger.Class
+	normal ledger.Side
+}
+
+// readAccounts reads all accounts of the transaction's authority, by number:
+// there are few, and most are needed. Read after the entries they include all
+// that those name.
+func readAccounts(ctx context.Context, tx pgx.Tx) (map[int64]account, error) {
+	rows, err := tx.Query(ctx, `select a.id, a.code, a.class, a.normal from ledger.account a`)
+	if err != nil {
+		return nil, err
+	}
+	var (
+		list = map[int64]account{}
+		id   int64
+		a    account
+	)
+	_, err = pgx.ForEachRow(rows, []any{&id, &a.code, &a.class, &a.normal}, func() error {
+		list[id] = a
+		return nil
+	})
+	return list, err
 }
 
 // header is an entry before its postings are read.
@@ -160,7 +192,7 @@ func (k *kept) ScanBytes(v []byte) error {
 
 // postingFields are what a posting is read into, without reflection.
 type postingFields struct {
-	place                            int64
+	place, account                   int64
 	line                             Line
 	lines                            int16
 	tx                               uint64
@@ -171,14 +203,16 @@ type postingFields struct {
 func (f *postingFields) columns() []any {
 	l := &f.line
 	return []any{
-		&f.place, &l.Line, &f.lines, &f.tx, (*kept)(&l.Authority), &l.BusinessDate, (*kept)(&l.Account), (*kept)(&l.Class), (*kept)(&l.Normal),
+		&f.place, &l.Line, &f.lines, &f.tx, (*kept)(&l.Authority), &l.BusinessDate, &f.account,
 		(*kept)(&l.Side), &l.Amount, (*kept)(&l.Currency), &l.Memo, &f.dossier, &f.payment, &f.refund, &f.charge, &f.feeType, &f.policy,
 	}
 }
 
 // get returns the posting that was read.
-func (f *postingFields) get() Line {
+func (f *postingFields) get(accounts map[int64]account) Line {
 	l := f.line
+	a := accounts[f.account]
+	l.Account, l.Class, l.Normal = a.code, a.class, a.normal
 	l.Dossier, l.Payment, l.Refund, l.Charge = idOf(f.dossier), idOf(f.payment), idOf(f.refund), idOf(f.charge)
 	l.FeeType, l.Policy = textOf(f.feeType), textOf(f.policy)
 	return l

@@ -206,14 +206,13 @@ func (s *Service) gather(ctx context.Context, tx pgx.Tx, last *Block, now horizo
 // hashContents reads the entries that a query names, at most so many, and hashes them.
 func hashContents(ctx context.Context, tx pgx.Tx, query string, args pgx.StrictNamedArgs, most int) (*contents, error) {
 	c := &contents{sum: tally{totals: Totals{}}}
-	var scratch canonical
+	var hash hasher
 	err := readRecords(ctx, tx, query, `e.tx, e.id`, args, most, func(_ int, r *Record, _ int16) error {
 		if c.ids == nil {
 			c.ids, c.leaves, c.marks = make([]ledger.EntryID, 0, most), make([]Hash, 0, most), make([][]byte, 0, most)
 		}
-		var h sealed
-		h, scratch = r.hash(scratch)
-		c.ids, c.leaves, c.marks = append(c.ids, r.ID), append(c.leaves, h.leaf), append(c.marks, h.marks)
+		leaf, marks := hash.hash(r)
+		c.ids, c.leaves, c.marks = append(c.ids, r.ID), append(c.leaves, leaf), append(c.marks, marks)
 		c.last = place{r.Tx, r.ID}
 		return c.sum.add(r)
 	})
