@@ -319,7 +319,7 @@ CREATE FUNCTION ledger.check_block_complete() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
 begin
-	if (select count(*) from ledger.sealed_entry s where s.authority = new.authority and s.block = new.number) <> new.entries then
+	if exists (select from ledger.sealed_entry s where s.authority = new.authority and s.block = new.number and s.position = 0) <> (new.entries > 0) then
 		raise exception 'block % of % does not have its % entries', new.number, new.authority, new.entries
 			using errcode = 'check_violation', constraint = 'block_complete';
 	end if;
@@ -371,6 +371,7 @@ begin
 	      from new_entries n group by n.authority, n.block) n
 	left join ledger.block b on b.authority = n.authority and b.number = n.block
 	where b.number is null or n.entries <> b.entries or n.places <> n.entries or n.low <> 0 or n.high <> b.entries - 1
+		or (select count(*) from ledger.sealed_entry s where s.authority = n.authority and s.block = n.block and s.position = 0) <> 1
 	limit 1;
 	if found then
 		raise exception 'block % is not sealed with exactly the entries that it names', bad

@@ -52,6 +52,7 @@ type Sealed struct {
 // Posters are not held up: it locks nothing of theirs.
 func (s *Service) Seal(ctx context.Context, authority string, blocks int) (Sealed, error) {
 	done := Sealed{Authority: authority}
+	unsealed := false // whether seals of earlier blocks are looked for
 	for blocks == 0 || done.Blocks < blocks {
 		var (
 			head   *Block
@@ -59,9 +60,14 @@ func (s *Service) Seal(ctx context.Context, authority string, blocks int) (Seale
 			more   bool
 		)
 		err := postgres.InTx(ctx, s.DB, authority, func(tx pgx.Tx) (err error) {
-			head, sealed, more, err = s.sealBlock(ctx, tx, authority)
+			head, sealed, more, err = s.sealBlock(ctx, tx, authority, unsealed)
 			return err
 		})
+		if sealedTwice(err) && !unsealed {
+			unsealed = true // the walk goes through what a look through the whole book has sealed
+			continue
+		}
+		unsealed = false
 		if err != nil {
 			return done, fmt.Errorf("seal the book of %s: %w", authority, err)
 		}
@@ -98,9 +104,10 @@ func (s *Service) SealDue(ctx context.Context) error {
 	return errors.Join(failures...)
 }
 
-// sealBlock seals the next block. head is the last block afterwards; more says
-// that the block was full, so that there may be another.
-func (s *Service) sealBlock(ctx context.Context, tx pgx.Tx, authority string) (head *Block, sealed, more bool, err error) {
+// sealBlock seals the next block; unsealed makes it leave out entries that are
+// sealed already, without which it fails on one. head is the last block
+// afterwards; more says that the block was full, so that there may be another.
+func (s *Service) sealBlock(ctx context.Context, tx pgx.Tx, authority string, unsealed bool) (head *Block, sealed, more bool, err error) {
 	var alone bool
 	if err := tx.QueryRow(ctx, `select pg_try_advisory_xact_lock(ledger.seal_lock($1))`, authority).Scan(&alone); err != nil {
 		return nil, false, false, err
@@ -116,7 +123,7 @@ func (s *Service) sealBlock(ctx context.Context, tx pgx.Tx, authority string) (h
 	if err != nil {
 		return nil, false, false, err
 	}
-	next, found, err := s.gather(ctx, tx, last, now)
+	next, found, err := s.gather(ctx, tx, last, now, unsealed)
 	if err != nil {
 		return nil, false, false, err
 	}
@@ -154,7 +161,7 @@ type contents struct {
 // restore, old numbers say nothing: the whole book is looked through once, in
 // the same order, for entries without a seal, and then the walk goes on from
 // where this cluster stood when that began (resume_tx).
-func (s *Service) gather(ctx context.Context, tx pgx.Tx, last *Block, now horizon) (*Block, *contents, error) {
+func (s *Service) gather(ctx context.Context, tx pgx.Tx, last *Block, now horizon, unsealed bool) (*Block, *contents, error) {
 	next := &Block{Authority: now.Authority, Cluster: now.Cluster}
 	from := place{}
 	resume := &now.Tx
@@ -172,7 +179,7 @@ func (s *Service) gather(ctx context.Context, tx pgx.Tx, last *Block, now horizo
 		err   error
 	)
 	if resume != nil {
-		if found, err = read(everyFinished, from); err != nil {
+		if found, err = read(chosenEntries(true, true), from); err != nil {
 			return nil, nil, err
 		}
 		if len(found.ids) == s.size() {
@@ -183,13 +190,14 @@ func (s *Service) gather(ctx context.Context, tx pgx.Tx, last *Block, now horizo
 		if resume != nil {
 			from = place{Tx: *resume}
 		}
-		if found, err = read(finished, from); err != nil {
+		if found, err = read(chosenEntries(false, unsealed), from); err != nil {
 			return nil, nil, err
 		}
 		resume = nil
 	}
-	// An empty block tells later runs that the whole book was looked through.
-	if len(found.ids) == 0 && (last == nil || last.Cluster == now.Cluster && last.ResumeTx == nil) {
+	// An empty block tells later runs that the whole book was looked through, or
+	// that the walk has passed what was sealed by that look.
+	if len(found.ids) == 0 && !unsealed && (last == nil || last.Cluster == now.Cluster && last.ResumeTx == nil) {
 		return nil, nil, nil
 	}
 	switch {

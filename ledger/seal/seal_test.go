@@ -275,6 +275,35 @@ func TestFirstLookEndsWithAFullBlock(t *testing.T) {
 	}
 }
 
+// What is posted while the whole book is looked through may be sealed by that
+// look, and the walk behind it comes by again: it is sealed once, and passed once.
+func TestWalkPassesWhatTheLookSealed(t *testing.T) {
+	t.Parallel()
+	b := newBook(t, 4)
+	b.postMany(ngheAn, 0, 6)
+	b.waitForHorizon()
+	if got, err := b.seal.Seal(t.Context(), ngheAn, 1); err != nil || got.Head.ResumeTx == nil {
+		t.Fatalf("the first block of a look: got %+v, %v, want one to be resumed", got.Head, err)
+	}
+	b.postMany(ngheAn, 6, 5)
+	if got := b.mustSeal(ngheAn); got.Entries != 7 || got.Head.ResumeTx != nil {
+		t.Errorf("got %d entries, resume at %v; want 7 and the end of the look", got.Entries, got.Head.ResumeTx)
+	}
+	if got := b.mustSeal(ngheAn); got.Blocks != 1 || got.Entries != 0 {
+		t.Errorf("got %d blocks with %d entries, want an empty one that passes what the look has sealed", got.Blocks, got.Entries)
+	}
+	if got := b.mustSeal(ngheAn); got.Blocks != 0 {
+		t.Errorf("nothing new: got %d blocks, want 0", got.Blocks)
+	}
+	b.postMany(ngheAn, 11, 9)
+	if got := b.mustSeal(ngheAn); got.Entries != 9 || got.Blocks != 3 {
+		t.Errorf("got %d entries in %d blocks, want 9 in 3", got.Entries, got.Blocks)
+	}
+	if got := b.check(ngheAn); len(got) > 0 {
+		t.Errorf("Check: %v", got)
+	}
+}
+
 var monthKey = regexp.MustCompile(`_(\d{6}|default)_pkey$`)
 
 // The database itself refuses what a sealer of ours would never write.
@@ -284,6 +313,7 @@ func TestWallsOfTheChain(t *testing.T) {
 	b.postMany(ngheAn, 0, 5)
 	b.mustSeal(ngheAn)
 	b.postMany(other, 0, b.count(`select entries from ledger.block where number = 2`))
+	b.postMany(ngheAn, 5, b.count(`select entries from ledger.block where number = 2`))
 	const copied = `insert into ledger.block (authority, number, version, sealed_at, previous, root, first, entries, postings, totals,
 			cluster, reached_tx, reached_id, hash)
 		select authority, %s, version, sealed_at, %s, root, %s, entries, postings, totals, cluster, reached_tx, reached_id, hash
@@ -296,6 +326,8 @@ func TestWallsOfTheChain(t *testing.T) {
 		"sealed twice": {`insert into ledger.sealed_entry select authority, 2, 1, entry_id, leaf, marks from ledger.sealed_entry where position = 1`, "sealed_entry_key"},
 		"no header":    {`insert into ledger.sealed_entry select authority, 9, 0, gen_random_uuid(), leaf, marks from ledger.sealed_entry limit 1`, "sealed_entry_block"},
 		"one more":     {`insert into ledger.sealed_entry select authority, 2, 1, gen_random_uuid(), leaf, marks from ledger.sealed_entry limit 1`, "sealed_entry_block"},
+		"as many again": {`insert into ledger.sealed_entry select 'H41', 2, row_number() over () - 1, e.id, decode(repeat('ab', 32), 'hex'), '' from ledger.entry e
+			where e.authority = 'H41' and e.id not in (select s.entry_id from ledger.sealed_entry s)`, "sealed_entry_block"},
 		"never filled": {fmt.Sprintf(copied, "3", "hash", "first + entries"), "block_complete"},
 		"unknown entry": {`with b as (` + fmt.Sprintf(copied, "3", "hash", "first + entries") + ` returning number, entries)
 			insert into ledger.sealed_entry select 'H41', b.number, n, gen_random_uuid(), decode(repeat('ab', 32), 'hex'), '' from b, generate_series(0, b.entries - 1) n`, "sealed_entry_known"},

@@ -3,8 +3,11 @@ package seal
 import (
 	"context"
 	"errors"
+	"strings"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/doisoat/doisoat/internal/calendar"
@@ -55,30 +58,43 @@ type place struct {
 	ID ledger.EntryID
 }
 
-// finished are entries after a place that no running transaction can precede.
-// Seals are looked up by key: the planner would rather read all of them. The
-// place stands in sub-selects to hide it from the planner, whose statistics
-// know nothing yet of the newest entries: it would read all that wait for their
-// seal, for every block of them.
-const finished = `
+// chosenEntries are the finished entries of the next block: after a place, and
+// with no running transaction that can precede them. The place stands in
+// sub-selects to hide it from the planner, whose statistics know nothing yet of
+// the newest entries: it would read all that wait for their seal, for every
+// block of them.
+//
+// everywhere looks through a book that came from another cluster: a transaction
+// number that this cluster has not reached yet was brought along, with its
+// entry, which is finished. Only there and behind such a look can an entry have
+// a seal already; unsealed leaves those out, by key: the planner would rather
+// read all seals.
+func chosenEntries(everywhere, unsealed bool) string {
+	query := `
 	select 0 as place, e.*
 	from ledger.entry e
-	where e.authority = @authority and (e.tx, e.id) > ((select @tx::text::xid8), (select @id::uuid)) and e.tx < (select @horizon::text::xid8)
-		and (select true from ledger.sealed_entry s where s.entry_id = e.id) is not true
+	where e.authority = @authority and (e.tx, e.id) > ((select @tx::text::xid8), (select @id::uuid))`
+	if everywhere {
+		query += `
+		and (e.tx < (select @horizon::text::xid8) or e.tx >= pg_snapshot_xmax(pg_current_snapshot()))`
+	} else {
+		query += `
+		and e.tx < (select @horizon::text::xid8)`
+	}
+	if unsealed {
+		query += `
+		and (select true from ledger.sealed_entry s where s.entry_id = e.id) is not true`
+	}
+	return query + `
 	order by e.tx, e.id
 	limit @limit`
+}
 
-// everyFinished looks through a book that came from another cluster: a
-// transaction number that this cluster has not reached yet was brought along,
-// with its entry, which is finished.
-const everyFinished = `
-	select 0 as place, e.*
-	from ledger.entry e
-	where e.authority = @authority and (e.tx, e.id) > ((select @tx::text::xid8), (select @id::uuid))
-		and (e.tx < (select @horizon::text::xid8) or e.tx >= pg_snapshot_xmax(pg_current_snapshot()))
-		and (select true from ledger.sealed_entry s where s.entry_id = e.id) is not true
-	order by e.tx, e.id
-	limit @limit`
+// sealedTwice says that the database refused a second seal of an entry.
+func sealedTwice(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.Code == pgerrcode.UniqueViolation && strings.HasPrefix(pg.TableName, "sealed_entry") // a month of it
+}
 
 // insertBlock writes the header, then the entries in one statement.
 func insertBlock(ctx context.Context, tx pgx.Tx, b *Block, c *contents) error {
