@@ -90,7 +90,7 @@ const insertTemplate = `
 			select c.entry_id from ledger.cause c
 			where c.authority = $1 and c.kind = u.cause_kind and c.id = u.cause_id and c.event = u.cause_event) as known
 		from {entries} as u (id, business_date, recorded_at, cause_kind, cause_id, cause_event, description, actor, reverses, corrects, reason,
-			lines, digest)
+			lines, digest, content, marks)
 	), p as materialized (
 		select u.*, a.id as account_id, a.memo
 		from {postings} as u ({of_entry}line, account, side, amount, currency, dossier_id, payment_id, refund_id, charge_id, fee_type, policy)
@@ -99,9 +99,9 @@ const insertTemplate = `
 			where a.authority = $1 and a.code = u.account and a.currency = u.currency limit 1) a on true
 	), e as (
 		insert into ledger.entry (id, authority, business_date, recorded_at, cause_kind, cause_id, cause_event,
-			description, actor, reverses, corrects, reason, lines, digest)
+			description, actor, reverses, corrects, reason, lines, digest, content, marks)
 		select n.id, $1, n.business_date, n.recorded_at, n.cause_kind, n.cause_id, n.cause_event,
-			n.description, n.actor, n.reverses, n.corrects, n.reason, n.lines, n.digest
+			n.description, n.actor, n.reverses, n.corrects, n.reason, n.lines, n.digest, n.content, n.marks
 		from n
 		where n.known is null and not exists (select from p where p.account_id is null)
 		returning id, lines, business_date
@@ -123,10 +123,11 @@ const insertTemplate = `
 var insertMany = strings.NewReplacer(
 	"{entries}", `unnest((select $2::uuid[]), (select $3::date[]), (select $4::timestamptz[]),
 			(select $5::text[]), (select $6::text[]), (select $7::text[]), (select $8::text[]), (select $9::text[]),
-			(select $10::uuid[]), (select $11::uuid[]), (select $12::text[]), (select $13::smallint[]), (select $14::bytea[]))`,
-	"{postings}", `unnest((select $15::uuid[]), (select $16::smallint[]), (select $17::text[]), (select $18::text[]), (select $19::bigint[]),
-			(select $20::text[]), (select $21::uuid[]), (select $22::uuid[]), (select $23::uuid[]), (select $24::uuid[]),
-			(select $25::text[]), (select $26::text[]))`,
+			(select $10::uuid[]), (select $11::uuid[]), (select $12::text[]), (select $13::smallint[]), (select $14::bytea[]),
+			(select $15::bytea[]), (select $16::bytea[]))`,
+	"{postings}", `unnest((select $17::uuid[]), (select $18::smallint[]), (select $19::text[]), (select $20::text[]), (select $21::bigint[]),
+			(select $22::text[]), (select $23::uuid[]), (select $24::uuid[]), (select $25::uuid[]), (select $26::uuid[]),
+			(select $27::text[]), (select $28::text[]))`,
 	"{of_entry}", "entry_id, ", "{own}", "e.id = p.entry_id",
 ).Replace(insertTemplate)
 
@@ -138,7 +139,7 @@ const mostPlain = 8
 // less of the server.
 var insertOne = func() (statements [mostPlain + 1]string) {
 	for lines := 2; lines < len(statements); lines++ {
-		at := 14
+		at := entryParameters
 		postings := make([]string, lines)
 		for i := range postings {
 			columns := make([]string, len(postingTypes))
@@ -150,7 +151,8 @@ var insertOne = func() (statements [mostPlain + 1]string) {
 		}
 		statements[lines] = strings.NewReplacer(
 			"{entries}", `(values ($2::uuid, $3::date, $4::timestamptz,
-			$5::text, $6::text, $7::text, $8::text, $9::text, $10::uuid, $11::uuid, $12::text, $13::smallint, $14::bytea))`,
+			$5::text, $6::text, $7::text, $8::text, $9::text, $10::uuid, $11::uuid, $12::text, $13::smallint, $14::bytea,
+			$15::bytea, $16::bytea))`,
 			"{postings}", "(values "+strings.Join(postings, ", ")+")",
 			"{of_entry}", "", "{own}", "true",
 		).Replace(insertTemplate)
@@ -161,13 +163,19 @@ var insertOne = func() (statements [mostPlain + 1]string) {
 // postingTypes are those of the columns of a posting but its line, in order.
 var postingTypes = [...]string{"text", "text", "bigint", "text", "uuid", "uuid", "uuid", "uuid", "text", "text"}
 
+// entryParameters is how many parameters stand before those of postings.
+const entryParameters = 16
+
 // insertStatement returns the statement that writes entries, with its parameters in their order.
 func insertStatement(entries []Entry, digests [][]byte) (string, []any) {
-	args := make([]any, 0, 14+mostPlain*len(postingTypes))
+	args := make([]any, 0, entryParameters+mostPlain*len(postingTypes))
+	var hash Hasher
 	args = append(args, entries[0].Authority)
 	if e := &entries[0]; len(entries) == 1 && len(e.Postings) <= mostPlain {
+		r := e.record(digests[0])
+		content, marks := hash.Content(&r)
 		args = append(args, e.ID, e.BusinessDate, e.RecordedAt, e.Cause.Kind, e.Cause.ID, e.Cause.Event, e.Description,
-			e.Actor, e.Reverses, e.Corrects, e.Reason, linesOf(e), digests[0])
+			e.Actor, e.Reverses, e.Corrects, e.Reason, linesOf(e), digests[0], content[:], marks)
 		for i := range e.Postings {
 			p := &e.Postings[i]
 			args = append(args, p.Account, string(p.Side), p.Amount.Minor, string(p.Amount.Currency),
@@ -175,7 +183,13 @@ func insertStatement(entries []Entry, digests [][]byte) (string, []any) {
 		}
 		return insertOne[len(e.Postings)], args
 	}
-	return insertMany, append(append(append(args, entryColumns(entries)...), digests), postingColumns(entries)...)
+	contents, marks := make([][]byte, len(entries)), make([][]byte, len(entries))
+	for i := range entries {
+		r := entries[i].record(digests[i])
+		content, marked := hash.Content(&r)
+		contents[i], marks[i] = content[:], marked
+	}
+	return insertMany, append(append(append(args, entryColumns(entries)...), digests, contents, marks), postingColumns(entries)...)
 }
 
 // linesOf counts the postings of an entry, whom maxPostings bounds.

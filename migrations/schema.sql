@@ -362,29 +362,29 @@ $$;
 
 CREATE FUNCTION ledger.check_sealed() RETURNS trigger
     LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
     AS $$
 declare
-	bad bigint;
+	n record;
 begin
-	select n.block into bad
-	from (select n.authority, n.block, count(*) as entries, count(distinct n.position) as places, min(n.position) as low, max(n.position) as high
-	      from new_entries n group by n.authority, n.block) n
-	left join ledger.block b on b.authority = n.authority and b.number = n.block
-	where b.number is null or n.entries <> b.entries or n.places <> n.entries or n.low <> 0 or n.high <> b.entries - 1
-		or (select count(*) from ledger.sealed_entry s where s.authority = n.authority and s.block = n.block and s.position = 0) <> 1
-	limit 1;
-	if found then
-		raise exception 'block % is not sealed with exactly the entries that it names', bad
-			using errcode = 'check_violation', constraint = 'sealed_entry_block';
-	end if;
-	select n.block into bad from new_entries n
-	-- one look by key per entry, whatever the planner thinks of the book
-	where not coalesce((select e.authority = n.authority from ledger.entry e where e.id = n.entry_id), false)
-	limit 1;
-	if found then
-		raise exception 'block % seals what is no entry of its book', bad
-			using errcode = 'foreign_key_violation', constraint = 'sealed_entry_known';
-	end if;
+	for n in
+		select e.authority, e.block, count(*) as entries, count(distinct e.position) as places, min(e.position) as low, max(e.position) as high,
+			array_agg(e.entry_id) as ids
+		from new_entries e group by e.authority, e.block
+	loop
+		if n.places <> n.entries or n.low <> 0 or n.high <> n.entries - 1
+			or not exists (select from ledger.block b where b.authority = n.authority and b.number = n.block and b.entries = n.entries)
+			or (select count(*) from ledger.sealed_entry s where s.authority = n.authority and s.block = n.block and s.position = 0) <> 1
+		then
+			raise exception 'block % is not sealed with exactly the entries that it names', n.block
+				using errcode = 'check_violation', constraint = 'sealed_entry_block';
+		end if;
+		-- ids differ: each is sealed once
+		if (select count(*) from ledger.entry e where e.id = any (n.ids) and e.authority = n.authority) <> n.entries then
+			raise exception 'block % seals what is no entry of its book', n.block
+				using errcode = 'foreign_key_violation', constraint = 'sealed_entry_known';
+		end if;
+	end loop;
 	return null;
 end
 $$;
@@ -457,10 +457,13 @@ CREATE TABLE ledger.entry (
     digest bytea NOT NULL,
     tx xid8 DEFAULT pg_current_xact_id() NOT NULL,
     corrects uuid,
+    content bytea,
+    marks bytea,
     CONSTRAINT entry_actor_check CHECK ((actor <> ''::text)),
     CONSTRAINT entry_cause_event_check CHECK ((cause_event <> ''::text)),
     CONSTRAINT entry_cause_id_check CHECK ((cause_id <> ''::text)),
     CONSTRAINT entry_cause_kind_check CHECK ((cause_kind <> ''::text)),
+    CONSTRAINT entry_content_check CHECK ((((content IS NULL) = (marks IS NULL)) AND ((content IS NULL) OR ((length(content) = 32) AND (length(marks) = (4 * lines)))))),
     CONSTRAINT entry_correction_has_reason CHECK (((corrects IS NULL) OR (reason <> ''::text))),
     CONSTRAINT entry_corrects_or_reverses CHECK (((corrects IS NULL) OR (reverses IS NULL))),
     CONSTRAINT entry_digest_check CHECK ((length(digest) = 32)),
@@ -1236,7 +1239,7 @@ CREATE TABLE ledger.block (
     CONSTRAINT block_postings_check CHECK ((postings >= 0)),
     CONSTRAINT block_previous_check CHECK ((length(previous) = 32)),
     CONSTRAINT block_root_check CHECK ((length(root) = 32)),
-    CONSTRAINT block_version_check CHECK ((version = 1))
+    CONSTRAINT block_version_check CHECK ((version = ANY (ARRAY[1, 2])))
 );
 
 ALTER TABLE ONLY ledger.block FORCE ROW LEVEL SECURITY;
@@ -1313,10 +1316,13 @@ CREATE TABLE ledger.entry_default (
     digest bytea NOT NULL,
     tx xid8 DEFAULT pg_current_xact_id() NOT NULL,
     corrects uuid,
+    content bytea,
+    marks bytea,
     CONSTRAINT entry_actor_check CHECK ((actor <> ''::text)),
     CONSTRAINT entry_cause_event_check CHECK ((cause_event <> ''::text)),
     CONSTRAINT entry_cause_id_check CHECK ((cause_id <> ''::text)),
     CONSTRAINT entry_cause_kind_check CHECK ((cause_kind <> ''::text)),
+    CONSTRAINT entry_content_check CHECK ((((content IS NULL) = (marks IS NULL)) AND ((content IS NULL) OR ((length(content) = 32) AND (length(marks) = (4 * lines)))))),
     CONSTRAINT entry_correction_has_reason CHECK (((corrects IS NULL) OR (reason <> ''::text))),
     CONSTRAINT entry_corrects_or_reverses CHECK (((corrects IS NULL) OR (reverses IS NULL))),
     CONSTRAINT entry_digest_check CHECK ((length(digest) = 32)),
@@ -3628,6 +3634,10 @@ GRANT INSERT(lines) ON TABLE ledger.entry TO doisoat_app;
 GRANT INSERT(digest) ON TABLE ledger.entry TO doisoat_app;
 
 GRANT INSERT(corrects) ON TABLE ledger.entry TO doisoat_app;
+
+GRANT INSERT(content) ON TABLE ledger.entry TO doisoat_app;
+
+GRANT INSERT(marks) ON TABLE ledger.entry TO doisoat_app;
 
 GRANT SELECT ON TABLE ledger.roll_up TO doisoat_app;
 

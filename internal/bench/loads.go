@@ -155,14 +155,14 @@ func copies(owner *pgxpool.Pool) func(context.Context, time.Duration) (float64, 
 
 // copyRows makes the rows of n entries, two postings each.
 func copyRows(n int) (entries, postings [][]any) {
-	digest := make([]byte, 32)
+	digest, content, marks := make([]byte, 32), make([]byte, 32), make([]byte, 8)
 	for range n {
 		id, now := [16]byte(uuid.Must(uuid.NewV7())), time.Now() // as bytes, which pgx sends as they are
 		from := int64(rand.IntN(accounts))
 		to := (from + 1 + rand.Int64N(accounts-1)) % accounts
 		amount := int64(1_000 + rand.IntN(999_000))
 		dossier, payment := [16]byte(uuid.New()), [16]byte(uuid.New())
-		entries = append(entries, []any{id, authority, day, now, "bench", "cap_" + uuid.NewString(), "captured", "capture by bench", "system", "", int16(2), digest})
+		entries = append(entries, []any{id, authority, day, now, "bench", "cap_" + uuid.NewString(), "captured", "capture by bench", "system", "", int16(2), digest, content, marks})
 		postings = append(postings,
 			[]any{id, int16(1), int16(2), authority, day, from + 1, "D", amount, "VND", false, dossier, payment},
 			[]any{id, int16(2), int16(2), authority, day, to + 1, "C", amount, "VND", false, dossier, payment})
@@ -173,6 +173,7 @@ func copyRows(n int) (entries, postings [][]any) {
 func copyInto(ctx context.Context, tx pgx.Tx, entries, postings [][]any) error {
 	_, err := tx.CopyFrom(ctx, pgx.Identifier{"ledger", "entry"}, []string{
 		"id", "authority", "business_date", "recorded_at", "cause_kind", "cause_id", "cause_event", "description", "actor", "reason", "lines", "digest",
+		"content", "marks",
 	}, pgx.CopyFromRows(entries))
 	if err != nil {
 		return err

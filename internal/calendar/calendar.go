@@ -75,12 +75,17 @@ func (d Date) Append(b []byte) []byte {
 	if d.IsZero() {
 		return b
 	}
-	if d.Year < 1000 || d.Year > 9999 || d.Month < 1 || d.Month > 12 || d.Day < 1 || d.Day > 31 {
-		return d.utc().AppendFormat(b, time.DateOnly)
+	t := d.utc()
+	year, month, day := t.Date()
+	if year < 0 || year > 9999 {
+		return t.AppendFormat(b, time.DateOnly)
 	}
-	digit := func(n int) byte { return byte('0' + n%10) } //nolint:gosec // 0 to 9
-	m := int(d.Month)
-	return append(b, digit(d.Year/1000), digit(d.Year/100), digit(d.Year/10), digit(d.Year), '-', digit(m/10), digit(m), '-', digit(d.Day/10), digit(d.Day))
+	digits := func(n int) (byte, byte) { return byte('0' + n/10%10), byte('0' + n%10) } //nolint:gosec // 0 to 9
+	y1, y2 := digits(year / 100)
+	y3, y4 := digits(year)
+	m1, m2 := digits(int(month))
+	d1, d2 := digits(day)
+	return append(b, y1, y2, y3, y4, '-', m1, m2, '-', d1, d2)
 }
 
 // IsZero reports whether d is no date.

@@ -52,6 +52,21 @@ func TestDayHasFirstAndLastInstant(t *testing.T) {
 	})
 }
 
+// Append writes what the standard library would.
+func TestAppend(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		d := Date{rapid.IntRange(-20, 12_000).Draw(t, "year"), time.Month(rapid.IntRange(-3, 20).Draw(t, "month")), rapid.IntRange(-40, 80).Draw(t, "day")}
+		want := ">" + time.Date(d.Year, d.Month, d.Day, 0, 0, 0, 0, time.UTC).Format(time.DateOnly)
+		if got := string(d.Append([]byte(">"))); d != (Date{}) && got != want {
+			t.Fatalf("%#v: got %s, want %s", d, got, want)
+		}
+	})
+	if got := (Date{}).String(); got != "" {
+		t.Errorf("no date: got %q, want nothing", got)
+	}
+}
+
 func TestBusinessDate(t *testing.T) {
 	t.Parallel()
 	at := func(hour, minute, second int) time.Time {

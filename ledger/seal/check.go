@@ -120,24 +120,28 @@ func (c *checker) entries(b *Block, rows []sealedRow, ids []ledger.EntryID, stor
 		now     = make([]Hash, len(ids))
 		marks   = make([][]byte, len(ids))
 		sum     tally
-		hash    hasher
+		hash    ledger.Hasher
 		missing bool
 	)
 	before := len(c.problems)
 	sealedTrue := merkleRoot(stored) == b.Root
-	err := walk(c.ctx, c.tx, ids, func(at int, r *Record, strange int16) error {
-		if r == nil {
+	err := walk(c.ctx, c.tx, ids, func(at int, e *entry) error {
+		if e == nil {
 			missing = true
 			c.found("entry %s of block %d, place %d, is missing", ids[at], b.Number, at)
 			return nil
 		}
-		now[at], marks[at] = hash.hash(r)
-		if sealedTrue && now[at] != stored[at] {
-			c.found("%s of block %d, place %d, is not what was sealed", changed(r, marks[at], rows[at].Marks), b.Number, at)
-		} else if strange > 0 {
-			c.found("posting %d of entry %s of block %d, place %d, is not what was sealed", strange, r.ID, b.Number, at)
+		var content Hash
+		now[at], content, marks[at] = leaf(&hash, b.Version, &e.Record)
+		switch {
+		case sealedTrue && now[at] != stored[at]:
+			c.found("%s of block %d, place %d, is not what was sealed", changed(&e.Record, marks[at], rows[at].Marks), b.Number, at)
+		case e.strange > 0:
+			c.found("posting %d of entry %s of block %d, place %d, is not what was sealed", e.strange, e.ID, b.Number, at)
+		case (e.content != nil || e.marks != nil) && !(bytes.Equal(e.content, content[:]) && bytes.Equal(e.marks, marks[at])):
+			c.found("entry %s of block %d, place %d, does not carry the hash of what it says", e.ID, b.Number, at)
 		}
-		return sum.add(r)
+		return sum.add(&e.Record)
 	})
 	if err != nil || missing {
 		return err
@@ -166,13 +170,13 @@ func (c *checker) entries(b *Block, rows []sealedRow, ids []ledger.EntryID, stor
 }
 
 // changed names the posting that differs, or the entry when none of them does.
-func changed(r *Record, now, then []byte) string {
-	for i := 0; i < max(len(now), len(then)); i += markSize {
+func changed(r *ledger.Record, now, then []byte) string {
+	for i := 0; i < max(len(now), len(then)); i += ledger.MarkSize {
 		if i >= len(now) {
-			return fmt.Sprintf("entry %s lacks posting %d and", r.ID, i/markSize+1)
+			return fmt.Sprintf("entry %s lacks posting %d and", r.ID, i/ledger.MarkSize+1)
 		}
-		if i >= len(then) || !bytes.Equal(now[i:i+markSize], then[i:i+markSize]) {
-			return fmt.Sprintf("posting %d of entry %s", r.Postings[i/markSize].Line, r.ID)
+		if i >= len(then) || !bytes.Equal(now[i:i+ledger.MarkSize], then[i:i+ledger.MarkSize]) {
+			return fmt.Sprintf("posting %d of entry %s", r.Postings[i/ledger.MarkSize].Line, r.ID)
 		}
 	}
 	return fmt.Sprintf("entry %s", r.ID)

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/doisoat/doisoat/internal/postgres"
+	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/ledger/seal"
 )
 
@@ -26,7 +27,7 @@ func (c column) change() string {
 	case "smallint", "integer", "bigint":
 		return c.Name + " + 1"
 	case "bytea":
-		return fmt.Sprintf("set_byte(%s, 0, get_byte(%s, 0) # 1)", c.Name, c.Name)
+		return fmt.Sprintf("coalesce(set_byte(%s, 0, get_byte(%s, 0) # 1), '\\xab')", c.Name, c.Name)
 	case "date":
 		return c.Name + " + 1"
 	case "timestamp with time zone":
@@ -90,15 +91,43 @@ func (b book) disarm() {
 	}
 }
 
+// kinds are how entries came to be sealed.
+var kinds = []string{"as posted", "posted without content", "sealed by version 1"}
+
+// sealedAs returns ten entries of a kind, sealed in three blocks.
+func (b book) sealedAs(kind string) []ledger.EntryID {
+	b.t.Helper()
+	ids := b.postMany(ngheAn, 0, 10)
+	if kind == "posted without content" {
+		b.force(`update ledger.entry set content = null, marks = null`)
+	}
+	b.mustSeal(ngheAn)
+	if kind == "sealed by version 1" {
+		b.forced(func(tx pgx.Tx) error { return seal.Outdate(b.t.Context(), tx, ngheAn) })
+	}
+	if got := b.count(`select min(version) from ledger.block`); got == 1 != (kind == "sealed by version 1") {
+		b.t.Fatalf("%s: got blocks of version %d", kind, got)
+	}
+	if got := b.check(ngheAn); len(got) > 0 {
+		b.t.Fatalf("%s: Check: %v", kind, got)
+	}
+	return ids
+}
+
 // Every column of every row that a seal covers: one change, and check names the row.
 func TestCheckFindsEveryChangedColumn(t *testing.T) {
 	t.Parallel()
-	b := newBook(t, 4)
-	ids := b.postMany(ngheAn, 0, 10)
-	b.mustSeal(ngheAn)
-	if got := b.check(ngheAn); len(got) > 0 {
-		t.Fatalf("Check: %v", got)
+	for _, kind := range kinds {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			findEveryChangedColumn(t, kind)
+		})
 	}
+}
+
+func findEveryChangedColumn(t *testing.T, kind string) {
+	b := newBook(t, 4)
+	ids := b.sealedAs(kind)
 	b.disarm()
 	rows, err := b.Owner.Query(t.Context(), `
 		select table_name, column_name, data_type from information_schema.columns
@@ -130,6 +159,8 @@ func TestCheckFindsEveryChangedColumn(t *testing.T) {
 	moved := map[string]string{
 		"entry id":               "entry " + id.String() + " of block 2, place 1, is missing",
 		"entry authority":        "entry " + id.String() + " of block 2, place 1, is missing",
+		"entry content":          "entry " + id.String() + " of block 2, place 1, does not carry the hash of what it says",
+		"entry marks":            "entry " + id.String() + " of block 2, place 1, does not carry the hash of what it says",
 		"posting entry_id":       "entry " + id.String() + " of block 2",
 		"posting authority":      "entry " + id.String() + " of block 2",
 		"posting line":           "entry " + id.String() + " of block 2",
@@ -151,7 +182,7 @@ func TestCheckFindsEveryChangedColumn(t *testing.T) {
 		}
 		value := c.change()
 		switch name {
-		case "posting line", "sealed_entry position", "sealed_entry block", "block number":
+		case "posting line", "sealed_entry position", "sealed_entry block", "block number", "block version":
 			value = "77" // the next one is taken
 		}
 		query := fmt.Sprintf("update ledger.%s set %s = %s where %s", c.Table, c.Name, value, here[c.Table])
@@ -169,11 +200,23 @@ func TestCheckFindsEveryChangedColumn(t *testing.T) {
 // Rows taken away, put in or exchanged.
 func TestCheckFindsMissingAndAddedRows(t *testing.T) {
 	t.Parallel()
+	for _, kind := range kinds {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			findMissingAndAddedRows(t, kind)
+		})
+	}
+}
+
+func findMissingAndAddedRows(t *testing.T, kind string) {
 	b := newBook(t, 4)
-	ids := b.postMany(ngheAn, 0, 10)
-	b.mustSeal(ngheAn)
+	ids := b.sealedAs(kind)
 	b.disarm()
 	id, next := ids[5], ids[6]
+	forged := "entry " + id.String() + " of block 2, place 1, does not carry the hash of what it says"
+	if kind != "as posted" {
+		forged = "block 2: its entries do not lead to its root"
+	}
 	for name, c := range map[string]struct{ change, want string }{
 		"entry deleted":   {`delete from ledger.entry where id = '` + id.UUID().String() + `'`, "entry " + id.String() + " of block 2, place 1, is missing"},
 		"posting deleted": {`delete from ledger.posting where line = 4 and entry_id = '` + id.UUID().String() + `'`, "entry " + id.String() + " lacks posting 4"},
@@ -193,7 +236,7 @@ func TestCheckFindsMissingAndAddedRows(t *testing.T) {
 		"entry and leaf forged": {
 			`with e as (update ledger.entry set description = 'forged' where id = '` + id.UUID().String() + `')
 			update ledger.sealed_entry set leaf = decode(repeat('ab', 32), 'hex') where entry_id = '` + id.UUID().String() + `'`,
-			"block 2: its entries do not lead to its root",
+			forged,
 		},
 	} {
 		got := b.tampered(c.change)

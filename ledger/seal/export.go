@@ -29,8 +29,8 @@ type bookBlock struct {
 }
 
 type bookEntry struct {
-	Leaf  Hash    `json:"leaf"` // tells which entry was changed, where the root tells only that one was
-	Entry *Record `json:"entry"`
+	Leaf  Hash           `json:"leaf"` // tells which entry was changed, where the root tells only that one was
+	Entry *ledger.Record `json:"entry"`
 }
 
 type bookEnd struct {
@@ -104,10 +104,10 @@ func exportBlock(ctx context.Context, tx pgx.Tx, b *Block, out *json.Encoder) er
 	for i, row := range rows {
 		ids[i] = row.ID
 	}
-	return walk(ctx, tx, ids, func(at int, r *Record, _ int16) error {
-		if r == nil {
+	return walk(ctx, tx, ids, func(at int, e *entry) error {
+		if e == nil {
 			return ErrBroken.With("entry %s of block %d is missing", ids[at], b.Number)
 		}
-		return out.Encode(bookEntry{rows[at].Leaf, r})
+		return out.Encode(bookEntry{rows[at].Leaf, &e.Record})
 	})
 }

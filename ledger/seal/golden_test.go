@@ -2,6 +2,7 @@ package seal
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"flag"
@@ -10,18 +11,23 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
+
+	"github.com/doisoat/doisoat/ledger"
 )
 
 var update = flag.Bool("update", false, "write the hashes of the golden vectors anew")
 
 // vector is one entry or header of testdata/golden.json with what it must give.
 type vector struct {
-	Name      string   `json:"name"`
-	Entry     *Record  `json:"entry,omitempty"`
-	Block     *Block   `json:"block,omitempty"`
-	Canonical hexBytes `json:"canonical,omitempty"`
-	Hash      Hash     `json:"hash"`
+	Name      string          `json:"name"`
+	Version   int16           `json:"version,omitempty"` // of the entry's form; 1 when it is not told
+	Entry     *ledger.Record  `json:"entry,omitempty"`
+	Block     *Block          `json:"block,omitempty"`
+	Canonical ledger.HexBytes `json:"canonical,omitempty"`
+	Content   *Hash           `json:"content,omitempty"` // of version 2
+	Hash      Hash            `json:"hash"`
 }
 
 // The canonical form never changes: hashes of these vectors stand in books.
@@ -41,12 +47,18 @@ func TestGoldenVectors(t *testing.T) {
 		v := &list[i]
 		var got vector
 		if v.Entry != nil {
-			got.Canonical, got.Hash = v.Entry.Canonical(), leafHash(v.Entry.Canonical())
+			form, _ := v.Entry.Form(max(v.Version, 1), nil, nil)
+			got.Canonical = ledger.HexBytes(form)
+			var content Hash
+			got.Hash, content, _ = leaf(&ledger.Hasher{}, max(v.Version, 1), v.Entry)
+			if v.Version == ledger.FormPosted {
+				got.Content = &content
+			}
 		} else {
 			got.Hash = v.Block.headerHash()
 		}
 		if *update {
-			v.Canonical, v.Hash = got.Canonical, got.Hash
+			v.Canonical, v.Content, v.Hash = got.Canonical, got.Content, got.Hash
 			if v.Block != nil {
 				v.Block.Hash = got.Hash
 			}
@@ -54,6 +66,9 @@ func TestGoldenVectors(t *testing.T) {
 		}
 		if !bytes.Equal(got.Canonical, v.Canonical) {
 			t.Errorf("%s: canonical bytes: got %x, want %x", v.Name, got.Canonical, v.Canonical)
+		}
+		if !cmp.Equal(got.Content, v.Content) {
+			t.Errorf("%s: got content %s, want %s", v.Name, got.Content, v.Content)
 		}
 		if got.Hash != v.Hash {
 			t.Errorf("%s: got hash %s, want %s", v.Name, got.Hash, v.Hash)
@@ -69,6 +84,9 @@ func TestGoldenVectors(t *testing.T) {
 		}
 	}
 }
+
+// plainLeaf is the leaf of some bytes, as RFC 6962 has it.
+func plainLeaf(data ...byte) Hash { return sha256.Sum256(append([]byte{leafPrefix}, data...)) }
 
 // The roots that the Certificate Transparency project publishes for these leaves.
 func TestMerkleRootsOfRFC6962(t *testing.T) {
@@ -88,7 +106,7 @@ func TestMerkleRootsOfRFC6962(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		leaves = append(leaves, leafHash(data))
+		leaves = append(leaves, plainLeaf(data...))
 		if got := merkleRoot(leaves).String(); got != c.root {
 			t.Errorf("%d leaves: got %s, want %s", i+1, got, c.root)
 		}
@@ -105,7 +123,7 @@ func TestInclusionPaths(t *testing.T) {
 		size := rapid.IntRange(1, 70).Draw(t, "size")
 		leaves := make([]Hash, size)
 		for i := range leaves {
-			leaves[i] = leafHash([]byte{byte(i)})
+			leaves[i] = plainLeaf(byte(i))
 		}
 		root := merkleRoot(leaves)
 		at := rapid.IntRange(0, size-1).Draw(t, "at")
@@ -156,14 +174,14 @@ func TestCanonicalIsUnambiguous(t *testing.T) {
 		}
 		return nil
 	}
-	draw := func(t *rapid.T) *Record {
-		r := &Record{
+	draw := func(t *rapid.T) *ledger.Record {
+		r := &ledger.Record{
 			CauseKind: word.Draw(t, "kind"), CauseID: word.Draw(t, "id"), CauseEvent: word.Draw(t, "event"),
 			Description: word.Draw(t, "description"), Actor: word.Draw(t, "actor"), Reason: word.Draw(t, "reason"),
-			Lines: rapid.Int16().Draw(t, "lines"), Tx: rapid.Int64().Draw(t, "tx"), Digest: hexBytes{},
+			Lines: rapid.Int16().Draw(t, "lines"), Tx: rapid.Int64().Draw(t, "tx"), Digest: ledger.HexBytes{},
 		}
 		for range rapid.IntRange(0, 3).Draw(t, "postings") {
-			r.Postings = append(r.Postings, Line{
+			r.Postings = append(r.Postings, ledger.Line{
 				Line: rapid.Int16().Draw(t, "line"), Account: word.Draw(t, "account"), Amount: rapid.Int64().Draw(t, "amount"),
 				Memo: rapid.Bool().Draw(t, "memo"), FeeType: text(t, "fee type"), Policy: text(t, "policy"),
 			})
@@ -172,14 +190,20 @@ func TestCanonicalIsUnambiguous(t *testing.T) {
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		a, b := draw(t), draw(t)
-		if same, equal := bytes.Equal(a.Canonical(), b.Canonical()), cmp.Equal(a, b); same != equal {
-			t.Fatalf("canonical bytes equal: %t, entries equal: %t\n%+v\n%+v", same, equal, a, b)
-		}
-		var h hasher
-		for _, r := range []*Record{a, b} {
-			leaf, marks := h.hash(r)
-			if leaf != leafHash(r.Canonical()) || len(marks) != len(r.Postings)*markSize {
-				t.Fatalf("hash and canonical bytes differ for %+v", r)
+		for _, version := range []int16{ledger.FormWithTx, ledger.FormPosted} {
+			formA, _ := a.Form(version, nil, nil)
+			formB, _ := b.Form(version, nil, nil)
+			leafA, _, marks := leaf(&ledger.Hasher{}, version, a)
+			leafB, _, _ := leaf(&ledger.Hasher{}, version, b)
+			equal := cmp.Equal(a, b)
+			if leafA == leafB != equal || len(marks) != len(a.Postings)*ledger.MarkSize {
+				t.Fatalf("version %d: leaves equal: %t, entries equal: %t\n%+v\n%+v", version, leafA == leafB, equal, a, b)
+			}
+			if version == ledger.FormPosted { // tx is in the leaf alone
+				equal = cmp.Equal(a, b, cmpopts.IgnoreFields(ledger.Record{}, "Tx"))
+			}
+			if same := bytes.Equal(formA, formB); same != equal {
+				t.Fatalf("version %d: canonical bytes equal: %t, entries equal: %t\n%+v\n%+v", version, same, equal, a, b)
 			}
 		}
 	})

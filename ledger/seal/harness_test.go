@@ -123,15 +123,23 @@ func (b book) check(authority string) []string {
 // and foreign key asleep.
 func (b book) force(query string, args ...any) {
 	b.t.Helper()
-	err := pgx.BeginFunc(b.t.Context(), b.Owner, func(tx pgx.Tx) error {
-		if err := triggers(b.t.Context(), tx, "disable"); err != nil {
-			return err
-		}
+	b.forced(func(tx pgx.Tx) error {
 		tag, err := tx.Exec(b.t.Context(), query, args...)
 		if err == nil && tag.RowsAffected() == 0 {
 			err = fmt.Errorf("%s changed nothing", query)
 		}
-		if err != nil {
+		return err
+	})
+}
+
+// forced is force for more than one statement.
+func (b book) forced(change func(tx pgx.Tx) error) {
+	b.t.Helper()
+	err := pgx.BeginFunc(b.t.Context(), b.Owner, func(tx pgx.Tx) error {
+		if err := triggers(b.t.Context(), tx, "disable"); err != nil {
+			return err
+		}
+		if err := change(tx); err != nil {
 			return err
 		}
 		return triggers(b.t.Context(), tx, "enable")

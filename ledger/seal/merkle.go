@@ -45,11 +45,6 @@ const (
 	headerPrefix = 0x02
 )
 
-func prefixed(prefix byte, form []byte) Hash { return sha256.Sum256(append([]byte{prefix}, form...)) }
-
-// leafHash is the hash of one entry in canonical form.
-func leafHash(canonical []byte) Hash { return prefixed(leafPrefix, canonical) }
-
 func nodeHash(left, right Hash) Hash {
 	var node [1 + 2*sha256.Size]byte
 	node[0] = nodePrefix

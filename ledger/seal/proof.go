@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -85,14 +86,14 @@ const proofFormat = "doisoat proof 1"
 // root of its block → hash of its block → … → Head, which the DailyProof of
 // that day names as chain_head. Verify checks it without the database.
 type InclusionProof struct {
-	Format   string  `json:"format"`
-	Entry    Record  `json:"entry"`
-	Position int32   `json:"position"` // in the block, from 0
-	Leaf     Hash    `json:"leaf"`
-	Path     []Hash  `json:"path"`  // neighbours up to the root, nearest first
-	Block    Block   `json:"block"` // the entry's block
-	Chain    []Block `json:"chain"` // the blocks after it, to the last of its day
-	Head     Hash    `json:"head"`
+	Format   string        `json:"format"`
+	Entry    ledger.Record `json:"entry"`
+	Position int32         `json:"position"` // in the block, from 0
+	Leaf     Hash          `json:"leaf"`
+	Path     []Hash        `json:"path"`  // neighbours up to the root, nearest first
+	Block    Block         `json:"block"` // the entry's block
+	Chain    []Block       `json:"chain"` // the blocks after it, to the last of its day
+	Head     Hash          `json:"head"`
 }
 
 // errProof wraps what Verify finds.
@@ -107,7 +108,10 @@ func (p *InclusionProof) Verify() error {
 	if err := sound(&p.Entry); err != nil {
 		return fmt.Errorf("%w: the entry is not one of a book: %w", errProof, err)
 	}
-	if leafHash(p.Entry.Canonical()) != p.Leaf {
+	if p.Block.Version != ledger.FormWithTx && p.Block.Version != version {
+		return fmt.Errorf("%w: block %d has an unknown version", errProof, p.Block.Number)
+	}
+	if again, _, _ := leaf(&ledger.Hasher{}, p.Block.Version, &p.Entry); again != p.Leaf {
 		return fmt.Errorf("%w: the entry does not have the hash of its leaf", errProof)
 	}
 	if root, ok := rootOfPath(p.Leaf, int(p.Position), int(p.Block.Entries), p.Path); !ok || root != p.Block.Root {
@@ -116,7 +120,7 @@ func (p *InclusionProof) Verify() error {
 	if !whole(p.Block.SealedAt) {
 		return fmt.Errorf("%w: the time of block %d is not in whole microseconds of UTC", errProof, p.Block.Number)
 	}
-	if p.Block.Version != version || p.Block.headerHash() != p.Block.Hash {
+	if p.Block.headerHash() != p.Block.Hash {
 		return fmt.Errorf("%w: the header of block %d does not have its hash", errProof, p.Block.Number)
 	}
 	if p.Entry.Authority != p.Block.Authority {
@@ -174,11 +178,12 @@ func (s *Service) prove(ctx context.Context, actor auth.Actor, find func(tx pgx.
 
 func prove(ctx context.Context, tx pgx.Tx, authority string, id ledger.EntryID) (InclusionProof, error) {
 	p := InclusionProof{Format: proofFormat, Chain: []Block{}}
-	err := walk(ctx, tx, []ledger.EntryID{id}, func(_ int, r *Record, _ int16) error {
-		if r == nil {
+	err := walk(ctx, tx, []ledger.EntryID{id}, func(_ int, e *entry) error {
+		if e == nil {
 			return ledger.ErrEntryNotFound
 		}
-		p.Entry = *r
+		p.Entry = e.Record
+		p.Entry.Postings = slices.Clone(e.Postings)
 		return nil
 	})
 	if err != nil {

@@ -107,10 +107,9 @@ func TestProve(t *testing.T) {
 }
 
 // export returns the exported book of Nghệ An with some blocks, and a proof out of its middle.
-func (b book) export() ([]byte, seal.Exported, []byte) {
+func (b book) export(kind string) ([]byte, seal.Exported, []byte) {
 	b.t.Helper()
-	ids := b.postMany(ngheAn, 0, 10)
-	b.mustSeal(ngheAn)
+	ids := b.sealedAs(kind)
 	var file bytes.Buffer
 	done, err := b.seal.Export(b.t.Context(), auditor, &file)
 	if err != nil {
@@ -129,6 +128,15 @@ func (b book) export() ([]byte, seal.Exported, []byte) {
 
 func TestExportedBook(t *testing.T) {
 	t.Parallel()
+	for _, kind := range kinds {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			verifyExportedBook(t, kind)
+		})
+	}
+}
+
+func verifyExportedBook(t *testing.T, kind string) {
 	b := newBook(t, 4)
 	var empty bytes.Buffer
 	if _, err := b.seal.Export(t.Context(), auditor, &empty); err != nil {
@@ -137,7 +145,7 @@ func TestExportedBook(t *testing.T) {
 	if _, err := seal.VerifyBook(&empty, nil, nil); err != nil {
 		t.Errorf("an empty book: %v", err)
 	}
-	file, done, _ := b.export()
+	file, done, _ := b.export(kind)
 	passed := 0
 	book, proof, err := seal.VerifyFile(bytes.NewReader(file), []seal.Hash{done.Head}, func(n int) { passed += n })
 	if err != nil || proof != nil {
@@ -182,8 +190,17 @@ func TestExportedBook(t *testing.T) {
 // a proof too, unless what it says stays the same.
 func TestAnyFlippedBitIsFound(t *testing.T) {
 	t.Parallel()
+	for _, kind := range kinds {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			findAnyFlippedBit(t, kind)
+		})
+	}
+}
+
+func findAnyFlippedBit(t *testing.T, kind string) {
 	b := newBook(t, 4)
-	file, done, proofText := b.export()
+	file, done, proofText := b.export(kind)
 	flip := func(t *rapid.T, text []byte) []byte {
 		wrong := bytes.Clone(text)
 		at := rapid.IntRange(0, len(text)-1).Draw(t, "byte")
@@ -214,7 +231,7 @@ func TestAnyFlippedBitIsFound(t *testing.T) {
 func TestProofSaysOneThing(t *testing.T) {
 	t.Parallel()
 	b := newBook(t, 4)
-	_, done, proof := b.export()
+	_, done, proof := b.export("as posted")
 	heads := []seal.Hash{done.Head}
 	var spaced bytes.Buffer
 	if err := json.Indent(&spaced, proof, "", "  "); err != nil {

@@ -12,82 +12,59 @@ import (
 	"github.com/doisoat/doisoat/ledger"
 )
 
-// visitor is handed entries in order; at counts from 0. An entry that is not in
-// the book is handed on as nil. Postings repeat lines and tx of their entry,
-// which are hashed with the entry alone: strange is the first posting that
-// repeats them wrongly, or 0. It must not keep r, nor use the transaction.
-type visitor func(at int, r *Record, strange int16) error
-
-// walk reads the entries with their postings and hands them to visit in the order of ids.
-func walk(ctx context.Context, tx pgx.Tx, ids []ledger.EntryID, visit visitor) error {
-	next := 0
-	absent := func(until int) error {
-		for ; next < until; next++ {
-			if err := visit(next, nil, 0); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	err := readRecords(ctx, tx, `
-		select n.place, e.*
-		from unnest((select @ids::uuid[])) with ordinality as n (id, place)
-		join ledger.entry e on e.id = n.id`, `e.place`, pgx.StrictNamedArgs{"ids": ids}, len(ids), func(place int, r *Record, strange int16) error {
-		if err := absent(place - 1); err != nil {
-			return err
-		}
-		next = place
-		return visit(place-1, r, strange)
-	})
-	if err != nil {
-		return err
-	}
-	return absent(len(ids))
+// entry is an entry as it was read from the book.
+type entry struct {
+	ledger.Record
+	content, marks []byte // as the row has them; none when it was posted without
+	strange        int16  // the first posting whose lines or tx, hashed with the entry alone, are not those of the entry; or 0
+	place          int    // among those asked for, from 1
 }
 
-// readRecords reads the entries that a query names, at most so many, then their
-// postings, so that no column of an entry is sent once per posting. The entries
+// visitor is handed entries in order; at counts from 0. An entry that is not in
+// the book is handed on as nil. It must not keep e, nor use the transaction.
+type visitor func(at int, e *entry) error
+
+// walk reads the entries, then their postings, so that no column of an entry is
+// sent once per posting, and hands them to visit in the order of ids. The entries
 // are in memory together, the postings those of one entry at a time. They are
 // looked up by key, in the order of the entries, so that nothing is sorted.
-func readRecords(ctx context.Context, tx pgx.Tx, query, order string, args pgx.StrictNamedArgs, most int, visit visitor) error {
-	entries, err := readEntries(ctx, tx, query, order, args, most)
-	if err != nil || len(entries) == 0 {
+func walk(ctx context.Context, tx pgx.Tx, ids []ledger.EntryID, visit visitor) error {
+	entries, err := readEntries(ctx, tx, ids)
+	if err != nil {
 		return err
 	}
 	accounts, err := readAccounts(ctx, tx)
 	if err != nil {
 		return err
 	}
-	ids := make(pgtype.FlatArray[ledger.EntryID], len(entries))
-	for i := range entries {
-		ids[i] = entries[i].record.ID
-	}
 	rows, err := tx.Query(ctx, `
 		select n.place, p.line, p.lines, p.tx, p.authority, p.business_date, p.account_id,
 			p.side, p.amount, p.currency, p.memo, p.dossier_id, p.payment_id, p.refund_id, p.charge_id, p.fee_type, p.policy
 		from unnest((select @ids::uuid[])) with ordinality as n (id, place)
 		cross join lateral (select q.* from ledger.posting q where q.entry_id = n.id offset 0) p
-		order by n.place`, pgx.StrictNamedArgs{"ids": ids})
+		order by n.place`, pgx.StrictNamedArgs{"ids": pgtype.FlatArray[ledger.EntryID](ids)})
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
 	var (
-		at      = 0        // of the entry whose postings are read
-		lines   = []Line{} // of that entry; its memory serves the next one too
-		strange int16
+		at      = 0               // the entry whose postings are read, among ids
+		lines   = []ledger.Line{} // of that entry; its memory serves the next one too
 		f       postingFields
 		columns = f.columns()
 	)
 	hand := func(until int) error {
 		for ; at < until; at++ {
-			e := &entries[at]
-			slices.SortFunc(lines, func(a, b Line) int { return cmp.Compare(a.Line, b.Line) }) // they nearly always are
-			e.record.Postings = lines
-			if err := visit(e.place, &e.record, strange); err != nil {
+			var e *entry
+			if len(entries) > 0 && entries[0].place == at+1 {
+				e, entries = &entries[0], entries[1:]
+				slices.SortFunc(lines, func(a, b ledger.Line) int { return cmp.Compare(a.Line, b.Line) }) // they nearly always are
+				e.Postings = lines
+			}
+			if err := visit(at, e); err != nil {
 				return err
 			}
-			e.record.Postings, lines, strange = nil, lines[:0], 0
+			lines = lines[:0]
 		}
 		return nil
 	}
@@ -98,15 +75,18 @@ func readRecords(ctx context.Context, tx pgx.Tx, query, order string, args pgx.S
 		if err := hand(int(f.place) - 1); err != nil {
 			return err
 		}
+		if len(entries) == 0 || entries[0].place != at+1 {
+			continue // a posting without its entry, which is told to be missing
+		}
 		lines = append(lines, f.get(accounts))
-		if e := &entries[at]; (f.lines != e.record.Lines || f.tx != e.tx) && (strange == 0 || f.line.Line < strange) {
-			strange = f.line.Line
+		if e := &entries[0]; (f.lines != e.Lines || int64(f.tx) != e.Tx) && (e.strange == 0 || f.line.Line < e.strange) {
+			e.strange = f.line.Line
 		}
 	}
 	if err := rows.Err(); err != nil {
 		return err
 	}
-	return hand(len(entries))
+	return hand(len(ids))
 }
 
 // account is what an account says of itself; nothing when there is none.
@@ -136,45 +116,37 @@ func readAccounts(ctx context.Context, tx pgx.Tx) (map[int64]account, error) {
 	return list, err
 }
 
-// header is an entry before its postings are read.
-type header struct {
-	record Record
-	place  int    // in the query
-	tx     uint64 // as PostgreSQL counts
-}
-
-func readEntries(ctx context.Context, tx pgx.Tx, query, order string, args pgx.StrictNamedArgs, most int) ([]header, error) {
+func readEntries(ctx context.Context, tx pgx.Tx, ids []ledger.EntryID) ([]entry, error) {
 	rows, err := tx.Query(ctx, `
-		select e.id, e.place, e.authority, e.business_date, e.recorded_at, e.cause_kind, e.cause_id, e.cause_event, e.description,
-			e.actor, e.reverses, e.corrects, e.reason, e.lines, e.digest, e.tx
-		from (`+query+`) e
-		order by `+order, args)
+		select e.id, n.place, e.authority, e.business_date, e.recorded_at, e.cause_kind, e.cause_id, e.cause_event, e.description,
+			e.actor, e.reverses, e.corrects, e.reason, e.lines, e.digest, e.tx, e.content, e.marks
+		from unnest((select @ids::uuid[])) with ordinality as n (id, place)
+		join ledger.entry e on e.id = n.id
+		order by n.place`, pgx.StrictNamedArgs{"ids": pgtype.FlatArray[ledger.EntryID](ids)})
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
 	var (
-		r                  Record
+		e                  entry
 		place              int64
 		number             uint64
 		reverses, corrects pgtype.UUID
 		columns            = []any{
-			&r.ID, &place, (*kept)(&r.Authority), &r.BusinessDate, &r.RecordedAt, (*kept)(&r.CauseKind), &r.CauseID, (*kept)(&r.CauseEvent),
-			(*kept)(&r.Description), (*kept)(&r.Actor), &reverses, &corrects, (*kept)(&r.Reason), &r.Lines, (*[]byte)(&r.Digest), &number,
+			&e.ID, &place, (*kept)(&e.Authority), &e.BusinessDate, &e.RecordedAt, (*kept)(&e.CauseKind), &e.CauseID, (*kept)(&e.CauseEvent),
+			(*kept)(&e.Description), (*kept)(&e.Actor), &reverses, &corrects, (*kept)(&e.Reason), &e.Lines, (*[]byte)(&e.Digest), &number,
+			&e.content, &e.marks,
 		}
-		list []header
+		list = make([]entry, 0, len(ids)) // growing it would cost more than all the hashing
 	)
 	for rows.Next() {
-		if list == nil {
-			list = make([]header, 0, most) // growing it would cost more than all the hashing
-		}
-		r.Digest = nil // not the bytes of the one before
+		e.Digest, e.content, e.marks = nil, nil, nil // not the bytes of the one before
 		if err := rows.Scan(columns...); err != nil {
 			return nil, err
 		}
-		r.RecordedAt, r.Tx = r.RecordedAt.UTC(), int64(number)
-		r.Reverses, r.Corrects = (*ledger.EntryID)(idOf(reverses)), (*ledger.EntryID)(idOf(corrects))
-		list = append(list, header{r, int(place), number})
+		e.RecordedAt, e.Tx, e.place = e.RecordedAt.UTC(), int64(number), int(place)
+		e.Reverses, e.Corrects = (*ledger.EntryID)(idOf(reverses)), (*ledger.EntryID)(idOf(corrects))
+		list = append(list, e)
 	}
 	return list, rows.Err()
 }
@@ -193,7 +165,7 @@ func (k *kept) ScanBytes(v []byte) error {
 // postingFields are what a posting is read into, without reflection.
 type postingFields struct {
 	place, account                   int64
-	line                             Line
+	line                             ledger.Line
 	lines                            int16
 	tx                               uint64
 	dossier, payment, refund, charge pgtype.UUID
@@ -209,7 +181,7 @@ func (f *postingFields) columns() []any {
 }
 
 // get returns the posting that was read.
-func (f *postingFields) get(accounts map[int64]account) Line {
+func (f *postingFields) get(accounts map[int64]account) ledger.Line {
 	l := f.line
 	a := accounts[f.account]
 	l.Account, l.Class, l.Normal = a.code, a.class, a.normal

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/doisoat/doisoat/internal/auth"
@@ -108,8 +109,11 @@ func (s *Service) SealDue(ctx context.Context) error {
 // sealed already, without which it fails on one. head is the last block
 // afterwards; more says that the block was full, so that there may be another.
 func (s *Service) sealBlock(ctx context.Context, tx pgx.Tx, authority string, unsealed bool) (head *Block, sealed, more bool, err error) {
+	// All it reads is found by index and in order, whatever the planner thinks of a book that grows.
 	var alone bool
-	if err := tx.QueryRow(ctx, `select pg_try_advisory_xact_lock(ledger.seal_lock($1))`, authority).Scan(&alone); err != nil {
+	err = tx.QueryRow(ctx, `select pg_try_advisory_xact_lock(ledger.seal_lock($1)),
+		set_config('enable_seqscan', 'off', true), set_config('enable_sort', 'off', true)`, authority).Scan(&alone, nil, nil)
+	if err != nil {
 		return nil, false, false, err
 	}
 	if !alone {
@@ -144,7 +148,7 @@ func (s *Service) size() int {
 	return BlockSize
 }
 
-// contents are the entries of a block, hashed as they were read.
+// contents are the entries of a block and what is hashed of them.
 type contents struct {
 	ids    []ledger.EntryID
 	leaves []Hash
@@ -153,7 +157,7 @@ type contents struct {
 	last   place
 }
 
-// gather chooses and hashes the entries of the next block; no block when there are none.
+// gather chooses the entries of the next block; no block when there are none.
 //
 // Within one cluster the sealer walks in the order (tx, id) up to the oldest
 // running transaction: what is older has committed or never will, so nothing
@@ -170,7 +174,7 @@ func (s *Service) gather(ctx context.Context, tx pgx.Tx, last *Block, now horizo
 		resume = last.ResumeTx
 	}
 	read := func(query string, from place) (*contents, error) {
-		return hashContents(ctx, tx, query, pgx.StrictNamedArgs{
+		return readContents(ctx, tx, query, pgx.StrictNamedArgs{
 			"authority": now.Authority, "tx": fmt.Sprint(from.Tx), "id": from.ID.UUID(), "horizon": fmt.Sprint(now.Tx), "limit": s.size(),
 		}, s.size())
 	}
@@ -211,19 +215,53 @@ func (s *Service) gather(ctx context.Context, tx pgx.Tx, last *Block, now horizo
 	return next, found, nil
 }
 
-// hashContents reads the entries that a query names, at most so many, and hashes them.
-func hashContents(ctx context.Context, tx pgx.Tx, query string, args pgx.StrictNamedArgs, most int) (*contents, error) {
-	c := &contents{sum: tally{totals: Totals{}}}
-	var hash hasher
-	err := readRecords(ctx, tx, query, `e.tx, e.id`, args, most, func(_ int, r *Record, _ int16) error {
+// readContents reads the entries that a query chooses, at most so many. Those
+// that carry no hash of their content, posted before entries did, are read whole.
+func readContents(ctx context.Context, tx pgx.Tx, query string, args pgx.StrictNamedArgs, most int) (*contents, error) {
+	rows, err := tx.Query(ctx, query, args)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var (
+		c       = &contents{sum: tally{totals: Totals{}}}
+		whole   []ledger.EntryID
+		places  []int // of those in the block
+		id      ledger.EntryID
+		number  uint64
+		content pgtype.DriverBytes // not ours to keep, and not kept
+		marks   []byte
+	)
+	for rows.Next() {
 		if c.ids == nil {
 			c.ids, c.leaves, c.marks = make([]ledger.EntryID, 0, most), make([]Hash, 0, most), make([][]byte, 0, most)
 		}
-		leaf, marks := hash.hash(r)
-		c.ids, c.leaves, c.marks = append(c.ids, r.ID), append(c.leaves, leaf), append(c.marks, marks)
-		c.last = place{r.Tx, r.ID}
-		return c.sum.add(r)
-	})
+		marks = nil // not the bytes of the one before
+		if err := rows.Scan(&id, &number, &content, &marks); err != nil {
+			return nil, err
+		}
+		if content == nil {
+			whole, places = append(whole, id), append(places, len(c.ids))
+		}
+		c.last = place{int64(number), id}
+		c.ids, c.leaves, c.marks = append(c.ids, id), append(c.leaves, leafOf(content, c.last.Tx)), append(c.marks, marks)
+	}
+	if err := rows.Err(); err != nil || len(c.ids) == 0 {
+		return c, err
+	}
+	if len(whole) > 0 {
+		var hash ledger.Hasher
+		err := walk(ctx, tx, whole, func(at int, e *entry) error {
+			if e != nil {
+				c.leaves[places[at]], _, c.marks[places[at]] = leaf(&hash, version, &e.Record)
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	c.sum, err = sumPostings(ctx, tx, c.ids)
 	return c, err
 }
 

@@ -71,7 +71,7 @@ type place struct {
 // read all seals.
 func chosenEntries(everywhere, unsealed bool) string {
 	query := `
-	select 0 as place, e.*
+	select e.id, e.tx, e.content, e.marks
 	from ledger.entry e
 	where e.authority = @authority and (e.tx, e.id) > ((select @tx::text::xid8), (select @id::uuid))`
 	if everywhere {
@@ -94,6 +94,30 @@ func chosenEntries(everywhere, unsealed bool) string {
 func sealedTwice(err error) bool {
 	var pg *pgconn.PgError
 	return errors.As(err, &pg) && pg.Code == pgerrcode.UniqueViolation && strings.HasPrefix(pg.TableName, "sealed_entry") // a month of it
+}
+
+// sumPostings counts and sums the postings of entries, per currency and class.
+func sumPostings(ctx context.Context, tx pgx.Tx, ids []ledger.EntryID) (tally, error) {
+	rows, err := tx.Query(ctx, `
+		select p.currency, p.memo, count(*),
+			coalesce(sum(p.amount) filter (where p.side = 'D'), 0)::bigint, coalesce(sum(p.amount) filter (where p.side = 'C'), 0)::bigint
+		from ledger.posting p
+		where p.entry_id = any ((select @ids::uuid[])::uuid[])
+		group by p.currency, p.memo`, pgx.StrictNamedArgs{"ids": pgtype.FlatArray[ledger.EntryID](ids)})
+	if err != nil {
+		return tally{}, err
+	}
+	var (
+		sum      = tally{totals: Totals{}}
+		postings int64
+		total    Total
+	)
+	_, err = pgx.ForEachRow(rows, []any{&total.Currency, &total.Memo, &postings, &total.Debits, &total.Credits}, func() error {
+		sum.postings += postings
+		*sum.find(total.Currency, total.Memo) = total
+		return nil
+	})
+	return sum, err
 }
 
 // insertBlock writes the header, then the entries in one statement.

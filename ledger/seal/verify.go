@@ -69,6 +69,7 @@ type verifier struct {
 	last   *Block
 	leaves []Hash
 	sum    tally
+	hash   ledger.Hasher
 	ended  bool
 }
 
@@ -146,7 +147,7 @@ func (v *verifier) begin(b *Block) error {
 	return nil
 }
 
-func (v *verifier) entry(leaf Hash, r *Record) error {
+func (v *verifier) entry(told Hash, r *ledger.Record) error {
 	if r == nil || v.block == nil {
 		return errors.New("an entry stands outside of a block")
 	}
@@ -156,10 +157,10 @@ func (v *verifier) entry(leaf Hash, r *Record) error {
 	if err := sound(r); err != nil {
 		return fmt.Errorf("entry %s of block %d, place %d: %w", r.ID, v.block.Number, len(v.leaves), err)
 	}
-	if leafHash(r.Canonical()) != leaf {
+	if again, _, _ := leaf(&v.hash, v.block.Version, r); again != told {
 		return fmt.Errorf("entry %s of block %d, place %d, does not have the hash of its leaf", r.ID, v.block.Number, len(v.leaves))
 	}
-	v.leaves = append(v.leaves, leaf)
+	v.leaves = append(v.leaves, told)
 	return v.sum.add(r)
 }
 
@@ -200,7 +201,7 @@ func (v *verifier) end(told *Exported) error {
 
 // sound judges an entry by itself: its lines are there and balance, real and
 // memo apart, per currency.
-func sound(r *Record) error {
+func sound(r *ledger.Record) error {
 	if !whole(r.RecordedAt) {
 		return errors.New("its time is not in whole microseconds of UTC")
 	}

@@ -1,0 +1,77 @@
+package seal_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"pgregory.net/rapid"
+
+	"github.com/doisoat/doisoat/internal/money"
+	"github.com/doisoat/doisoat/internal/postgres"
+	"github.com/doisoat/doisoat/ledger"
+)
+
+// The hash that Post makes of an entry is that of what the book then holds,
+// whichever way the entry was written: a seal of it would be wrong for ever.
+func TestContentIsWhatTheBookHolds(t *testing.T) {
+	t.Parallel()
+	b := newBook(t, 64)
+	n := 0
+	draw := func(t *rapid.T) ledger.Entry {
+		n++
+		text := rapid.StringN(0, 12, -1).Filter(func(s string) bool { return !strings.Contains(s, "\x00") })
+		id := func(name string) uuid.UUID {
+			if rapid.Bool().Draw(t, name) {
+				return uuid.New()
+			}
+			return uuid.Nil
+		}
+		e := ledger.Entry{
+			Authority: ngheAn, BusinessDate: day.AddDays(rapid.IntRange(-4_000, 4_000).Draw(t, "day")),
+			RecordedAt: now.Add(time.Duration(rapid.Int64Range(0, 1e15).Draw(t, "nanoseconds"))),
+			Actor:      "a" + text.Draw(t, "actor"), Description: text.Draw(t, "description"), Reason: text.Draw(t, "reason"),
+			Cause: ledger.Cause{Kind: "k" + text.Draw(t, "kind"), ID: fmt.Sprint(n, text.Draw(t, "id")), Event: "e" + text.Draw(t, "event")},
+		}
+		for range rapid.IntRange(1, 6).Draw(t, "pairs") {
+			about := ledger.Dimensions{
+				Dossier: id("dossier"), Payment: id("payment"), Refund: id("refund"), Charge: id("charge"),
+				FeeType: text.Draw(t, "fee type"), Policy: text.Draw(t, "policy"),
+			}
+			amount := money.Dong(rapid.Int64Range(1, 1e12).Draw(t, "amount"))
+			debit, credit := ledger.Clearing("c"+fmt.Sprint(n%5)), ledger.ProvisionalPhi
+			if rapid.Bool().Draw(t, "memo") {
+				debit, credit = ledger.MemoCollected, ledger.MemoReceivable
+			}
+			e.Postings = append(e.Postings, ledger.Dr(debit, amount, about), ledger.Cr(credit, amount, ledger.Dimensions{Policy: about.Policy}))
+		}
+		return e
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		list := make([]ledger.Entry, rapid.IntRange(1, 4).Draw(t, "entries"))
+		for i := range list {
+			list[i] = draw(t)
+		}
+		reverse := rapid.Bool().Draw(t, "reverse")
+		err := postgres.InTx(b.t.Context(), b.App, ngheAn, func(tx pgx.Tx) error {
+			ids, err := ledger.Post(b.t.Context(), tx, list...)
+			if err == nil && reverse {
+				_, err = ledger.Reverse(b.t.Context(), tx, ids[0], ledger.Cause{Kind: "k", ID: ids[0].String(), Event: "reversed"}, "sai", "a", day, now)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatalf("Post: %v", err)
+		}
+	})
+	if got := b.count(`select count(*) from ledger.entry where content is null`); got != 0 {
+		t.Errorf("%d entries were posted without the hash of their content", got)
+	}
+	b.mustSeal(ngheAn)
+	if got := b.check(ngheAn); len(got) > 0 {
+		t.Errorf("Check: %v", got)
+	}
+}
