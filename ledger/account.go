@@ -76,6 +76,8 @@ type nature struct {
 	normal Side
 }
 
+// chart gives class and normal side of each code. They never change: entries are
+// hashed with them, and the accounts in the book keep what they were made with.
 var chart = map[string]nature{
 	ProvisionalPhi:   {Liability, Credit},
 	ProvisionalLePhi: {Liability, Credit},

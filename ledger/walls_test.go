@@ -84,6 +84,26 @@ func TestNobodyChangesTheBook(t *testing.T) {
 	}
 }
 
+// The hash of what an entry says comes with a mark for each posting, or not at all.
+func TestContentComesWithItsMarks(t *testing.T) {
+	t.Parallel()
+	b := newBook(t)
+	for _, columns := range []string{
+		"sha256(''), null", "null, decode(repeat('ab', 8), 'hex')", "sha256(''), decode(repeat('ab', 9), 'hex')",
+		"sha256(''), ''", "'', decode(repeat('ab', 8), 'hex')",
+	} {
+		err := b.inTx(ngheAn, func(tx pgx.Tx) error {
+			_, err := tx.Exec(t.Context(), `insert into ledger.entry (id, authority, business_date, recorded_at, cause_kind, cause_id,
+				cause_event, description, actor, lines, digest, content, marks) values (gen_random_uuid(), 'H41', '2026-11-20', now(), 'k', 'i', 'e', '',
+				'a', 2, sha256(''), `+columns+`)`)
+			return err
+		})
+		if got, want := refusal(err), "entry_content_check"; got != want {
+			t.Errorf("%s: got %s, want %s", columns, got, want)
+		}
+	}
+}
+
 // raw writes to the book by hand.
 type raw struct {
 	t     *testing.T

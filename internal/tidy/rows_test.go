@@ -16,6 +16,7 @@ var rows = map[string]int{
 	"internal/money":    0,
 	"internal/tidy":     0,
 
+	"internal/canonical":        1,
 	"internal/config":           1,
 	"internal/postgres/pglocal": 1,
 	"internal/secret":           1,

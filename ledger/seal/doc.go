@@ -2,8 +2,9 @@
 // and sealed_entry of the schema ledger; a job and doisoat seal add blocks,
 // doisoat check recomputes them, auditors read proofs.
 //
-// Finished entries of an authority are hashed in canonical form (canonical.go)
-// into a Merkle tree (merkle.go, RFC 6962), the root goes into the header of a
+// What an entry says is hashed in canonical form when it is posted (Record in
+// ledger). Of finished entries of an authority these hashes become the leaves
+// (leaf.go) of a Merkle tree (merkle.go, RFC 6962), the root goes into the header of a
 // block, and each header holds the hash of the one before it (block.go).
 // Whoever wrote down the hash of a day, from GET /v1/proofs/{date}, finds out
 // whether any entry, posting or block up to that day was changed, left out or

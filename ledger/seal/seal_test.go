@@ -1,6 +1,7 @@
 package seal_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -301,6 +302,30 @@ func TestWalkPassesWhatTheLookSealed(t *testing.T) {
 	}
 	if got := b.check(ngheAn); len(got) > 0 {
 		t.Errorf("Check: %v", got)
+	}
+}
+
+// A chain that an earlier program began goes on, with the same proofs.
+func TestChainGoesOnFromVersion1(t *testing.T) {
+	t.Parallel()
+	b := newBook(t, 4)
+	ids := b.sealedAs("sealed by version 1")
+	ids = append(ids, b.postMany(ngheAn, 10, 5)...)
+	head := b.mustSeal(ngheAn).Head
+	if got := b.check(ngheAn); len(got) > 0 {
+		t.Errorf("Check: %v", got)
+	}
+	var file bytes.Buffer
+	if _, err := b.seal.Export(t.Context(), auditor, &file); err != nil {
+		t.Fatalf("Export: %v", err)
+	}
+	if got, err := seal.VerifyBook(&file, []seal.Hash{head.Hash}, nil); err != nil || got.Entries != 15 {
+		t.Errorf("VerifyBook: got %d entries, %v, want 15", got.Entries, err)
+	}
+	for _, id := range ids {
+		if proof, err := b.seal.Prove(t.Context(), auditor, id); err != nil || proof.Head != head.Hash {
+			t.Errorf("Prove: got head %s, %v, want %s", proof.Head, err, head.Hash)
+		}
 	}
 }
 
