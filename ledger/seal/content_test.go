@@ -15,6 +15,23 @@ import (
 	"github.com/doisoat/doisoat/ledger"
 )
 
+// A seal binds what was posted: what was changed before it came is found, too.
+func TestChangeBeforeTheSealIsFound(t *testing.T) {
+	t.Parallel()
+	for change, want := range map[string]string{
+		`update ledger.posting set amount = amount + 1 where line < 3 and entry_id = $1`: "posting 1 of entry %s of block 1, place 1, is not what was sealed",
+		`update ledger.entry set description = 'forged' where id = $1`:                   "entry %s of block 1, place 1, is not what was sealed",
+	} {
+		b := newBook(t, 4)
+		ids := b.postMany(ngheAn, 0, 3)
+		b.force(change, ids[1])
+		b.mustSeal(ngheAn)
+		if got := b.check(ngheAn); len(got) != 1 || got[0] != fmt.Sprintf(want, ids[1]) {
+			t.Errorf("%s: got %q, want %q", change, got, fmt.Sprintf(want, ids[1]))
+		}
+	}
+}
+
 // The hash that Post makes of an entry is that of what the book then holds,
 // whichever way the entry was written: a seal of it would be wrong for ever.
 func TestContentIsWhatTheBookHolds(t *testing.T) {

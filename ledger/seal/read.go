@@ -29,6 +29,9 @@ type visitor func(at int, e *entry) error
 // are in memory together, the postings those of one entry at a time. They are
 // looked up by key, in the order of the entries, so that nothing is sorted.
 func walk(ctx context.Context, tx pgx.Tx, ids []ledger.EntryID, visit visitor) error {
+	if len(ids) == 0 {
+		return nil
+	}
 	entries, err := readEntries(ctx, tx, ids)
 	if err != nil {
 		return err
