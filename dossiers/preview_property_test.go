@@ -172,7 +172,7 @@ func (o office) record(l lot, n int) []facts {
 // oneByOne is the preview as its definition says it: each dossier priced by itself at its own times.
 func oneByOne(t *testing.T, list []facts, p dossiers.Period, today, changed fees.Schedule) dossiers.Preview {
 	t.Helper()
-	var want dossiers.Preview
+	want := dossiers.Preview{Procedures: []dossiers.PreviewRow{}, Agencies: []dossiers.PreviewRow{}} // also when nothing is in the period
 	rows := map[string]map[string]*dossiers.PreviewRow{"procedure": {}, "agency": {}}
 	for _, f := range list {
 		if !calendar.On(f.ask.SubmittedAt).Within(p.From, p.To) {
