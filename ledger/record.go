@@ -168,7 +168,7 @@ func (e *Entry) record(digest []byte) Record {
 		p := &e.Postings[i]
 		n, _ := natureOf(p.Account) // Validate has seen it
 		r.Postings[i] = Line{
-			Line: int16(i + 1), Authority: e.Authority, BusinessDate: e.BusinessDate, //nolint:gosec // maxPostings bounds it
+			Line: int16(i + 1), Authority: e.Authority, BusinessDate: e.BusinessDate,
 			Account: p.Account, Class: n.class, Normal: n.normal,
 			Side: p.Side, Amount: p.Amount.Minor, Currency: string(p.Amount.Currency), Memo: n.class == Memo,
 			Dossier: uuidOrNil(&p.Dossier), Payment: uuidOrNil(&p.Payment), Refund: uuidOrNil(&p.Refund), Charge: uuidOrNil(&p.Charge),

@@ -80,7 +80,7 @@ func (d Date) Append(b []byte) []byte {
 	if year < 0 || year > 9999 {
 		return t.AppendFormat(b, time.DateOnly)
 	}
-	digits := func(n int) (byte, byte) { return byte('0' + n/10%10), byte('0' + n%10) } //nolint:gosec // 0 to 9
+	digits := func(n int) (byte, byte) { return byte('0' + n/10%10), byte('0' + n%10) }
 	y1, y2 := digits(year / 100)
 	y3, y4 := digits(year)
 	m1, m2 := digits(int(month))

@@ -18,6 +18,7 @@ type entry struct {
 	content, marks []byte // as the row has them; none when it was posted without
 	strange        int16  // the first posting whose lines or tx, hashed with the entry alone, are not those of the entry; or 0
 	place          int    // among those asked for, from 1
+	tx             uint64 // as PostgreSQL counts
 }
 
 // visitor is handed entries in order; at counts from 0. An entry that is not in
@@ -82,7 +83,7 @@ func walk(ctx context.Context, tx pgx.Tx, ids []ledger.EntryID, visit visitor) e
 			continue // a posting without its entry, which is told to be missing
 		}
 		lines = append(lines, f.get(accounts))
-		if e := &entries[0]; (f.lines != e.Lines || int64(f.tx) != e.Tx) && (e.strange == 0 || f.line.Line < e.strange) {
+		if e := &entries[0]; (f.lines != e.Lines || f.tx != e.tx) && (e.strange == 0 || f.line.Line < e.strange) {
 			e.strange = f.line.Line
 		}
 	}
@@ -107,16 +108,19 @@ func readAccounts(ctx context.Context, tx pgx.Tx) (map[int64]account, error) {
 	if err != nil {
 		return nil, err
 	}
-	var (
-		list = map[int64]account{}
-		id   int64
-		a    account
-	)
-	_, err = pgx.ForEachRow(rows, []any{&id, &a.code, &a.class, &a.normal}, func() error {
+	defer rows.Close()
+	list := map[int64]account{}
+	for rows.Next() {
+		var (
+			id int64
+			a  account
+		)
+		if err := rows.Scan(&id, &a.code, &a.class, &a.normal); err != nil {
+			return nil, err
+		}
 		list[id] = a
-		return nil
-	})
-	return list, err
+	}
+	return list, rows.Err()
 }
 
 func readEntries(ctx context.Context, tx pgx.Tx, ids []ledger.EntryID) ([]entry, error) {
@@ -147,7 +151,7 @@ func readEntries(ctx context.Context, tx pgx.Tx, ids []ledger.EntryID) ([]entry,
 		if err := rows.Scan(columns...); err != nil {
 			return nil, err
 		}
-		e.RecordedAt, e.Tx, e.place = e.RecordedAt.UTC(), int64(number), int(place)
+		e.RecordedAt, e.tx, e.Tx, e.place = e.RecordedAt.UTC(), number, int64(number), int(place)
 		e.Reverses, e.Corrects = (*ledger.EntryID)(idOf(reverses)), (*ledger.EntryID)(idOf(corrects))
 		list = append(list, e)
 	}

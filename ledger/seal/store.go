@@ -107,17 +107,20 @@ func sumPostings(ctx context.Context, tx pgx.Tx, ids []ledger.EntryID) (tally, e
 	if err != nil {
 		return tally{}, err
 	}
-	var (
-		sum      = tally{totals: Totals{}}
-		postings int64
-		total    Total
-	)
-	_, err = pgx.ForEachRow(rows, []any{&total.Currency, &total.Memo, &postings, &total.Debits, &total.Credits}, func() error {
+	defer rows.Close()
+	sum := tally{totals: Totals{}}
+	for rows.Next() {
+		var (
+			postings int64
+			total    Total
+		)
+		if err := rows.Scan(&total.Currency, &total.Memo, &postings, &total.Debits, &total.Credits); err != nil {
+			return tally{}, err
+		}
 		sum.postings += postings
 		*sum.find(total.Currency, total.Memo) = total
-		return nil
-	})
-	return sum, err
+	}
+	return sum, rows.Err()
 }
 
 // insertBlock writes the header, then the entries in one statement.
