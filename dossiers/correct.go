@@ -11,6 +11,7 @@ import (
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/ident"
 	"github.com/doisoat/doisoat/internal/money"
+	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/ledger"
 )
 
@@ -125,23 +126,23 @@ func (s *Service) differences(ctx context.Context, tx pgx.Tx, q pastQuery, sched
 // much as discount or subsidy is taken back in the book. The charge itself
 // stays. The difference must be above 0; the caller sees to it that one
 // difference is corrected once.
-func Correct(ctx context.Context, tx pgx.Tx, d Dossier, diff Difference, now time.Time, actor string) (Charge, error) {
+func Correct(ctx context.Context, act postgres.Act, d Dossier, diff Difference) (Charge, error) {
 	at := slices.IndexFunc(d.Charges, func(c Charge) bool { return c.ID == diff.Charge })
 	if at < 0 || diff.Change() <= 0 {
 		return Charge{}, ErrInvalid.With("nothing is to be added to this charge")
 	}
 	wrong := d.Charges[at]
-	c := chargeOf(d, diff.Lawful, d.Charges[len(d.Charges)-1].Line+1, now)
+	c := chargeOf(d, diff.Lawful, d.Charges[len(d.Charges)-1].Line+1, act.Now)
 	c.ID, c.Corrects, c.Quantity, c.Base, c.Due = ident.New[chargeKind](), wrong.ID, 1, 0, diff.Change()
 	c.Discount, c.Subsidy = diff.Lawful.Discount.Minor-diff.Assessed.Discount, diff.Lawful.Subsidy.Minor-diff.Assessed.Subsidy
-	if err := insertCharges(ctx, tx, d.Authority, []Charge{c}, request{}); err != nil {
+	if err := insertCharges(ctx, act, d.Authority, []Charge{c}, request{}); err != nil {
 		return Charge{}, err
 	}
-	date, err := ledger.OpenDate(ctx, tx, d.Authority, calendar.On(now))
+	date, err := ledger.OpenDate(ctx, act, d.Authority, calendar.On(act.Now))
 	if err != nil {
 		return Charge{}, err
 	}
-	_, err = ledger.Post(ctx, tx, corrected(d, latest(d, wrong), c, diff.Assessed, date, now, actor))
+	_, err = ledger.Post(ctx, act, corrected(d, latest(d, wrong), c, diff.Assessed, date, act.Now, act.Actor.ID))
 	return c, err
 }
 

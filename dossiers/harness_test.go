@@ -16,6 +16,8 @@ import (
 	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/fees"
 	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/internal/auth/registry"
+	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/internal/postgres/pgtest"
 	"github.com/doisoat/doisoat/internal/secret"
 )
@@ -41,15 +43,15 @@ type office struct {
 func newOffice(t testing.TB) office {
 	t.Helper()
 	db := pgtest.New(t)
-	known, err := auth.KnownAuthorities()
+	known, err := registry.KnownAuthorities()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := auth.EnsureAuthorities(t.Context(), db.Owner, known); err != nil {
+	if err := registry.EnsureAuthorities(t.Context(), db.Owner, known); err != nil {
 		t.Fatal(err)
 	}
 	now := func() time.Time { return today }
-	schedule := &fees.Service{DB: db.App, Now: now}
+	schedule := &fees.Service{DB: postgres.DB{Pool: db.App, Now: now}}
 	if _, err := schedule.LoadFeeTypes(t.Context(), auth.Operator("BTC"), fees.Catalogue().FeeTypes); err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +72,7 @@ func newOffice(t testing.TB) office {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return office{&dossiers.Service{DB: db.App, Fees: schedule, Secret: ring, Jobs: jobs, Now: now}, db, t}
+	return office{&dossiers.Service{DB: postgres.DB{Pool: db.App, Now: now}, Fees: schedule, Secret: ring, Jobs: jobs}, db, t}
 }
 
 // registration asks for the business household fee of NA-2023-60, on its first day.

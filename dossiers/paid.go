@@ -9,6 +9,7 @@ import (
 
 	"github.com/doisoat/doisoat/fees"
 	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/ledger"
 )
 
@@ -36,7 +37,7 @@ func RecordPaid(b *pgx.Batch, d Dossier, list []Paid, capture uuid.UUID, now tim
 
 // RecordRefunded marks paid money of charges as given back, ends that part of
 // the obligation and issues adjusting receipts. refund names the cause.
-func RecordRefunded(ctx context.Context, tx pgx.Tx, d Dossier, list []Paid, refund uuid.UUID, now time.Time) error {
+func RecordRefunded(ctx context.Context, act postgres.Act, d Dossier, list []Paid, refund uuid.UUID) error {
 	if len(list) == 0 {
 		return nil
 	}
@@ -48,8 +49,8 @@ func RecordRefunded(ctx context.Context, tx pgx.Tx, d Dossier, list []Paid, refu
 	}
 	b := &pgx.Batch{}
 	updateCharges(b, changes)
-	insertReceipts(b, d, perKind, "refund", refund, now)
-	return tx.SendBatch(ctx, b).Close()
+	insertReceipts(b, d, perKind, "refund", refund, act.Now)
+	return act.SendBatch(ctx, b).Close()
 }
 
 // Waiver ends an unpaid part of a charge.
@@ -59,7 +60,7 @@ type Waiver struct {
 }
 
 // Waive ends unpaid obligations of a locked dossier and posts the memo entry. cause names the act that decided it.
-func Waive(ctx context.Context, tx pgx.Tx, d Dossier, list []Waiver, cause uuid.UUID, now time.Time, actor string) error {
+func Waive(ctx context.Context, act postgres.Act, d Dossier, list []Waiver, cause uuid.UUID) error {
 	if len(list) == 0 {
 		return nil
 	}
@@ -69,13 +70,13 @@ func Waive(ctx context.Context, tx pgx.Tx, d Dossier, list []Waiver, cause uuid.
 	}
 	b := &pgx.Batch{}
 	updateCharges(b, changes)
-	if err := tx.SendBatch(ctx, b).Close(); err != nil {
+	if err := act.SendBatch(ctx, b).Close(); err != nil {
 		return err
 	}
-	date, err := ledger.OpenDate(ctx, tx, d.Authority, calendar.On(now))
+	date, err := ledger.OpenDate(ctx, act, d.Authority, calendar.On(act.Now))
 	if err != nil {
 		return err
 	}
-	_, err = ledger.Post(ctx, tx, waived(d, list, cause, date, now, actor))
+	_, err = ledger.Post(ctx, act, waived(d, list, cause, date, act.Now, act.Actor.ID))
 	return err
 }

@@ -61,7 +61,7 @@ func (s *Service) Preview(ctx context.Context, actor auth.Actor, r PreviewReques
 		return Preview{}, err
 	}
 	var found *previewing
-	err := postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) (err error) {
+	err := postgres.ReadTx(ctx, s.DB.Pool, actor.Authority, func(tx pgx.Tx) (err error) {
 		found, err = s.preview(ctx, tx, actor.Authority, r, previewPage, progress)
 		return err
 	})

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
 
 	"github.com/doisoat/doisoat/fees"
@@ -29,17 +28,14 @@ var codeShape = regexp.MustCompile(`^(?:\d{3}\.\d{2}\.\d{2}\.)?[HG]\d{2}(?:\.\d{
 
 // Service holds the use cases of dossiers. Jobs only inserts.
 type Service struct {
-	DB     *pgxpool.Pool
+	DB     postgres.DB
 	Fees   *fees.Service
 	Secret *secret.Keyring
 	Jobs   *river.Client[pgx.Tx]
-	Now    func() time.Time
 }
 
 // keptPrecision is what PostgreSQL keeps of a time: the first answer must be what a repeat reads.
 const keptPrecision = time.Microsecond
-
-func (s *Service) now() time.Time { return s.Now().UTC().Truncate(keptPrecision) }
 
 // Register records a dossier, assesses its items and posts the memo entry.
 // The same code with the same content gives the first dossier and created is
@@ -56,13 +52,13 @@ func (s *Service) Register(ctx context.Context, actor auth.Actor, r Registration
 	if err != nil {
 		return Dossier{}, false, err
 	}
-	err = postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
-		d, created, err = s.register(ctx, tx, actor, r, hash)
+	err = postgres.InTx(ctx, s.DB, actor, func(act postgres.Act) error {
+		d, created, err = s.register(ctx, act, r, hash)
 		return err
 	})
 	switch postgres.Constraint(err) {
 	case "dossier_code": // another request with this code was faster: answer from what it wrote
-		err = postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+		err = postgres.ReadTx(ctx, s.DB.Pool, actor.Authority, func(tx pgx.Tx) error {
 			d, err = findSame(ctx, tx, r.Code, hash)
 			return err
 		})
@@ -73,20 +69,19 @@ func (s *Service) Register(ctx context.Context, actor auth.Actor, r Registration
 	return d, created, err
 }
 
-func (s *Service) register(ctx context.Context, tx pgx.Tx, actor auth.Actor, r Registration, hash []byte) (Dossier, bool, error) {
-	d, err := findSame(ctx, tx, r.Code, hash)
+func (s *Service) register(ctx context.Context, act postgres.Act, r Registration, hash []byte) (Dossier, bool, error) {
+	d, err := findSame(ctx, act, r.Code, hash)
 	if err == nil || ErrOtherContent.Is(err) {
 		return d, false, err
 	} else if !ErrNotFound.Is(err) {
 		return Dossier{}, false, err
 	}
-	now := s.now()
 	d = Dossier{
-		ID: ident.New[dossierKind](), Authority: actor.Authority, Code: r.Code, Agency: r.Agency, Procedure: r.Procedure,
+		ID: ident.New[dossierKind](), Authority: act.Actor.Authority, Code: r.Code, Agency: r.Agency, Procedure: r.Procedure,
 		Channel: r.Channel, ServiceLevel: r.ServiceLevel, PaymentChannel: r.PaymentChannel, SubmittedAt: r.SubmittedAt, PricingDate: calendar.On(r.SubmittedAt),
-		Status: Registered, Stage: fees.BeforeAcceptance, StatusAt: r.SubmittedAt, CreatedAt: now,
+		Status: Registered, Stage: fees.BeforeAcceptance, StatusAt: r.SubmittedAt, CreatedAt: act.Now,
 	}
-	quote, err := s.quote(ctx, tx, d, r.Applicant, r.Items)
+	quote, err := s.quote(ctx, act, d, r.Applicant, r.Items)
 	if err != nil {
 		return Dossier{}, false, err
 	}
@@ -95,15 +90,15 @@ func (s *Service) register(ctx context.Context, tx pgx.Tx, actor auth.Actor, r R
 	if err != nil {
 		return Dossier{}, false, err
 	}
-	if err := insertDossier(ctx, tx, d, sealed, key, hash, r.IdempotencyKey, actor.ID); err != nil {
+	if err := insertDossier(ctx, act, d, sealed, key, hash, r.IdempotencyKey); err != nil {
 		return Dossier{}, false, err
 	}
-	if err := s.assess(ctx, tx, actor, &d, quote, request{}, now); err != nil {
+	if err := s.assess(ctx, act, &d, quote, request{}); err != nil {
 		return Dossier{}, false, err
 	}
 	totals := d.Totals()
-	err = audit.Record(ctx, tx, audit.Event{
-		Actor: actor, At: now, Act: "dossier.register", ObjectKind: "dossier", ObjectID: d.ID.String(),
+	err = audit.Record(ctx, act, audit.Event{
+		Actor: act.Actor, At: act.Now, Act: "dossier.register", ObjectKind: "dossier", ObjectID: d.ID.String(),
 		After: map[string]any{"code": d.Code, "gross": totals.Gross, "discount": totals.Discount, "due": totals.Due},
 	})
 	return d, true, err
@@ -116,9 +111,9 @@ func (s *Service) AddCharges(ctx context.Context, actor auth.Actor, code string,
 	if err := auth.Require(actor, auth.PermDossierWrite); err != nil {
 		return Dossier{}, err
 	}
-	err = postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+	err = postgres.InTx(ctx, s.DB, actor, func(act postgres.Act) error {
 		var applicant Applicant
-		d, applicant, err = s.lockWithApplicant(ctx, tx, code)
+		d, applicant, err = s.lockWithApplicant(ctx, act, code)
 		if err != nil {
 			return err
 		}
@@ -126,7 +121,7 @@ func (s *Service) AddCharges(ctx context.Context, actor auth.Actor, code string,
 		if err != nil {
 			return err
 		}
-		if done, err := addedBefore(ctx, tx, d, asked); done || err != nil {
+		if done, err := addedBefore(ctx, act, d, asked); done || err != nil {
 			return err
 		}
 		if d.Undeliverable != "" {
@@ -135,17 +130,16 @@ func (s *Service) AddCharges(ctx context.Context, actor auth.Actor, code string,
 		if len(items) == 0 || len(d.Charges)+len(items) > MaxCharges {
 			return ErrInvalid.At("/items", "a dossier has 1 to 100 items")
 		}
-		quote, err := s.quote(ctx, tx, d, applicant, items)
+		quote, err := s.quote(ctx, act, d, applicant, items)
 		if err != nil {
 			return err
 		}
-		now := s.now()
 		before := d.Totals()
-		if err := s.assess(ctx, tx, actor, &d, quote, asked, now); err != nil {
+		if err := s.assess(ctx, act, &d, quote, asked); err != nil {
 			return err
 		}
-		return audit.Record(ctx, tx, audit.Event{
-			Actor: actor, At: now, Act: "dossier.add_charges", ObjectKind: "dossier", ObjectID: d.ID.String(),
+		return audit.Record(ctx, act, audit.Event{
+			Actor: actor, At: act.Now, Act: "dossier.add_charges", ObjectKind: "dossier", ObjectID: d.ID.String(),
 			Before: map[string]any{"due": before.Due}, After: map[string]any{"due": d.Totals().Due},
 		})
 	})
@@ -157,7 +151,7 @@ func (s *Service) Find(ctx context.Context, actor auth.Actor, code string) (d Do
 	if err := auth.Require(actor, auth.PermDossierRead); err != nil {
 		return Dossier{}, err
 	}
-	err = postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+	err = postgres.ReadTx(ctx, s.DB.Pool, actor.Authority, func(tx pgx.Tx) error {
 		d, err = Find(ctx, tx, code)
 		return err
 	})
@@ -169,7 +163,7 @@ func (s *Service) Statement(ctx context.Context, actor auth.Actor, code string) 
 	if err := auth.Require(actor, auth.PermDossierRead); err != nil {
 		return nil, err
 	}
-	err = postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+	err = postgres.ReadTx(ctx, s.DB.Pool, actor.Authority, func(tx pgx.Tx) error {
 		row, err := selectOne(ctx, tx, ` where code = $1`, code)
 		if err != nil {
 			return err
@@ -240,22 +234,22 @@ func fill(ctx context.Context, tx pgx.Tx, row dossierRow) (Dossier, error) {
 }
 
 // assess turns a quote into charges, posts their entry and issues zero receipts.
-func (s *Service) assess(ctx context.Context, tx pgx.Tx, actor auth.Actor, d *Dossier, quote fees.Quote, by request, now time.Time) error {
+func (s *Service) assess(ctx context.Context, act postgres.Act, d *Dossier, quote fees.Quote, by request) error {
 	charges := make([]Charge, len(quote.Items))
 	due := map[fees.Kind]int64{}
 	for i, q := range quote.Items {
-		charges[i] = chargeOf(*d, q, int16(len(d.Charges)+i+1), now) //nolint:gosec // MaxCharges bounds it
+		charges[i] = chargeOf(*d, q, int16(len(d.Charges)+i+1), act.Now) //nolint:gosec // MaxCharges bounds it
 		due[charges[i].Kind] += charges[i].Due
 	}
-	if err := insertCharges(ctx, tx, d.Authority, charges, by); err != nil {
+	if err := insertCharges(ctx, act, d.Authority, charges, by); err != nil {
 		return err
 	}
-	date, err := ledger.OpenDate(ctx, tx, d.Authority, calendar.On(now))
+	date, err := ledger.OpenDate(ctx, act, d.Authority, calendar.On(act.Now))
 	if err != nil {
 		return err
 	}
-	if entry, ok := assessed(*d, charges, date, now, actor.ID); ok {
-		if _, err := ledger.Post(ctx, tx, entry); err != nil {
+	if entry, ok := assessed(*d, charges, date, act.Now, act.Actor.ID); ok {
+		if _, err := ledger.Post(ctx, act, entry); err != nil {
 			return err
 		}
 	}
@@ -266,9 +260,9 @@ func (s *Service) assess(ctx context.Context, tx pgx.Tx, actor auth.Actor, d *Do
 		}
 	}
 	b := &pgx.Batch{}
-	insertReceipts(b, *d, due, "assessment", charges[0].ID.UUID(), now)
+	insertReceipts(b, *d, due, "assessment", charges[0].ID.UUID(), act.Now)
 	readReceipts(b, d.ID, d)
-	return tx.SendBatch(ctx, b).Close()
+	return act.SendBatch(ctx, b).Close()
 }
 
 // findSame returns the dossier with this code when its content has this hash.

@@ -34,26 +34,25 @@ func (s *Service) RecordStatus(ctx context.Context, actor auth.Actor, code strin
 	if r.Status < 1 || r.Status > 10 || r.At.IsZero() {
 		return Dossier{}, ErrInvalid.At("/status", "status must be 1 to 10 and at a time")
 	}
-	if r.At.After(s.Now().Add(clockTolerance)) { // a report from the future would hide every later one
-		return Dossier{}, ErrInvalid.At("/at", "must not lie in the future")
-	}
 	r.At = r.At.UTC().Truncate(keptPrecision)
-	err = postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
-		d, err = Lock(ctx, tx, code)
+	err = postgres.InTx(ctx, s.DB, actor, func(act postgres.Act) error {
+		if r.At.After(act.Now.Add(clockTolerance)) { // a report from the future would hide every later one
+			return ErrInvalid.At("/at", "must not lie in the future")
+		}
+		d, err = Lock(ctx, act, code)
 		if err != nil {
 			return err
 		}
-		now := s.now()
-		isNew, err := insertStatusEvent(ctx, tx, d, r, now, actor.ID)
+		isNew, err := insertStatusEvent(ctx, act, d, r)
 		if err != nil || !isNew {
 			return err
 		}
-		return s.applyStatus(ctx, tx, actor, &d, r, now)
+		return s.applyStatus(ctx, act, &d, r)
 	})
 	return d, err
 }
 
-func (s *Service) applyStatus(ctx context.Context, tx pgx.Tx, actor auth.Actor, d *Dossier, r StatusReport, now time.Time) error {
+func (s *Service) applyStatus(ctx context.Context, act postgres.Act, d *Dossier, r StatusReport) error {
 	before := *d
 	if !r.At.Before(d.StatusAt) {
 		d.Status, d.StatusAt = r.Status, r.At
@@ -64,22 +63,22 @@ func (s *Service) applyStatus(ctx context.Context, tx pgx.Tx, actor auth.Actor, 
 	if ends {
 		d.Undeliverable = reason
 	}
-	if err := updateStatus(ctx, tx, *d); err != nil {
+	if err := updateStatus(ctx, act, *d); err != nil {
 		return err
 	}
 	if d.Undeliverable == "" {
-		if err := s.queuePriceAgain(ctx, tx, *d, r); err != nil {
+		if err := s.queuePriceAgain(ctx, act, *d, r); err != nil {
 			return err
 		}
 	}
 	if ends {
 		args := ProposeRefunds{Authority: d.Authority, Dossier: d.ID, Reason: reason}
-		if _, err := s.Jobs.InsertTx(ctx, tx, args, &river.InsertOpts{UniqueOpts: river.UniqueOpts{ByArgs: true}}); err != nil {
+		if _, err := s.Jobs.InsertTx(ctx, act, args, &river.InsertOpts{UniqueOpts: river.UniqueOpts{ByArgs: true}}); err != nil {
 			return err
 		}
 	}
-	return audit.Record(ctx, tx, audit.Event{
-		Actor: actor, At: now, Act: "dossier.status", ObjectKind: "dossier", ObjectID: d.ID.String(), Reason: reason,
+	return audit.Record(ctx, act, audit.Event{
+		Actor: act.Actor, At: act.Now, Act: "dossier.status", ObjectKind: "dossier", ObjectID: d.ID.String(), Reason: reason,
 		Before: map[string]any{"status": before.Status, "undeliverable": before.Undeliverable},
 		After:  map[string]any{"status": d.Status, "undeliverable": d.Undeliverable},
 	})

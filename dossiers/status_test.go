@@ -57,7 +57,7 @@ func TestStatusFromTheFuture(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)
 	code := o.register(registration()).Code
-	_, err := o.RecordStatus(t.Context(), portal, code, dossiers.StatusReport{Status: dossiers.Accepted, At: o.Now().Add(time.Hour)})
+	_, err := o.RecordStatus(t.Context(), portal, code, dossiers.StatusReport{Status: dossiers.Accepted, At: o.Service.DB.Now().Add(time.Hour)})
 	if !errors.Is(err, dossiers.ErrInvalid) {
 		t.Errorf("RecordStatus in an hour = %v, want ErrInvalid", err)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/ident"
 	"github.com/doisoat/doisoat/internal/money"
+	"github.com/doisoat/doisoat/internal/postgres"
 )
 
 type dossierRow struct {
@@ -153,8 +154,8 @@ func milestones(ctx context.Context, tx pgx.Tx, dossier ID) (accepted, issued ti
 	return accepted, issued, err
 }
 
-func insertDossier(ctx context.Context, tx pgx.Tx, d Dossier, sealed, applicantKey, requestHash []byte, key, by string) error {
-	_, err := tx.Exec(ctx, `
+func insertDossier(ctx context.Context, act postgres.Act, d Dossier, sealed, applicantKey, requestHash []byte, key string) error {
+	_, err := act.Exec(ctx, `
 		insert into dossiers.dossier (id, authority, code, agency, procedure, channel, service_level, payment_channel, submitted_at, pricing_date,
 			currency, applicant, applicant_key, status, status_at, stage, request_hash, idempotency_key, created_at, created_by)
 		values (@id, @authority, @code, @agency, @procedure, @channel, @service_level, @payment_channel, @submitted_at, @pricing_date,
@@ -163,7 +164,7 @@ func insertDossier(ctx context.Context, tx pgx.Tx, d Dossier, sealed, applicantK
 			"id": d.ID, "authority": d.Authority, "code": d.Code, "agency": d.Agency, "procedure": d.Procedure,
 			"channel": d.Channel, "service_level": d.ServiceLevel, "payment_channel": d.PaymentChannel, "submitted_at": d.SubmittedAt, "pricing_date": d.PricingDate,
 			"currency": d.Currency, "applicant": sealed, "applicant_key": applicantKey, "status": d.Status, "status_at": d.StatusAt, "stage": d.Stage,
-			"request_hash": requestHash, "idempotency_key": key, "created_at": d.CreatedAt, "created_by": by,
+			"request_hash": requestHash, "idempotency_key": key, "created_at": d.CreatedAt, "created_by": act.Actor.ID,
 		})
 	return err
 }
@@ -271,12 +272,12 @@ func insertReceipts(b *pgx.Batch, d Dossier, perKind map[fees.Kind]int64, causeK
 		ids, kinds, amounts, d.Authority, d.ID, d.Currency, causeKind, cause, now)
 }
 
-func insertStatusEvent(ctx context.Context, tx pgx.Tx, d Dossier, r StatusReport, now time.Time, by string) (isNew bool, err error) {
-	tag, err := tx.Exec(ctx, `
+func insertStatusEvent(ctx context.Context, act postgres.Act, d Dossier, r StatusReport) (isNew bool, err error) {
+	tag, err := act.Exec(ctx, `
 		insert into dossiers.status_event (id, authority, dossier_id, status, reason, note, at, recorded_at, recorded_by)
 		values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 		on conflict on constraint status_event_once do nothing`,
-		ident.New[eventKind](), d.Authority, d.ID, r.Status, r.Reason, r.Note, r.At, now, by)
+		ident.New[eventKind](), d.Authority, d.ID, r.Status, r.Reason, r.Note, r.At, act.Now, act.Actor.ID)
 	return tag.RowsAffected() == 1, err
 }
 

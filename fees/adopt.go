@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/doisoat/doisoat/internal/audit"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/calendar"
@@ -36,12 +34,12 @@ func (s Service) DraftPolicy(ctx context.Context, actor auth.Actor, p Policy) (d
 	if d.sha, err = fingerprint(d.text); err != nil {
 		return RecordedPolicy{}, false, err
 	}
-	err = postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
-		created, err = s.draft(ctx, tx, actor, d)
+	err = postgres.InTx(ctx, s.DB, actor, func(act postgres.Act) error {
+		created, err = s.draft(ctx, act, d)
 		if err != nil {
 			return err
 		}
-		drafted, err = withHistory(ctx, tx, p.ID)
+		drafted, err = withHistory(ctx, act, p.ID)
 		return err
 	})
 	return drafted, created, err
@@ -52,19 +50,19 @@ func notItsOwn(p Policy, actor string) error {
 		At("/authority/code", "is not the authority of your key")
 }
 
-func (s Service) draft(ctx context.Context, tx pgx.Tx, actor auth.Actor, d document) (bool, error) {
-	if err := lockPolicies(ctx, tx); err != nil {
+func (s Service) draft(ctx context.Context, act postgres.Act, d document) (bool, error) {
+	if err := lockPolicies(ctx, act); err != nil {
 		return false, err
 	}
-	if err := checkOwner(ctx, tx, actor.Authority, []document{d}); err != nil {
+	if err := checkOwner(ctx, act, act.Actor.Authority, []document{d}); err != nil {
 		return false, err
 	}
-	before, err := findOnePolicy(ctx, tx, d.id)
+	before, err := findOnePolicy(ctx, act, d.id)
 	switch {
 	case ErrNotFound.Is(err):
 	case err != nil:
 		return false, err
-	case before.owner != actor.Authority:
+	case before.owner != act.Actor.Authority:
 		return false, ErrOwner.With("%s belongs to %s", d.id, before.owner)
 	case before.Policy.Status == Draft && bytes.Equal(before.SHA256, d.sha):
 		return false, nil
@@ -73,14 +71,13 @@ func (s Service) draft(ctx context.Context, tx pgx.Tx, actor auth.Actor, d docum
 	case !before.Policy.Status.revisable():
 		return false, ErrState.With("%s is adopted and stays as it is: draft a policy that names it in replaces, or repeal it", d.id)
 	}
-	now := s.Now()
 	d.version = before.Policy.Version + 1
-	if err := insertPolicies(ctx, tx, actor, now, []document{d}); err != nil {
+	if err := insertPolicies(ctx, act, []document{d}); err != nil {
 		return false, err
 	}
-	e := policyTexts.event(actor, now, d, recordedVersion{Version: before.Policy.Version, SHA: before.SHA256})
+	e := policyTexts.event(act, d, recordedVersion{Version: before.Policy.Version, SHA: before.SHA256})
 	e.Act = "policy.draft"
-	return true, audit.Record(ctx, tx, e)
+	return true, audit.Record(ctx, act, e)
 }
 
 // SubmitPolicy hands a draft to the checker. What would stand against its
@@ -141,11 +138,11 @@ func (s Service) act(ctx context.Context, actor auth.Actor, perm auth.Permission
 	if err := auth.Require(actor, perm); err != nil {
 		return RecordedPolicy{}, err
 	}
-	err = postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
-		if err := lockPolicies(ctx, tx); err != nil {
+	err = postgres.InTx(ctx, s.DB, actor, func(act postgres.Act) error {
+		if err := lockPolicies(ctx, act); err != nil {
 			return err
 		}
-		now, err := withHistory(ctx, tx, id)
+		now, err := withHistory(ctx, act, id)
 		if err != nil {
 			return err
 		}
@@ -155,12 +152,12 @@ func (s Service) act(ctx context.Context, actor auth.Actor, perm auth.Permission
 		}
 		next := next
 		next.about = now
-		if err := next.allowed(ctx, tx, actor); err != nil {
+		if err := next.allowed(ctx, act); err != nil {
 			return err
 		}
 		steps := []step{next.leading()}
 		if next.act == ActSubmit || next.act == ActApprove {
-			replaced, err := s.examine(ctx, tx, actor, now.Policy)
+			replaced, err := s.examine(ctx, act, now.Policy)
 			if err != nil {
 				return err
 			}
@@ -168,10 +165,10 @@ func (s Service) act(ctx context.Context, actor auth.Actor, perm auth.Permission
 				steps = append(steps, replaced...)
 			}
 		}
-		if err := s.recordSteps(ctx, tx, actor, steps); err != nil {
+		if err := s.recordSteps(ctx, act, steps); err != nil {
 			return err
 		}
-		done, err = withHistory(ctx, tx, id)
+		done, err = withHistory(ctx, act, id)
 		return err
 	})
 	if postgres.Constraint(err) == "policy_act_maker_checker" {
@@ -197,25 +194,25 @@ func (n step) leading() step {
 }
 
 // allowed checks state, owner, maker and, of a repeal, the last day.
-func (n step) allowed(ctx context.Context, tx pgx.Tx, actor auth.Actor) error {
+func (n step) allowed(ctx context.Context, act postgres.Act) error {
 	p := n.about.Policy
-	if n.about.owner != actor.Authority {
+	if n.about.owner != act.Actor.Authority {
 		successor := false
 		if n.act == ActRepeal {
-			merged, err := mergedInto(ctx, tx, actor.Authority)
+			merged, err := mergedInto(ctx, act, act.Actor.Authority)
 			if err != nil {
 				return err
 			}
 			successor = slices.Contains(merged, n.about.owner)
 		}
 		if !successor {
-			return ErrOwner.With("policy %s is a matter of %s, not of %s", p.ID, n.about.owner, actor.Authority)
+			return ErrOwner.With("policy %s is a matter of %s, not of %s", p.ID, n.about.owner, act.Actor.Authority)
 		}
 	}
 	if _, ok := p.Status.After(n.act); !ok {
 		return ErrState.With("a policy in status %s does not take the act %s", p.Status, n.act)
 	}
-	if n.act != ActSubmit && (actor.ID == n.about.DraftedBy || actor.ID == n.about.SubmittedBy) {
+	if n.act != ActSubmit && (act.Actor.ID == n.about.DraftedBy || act.Actor.ID == n.about.SubmittedBy) {
 		return ErrMakerChecker
 	}
 	if n.act != ActRepeal {
@@ -231,9 +228,8 @@ func (n step) allowed(ctx context.Context, tx pgx.Tx, actor auth.Actor) error {
 }
 
 // recordSteps writes acts and their audit events.
-func (s Service) recordSteps(ctx context.Context, tx pgx.Tx, actor auth.Actor, list []step) error {
-	now := s.Now()
-	if err := insertActs(ctx, tx, actor, now, list); err != nil {
+func (s Service) recordSteps(ctx context.Context, act postgres.Act, list []step) error {
+	if err := insertActs(ctx, act, list); err != nil {
 		return err
 	}
 	events := make([]audit.Event, len(list))
@@ -249,9 +245,9 @@ func (s Service) recordSteps(ctx context.Context, tx pgx.Tx, actor auth.Actor, l
 			after["legal_basis"] = n.legalBasis
 		}
 		events[i] = audit.Event{
-			Actor: actor, At: now, Act: "policy." + string(n.act), ObjectKind: "policy", ObjectID: n.about.Policy.ID, Reason: n.reason,
+			Actor: act.Actor, At: act.Now, Act: "policy." + string(n.act), ObjectKind: "policy", ObjectID: n.about.Policy.ID, Reason: n.reason,
 			Before: map[string]any{"status": n.about.Policy.Status, "valid_to": n.about.Policy.ValidTo}, After: after,
 		}
 	}
-	return audit.RecordAll(ctx, tx, events)
+	return audit.RecordAll(ctx, act, events)
 }

@@ -17,7 +17,7 @@ func (s Service) Quote(ctx context.Context, actor auth.Actor, r Request) (Quote,
 		return Quote{}, err
 	}
 	var schedule Schedule
-	err := postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) (err error) {
+	err := postgres.ReadTx(ctx, s.DB.Pool, actor.Authority, func(tx pgx.Tx) (err error) {
 		schedule, err = s.Schedule(ctx, tx, r.Authority, calendar.On(r.SubmittedAt))
 		return err
 	})

@@ -6,35 +6,36 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/internal/auth/registry"
 	"github.com/doisoat/doisoat/internal/fault"
+	"github.com/doisoat/doisoat/internal/postgres"
 )
 
 // examine asks whether a policy could be adopted as things stand, and returns
 // the acts that its adoption would mean for the policies it replaces.
-func (s Service) examine(ctx context.Context, tx pgx.Tx, actor auth.Actor, p Policy) ([]step, error) {
+func (s Service) examine(ctx context.Context, act postgres.Act, p Policy) ([]step, error) {
 	p.Status = Approved
 	if err := p.Validate(); err != nil {
 		return nil, err
 	}
-	if err := checkOwner(ctx, tx, actor.Authority, []document{documentOf(p)}); err != nil {
+	if err := checkOwner(ctx, act, act.Actor.Authority, []document{documentOf(p)}); err != nil {
 		return nil, err
 	}
-	if err := stillGoverns(ctx, tx, p); err != nil {
+	if err := stillGoverns(ctx, act, p); err != nil {
 		return nil, err
 	}
-	schedule, others, err := surroundings(ctx, tx, p)
+	schedule, others, err := surroundings(ctx, act, p)
 	if err != nil {
 		return nil, err
 	}
 	if err := p.centralFees(schedule.FeeTypes); err != nil {
 		return nil, err
 	}
-	merged, err := mergedInto(ctx, tx, actor.Authority)
+	merged, err := mergedInto(ctx, act, act.Actor.Authority)
 	if err != nil {
 		return nil, err
 	}
-	replaced, err := p.replace(others, append(merged, actor.Authority))
+	replaced, err := p.replace(others, append(merged, act.Actor.Authority))
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +51,7 @@ func (s Service) examine(ctx context.Context, tx pgx.Tx, actor auth.Actor, p Pol
 
 // stillGoverns refuses policies of an authority that was merged away before their first day.
 func stillGoverns(ctx context.Context, tx pgx.Tx, p Policy) error {
-	owner, err := auth.FindAuthority(ctx, tx, p.Authority.Code)
+	owner, err := registry.FindAuthority(ctx, tx, p.Authority.Code)
 	if err != nil || owner.ValidTo.IsZero() || !p.ValidFrom.After(owner.ValidTo) {
 		return err
 	}

@@ -20,7 +20,7 @@ func TestDatabaseKeepsTheLifeCycle(t *testing.T) {
 	p := draftOf(t, "NA-2026-50", gpxd+`"valid_from":"2026-01-01",`+good)
 	drafted(t, s, p)
 	act := func(authority, act, from, to, submittedBy, actor string, seq int) string {
-		err := postgres.InTx(t.Context(), db.App, authority, func(tx pgx.Tx) error {
+		err := postgres.WriteTx(t.Context(), db.App, authority, func(tx pgx.Tx) error {
 			_, err := tx.Exec(t.Context(), `
 				insert into fees.policy_act (policy, version, seq, authority, act, from_status, to_status, drafted_by, submitted_by, actor, at, reason, legal_basis, ends_on, replaced_by)
 				values ('NA-2026-50', 1, $1, $2, $3, $4, $5, 'key_editor', nullif($6, ''), $7, $8, 'x', 'x',

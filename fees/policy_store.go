@@ -7,8 +7,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/internal/postgres"
 )
 
 // lockPolicies lets one writer of policies work at a time: whether two of them
@@ -118,7 +118,7 @@ func actsOf(ctx context.Context, tx pgx.Tx, id string) ([]PolicyAct, error) {
 }
 
 // insertActs writes one act about each policy. Rows follow one another per policy, so each policy may appear once.
-func insertActs(ctx context.Context, tx pgx.Tx, actor auth.Actor, now time.Time, list []step) error {
+func insertActs(ctx context.Context, act postgres.Act, list []step) error {
 	var ids, acts, from, to, drafted, submitted, reasons, bases, replacedBy []string
 	var versions, seqs []int32
 	var ends []*string
@@ -130,7 +130,7 @@ func insertActs(ctx context.Context, tx pgx.Tx, actor auth.Actor, now time.Time,
 		reasons, bases = append(reasons, s.reason), append(bases, s.legalBasis)
 		ends, replacedBy = append(ends, day(s.endsOn)), append(replacedBy, s.replacedBy)
 	}
-	_, err := tx.Exec(ctx, `
+	_, err := act.Exec(ctx, `
 		insert into fees.policy_act (policy, version, seq, authority, act, from_status, to_status, drafted_by, submitted_by, actor, at,
 			reason, legal_basis, ends_on, replaced_by)
 		select n.policy, n.version, n.seq, @authority, n.act, n.from_status, n.to_status, n.drafted_by, nullif(n.submitted_by, ''), @actor, @now,
@@ -139,7 +139,7 @@ func insertActs(ctx context.Context, tx pgx.Tx, actor auth.Actor, now time.Time,
 			@reasons::text[], @bases::text[], @ends::text[], @replaced_by::text[])
 			as n (policy, version, seq, act, from_status, to_status, drafted_by, submitted_by, reason, legal_basis, ends_on, replaced_by)`,
 		pgx.StrictNamedArgs{
-			"authority": actor.Authority, "actor": actor.ID, "now": now, "ids": ids, "versions": versions, "seqs": seqs, "acts": acts,
+			"authority": act.Actor.Authority, "actor": act.Actor.ID, "now": act.Now, "ids": ids, "versions": versions, "seqs": seqs, "acts": acts,
 			"from": from, "to": to, "drafted": drafted, "submitted": submitted, "reasons": reasons, "bases": bases, "ends": ends,
 			"replaced_by": replacedBy,
 		})

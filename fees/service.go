@@ -11,18 +11,17 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/doisoat/doisoat/internal/audit"
 	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/internal/auth/registry"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/postgres"
 )
 
 // Service records and finds fee types and policies.
 type Service struct {
-	DB  *pgxpool.Pool
-	Now func() time.Time
+	DB postgres.DB
 }
 
 // Recorded says what a load did: how many documents were new, became a new
@@ -119,14 +118,13 @@ func (s Service) load(ctx context.Context, actor auth.Actor, n noun, docs []docu
 			return Recorded{}, ErrDocument.With("%s appears twice", docs[i].id)
 		}
 	}
-	now := s.Now()
 	var done Recorded
-	err := postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+	err := postgres.InTx(ctx, s.DB, actor, func(act postgres.Act) error {
 		done = Recorded{}
-		if err := checkOwner(ctx, tx, actor.Authority, docs); err != nil {
+		if err := checkOwner(ctx, act, actor.Authority, docs); err != nil {
 			return err
 		}
-		before, err := n.lockVersions(ctx, tx, actor.Authority, docs)
+		before, err := n.lockVersions(ctx, act, actor.Authority, docs)
 		if err != nil {
 			return err
 		}
@@ -146,12 +144,12 @@ func (s Service) load(ctx context.Context, actor auth.Actor, n noun, docs []docu
 			}
 			d.version = old.Version + 1
 			fresh = append(fresh, d)
-			events = append(events, n.event(actor, now, d, old))
+			events = append(events, n.event(act, d, old))
 		}
-		if err := n.insert(ctx, tx, actor, now, fresh); err != nil {
+		if err := n.insert(ctx, act, fresh); err != nil {
 			return err
 		}
-		return audit.RecordAll(ctx, tx, events)
+		return audit.RecordAll(ctx, act, events)
 	})
 	if postgres.Constraint(err) == "policy_version_follows" {
 		return Recorded{}, ErrState.With("a policy that was submitted, adopted or repealed by two people is not recorded anew").Because(err)
@@ -159,9 +157,9 @@ func (s Service) load(ctx context.Context, actor auth.Actor, n noun, docs []docu
 	return done, err
 }
 
-func (n noun) event(actor auth.Actor, now time.Time, d document, old recordedVersion) audit.Event {
+func (n noun) event(act postgres.Act, d document, old recordedVersion) audit.Event {
 	e := audit.Event{
-		Actor: actor, At: now, Act: string(n) + ".record", ObjectKind: string(n), ObjectID: d.id,
+		Actor: act.Actor, At: act.Now, Act: string(n) + ".record", ObjectKind: string(n), ObjectID: d.id,
 		After: map[string]any{"version": d.version, "sha256": fmt.Sprintf("%x", d.sha)},
 	}
 	if old.Version > 0 {
@@ -173,7 +171,7 @@ func (n noun) event(actor auth.Actor, now time.Time, d document, old recordedVer
 // checkOwner refuses documents that reach beyond the authority that records
 // them: a discount of one province must never lower another's revenue.
 func checkOwner(ctx context.Context, tx pgx.Tx, owner string, docs []document) error {
-	found, err := auth.FindAuthority(ctx, tx, owner)
+	found, err := registry.FindAuthority(ctx, tx, owner)
 	if err != nil {
 		return err
 	}
@@ -242,7 +240,7 @@ func (s Service) FindPolicy(ctx context.Context, actor auth.Actor, id string) (R
 		return RecordedPolicy{}, err
 	}
 	var found RecordedPolicy
-	err := postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) (err error) {
+	err := postgres.ReadTx(ctx, s.DB.Pool, actor.Authority, func(tx pgx.Tx) (err error) {
 		found, err = withHistory(ctx, tx, id)
 		return err
 	})
@@ -269,7 +267,7 @@ func (s Service) policies(ctx context.Context, actor auth.Actor, f policyFilter)
 		return nil, err
 	}
 	var list []RecordedPolicy
-	err := postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) (err error) {
+	err := postgres.ReadTx(ctx, s.DB.Pool, actor.Authority, func(tx pgx.Tx) (err error) {
 		list, err = findPolicies(ctx, tx, f)
 		return err
 	})
@@ -283,7 +281,7 @@ func (s Service) ListFeeTypes(ctx context.Context, actor auth.Actor, territory s
 		return nil, err
 	}
 	var list []FeeType
-	err := postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) (err error) {
+	err := postgres.ReadTx(ctx, s.DB.Pool, actor.Authority, func(tx pgx.Tx) (err error) {
 		list, err = feeTypesOf(ctx, tx, territory)
 		return err
 	})

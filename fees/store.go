@@ -4,12 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/internal/postgres"
 )
 
 // noun is one of the two kinds of document that the room records.
@@ -66,17 +65,17 @@ func (n noun) lockVersions(ctx context.Context, tx pgx.Tx, owner string, docs []
 }
 
 // insert records the next versions with two statements.
-func (n noun) insert(ctx context.Context, tx pgx.Tx, actor auth.Actor, now time.Time, docs []document) error {
+func (n noun) insert(ctx context.Context, act postgres.Act, docs []document) error {
 	if len(docs) == 0 {
 		return nil
 	}
 	if n == feeTypes {
-		return insertFeeTypes(ctx, tx, actor, now, docs)
+		return insertFeeTypes(ctx, act, docs)
 	}
-	return insertPolicies(ctx, tx, actor, now, docs)
+	return insertPolicies(ctx, act, docs)
 }
 
-func insertFeeTypes(ctx context.Context, tx pgx.Tx, actor auth.Actor, now time.Time, docs []document) error {
+func insertFeeTypes(ctx context.Context, act postgres.Act, docs []document) error {
 	var codes, kinds, territories []string
 	var versions []int32
 	var texts, shas [][]byte
@@ -84,21 +83,21 @@ func insertFeeTypes(ctx context.Context, tx pgx.Tx, actor auth.Actor, now time.T
 		codes, kinds, territories = append(codes, d.id), append(kinds, string(d.kind)), append(territories, d.territory[0])
 		versions, texts, shas = append(versions, int32(d.version)), append(texts, d.text), append(shas, d.sha) //nolint:gosec // versions are few
 	}
-	_, err := tx.Exec(ctx, `
+	_, err := act.Exec(ctx, `
 		insert into fees.fee_type (authority, code, kind, recorded_at)
 		select @authority, d.code, d.kind, @now from unnest(@codes::text[], @kinds::text[]) as d (code, kind)
 		on conflict (authority, code) do nothing`,
-		pgx.StrictNamedArgs{"authority": actor.Authority, "codes": codes, "kinds": kinds, "now": now})
+		pgx.StrictNamedArgs{"authority": act.Actor.Authority, "codes": codes, "kinds": kinds, "now": act.Now})
 	if err != nil {
 		return fmt.Errorf("insert fee types: %w", err)
 	}
-	_, err = tx.Exec(ctx, `
+	_, err = act.Exec(ctx, `
 		insert into fees.fee_type_version (authority, code, version, territory, document, sha, recorded_at, recorded_by)
 		select @authority, d.code, d.version, d.territory, d.document, d.sha, @now, @actor
 		from unnest(@codes::text[], @versions::int[], @territories::text[], @documents::jsonb[], @shas::bytea[])
 			as d (code, version, territory, document, sha)`,
 		pgx.StrictNamedArgs{
-			"authority": actor.Authority, "actor": actor.ID, "now": now,
+			"authority": act.Actor.Authority, "actor": act.Actor.ID, "now": act.Now,
 			"codes": codes, "versions": versions, "territories": territories, "documents": texts, "shas": shas,
 		})
 	if err != nil {
@@ -107,7 +106,7 @@ func insertFeeTypes(ctx context.Context, tx pgx.Tx, actor auth.Actor, now time.T
 	return nil
 }
 
-func insertPolicies(ctx context.Context, tx pgx.Tx, actor auth.Actor, now time.Time, docs []document) error {
+func insertPolicies(ctx context.Context, act postgres.Act, docs []document) error {
 	var ids, statuses, territories, bases []string
 	var versions []int32
 	var from, to []*string
@@ -122,15 +121,15 @@ func insertPolicies(ctx context.Context, tx pgx.Tx, actor auth.Actor, now time.T
 		from, to = append(from, day(d.from)), append(to, day(d.to))
 		texts, shas = append(texts, d.text), append(shas, d.sha)
 	}
-	_, err := tx.Exec(ctx, `
+	_, err := act.Exec(ctx, `
 		insert into fees.policy (id, authority, recorded_at)
 		select d.id, @authority, @now from unnest(@ids::text[]) as d (id)
 		on conflict (id) do nothing`,
-		pgx.StrictNamedArgs{"authority": actor.Authority, "ids": ids, "now": now})
+		pgx.StrictNamedArgs{"authority": act.Actor.Authority, "ids": ids, "now": act.Now})
 	if err != nil {
 		return fmt.Errorf("insert policies: %w", err)
 	}
-	_, err = tx.Exec(ctx, `
+	_, err = act.Exec(ctx, `
 		insert into fees.policy_version (policy, version, authority, status, territory, legal_basis, valid_from, valid_to,
 			document, sha, recorded_at, recorded_by)
 		select d.id, d.version, @authority, d.status, array(select jsonb_array_elements_text(d.territory)), d.basis,
@@ -139,7 +138,7 @@ func insertPolicies(ctx context.Context, tx pgx.Tx, actor auth.Actor, now time.T
 			@from::text[], @to::text[], @documents::jsonb[], @shas::bytea[])
 			as d (id, version, status, territory, basis, valid_from, valid_to, document, sha)`,
 		pgx.StrictNamedArgs{
-			"authority": actor.Authority, "actor": actor.ID, "now": now, "ids": ids, "versions": versions, "statuses": statuses,
+			"authority": act.Actor.Authority, "actor": act.Actor.ID, "now": act.Now, "ids": ids, "versions": versions, "statuses": statuses,
 			"territories": territories, "bases": bases, "from": from, "to": to, "documents": texts, "shas": shas,
 		})
 	if err != nil {

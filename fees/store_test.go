@@ -11,6 +11,7 @@ import (
 
 	"github.com/doisoat/doisoat/fees"
 	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/internal/auth/registry"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/internal/postgres/pgtest"
@@ -21,14 +22,14 @@ var now = time.Date(2025, 8, 1, 3, 0, 0, 0, time.UTC)
 func newStore(t *testing.T) (fees.Service, *pgtest.DB) {
 	t.Helper()
 	db := pgtest.New(t)
-	known, err := auth.KnownAuthorities()
+	known, err := registry.KnownAuthorities()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := auth.EnsureAuthorities(t.Context(), db.Owner, known); err != nil {
+	if err := registry.EnsureAuthorities(t.Context(), db.Owner, known); err != nil {
 		t.Fatal(err)
 	}
-	return fees.Service{DB: db.App, Now: func() time.Time { return now }}, db
+	return fees.Service{DB: postgres.DB{Pool: db.App, Now: func() time.Time { return now }}}, db
 }
 
 // seed loads the catalogue and the demo policies, each by its owner.
@@ -48,7 +49,7 @@ func seed(t *testing.T, s fees.Service) {
 func schedule(t *testing.T, s fees.Service, territory, on string) fees.Schedule {
 	t.Helper()
 	var got fees.Schedule
-	err := postgres.ReadTx(t.Context(), s.DB, territory, func(tx pgx.Tx) (err error) {
+	err := postgres.ReadTx(t.Context(), s.DB.Pool, territory, func(tx pgx.Tx) (err error) {
 		got, err = s.Schedule(context.WithoutCancel(t.Context()), tx, territory, calendar.MustParse(on))
 		return err
 	})
@@ -230,7 +231,7 @@ func TestDatabaseRefuses(t *testing.T) {
 		"other authority": {`insert into fees.policy (id, authority, recorded_at) values ('X', 'H26', now())`, "42501"},
 		"other's policy":  {`insert into fees.policy_version select policy, 9, 'H41', status, territory, legal_basis, valid_from, valid_to, document, sha, recorded_at, recorded_by from fees.policy_version where policy = 'HN-2023-00'`, "23503"},
 	} {
-		err := postgres.InTx(t.Context(), db.App, "H41", func(tx pgx.Tx) error {
+		err := postgres.WriteTx(t.Context(), db.App, "H41", func(tx pgx.Tx) error {
 			_, err := tx.Exec(t.Context(), tt.sql)
 			return err
 		})

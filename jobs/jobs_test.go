@@ -21,6 +21,7 @@ import (
 	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/fees"
 	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/internal/auth/registry"
 	"github.com/doisoat/doisoat/internal/fault"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/internal/postgres/pgtest"
@@ -63,14 +64,14 @@ func newWorld(t *testing.T) *world {
 	if w.inserts, err = InsertOnly(w.db.App); err != nil {
 		t.Fatal(err)
 	}
-	schedule := &fees.Service{DB: w.db.App, Now: now}
+	schedule := &fees.Service{DB: postgres.DB{Pool: w.db.App, Now: now}}
 	registry := providers.NewRegistry(vnpay.New(&http.Client{Timeout: 10 * time.Second}))
-	w.dossiers = &dossiers.Service{DB: w.db.App, Fees: schedule, Secret: ring, Jobs: w.inserts, Now: now}
+	w.dossiers = &dossiers.Service{DB: postgres.DB{Pool: w.db.App, Now: now}, Fees: schedule, Secret: ring, Jobs: w.inserts}
 	w.payments = &payments.Service{
-		DB: w.db.App, Group: ledger.NewGroup(w.db.App, 2), Providers: registry, Secret: ring, Jobs: w.inserts, Now: now, Random: rand.Reader, PublicURL: "https://thu.example.gov.vn",
+		DB: postgres.DB{Pool: w.db.App, Now: now}, Group: ledger.NewGroup(w.db.App, 2), Providers: registry, Secret: ring, Jobs: w.inserts, Random: rand.Reader, PublicURL: "https://thu.example.gov.vn",
 	}
 	w.refunds = &refunds.Service{
-		DB: w.db.App, Payments: w.payments, Fees: schedule, Providers: registry, Jobs: w.inserts, Now: now, Random: rand.Reader,
+		DB: postgres.DB{Pool: w.db.App, Now: now}, Payments: w.payments, Fees: schedule, Providers: registry, Jobs: w.inserts, Random: rand.Reader,
 	}
 	w.seed(schedule)
 	return w
@@ -78,11 +79,11 @@ func newWorld(t *testing.T) *world {
 
 func (w *world) seed(schedule *fees.Service) {
 	w.t.Helper()
-	list, err := auth.KnownAuthorities()
+	list, err := registry.KnownAuthorities()
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	if err := auth.EnsureAuthorities(w.t.Context(), w.db.Owner, list); err != nil {
+	if err := registry.EnsureAuthorities(w.t.Context(), w.db.Owner, list); err != nil {
 		w.t.Fatal(err)
 	}
 	if _, err := schedule.LoadFeeTypes(w.t.Context(), auth.Operator("BTC"), fees.Catalogue().FeeTypes); err != nil {
@@ -227,7 +228,7 @@ func TestHopelessJobsAreCancelled(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	var inserted *rivertype.JobInsertResult
-	err := postgres.InTx(t.Context(), w.db.App, province, func(tx pgx.Tx) (err error) {
+	err := postgres.WriteTx(t.Context(), w.db.App, province, func(tx pgx.Tx) (err error) {
 		inserted, err = w.inserts.InsertTx(t.Context(), tx, payments.InquirePayment{Authority: province, Payment: unknownPayment(t)}, nil)
 		return err
 	})

@@ -220,7 +220,7 @@ func (g *Group) serve(group []*caller) {
 
 // run is the one transaction of a group, or of a caller alone.
 func (g *Group) run(ctx context.Context, group ...*caller) error {
-	return postgres.InTx(ctx, g.db, group[0].authority, func(tx pgx.Tx) error {
+	return postgres.WriteTx(ctx, g.db, group[0].authority, func(tx pgx.Tx) error {
 		err := together(ctx, tx, group)
 		if err != nil && len(group) > 1 {
 			return errApart // hides a lost race, which InTx would run again

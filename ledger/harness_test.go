@@ -9,7 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/internal/auth/registry"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/money"
 	"github.com/doisoat/doisoat/internal/postgres"
@@ -37,11 +37,11 @@ type book struct {
 func newBook(t testing.TB) book {
 	t.Helper()
 	db := pgtest.New(t)
-	known, err := auth.KnownAuthorities()
+	known, err := registry.KnownAuthorities()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := auth.EnsureAuthorities(t.Context(), db.Owner, known); err != nil {
+	if err := registry.EnsureAuthorities(t.Context(), db.Owner, known); err != nil {
 		t.Fatal(err)
 	}
 	return book{db, t}
@@ -49,7 +49,7 @@ func newBook(t testing.TB) book {
 
 // inTx runs body as the application, for one authority.
 func (b book) inTx(authority string, body func(tx pgx.Tx) error) error {
-	return postgres.InTx(context.WithoutCancel(b.t.Context()), b.App, authority, body)
+	return postgres.WriteTx(context.WithoutCancel(b.t.Context()), b.App, authority, body)
 }
 
 // post posts in a transaction of its own.

@@ -91,7 +91,7 @@ func (b book) locked(first int) (list []string) {
 	b.t.Helper()
 	pool := b.onlyConn(nil)
 	for n := range 12 {
-		err := postgres.InTx(b.t.Context(), pool, ngheAn, func(tx pgx.Tx) error {
+		err := postgres.WriteTx(b.t.Context(), pool, ngheAn, func(tx pgx.Tx) error {
 			if _, err := ledger.Post(b.t.Context(), tx, captured(ngheAn, cause(first+n), 60_000, uuid.New())); err != nil {
 				return err
 			}
@@ -151,7 +151,7 @@ func TestMonthsDoNotCount(t *testing.T) {
 	} {
 		heard := &statements{}
 		pool := b.onlyConn(heard)
-		err := postgres.InTx(t.Context(), pool, ngheAn, x.ask)
+		err := postgres.WriteTx(t.Context(), pool, ngheAn, x.ask)
 		if x.name == "account" {
 			_, _, err = (&ledger.Service{DB: pool}).ListPostings(t.Context(), reader, ledger.PostingQuery{Account: ledger.ProvisionalLePhi, Limit: 50})
 		}

@@ -78,7 +78,7 @@ func TestStatementsUseIndexes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	must(postgres.InTx(t.Context(), pool, ngheAn, func(tx pgx.Tx) error {
+	must(postgres.WriteTx(t.Context(), pool, ngheAn, func(tx pgx.Tx) error {
 		if _, err := ledger.OpenDate(t.Context(), tx, ngheAn, day); err != nil {
 			return err
 		}
@@ -106,7 +106,7 @@ func TestStatementsUseIndexes(t *testing.T) {
 	}
 	_, _, err = s.ListPostings(t.Context(), reader, ledger.PostingQuery{Account: ledger.ProvisionalLePhi, From: day.AddDays(-3), To: day})
 	must(err)
-	must(postgres.InTx(t.Context(), pool, ngheAn, func(tx pgx.Tx) error {
+	must(postgres.WriteTx(t.Context(), pool, ngheAn, func(tx pgx.Tx) error {
 		if _, err := ledger.Correct(t.Context(), tx, ledger.Correction{
 			Of: id, Cause: ledger.Cause{Kind: "case", ID: "1", Event: "resolved"}, Reason: "why", Actor: accountant, Date: day, Now: now,
 		}); !ledger.ErrReversed.Is(err) {

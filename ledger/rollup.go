@@ -23,7 +23,7 @@ const rollUpRounds = 500
 // An authority whose book cannot be rolled up does not hold up the others.
 func (s *Service) RollUp(ctx context.Context) (int64, error) {
 	var due []string
-	err := postgres.InTx(ctx, s.DB, "", func(tx pgx.Tx) error {
+	err := postgres.WriteTx(ctx, s.DB, "", func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `select authority from ledger.due_for_roll_up()`)
 		if err != nil {
 			return err
@@ -52,7 +52,7 @@ func (s *Service) rollUp(ctx context.Context, authority string) (int64, error) {
 	var total int64
 	for range rollUpRounds {
 		var rolled int64
-		err := postgres.InTx(ctx, s.DB, authority, func(tx pgx.Tx) (err error) {
+		err := postgres.WriteTx(ctx, s.DB, authority, func(tx pgx.Tx) (err error) {
 			rolled, err = rollUp(ctx, tx, authority, rollUpEntries)
 			return err
 		})

@@ -231,7 +231,7 @@ func TestRawSQLCannotCommitABrokenEntry(t *testing.T) {
 			pool *pgxpool.Pool
 			part string
 		}{{"owner", b.Owner, ""}, {"application", b.App, ""}, {"owner by month", b.Owner, month}} {
-			err := postgres.InTx(context.WithoutCancel(t.Context()), who.pool, ngheAn, func(tx pgx.Tx) error {
+			err := postgres.WriteTx(context.WithoutCancel(t.Context()), who.pool, ngheAn, func(tx pgx.Tx) error {
 				return tt.write(&raw{t: t, tx: tx, part: who.part})
 			})
 			if got := refusal(err); got != tt.want && got != strings.Replace(tt.want, "posting_key", "posting"+month+"_pkey", 1) {

@@ -12,6 +12,7 @@ import (
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/ident"
+	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/providers"
 )
@@ -29,10 +30,10 @@ type subject struct {
 
 // lockSubject queues what locks dossier and payment and reads the rest. found is
 // the payment as it was before the lock.
-func (s *Service) lockSubject(b *pgx.Batch, found Payment, e providers.Event, u *subject) {
+func (s *Service) lockSubject(b *pgx.Batch, found Payment, e providers.Event, now time.Time, u *subject) {
 	*u = subject{at: e.OccurredAt}
 	if u.at.IsZero() {
-		u.at = s.Now()
+		u.at = now
 	}
 	dossiers.QueueLock(b, found.DossierID, &u.dossier)
 	queueLock(b, found.ID, &u.payment)
@@ -42,10 +43,10 @@ func (s *Service) lockSubject(b *pgx.Batch, found Payment, e providers.Event, u 
 }
 
 // lockNow is lockSubject in a round trip of its own.
-func (s *Service) lockNow(ctx context.Context, tx pgx.Tx, found Payment, e providers.Event) (u subject, err error) {
+func (s *Service) lockNow(ctx context.Context, act postgres.Act, found Payment, e providers.Event) (u subject, err error) {
 	b := &pgx.Batch{}
-	s.lockSubject(b, found, e, &u)
-	err = tx.SendBatch(ctx, b).Close()
+	s.lockSubject(b, found, e, act.Now, &u)
+	err = act.SendBatch(ctx, b).Close()
 	return u, err
 }
 
@@ -60,7 +61,7 @@ func findForEvent(ctx context.Context, tx pgx.Tx, account MerchantAccount, m pro
 
 // apply records what a provider says of a locked payment, in w, and returns how
 // to answer. An event seen before changes nothing.
-func (s *Service) apply(ctx context.Context, tx pgx.Tx, w *ledger.Writes, u *subject, e providers.Event, by Evidence) (providers.ReplyKind, error) {
+func (s *Service) apply(ctx context.Context, act postgres.Act, w *ledger.Writes, u *subject, e providers.Event, by Evidence) (providers.ReplyKind, error) {
 	p := &u.payment
 	if by == ByCallback && u.stored {
 		return providers.ReplyAlreadyStored, nil
@@ -78,16 +79,16 @@ func (s *Service) apply(ctx context.Context, tx pgx.Tx, w *ledger.Writes, u *sub
 		if !e.Amount.IsPositive() || e.Amount.Currency != p.Amount.Currency {
 			return providers.ReplyWrongAmount, nil
 		}
-		c := s.captureOf(*p, e, u.at, by)
-		return providers.ReplyStored, s.capture(ctx, tx, w, auth.System(p.Authority), u.dossier, p, c, u.date, e.Reason)
+		c := captureOf(*p, e, u.at, by, act.Now)
+		return providers.ReplyStored, s.capture(ctx, act.As(auth.System(p.Authority)), w, u.dossier, p, c, u.date, e.Reason)
 	case providers.Declined:
 		if !p.Status.live() {
 			return providers.ReplyAlreadyStored, nil
 		}
-		return providers.ReplyStored, s.move(&w.Batch, auth.System(p.Authority), p, Failed, e.Reason)
+		return providers.ReplyStored, s.move(&w.Batch, act.As(auth.System(p.Authority)), p, Failed, e.Reason)
 	case providers.Unknown:
 		if p.Status == Pending {
-			return providers.ReplyStored, s.move(&w.Batch, auth.System(p.Authority), p, Unknown, e.Reason)
+			return providers.ReplyStored, s.move(&w.Batch, act.As(auth.System(p.Authority)), p, Unknown, e.Reason)
 		}
 		return providers.ReplyStored, nil
 	default:
@@ -102,19 +103,17 @@ func payerSetsAmount(p Payment) bool {
 }
 
 // captureOf is the capture that an event tells of, not allocated yet.
-func (s *Service) captureOf(p Payment, e providers.Event, at time.Time, by Evidence) Capture {
+func captureOf(p Payment, e providers.Event, at time.Time, by Evidence, now time.Time) Capture {
 	return Capture{
 		ID: ident.New[captureKind](), PaymentID: p.ID, DossierID: p.DossierID, MerchantID: p.MerchantID, Provider: p.Provider,
 		TransactionID: e.TransactionID, BankReference: e.BankReference, Amount: e.Amount, OccurredAt: at,
-		BusinessDate: calendar.On(at), Evidence: by, RecordedAt: s.Now(),
+		BusinessDate: calendar.On(at), Evidence: by, RecordedAt: now,
 	}
 }
 
 // capture records money taken: allocates it to what is outstanding, the rest
 // is excess; posts on date; issues receipts; proposes giving the excess back.
-func (s *Service) capture(ctx context.Context, tx pgx.Tx, w *ledger.Writes, actor auth.Actor, d dossiers.Dossier, p *Payment, c Capture,
-	date calendar.Date, reason string,
-) error {
+func (s *Service) capture(ctx context.Context, act postgres.Act, w *ledger.Writes, d dossiers.Dossier, p *Payment, c Capture, date calendar.Date, reason string) error {
 	now := c.RecordedAt
 	paid := allocate(&c, d.Charges)
 	insertCapture(&w.Batch, p.Authority, c)
@@ -123,20 +122,20 @@ func (s *Service) capture(ctx context.Context, tx pgx.Tx, w *ledger.Writes, acto
 	p.Captured += c.Amount.Minor
 	if p.Status == Captured { // a further capture is no edge, but the sum changes
 		updatePayment(&w.Batch, *p)
-	} else if err := s.move(&w.Batch, actor, p, Captured, reason); err != nil {
+	} else if err := s.move(&w.Batch, act, p, Captured, reason); err != nil {
 		return err
 	}
-	w.Post(captured(p.Authority, c, paid, date, now, actor.ID))
-	if err := s.afterCapture(ctx, tx, d, *p, c); err != nil {
+	w.Post(captured(p.Authority, c, paid, date, now, act.Actor.ID))
+	if err := s.afterCapture(ctx, act, d, *p, c); err != nil {
 		return err
 	}
 	if late && d.Totals().Outstanding <= c.Amount.Minor-c.Excess {
-		if err := s.cancelOther(ctx, tx, w, d); err != nil {
+		if err := s.cancelOther(ctx, act, w, d); err != nil {
 			return err
 		}
 	}
 	return audit.Queue(&w.Batch, audit.Event{
-		Actor: actor, At: now, Act: "capture.record", ObjectKind: "capture", ObjectID: c.ID.String(),
+		Actor: act.Actor, At: now, Act: "capture.record", ObjectKind: "capture", ObjectID: c.ID.String(),
 		After: map[string]any{"payment": p.ID, "amount": c.Amount.Minor, "excess": c.Excess, "evidence": c.Evidence, "transaction": c.TransactionID},
 	})
 }
@@ -159,18 +158,18 @@ func (s *Service) afterCapture(ctx context.Context, tx pgx.Tx, d dossiers.Dossie
 
 // cancelOther ends the second payment of a dossier that owes nothing any more:
 // the first was given up, and is paid all the same.
-func (s *Service) cancelOther(ctx context.Context, tx pgx.Tx, w *ledger.Writes, d dossiers.Dossier) error {
-	live, err := findLive(ctx, tx, d.ID)
+func (s *Service) cancelOther(ctx context.Context, act postgres.Act, w *ledger.Writes, d dossiers.Dossier) error {
+	live, err := findLive(ctx, act, d.ID)
 	if ErrNotFound.Is(err) || (err == nil && live.Status != Pending) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	if live, err = lock(ctx, tx, live.ID); err != nil {
+	if live, err = lock(ctx, act, live.ID); err != nil {
 		return err
 	}
-	return s.move(&w.Batch, auth.System(d.Authority), &live, Cancelled, "paid_otherwise")
+	return s.move(&w.Batch, act.As(auth.System(d.Authority)), &live, Cancelled, "paid_otherwise")
 }
 
 // allocate gives the capture's money to outstanding charges in order of line; what is left is excess.

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
 
+	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/ident"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/ledger"
@@ -61,7 +62,7 @@ func (s *Service) authorityOf(ctx context.Context, merchant MerchantID) (authori
 	if known, ok := s.authorities.Load(merchant); ok {
 		return known.(string), nil
 	}
-	err = postgres.ReadTx(ctx, s.DB, "", func(tx pgx.Tx) error {
+	err = postgres.ReadTx(ctx, s.DB.Pool, "", func(tx pgx.Tx) error {
 		var found *string
 		if err := tx.QueryRow(ctx, `select payments.authority_of_merchant($1)`, merchant).Scan(&found); err != nil {
 			return err
@@ -86,16 +87,18 @@ func (s *Service) receive(ctx context.Context, authority string, receiver provid
 	var (
 		locked subject
 		row    callbackRow
+		now    = s.DB.Instant()
 	)
 	_, err = s.Group.Do(ctx, authority, n.subject(), ledger.Body{
 		Read: func(b *pgx.Batch) {
 			if !n.payment.ID.IsZero() {
-				s.lockSubject(b, n.payment, n.event, &locked)
+				s.lockSubject(b, n.payment, n.event, now, &locked)
 			}
 		},
 		Write: func(ctx context.Context, tx pgx.Tx, w *ledger.Writes) error {
 			row = n.row()
-			return s.record(ctx, tx, w, authority, n, &locked, &row)
+			act := postgres.Act{Tx: tx, Actor: auth.System(authority), Now: now}
+			return s.record(ctx, act, w, n, &locked, &row)
 		},
 	})
 	return row.reply, err
@@ -136,7 +139,7 @@ func (n notice) row() callbackRow {
 
 // read verifies and translates a message and finds the payment it speaks of.
 func (s *Service) read(ctx context.Context, authority string, receiver providers.CallbackReceiver, merchant MerchantID, raw providers.RawCallback) (n notice, err error) {
-	err = postgres.ReadTx(ctx, s.DB, authority, func(tx pgx.Tx) error {
+	err = postgres.ReadTx(ctx, s.DB.Pool, authority, func(tx pgx.Tx) error {
 		n = notice{raw: raw, receiver: receiver.Name()}
 		if n.account, n.merchant, err = s.merchant(ctx, tx, merchant, ``); err != nil {
 			return err
@@ -170,19 +173,19 @@ func (s *Service) read(ctx context.Context, authority string, receiver providers
 }
 
 // record applies a notice to what is locked and keeps its message with our answer.
-func (s *Service) record(ctx context.Context, tx pgx.Tx, w *ledger.Writes, authority string, n notice, locked *subject, row *callbackRow) (err error) {
+func (s *Service) record(ctx context.Context, act postgres.Act, w *ledger.Writes, n notice, locked *subject, row *callbackRow) (err error) {
 	if row.sealed, err = s.sealMessage(row.id, withoutCredentials(n.raw)); err != nil {
 		return err
 	}
 	if n.kind == "" {
-		if row.reply, err = s.apply(ctx, tx, w, locked, n.event, ByCallback); err != nil {
+		if row.reply, err = s.apply(ctx, act, w, locked, n.event, ByCallback); err != nil {
 			return err
 		}
 	}
-	if enough, err := enoughKept(ctx, tx, *row); err != nil || enough {
+	if enough, err := enoughKept(ctx, act, *row); err != nil || enough {
 		return err
 	}
-	insertCallback(&w.Batch, authority, row)
+	insertCallback(&w.Batch, act.Actor.Authority, row)
 	return nil
 }
 
@@ -197,14 +200,14 @@ func (s *Service) keepForLater(ctx context.Context, authority, provider string, 
 	if row.sealed, err = s.sealMessage(row.id, raw); err != nil {
 		return err
 	}
-	return postgres.InTx(ctx, s.DB, authority, func(tx pgx.Tx) error {
+	return postgres.InTx(ctx, s.DB, auth.System(authority), func(act postgres.Act) error {
 		b := &pgx.Batch{}
 		insertCallback(b, authority, &row)
-		if err := tx.SendBatch(ctx, b).Close(); err != nil {
+		if err := act.SendBatch(ctx, b).Close(); err != nil {
 			return err
 		}
-		_, err := s.Jobs.InsertTx(ctx, tx, ApplyCallback{Authority: authority, Callback: row.id}, &river.InsertOpts{
-			UniqueOpts: river.UniqueOpts{ByArgs: true}, ScheduledAt: s.Now().Add(retryAfter),
+		_, err := s.Jobs.InsertTx(ctx, act, ApplyCallback{Authority: authority, Callback: row.id}, &river.InsertOpts{
+			UniqueOpts: river.UniqueOpts{ByArgs: true}, ScheduledAt: act.Now.Add(retryAfter),
 		})
 		return err
 	})
@@ -222,7 +225,7 @@ func (s *Service) ApplyKept(ctx context.Context, authority string, id CallbackID
 		row callbackRow
 		raw providers.RawCallback
 	)
-	err := postgres.ReadTx(ctx, s.DB, authority, func(tx pgx.Tx) (err error) {
+	err := postgres.ReadTx(ctx, s.DB.Pool, authority, func(tx pgx.Tx) (err error) {
 		row, err = selectCallback(ctx, tx, id)
 		return err
 	})

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/doisoat/doisoat/dossiers"
+	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/payments"
 )
@@ -209,10 +210,10 @@ func (d *desk) settleAll() {
 		ids = append(ids, payments.CaptureID(uuid.MustParse(text)))
 	}
 	ctx := context.WithoutCancel(d.t.Context())
-	if err := d.inTx(func(tx pgx.Tx) error { return d.Settle(ctx, tx, system, ids, d.clock.Now()) }); err != nil {
+	if err := d.act(system, func(act postgres.Act) error { return d.Settle(ctx, act, ids) }); err != nil {
 		d.t.Errorf("Settle: %v", err)
 	}
-	if err := d.inTx(func(tx pgx.Tx) error { return d.Unsettle(ctx, tx, system, ids, d.clock.Now()) }); err != nil {
+	if err := d.act(system, func(act postgres.Act) error { return d.Unsettle(ctx, act, ids) }); err != nil {
 		d.t.Errorf("Unsettle: %v", err)
 	}
 }

@@ -28,6 +28,7 @@ import (
 	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/fees"
 	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/internal/auth/registry"
 	"github.com/doisoat/doisoat/internal/money"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/internal/postgres/pgtest"
@@ -128,10 +129,10 @@ func newDesk(t *testing.T) *desk {
 	far := httptest.NewServer(d.sim.Handler())
 	t.Cleanup(far.Close)
 	d.far = far.URL
-	known, err := auth.KnownAuthorities()
+	known, err := registry.KnownAuthorities()
 	d.must(err)
-	d.must(auth.EnsureAuthorities(t.Context(), d.Owner, known))
-	schedule := &fees.Service{DB: d.App, Now: d.clock.Now}
+	d.must(registry.EnsureAuthorities(t.Context(), d.Owner, known))
+	schedule := &fees.Service{DB: postgres.DB{Pool: d.App, Now: d.clock.Now}}
 	_, err = schedule.LoadFeeTypes(t.Context(), auth.Operator("BTC"), fees.Catalogue().FeeTypes)
 	d.must(err)
 	ring, err := secret.Create(filepath.Join(t.TempDir(), "keys.json"))
@@ -140,9 +141,9 @@ func newDesk(t *testing.T) *desk {
 	d.must(err)
 	ours := httptest.NewServer(http.HandlerFunc(d.serveCallback))
 	t.Cleanup(ours.Close)
-	d.dossiers = &dossiers.Service{DB: d.App, Fees: schedule, Secret: ring, Jobs: jobs, Now: d.clock.Now}
+	d.dossiers = &dossiers.Service{DB: postgres.DB{Pool: d.App, Now: d.clock.Now}, Fees: schedule, Secret: ring, Jobs: jobs}
 	d.Service = &payments.Service{
-		DB: d.App, Group: ledger.NewGroup(d.App, 2), Secret: ring, Jobs: jobs, Now: d.clock.Now, Random: rand.Reader, PublicURL: ours.URL,
+		DB: postgres.DB{Pool: d.App, Now: d.clock.Now}, Group: ledger.NewGroup(d.App, 2), Secret: ring, Jobs: jobs, Random: rand.Reader, PublicURL: ours.URL,
 		Providers: providers.NewRegistry(vnpay.New(&http.Client{Transport: far.Client().Transport}), vietqr.New(), sepay.New()),
 	}
 	d.vnpay, err = d.RegisterMerchant(t.Context(), admin, "vnpay", d.vnpaySettings(terminal), map[string]string{"hash_secret": hashSecret})
@@ -302,8 +303,13 @@ func (d *desk) owed(code string) dossiers.Totals {
 	return found.Totals()
 }
 
+// act is a transaction of actor, by the desk's clock.
+func (d *desk) act(actor auth.Actor, body func(act postgres.Act) error) error {
+	return postgres.InTx(context.WithoutCancel(d.t.Context()), d.Service.DB, actor, body)
+}
+
 func (d *desk) inTx(body func(tx pgx.Tx) error) error {
-	return postgres.InTx(context.WithoutCancel(d.t.Context()), d.App, "H41", body)
+	return postgres.WriteTx(context.WithoutCancel(d.t.Context()), d.App, "H41", body)
 }
 
 // rows asks the owner for one column of text.

@@ -55,8 +55,8 @@ func askLater(p Payment, now time.Time) time.Time {
 // authorities. A payment that is queued already is not queued twice.
 func (s *Service) QueueDue(ctx context.Context) (int, error) {
 	queued := 0
-	err := postgres.InTx(ctx, s.DB, "", func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, `select authority, payment_id from payments.due_for_inquiry($1, $2)`, s.Now(), sweepSize)
+	err := postgres.InTx(ctx, s.DB, auth.System(""), func(act postgres.Act) error {
+		rows, err := act.Query(ctx, `select authority, payment_id from payments.due_for_inquiry($1, $2)`, act.Now, sweepSize)
 		if err != nil {
 			return err
 		}
@@ -73,7 +73,7 @@ func (s *Service) QueueDue(ctx context.Context) (int, error) {
 				},
 			}}}
 		}
-		results, err := s.Jobs.InsertManyTx(ctx, tx, list)
+		results, err := s.Jobs.InsertManyTx(ctx, act, list)
 		for _, r := range results {
 			if !r.UniqueSkippedAsDuplicate {
 				queued++
@@ -93,7 +93,7 @@ func (s *Service) Inquire(ctx context.Context, actor auth.Actor, id ID) (p Payme
 		return Payment{}, err
 	}
 	var m providers.Merchant
-	err = postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+	err = postgres.ReadTx(ctx, s.DB.Pool, actor.Authority, func(tx pgx.Tx) error {
 		if p, err = selectOne(ctx, tx, ` where id = $1`, id); err != nil || p.Status.taken() {
 			return err
 		}
@@ -106,7 +106,7 @@ func (s *Service) Inquire(ctx context.Context, actor auth.Actor, id ID) (p Payme
 	event := providers.Event{Reference: p.Reference, Outcome: providers.Pending}
 	if inquirer, err := providers.Find[providers.Inquirer](s.Providers, p.Provider); err == nil {
 		event, err = inquirer.Inquire(ctx, m, providers.InquiryRequest{
-			Reference: p.Reference, CreatedAt: p.CreatedAt, RequestID: NewRequestID(), Now: s.Now(),
+			Reference: p.Reference, CreatedAt: p.CreatedAt, RequestID: NewRequestID(), Now: s.DB.Now(),
 		})
 		if err != nil {
 			return p, err
@@ -116,46 +116,46 @@ func (s *Service) Inquire(ctx context.Context, actor auth.Actor, id ID) (p Payme
 }
 
 func (s *Service) recordAnswer(ctx context.Context, actor auth.Actor, id ID, e providers.Event) (p Payment, err error) {
-	err = postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
-		if p, err = selectOne(ctx, tx, ` where id = $1`, id); err != nil {
+	err = postgres.InTx(ctx, s.DB, actor, func(act postgres.Act) error {
+		if p, err = selectOne(ctx, act, ` where id = $1`, id); err != nil {
 			return err
 		}
 		e.Reference = p.Reference
-		locked, err := s.lockNow(ctx, tx, p, e)
+		locked, err := s.lockNow(ctx, act, p, e)
 		if p = locked.payment; err != nil || p.Status.taken() {
 			return err
 		}
 		locked.payment.Inquiries++
 		var w ledger.Writes
-		kind, err := s.apply(ctx, tx, &w, &locked, e, ByInquiry)
+		kind, err := s.apply(ctx, act, &w, &locked, e, ByInquiry)
 		if err != nil {
 			return err
 		}
-		if err := s.afterInquiry(&w.Batch, &locked.payment, kind, e); err != nil {
+		if err := s.afterInquiry(&w.Batch, act, &locked.payment, kind, e); err != nil {
 			return err
 		}
 		p = locked.payment
-		_, err = w.Send(ctx, tx)
+		_, err = w.Send(ctx, act)
 		return err
 	})
 	return p, err
 }
 
 // afterInquiry moves a payment on when the answer itself did not, and sets when to ask again.
-func (s *Service) afterInquiry(b *pgx.Batch, p *Payment, kind providers.ReplyKind, e providers.Event) error {
+func (s *Service) afterInquiry(b *pgx.Batch, act postgres.Act, p *Payment, kind providers.ReplyKind, e providers.Event) error {
+	act = act.As(auth.System(p.Authority))
 	if kind == providers.ReplyWrongAmount && p.Status == Pending { // money was taken, but not ours: people must see it
-		return s.move(b, auth.System(p.Authority), p, Unknown, "wrong_amount")
+		return s.move(b, act, p, Unknown, "wrong_amount")
 	}
-	now := s.Now()
-	if p.Status.live() && (e.Outcome == providers.Pending || e.Outcome == providers.NotSent) && now.After(p.ExpiresAt) {
-		return s.move(b, auth.System(p.Authority), p, Expired, e.Reason)
+	if p.Status.live() && (e.Outcome == providers.Pending || e.Outcome == providers.NotSent) && act.Now.After(p.ExpiresAt) {
+		return s.move(b, act, p, Expired, e.Reason)
 	}
 	if p.Status == Unknown && e.Outcome == providers.Pending {
-		return s.move(b, auth.System(p.Authority), p, Pending, e.Reason)
+		return s.move(b, act, p, Pending, e.Reason)
 	}
-	p.NextInquiry = nextInquiry(*p, now)
+	p.NextInquiry = nextInquiry(*p, act.Now)
 	if p.Status == Cancelled && e.Outcome == providers.Unknown { // it may be paid all the same
-		at := askLater(*p, now)
+		at := askLater(*p, act.Now)
 		p.NextInquiry = &at
 	}
 	updatePayment(b, *p)
@@ -176,23 +176,23 @@ func (s *Service) RecordFromStatement(ctx context.Context, actor auth.Actor, id 
 	if err := auth.Require(actor, auth.PermReconcile); err != nil {
 		return err
 	}
-	return postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
-		p, err := selectOne(ctx, tx, ` where id = $1`, id)
+	return postgres.InTx(ctx, s.DB, actor, func(act postgres.Act) error {
+		p, err := selectOne(ctx, act, ` where id = $1`, id)
 		if err != nil {
 			return err
 		}
 		e.Reference = p.Reference
-		locked, err := s.lockNow(ctx, tx, p, e)
+		locked, err := s.lockNow(ctx, act, p, e)
 		if err != nil {
 			return err
 		}
 		var w ledger.Writes
-		kind, err := s.apply(ctx, tx, &w, &locked, e, ByStatement)
+		kind, err := s.apply(ctx, act, &w, &locked, e, ByStatement)
 		if err == nil && kind != providers.ReplyStored && kind != providers.ReplyAlreadyStored {
 			return ErrStatement.With("the line cannot be recorded: %s", kind)
 		}
 		if err == nil {
-			_, err = w.Send(ctx, tx)
+			_, err = w.Send(ctx, act)
 		}
 		return err
 	})

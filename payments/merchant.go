@@ -42,20 +42,21 @@ func (s *Service) RegisterMerchant(ctx context.Context, actor auth.Actor, provid
 		return MerchantAccount{}, err
 	}
 	m := MerchantAccount{
-		ID: ident.New[merchantKind](), Authority: actor.Authority, Provider: provider, Settings: settings, CreatedAt: s.Now(),
+		ID: ident.New[merchantKind](), Authority: actor.Authority, Provider: provider, Settings: settings,
 	}
 	sealed, err := s.sealSecrets(m.ID, live)
 	if err != nil {
 		return MerchantAccount{}, err
 	}
-	err = postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, `
+	err = postgres.InTx(ctx, s.DB, actor, func(act postgres.Act) error {
+		m.CreatedAt = act.Now
+		_, err := act.Exec(ctx, `
 			insert into payments.merchant_account (id, authority, provider, settings, secrets, created_at, created_by)
 			values ($1, $2, $3, $4, $5, $6, $7)`, m.ID, m.Authority, provider, settings, sealed, m.CreatedAt, actor.ID)
 		if err != nil {
 			return err
 		}
-		return audit.Record(ctx, tx, audit.Event{
+		return audit.Record(ctx, act, audit.Event{
 			Actor: actor, At: m.CreatedAt, Act: "merchant.register", ObjectKind: "merchant_account", ObjectID: m.ID.String(),
 			After: map[string]any{"provider": provider},
 		})
@@ -72,8 +73,8 @@ func (s *Service) RotateSecret(ctx context.Context, actor auth.Actor, id Merchan
 	if err := auth.Require(actor, auth.PermMerchantWrite); err != nil {
 		return err
 	}
-	return postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
-		account, merchant, err := s.merchant(ctx, tx, id, ` for update`)
+	return postgres.InTx(ctx, s.DB, actor, func(act postgres.Act) error {
+		account, merchant, err := s.merchant(ctx, act, id, ` for update`)
 		if err != nil {
 			return err
 		}
@@ -95,11 +96,11 @@ func (s *Service) RotateSecret(ctx context.Context, actor auth.Actor, id Merchan
 		if err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, `update payments.merchant_account set secrets = $2 where id = $1`, id, sealed); err != nil {
+		if _, err := act.Exec(ctx, `update payments.merchant_account set secrets = $2 where id = $1`, id, sealed); err != nil {
 			return err
 		}
-		return audit.Record(ctx, tx, audit.Event{
-			Actor: actor, At: s.Now(), Act: "merchant.rotate_secret", ObjectKind: "merchant_account", ObjectID: id.String(),
+		return audit.Record(ctx, act, audit.Event{
+			Actor: actor, At: act.Now, Act: "merchant.rotate_secret", ObjectKind: "merchant_account", ObjectID: id.String(),
 			After: map[string]any{"secret": name},
 		})
 	})
@@ -128,8 +129,8 @@ func (s *Service) ChangeSettings(ctx context.Context, actor auth.Actor, id Merch
 	if err := auth.Require(actor, auth.PermMerchantWrite); err != nil {
 		return err
 	}
-	return postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
-		account, merchant, err := s.merchant(ctx, tx, id, ` for update`)
+	return postgres.InTx(ctx, s.DB, actor, func(act postgres.Act) error {
+		account, merchant, err := s.merchant(ctx, act, id, ` for update`)
 		if err != nil {
 			return err
 		}
@@ -140,11 +141,11 @@ func (s *Service) ChangeSettings(ctx context.Context, actor auth.Actor, id Merch
 		if err := s.checkMerchant(p, providers.Merchant{Settings: settings, Secrets: merchant.Secrets}); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, `update payments.merchant_account set settings = $2 where id = $1`, id, settings); err != nil {
+		if _, err := act.Exec(ctx, `update payments.merchant_account set settings = $2 where id = $1`, id, settings); err != nil {
 			return err
 		}
-		return audit.Record(ctx, tx, audit.Event{
-			Actor: actor, At: s.Now(), Act: "merchant.change_settings", ObjectKind: "merchant_account", ObjectID: id.String(),
+		return audit.Record(ctx, act, audit.Event{
+			Actor: actor, At: act.Now, Act: "merchant.change_settings", ObjectKind: "merchant_account", ObjectID: id.String(),
 			Before: map[string]any{"settings": account.Settings}, After: map[string]any{"settings": settings},
 		})
 	})
@@ -155,7 +156,7 @@ func (s *Service) ListMerchants(ctx context.Context, actor auth.Actor) (list []M
 	if err := auth.Require(actor, auth.PermMerchantRead); err != nil {
 		return nil, err
 	}
-	err = postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+	err = postgres.ReadTx(ctx, s.DB.Pool, actor.Authority, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `
 			select id, authority, provider, settings, created_at from payments.merchant_account
 			where disabled_at is null order by created_at, id`)

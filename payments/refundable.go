@@ -4,13 +4,11 @@ import (
 	"bytes"
 	"context"
 	"slices"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/internal/audit"
-	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/postgres"
 )
 
@@ -47,18 +45,18 @@ func FindInTx(ctx context.Context, tx pgx.Tx, id ID) (Payment, error) {
 
 // CancelLive cancels the pending payment of a locked dossier, if it has one. An
 // unknown payment is left alone: the provider is still being asked.
-func (s *Service) CancelLive(ctx context.Context, tx pgx.Tx, actor auth.Actor, dossier dossiers.ID) error {
-	p, err := findLive(ctx, tx, dossier)
+func (s *Service) CancelLive(ctx context.Context, act postgres.Act, dossier dossiers.ID) error {
+	p, err := findLive(ctx, act, dossier)
 	if ErrNotFound.Is(err) || (err == nil && p.Status != Pending) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	if p, err = lock(ctx, tx, p.ID); err != nil || p.Status != Pending {
+	if p, err = lock(ctx, act, p.ID); err != nil || p.Status != Pending {
 		return err
 	}
-	return s.moveNow(ctx, tx, actor, &p, Cancelled, "dossier_ended")
+	return s.moveNow(ctx, act, &p, Cancelled, "dossier_ended")
 }
 
 // ReserveRefund promises portions of a capture to a refund. It locks the
@@ -149,15 +147,15 @@ func lockPayments(ctx context.Context, tx pgx.Tx, ids []CaptureID) error {
 
 // Settle marks captures as matched with what was settled, moves payments whose
 // captures are all settled, and audits each. Captures settled before are left alone.
-func (s *Service) Settle(ctx context.Context, tx pgx.Tx, actor auth.Actor, ids []CaptureID, at time.Time) error {
-	if err := lockPayments(ctx, tx, ids); err != nil {
+func (s *Service) Settle(ctx context.Context, act postgres.Act, ids []CaptureID) error {
+	if err := lockPayments(ctx, act, ids); err != nil {
 		return err
 	}
-	rows, err := tx.Query(ctx, `
+	rows, err := act.Query(ctx, `
 		with done as (
 			update payments.capture set settled_at = $2 where id = any($1::uuid[]) and settled_at is null
 			returning payment_id)
-		select distinct payment_id from done`, ids, at)
+		select distinct payment_id from done`, ids, act.Now)
 	if err != nil {
 		return err
 	}
@@ -165,16 +163,16 @@ func (s *Service) Settle(ctx context.Context, tx pgx.Tx, actor auth.Actor, ids [
 	if err != nil || len(touched) == 0 {
 		return err
 	}
-	return s.changeSettled(ctx, tx, actor, touched, Captured, Settled, at, `
+	return s.changeSettled(ctx, act, touched, Captured, Settled, `
 		and not exists (select from payments.capture c where c.payment_id = p.id and c.settled_at is null)`)
 }
 
 // Unsettle undoes Settle for a match that was revoked.
-func (s *Service) Unsettle(ctx context.Context, tx pgx.Tx, actor auth.Actor, ids []CaptureID, at time.Time) error {
-	if err := lockPayments(ctx, tx, ids); err != nil {
+func (s *Service) Unsettle(ctx context.Context, act postgres.Act, ids []CaptureID) error {
+	if err := lockPayments(ctx, act, ids); err != nil {
 		return err
 	}
-	rows, err := tx.Query(ctx, `
+	rows, err := act.Query(ctx, `
 		with undone as (
 			update payments.capture set settled_at = null where id = any($1::uuid[]) and settled_at is not null
 			returning payment_id)
@@ -186,19 +184,19 @@ func (s *Service) Unsettle(ctx context.Context, tx pgx.Tx, actor auth.Actor, ids
 	if err != nil || len(touched) == 0 {
 		return err
 	}
-	return s.changeSettled(ctx, tx, actor, touched, Settled, Captured, at, ``)
+	return s.changeSettled(ctx, act, touched, Settled, Captured, ``)
 }
 
 // changeSettled moves many payments along one edge at once.
-func (s *Service) changeSettled(ctx context.Context, tx pgx.Tx, actor auth.Actor, ids []ID, from, to Status, at time.Time, condition string) error {
+func (s *Service) changeSettled(ctx context.Context, act postgres.Act, ids []ID, from, to Status, condition string) error {
 	name, err := edgeName(from, to)
 	if err != nil {
 		return err
 	}
-	rows, err := tx.Query(ctx, `
+	rows, err := act.Query(ctx, `
 		update payments.payment p set status = $3, status_at = $4
 		where p.id = any($1::uuid[]) and p.status = $2`+condition+`
-		returning p.id`, ids, from, to, at)
+		returning p.id`, ids, from, to, act.Now)
 	if err != nil {
 		return err
 	}
@@ -209,9 +207,9 @@ func (s *Service) changeSettled(ctx context.Context, tx pgx.Tx, actor auth.Actor
 	events := make([]audit.Event, len(moved))
 	for i, id := range moved {
 		events[i] = audit.Event{
-			Actor: actor, At: at, Act: "payment." + name, ObjectKind: "payment", ObjectID: id.String(),
+			Actor: act.Actor, At: act.Now, Act: "payment." + name, ObjectKind: "payment", ObjectID: id.String(),
 			Before: map[string]any{"status": from}, After: map[string]any{"status": to},
 		}
 	}
-	return audit.RecordAll(ctx, tx, events)
+	return audit.RecordAll(ctx, act, events)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/payments"
 )
 
@@ -125,11 +126,11 @@ func TestSettleAndUnsettle(t *testing.T) {
 	ids := []payments.CaptureID{captures[0].ID, captures[1].ID}
 	accountant := auth.Actor{Authority: "H41", Role: auth.RoleAccountant, ID: "key_accountant"}
 	settle := func(ids ...payments.CaptureID) payments.Status {
-		d.must(d.inTx(func(tx pgx.Tx) error { return d.Settle(t.Context(), tx, accountant, ids, d.clock.Now()) }))
+		d.must(d.act(accountant, func(act postgres.Act) error { return d.Settle(t.Context(), act, ids) }))
 		return d.find(p.ID).Status
 	}
 	unsettle := func(ids ...payments.CaptureID) payments.Status {
-		d.must(d.inTx(func(tx pgx.Tx) error { return d.Unsettle(t.Context(), tx, accountant, ids, d.clock.Now()) }))
+		d.must(d.act(accountant, func(act postgres.Act) error { return d.Unsettle(t.Context(), act, ids) }))
 		return d.find(p.ID).Status
 	}
 	unsettled := func() (n int) {

@@ -14,7 +14,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
 
 	"github.com/doisoat/doisoat/dossiers"
@@ -40,12 +39,12 @@ const MaxPage = 200
 
 // Service holds the use cases of payments. Jobs only inserts.
 type Service struct {
-	DB        *pgxpool.Pool
+	DB        postgres.DB
 	Group     *ledger.Group // callbacks that wait at the same time share a transaction
 	Providers providers.Registry
 	Secret    *secret.Keyring
 	Jobs      *river.Client[pgx.Tx]
-	Now       func() time.Time
+
 	Random    io.Reader
 	PublicURL string // where providers and browsers reach us, without a slash at the end
 
@@ -73,14 +72,14 @@ func (s *Service) Create(ctx context.Context, actor auth.Actor, dossierCode stri
 		d dossiers.Dossier
 		m providers.Merchant
 	)
-	err = postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
-		if d, err = dossiers.Lock(ctx, tx, dossierCode); err != nil {
+	err = postgres.InTx(ctx, s.DB, actor, func(act postgres.Act) error {
+		if d, err = dossiers.Lock(ctx, act, dossierCode); err != nil {
 			return err
 		}
-		if p, created, err = s.findOrCreate(ctx, tx, actor, d, r); err != nil {
+		if p, created, err = s.findOrCreate(ctx, act, d, r); err != nil {
 			return err
 		}
-		m, err = s.Merchant(ctx, tx, p.MerchantID)
+		m, err = s.Merchant(ctx, act, p.MerchantID)
 		return err
 	})
 	if postgres.Constraint(err) == "payment_idempotency_key" {
@@ -93,10 +92,10 @@ func (s *Service) Create(ctx context.Context, actor auth.Actor, dossierCode stri
 	return p, created, err
 }
 
-func (s *Service) findOrCreate(ctx context.Context, tx pgx.Tx, actor auth.Actor, d dossiers.Dossier, r Request) (Payment, bool, error) {
+func (s *Service) findOrCreate(ctx context.Context, act postgres.Act, d dossiers.Dossier, r Request) (Payment, bool, error) {
 	hash := r.hash(d.Code)
 	if r.IdempotencyKey != "" {
-		p, err := selectOne(ctx, tx, ` where authority = $1 and idempotency_key = $2`, actor.Authority, r.IdempotencyKey)
+		p, err := selectOne(ctx, act, ` where authority = $1 and idempotency_key = $2`, act.Actor.Authority, r.IdempotencyKey)
 		if err == nil && !bytes.Equal(p.requestHash, hash) {
 			return Payment{}, false, ErrKeyReused
 		}
@@ -107,7 +106,7 @@ func (s *Service) findOrCreate(ctx context.Context, tx pgx.Tx, actor auth.Actor,
 	if d.Undeliverable != "" {
 		return Payment{}, false, dossiers.ErrUndeliverable
 	}
-	p, err := findLive(ctx, tx, d.ID)
+	p, err := findLive(ctx, act, d.ID)
 	if err == nil && p.Provider != r.Provider {
 		return Payment{}, false, ErrOtherLive.With("payment %s with %s is live: cancel it first", p.ID, p.Provider)
 	}
@@ -127,16 +126,16 @@ func (s *Service) findOrCreate(ctx context.Context, tx pgx.Tx, actor auth.Actor,
 	if total == 0 {
 		return Payment{}, false, ErrNothingDue
 	}
-	p, err = s.create(ctx, tx, actor, d, r, open, total, hash)
+	p, err = s.create(ctx, act, d, r, open, total, hash)
 	return p, true, err
 }
 
-func (s *Service) create(ctx context.Context, tx pgx.Tx, actor auth.Actor, d dossiers.Dossier, r Request, open []dossiers.Paid, total int64, hash []byte) (Payment, error) {
-	merchantID, err := merchantFor(ctx, tx, r.Provider)
+func (s *Service) create(ctx context.Context, act postgres.Act, d dossiers.Dossier, r Request, open []dossiers.Paid, total int64, hash []byte) (Payment, error) {
+	merchantID, err := merchantFor(ctx, act, r.Provider)
 	if err != nil {
 		return Payment{}, err
 	}
-	m, err := s.Merchant(ctx, tx, merchantID)
+	m, err := s.Merchant(ctx, act, merchantID)
 	if err != nil {
 		return Payment{}, err
 	}
@@ -145,21 +144,21 @@ func (s *Service) create(ctx context.Context, tx pgx.Tx, actor auth.Actor, d dos
 		return Payment{}, err
 	}
 	// Providers know seconds: what is sent must be what is stored.
-	now := s.Now().Truncate(time.Second)
+	now := act.Now.Truncate(time.Second)
 	p := Payment{
 		ID: ident.New[paymentKind](), Authority: d.Authority, DossierID: d.ID, MerchantID: merchantID, Provider: r.Provider,
 		Reference: reference, Amount: money.Amount{Currency: d.Currency, Minor: total}, Status: Pending,
 		ReturnURL: r.ReturnURL, Locale: r.locale(), CreatedAt: now, ExpiresAt: now.Add(lifetime(m)), StatusAt: now, requestHash: hash,
 	}
 	p.NextInquiry = nextInquiry(p, now)
-	if err := insertPayment(ctx, tx, p, open, r.IdempotencyKey, actor.ID); err != nil {
+	if err := insertPayment(ctx, act, p, open, r.IdempotencyKey); err != nil {
 		return Payment{}, err
 	}
-	if err := insertAttempt(ctx, tx, p); err != nil {
+	if err := insertAttempt(ctx, act, p); err != nil {
 		return Payment{}, err
 	}
-	return p, audit.Record(ctx, tx, audit.Event{
-		Actor: actor, At: now, Act: "payment.create", ObjectKind: "payment", ObjectID: p.ID.String(),
+	return p, audit.Record(ctx, act, audit.Event{
+		Actor: act.Actor, At: now, Act: "payment.create", ObjectKind: "payment", ObjectID: p.ID.String(),
 		After: map[string]any{"provider": p.Provider, "amount": p.Amount.Minor, "reference": p.Reference},
 	})
 }
@@ -171,8 +170,8 @@ func (s *Service) checkout(ctx context.Context, provider providers.Checkouter, m
 		ReturnURL: fmt.Sprintf("%s/callbacks/%s/%s/return", s.PublicURL, p.Provider, p.MerchantID),
 		Locale:    p.Locale, PayerIP: payerIP, CreatedAt: p.CreatedAt, ExpiresAt: p.ExpiresAt,
 	})
-	err := postgres.InTx(ctx, s.DB, p.Authority, func(tx pgx.Tx) error {
-		locked, err := lock(ctx, tx, p.ID)
+	err := postgres.InTx(ctx, s.DB, auth.System(p.Authority), func(act postgres.Act) error {
+		locked, err := lock(ctx, act, p.ID)
 		if err != nil {
 			return err
 		}
@@ -180,18 +179,18 @@ func (s *Service) checkout(ctx context.Context, provider providers.Checkouter, m
 		switch {
 		case askErr == nil:
 			p.Checkout = &answer
-			if _, err := tx.Exec(ctx, `
+			if _, err := act.Exec(ctx, `
 				with a as (update payments.attempt set status = 'sent', status_at = $3 where payment_id = $1 and status = 'created')
-				update payments.payment set checkout = $2 where id = $1`, p.ID, answer, s.Now()); err != nil {
+				update payments.payment set checkout = $2 where id = $1`, p.ID, answer, act.Now); err != nil {
 				return err
 			}
 			return nil
 		case !p.Status.live():
 			return nil
 		case fault.KindOf(askErr) == fault.OutcomeUnknown:
-			return s.moveNow(ctx, tx, auth.System(p.Authority), &p, Unknown, "checkout_unknown")
+			return s.moveNow(ctx, act, &p, Unknown, "checkout_unknown")
 		default:
-			return s.moveNow(ctx, tx, auth.System(p.Authority), &p, Failed, "checkout_not_sent")
+			return s.moveNow(ctx, act, &p, Failed, "checkout_not_sent")
 		}
 	})
 	if err != nil {
@@ -205,7 +204,7 @@ func (s *Service) Find(ctx context.Context, actor auth.Actor, id ID) (d Details,
 	if err := auth.Require(actor, auth.PermPaymentRead); err != nil {
 		return Details{}, err
 	}
-	err = postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+	err = postgres.ReadTx(ctx, s.DB.Pool, actor.Authority, func(tx pgx.Tx) error {
 		if d.Payment, err = selectOne(ctx, tx, ` where id = $1`, id); err != nil {
 			return err
 		}
@@ -231,7 +230,7 @@ func (s *Service) FindByReference(ctx context.Context, merchant MerchantID, refe
 	if err != nil {
 		return Payment{}, err
 	}
-	err = postgres.ReadTx(ctx, s.DB, authority, func(tx pgx.Tx) error {
+	err = postgres.ReadTx(ctx, s.DB.Pool, authority, func(tx pgx.Tx) error {
 		p, err = selectOne(ctx, tx, ` where reference = $1 and merchant_account_id = $2`, reference, merchant)
 		return err
 	})
@@ -262,7 +261,7 @@ func (s *Service) List(ctx context.Context, actor auth.Actor, f Filter) (list []
 	if f.Limit < 1 || f.Limit > MaxPage {
 		f.Limit = MaxPage
 	}
-	err = postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+	err = postgres.ReadTx(ctx, s.DB.Pool, actor.Authority, func(tx pgx.Tx) error {
 		found, err := selectPayments(ctx, tx, `
 			where authority = (select app.authority())
 				and (@code = '' or dossier_id = (select d.id from dossiers.dossier d where d.authority = (select app.authority()) and d.code = @code))
@@ -305,40 +304,39 @@ func (s *Service) Cancel(ctx context.Context, actor auth.Actor, id ID) (p Paymen
 	if err := auth.Require(actor, auth.PermPaymentCreate); err != nil {
 		return Payment{}, err
 	}
-	err = postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
-		if p, err = lock(ctx, tx, id); err != nil {
+	err = postgres.InTx(ctx, s.DB, actor, func(act postgres.Act) error {
+		if p, err = lock(ctx, act, id); err != nil {
 			return err
 		}
 		if p.Status == Cancelled {
 			return nil
 		}
-		return s.moveNow(ctx, tx, actor, &p, Cancelled, "")
+		return s.moveNow(ctx, act, &p, Cancelled, "")
 	})
 	return p, err
 }
 
 // moveNow is move in a round trip of its own.
-func (s *Service) moveNow(ctx context.Context, tx pgx.Tx, actor auth.Actor, p *Payment, to Status, reason string) error {
+func (s *Service) moveNow(ctx context.Context, act postgres.Act, p *Payment, to Status, reason string) error {
 	b := &pgx.Batch{}
-	if err := s.move(b, actor, p, to, reason); err != nil {
+	if err := s.move(b, act, p, to, reason); err != nil {
 		return err
 	}
-	return tx.SendBatch(ctx, b).Close()
+	return act.SendBatch(ctx, b).Close()
 }
 
 // move takes one edge of a locked payment; b writes it and audits it by the edge's name.
-func (s *Service) move(b *pgx.Batch, actor auth.Actor, p *Payment, to Status, reason string) error {
+func (s *Service) move(b *pgx.Batch, act postgres.Act, p *Payment, to Status, reason string) error {
 	name, err := edgeName(p.Status, to)
 	if err != nil {
 		return err
 	}
 	before := p.Status
-	now := s.Now()
-	p.Status, p.StatusAt, p.Reason = to, now, reason
-	p.NextInquiry = nextInquiry(*p, now)
+	p.Status, p.StatusAt, p.Reason = to, act.Now, reason
+	p.NextInquiry = nextInquiry(*p, act.Now)
 	updatePayment(b, *p)
 	return audit.Queue(b, audit.Event{
-		Actor: actor, At: now, Act: "payment." + name, ObjectKind: "payment", ObjectID: p.ID.String(), Reason: reason,
+		Actor: act.Actor, At: act.Now, Act: "payment." + name, ObjectKind: "payment", ObjectID: p.ID.String(), Reason: reason,
 		Before: map[string]any{"status": before}, After: map[string]any{"status": to, "captured": p.Captured},
 	})
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/ident"
 	"github.com/doisoat/doisoat/internal/money"
+	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/providers"
 )
 
@@ -122,8 +123,8 @@ func queueLock(b *pgx.Batch, id ID, p *Payment) {
 	})
 }
 
-func insertPayment(ctx context.Context, tx pgx.Tx, p Payment, charges []dossiers.Paid, key, by string) error {
-	_, err := tx.Exec(ctx, `
+func insertPayment(ctx context.Context, act postgres.Act, p Payment, charges []dossiers.Paid, key string) error {
+	_, err := act.Exec(ctx, `
 		insert into payments.payment (id, authority, dossier_id, merchant_account_id, provider, reference, amount, currency, status,
 			return_url, locale, created_at, created_by, expires_at, status_at, next_inquiry_at, idempotency_key, request_hash)
 		values (@id, @authority, @dossier, @merchant, @provider, @reference, @amount, @currency, @status,
@@ -131,7 +132,7 @@ func insertPayment(ctx context.Context, tx pgx.Tx, p Payment, charges []dossiers
 		pgx.StrictNamedArgs{
 			"id": p.ID, "authority": p.Authority, "dossier": p.DossierID, "merchant": p.MerchantID, "provider": p.Provider,
 			"reference": p.Reference, "amount": p.Amount.Minor, "currency": p.Amount.Currency, "status": p.Status,
-			"return_url": p.ReturnURL, "locale": p.Locale, "created_at": p.CreatedAt, "created_by": by, "expires_at": p.ExpiresAt,
+			"return_url": p.ReturnURL, "locale": p.Locale, "created_at": p.CreatedAt, "created_by": act.Actor.ID, "expires_at": p.ExpiresAt,
 			"next_inquiry_at": p.NextInquiry, "key": key, "hash": p.requestHash,
 		})
 	if err != nil {
@@ -144,7 +145,7 @@ func insertPayment(ctx context.Context, tx pgx.Tx, p Payment, charges []dossiers
 	for _, c := range charges {
 		ids, amounts = append(ids, c.Charge.ID), append(amounts, c.Amount)
 	}
-	_, err = tx.Exec(ctx, `
+	_, err = act.Exec(ctx, `
 		insert into payments.payment_charge (payment_id, charge_id, authority, amount)
 		select $1, n.id, $2, n.amount from unnest($3::uuid[], $4::bigint[]) as n (id, amount)`,
 		p.ID, p.Authority, ids, amounts)

@@ -152,7 +152,7 @@ func (s *Service) ListBreaks(ctx context.Context, actor auth.Actor, f BreakFilte
 		return nil, next, err
 	}
 	f.Limit = page(f.Limit)
-	err = postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+	err = postgres.ReadTx(ctx, s.DB.Pool, actor.Authority, func(tx pgx.Tx) error {
 		found, err := selectBreaks(ctx, tx, `
 				and (@run::uuid is null or b.run_id = @run) and (@source = '' or b.source_id = (`+sourceID+`)) and (@kind = '' or b.kind = @kind)
 				and (@state = '' or b.state = @state) and (not @open or b.state <> 'resolved') and (@after::uuid is null or b.id < @after)
@@ -202,8 +202,8 @@ func keyOf(in input, f finding) breakKey {
 
 // saveBreaks makes the live breaks of the run's scope be what the matcher
 // found: those found again stay, the others end, new ones are written.
-func saveBreaks(ctx context.Context, tx pgx.Tx, run Run, in input, out outcome, now time.Time) error {
-	live, err := selectBreaks(ctx, tx, `
+func saveBreaks(ctx context.Context, act postgres.Act, run Run, in input, out outcome) error {
+	live, err := selectBreaks(ctx, act, `
 		and b.state <> 'resolved' and b.statement_id is null and (b.source_id = $1 or b.batch_source_id is not null)`, run.SourceID)
 	if err != nil {
 		return err
@@ -229,7 +229,7 @@ func saveBreaks(ctx context.Context, tx pgx.Tx, run Run, in input, out outcome, 
 			}
 		case again:
 			kept[k] = true
-			if err := refreshBreak(ctx, tx, b, f); err != nil {
+			if err := refreshBreak(ctx, act, b, f); err != nil {
 				return err
 			}
 		case b.Holds && scope.touches(k):
@@ -240,9 +240,9 @@ func saveBreaks(ctx context.Context, tx pgx.Tx, run Run, in input, out outcome, 
 			ended.ids, ended.whys = append(ended.ids, b.ID), append(ended.whys, why)
 		}
 	}
-	_, err = tx.Exec(ctx, `
+	_, err = act.Exec(ctx, `
 		update reconcile.break b set state = 'resolved', resolved_at = $3, resolution = n.why
-		from unnest($1::uuid[], $2::text[]) as n (id, why) where b.id = n.id`, ended.ids, ended.whys, now)
+		from unnest($1::uuid[], $2::text[]) as n (id, why) where b.id = n.id`, ended.ids, ended.whys, act.Now)
 	if err != nil {
 		return err
 	}
@@ -252,7 +252,7 @@ func saveBreaks(ctx context.Context, tx pgx.Tx, run Run, in input, out outcome, 
 			fresh = append(fresh, f)
 		}
 	}
-	return insertBreaks(ctx, tx, run, in, fresh, now)
+	return insertBreaks(ctx, act, run, in, fresh)
 }
 
 // refreshBreak keeps the amounts of a live break true, for example of a batch that grew.
@@ -268,7 +268,7 @@ func refreshBreak(ctx context.Context, tx pgx.Tx, b breakRow, f finding) error {
 
 func equal(a, b *int64) bool { return a == b || (a != nil && b != nil && *a == *b) }
 
-func insertBreaks(ctx context.Context, tx pgx.Tx, run Run, in input, list []finding, now time.Time) error {
+func insertBreaks(ctx context.Context, act postgres.Act, run Run, in input, list []finding) error {
 	for part := range chunks(list) {
 		lines, batches, items := make([]LineID, len(part)), make([]batchKey, len(part)), make([]bookItem, len(part))
 		for i, f := range part {
@@ -278,7 +278,7 @@ func insertBreaks(ctx context.Context, tx pgx.Tx, run Run, in input, list []find
 				items[i] = in.Items[f.Item]
 			}
 		}
-		_, err := tx.Exec(ctx, `
+		_, err := act.Exec(ctx, `
 			insert into reconcile.break (id, authority, run_id, source_id, kind, state, holds, line_id, capture_id, refund_id, transit_id, payment_id,
 				batch_source_id, batch_account, batch_id, amount, source_amount, book_amount, currency, detail, created_at)
 			select n.id, @authority, @run, @source, n.kind, 'open', not n.tells, n.line, n.capture, n.refund, n.transit, n.payment,
@@ -289,7 +289,7 @@ func insertBreaks(ctx context.Context, tx pgx.Tx, run Run, in input, list []find
 				as n (id, kind, tells, line, capture, refund, transit, payment, batch_source, batch_account, batch, amount,
 					source_amount, book_amount, detail)`,
 			pgx.StrictNamedArgs{
-				"authority": run.Authority, "run": run.ID, "source": run.SourceID, "currency": run.Currency, "now": now,
+				"authority": run.Authority, "run": run.ID, "source": run.SourceID, "currency": run.Currency, "now": act.Now,
 				"ids":   column(part, func(*finding) BreakID { return ident.New[breakKind]() }),
 				"kinds": column(part, func(f *finding) string { return string(f.Kind) }), "tells": column(part, func(f *finding) bool { return f.Tells }),
 				"lines": lines, "captures": column(items, (*bookItem).capture), "refunds": column(items, (*bookItem).refund),

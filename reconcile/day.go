@@ -2,7 +2,6 @@ package reconcile
 
 import (
 	"context"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -15,11 +14,11 @@ import (
 
 // refuseUnfinished returns ErrDayOpen for a date that is not over or whose
 // runs, one at least per source, are not all closed.
-func refuseUnfinished(ctx context.Context, tx pgx.Tx, authority string, date calendar.Date, now time.Time) error {
-	if !date.Before(calendar.On(now)) {
+func refuseUnfinished(ctx context.Context, act postgres.Act, authority string, date calendar.Date) error {
+	if !date.Before(calendar.On(act.Now)) {
 		return ErrDayOpen.With("%s is not over", date)
 	}
-	rows, err := tx.Query(ctx, `
+	rows, err := act.Query(ctx, `
 		select s.code from reconcile.source s
 		where s.authority = $1 and s.created_at < $3 and (
 			not exists (select from reconcile.run r where r.source_id = s.id and r.business_date = $2)
@@ -45,18 +44,17 @@ func (s *Service) ProposeDay(ctx context.Context, actor auth.Actor, q ledger.Day
 	if err := auth.Require(actor, auth.PermDayPropose); err != nil {
 		return p, false, err
 	}
-	now := s.now()
-	err = postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+	err = postgres.InTx(ctx, s.DB, actor, func(act postgres.Act) error {
 		if q.Change == ledger.DayClose {
-			if err := refuseUnfinished(ctx, tx, actor.Authority, q.Date, now); err != nil {
+			if err := refuseUnfinished(ctx, act, actor.Authority, q.Date); err != nil {
 				return err
 			}
 		}
-		if p, created, err = ledger.ProposeDay(ctx, tx, actor.Authority, q, actor.ID, now); err != nil || !created {
+		if p, created, err = ledger.ProposeDay(ctx, act, actor.Authority, q, actor.ID, act.Now); err != nil || !created {
 			return err
 		}
-		return audit.Record(ctx, tx, audit.Event{
-			Actor: actor, At: now, Act: "day.propose", ObjectKind: "day", ObjectID: q.Date.String(), Reason: q.Reason,
+		return audit.Record(ctx, act, audit.Event{
+			Actor: actor, At: act.Now, Act: "day.propose", ObjectKind: "day", ObjectID: q.Date.String(), Reason: q.Reason,
 			After: map[string]any{"proposal": p.ID.String(), "change": p.Change},
 		})
 	})
@@ -71,9 +69,8 @@ func (s *Service) DecideDay(ctx context.Context, actor auth.Actor, date calendar
 	if err := auth.Require(actor, auth.PermDayApprove); err != nil {
 		return p, err
 	}
-	now := s.now()
-	err = postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
-		if p, err = ledger.LockProposal(ctx, tx, id); err != nil {
+	err = postgres.InTx(ctx, s.DB, actor, func(act postgres.Act) error {
+		if p, err = ledger.LockProposal(ctx, act, id); err != nil {
 			return err
 		}
 		if p.BusinessDate != date {
@@ -83,19 +80,19 @@ func (s *Service) DecideDay(ctx context.Context, actor auth.Actor, date calendar
 			return nil
 		}
 		if p.Change == ledger.DayClose && decision == ledger.DayApproved && p.State == ledger.DayProposed {
-			if err := refuseUnfinished(ctx, tx, actor.Authority, date, now); err != nil {
+			if err := refuseUnfinished(ctx, act, actor.Authority, date); err != nil {
 				return err
 			}
 		}
-		if p, err = ledger.DecideDay(ctx, tx, actor.Authority, p, decision, note, actor.ID, now); err != nil {
+		if p, err = ledger.DecideDay(ctx, act, actor.Authority, p, decision, note, actor.ID, act.Now); err != nil {
 			return err
 		}
-		act := "day.reject"
+		verb := "day.reject"
 		if decision == ledger.DayApproved {
-			act = "day." + string(p.Change)
+			verb = "day." + string(p.Change)
 		}
-		return audit.Record(ctx, tx, audit.Event{
-			Actor: actor, At: now, Act: act, ObjectKind: "day", ObjectID: date.String(), Reason: p.Reason,
+		return audit.Record(ctx, act, audit.Event{
+			Actor: actor, At: act.Now, Act: verb, ObjectKind: "day", ObjectID: date.String(), Reason: p.Reason,
 			After: map[string]any{"proposal": p.ID.String(), "proposed_by": p.ProposedBy, "note": note},
 		})
 	})
@@ -107,7 +104,7 @@ func (s *Service) FindDay(ctx context.Context, actor auth.Actor, date calendar.D
 	if err := auth.Require(actor, auth.PermLedgerRead); err != nil {
 		return day, err
 	}
-	err = postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+	err = postgres.ReadTx(ctx, s.DB.Pool, actor.Authority, func(tx pgx.Tx) error {
 		day, err = ledger.FindDay(ctx, tx, date)
 		return err
 	})

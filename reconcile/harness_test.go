@@ -26,6 +26,7 @@ import (
 	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/fees"
 	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/internal/auth/registry"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/internal/postgres/pgtest"
@@ -91,10 +92,10 @@ func newWorld(t *testing.T) *world {
 	far := httptest.NewServer(w.sim.Handler())
 	t.Cleanup(far.Close)
 	w.far = far.URL
-	known, err := auth.KnownAuthorities()
+	known, err := registry.KnownAuthorities()
 	w.ok(err)
-	w.ok(auth.EnsureAuthorities(t.Context(), w.db.Owner, known))
-	schedule := &fees.Service{DB: w.db.App, Now: w.clock.Now}
+	w.ok(registry.EnsureAuthorities(t.Context(), w.db.Owner, known))
+	schedule := &fees.Service{DB: postgres.DB{Pool: w.db.App, Now: w.clock.Now}}
 	_, err = schedule.LoadFeeTypes(t.Context(), auth.Operator("BTC"), fees.Catalogue().FeeTypes)
 	w.ok(err)
 	ring, err := secret.Create(filepath.Join(t.TempDir(), "keys.json"))
@@ -104,14 +105,14 @@ func newWorld(t *testing.T) *world {
 	ours := httptest.NewServer(http.HandlerFunc(w.serveCallback))
 	t.Cleanup(ours.Close)
 	registry := providers.NewRegistry(vnpay.New(&http.Client{Transport: far.Client().Transport}), vietqr.New(), sepay.New())
-	w.dossiers = &dossiers.Service{DB: w.db.App, Fees: schedule, Secret: ring, Jobs: jobs, Now: w.clock.Now}
+	w.dossiers = &dossiers.Service{DB: postgres.DB{Pool: w.db.App, Now: w.clock.Now}, Fees: schedule, Secret: ring, Jobs: jobs}
 	w.payments = &payments.Service{
-		DB: w.db.App, Group: ledger.NewGroup(w.db.App, 2), Secret: ring, Jobs: jobs, Now: w.clock.Now, Random: rand.Reader, PublicURL: ours.URL, Providers: registry,
+		DB: postgres.DB{Pool: w.db.App, Now: w.clock.Now}, Group: ledger.NewGroup(w.db.App, 2), Secret: ring, Jobs: jobs, Random: rand.Reader, PublicURL: ours.URL, Providers: registry,
 	}
 	w.refunds = &refunds.Service{
-		DB: w.db.App, Payments: w.payments, Fees: schedule, Providers: registry, Jobs: jobs, Now: w.clock.Now, Random: rand.Reader,
+		DB: postgres.DB{Pool: w.db.App, Now: w.clock.Now}, Payments: w.payments, Fees: schedule, Providers: registry, Jobs: jobs, Random: rand.Reader,
 	}
-	w.Service = &reconcile.Service{DB: w.db.App, Payments: w.payments, Refunds: w.refunds, Secret: ring, Now: w.clock.Now}
+	w.Service = &reconcile.Service{DB: postgres.DB{Pool: w.db.App, Now: w.clock.Now}, Payments: w.payments, Refunds: w.refunds, Secret: ring}
 	w.merchants(ours.URL)
 	for _, r := range []reconcile.SourceRequest{
 		{Code: settlement, Kind: reconcile.SettlementSource, Provider: "vnpay"},
@@ -157,7 +158,7 @@ func (w *world) consistent() {
 
 func (w *world) faults() (list []string) {
 	w.t.Helper()
-	w.ok(postgres.InTx(context.Background(), w.db.App, province, func(tx pgx.Tx) error {
+	w.ok(postgres.WriteTx(context.Background(), w.db.App, province, func(tx pgx.Tx) error {
 		for _, check := range []func(context.Context, pgx.Tx) ([]string, error){reconcile.Check, payments.Check, refunds.Check} {
 			faults, err := check(context.Background(), tx)
 			if err != nil {

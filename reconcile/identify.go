@@ -88,19 +88,19 @@ func (s *Service) ProposeIdentification(ctx context.Context, actor auth.Actor, s
 	if q.Reason == "" {
 		return n, false, ErrInvalid.At("/reason", "must say why")
 	}
-	err = postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+	err = postgres.InTx(ctx, s.DB, actor, func(act postgres.Act) error {
 		created = false
-		if err := takeTurn(ctx, tx, actor.Authority); err != nil {
+		if err := takeTurn(ctx, act, actor.Authority); err != nil {
 			return err
 		}
-		l, err := suspendedLine(ctx, tx, line)
+		l, err := suspendedLine(ctx, act, line)
 		if err != nil {
 			return err
 		}
 		if l.Statement != statement {
 			return ErrUnknownLine
 		}
-		list, err := selectIdentifications(ctx, tx, ` and n.line_id = $1 and n.state <> 'rejected'`, line)
+		list, err := selectIdentifications(ctx, act, ` and n.line_id = $1 and n.state <> 'rejected'`, line)
 		if err != nil {
 			return err
 		}
@@ -113,7 +113,7 @@ func (s *Service) ProposeIdentification(ctx context.Context, actor auth.Actor, s
 		if err := l.suspended(); err != nil {
 			return err
 		}
-		d, err := dossiers.Find(ctx, tx, q.DossierCode)
+		d, err := dossiers.Find(ctx, act, q.DossierCode)
 		if err != nil {
 			return err
 		}
@@ -122,9 +122,9 @@ func (s *Service) ProposeIdentification(ctx context.Context, actor auth.Actor, s
 		}
 		n, created = Identification{
 			ID: ident.New[identificationKind](), Line: line, Statement: statement, DossierID: d.ID, DossierCode: d.Code, Amount: q.Amount,
-			Reason: q.Reason, State: IdentificationProposed, ProposedAt: s.now(), ProposedBy: actor.ID,
+			Reason: q.Reason, State: IdentificationProposed, ProposedAt: act.Now, ProposedBy: actor.ID,
 		}, true
-		return insertIdentification(ctx, tx, actor, n)
+		return insertIdentification(ctx, act, n)
 	})
 	return n, created, err
 }
@@ -135,25 +135,25 @@ func (s *Service) ProposeIdentification(ctx context.Context, actor auth.Actor, s
 // back. Approving again by the same checker changes nothing; ErrNotSuspended
 // when the line was matched meanwhile.
 func (s *Service) ApproveIdentification(ctx context.Context, actor auth.Actor, id IdentificationID, note string) (Identification, error) {
-	return s.decideIdentification(ctx, actor, id, IdentificationApproved, note, func(tx pgx.Tx, n *Identification) error {
-		l, err := suspendedLine(ctx, tx, n.Line)
+	return s.decideIdentification(ctx, actor, id, IdentificationApproved, note, func(act postgres.Act, n *Identification) error {
+		l, err := suspendedLine(ctx, act, n.Line)
 		if err != nil {
 			return err
 		}
 		if err := l.suspended(); err != nil {
 			return err
 		}
-		d, err := dossiers.LockByID(ctx, tx, n.DossierID)
+		d, err := dossiers.LockByID(ctx, act, n.DossierID)
 		if err != nil {
 			return err
 		}
-		n.Capture, err = s.Payments.RecordIdentified(ctx, tx, actor, d, payments.Identified{
+		n.Capture, err = s.Payments.RecordIdentified(ctx, act, d, payments.Identified{
 			Line: n.Line.String(), BankReference: l.BankRef, Amount: n.Amount, OccurredAt: l.occurred(), HeldSince: *l.HeldSince,
 		})
 		if err != nil {
 			return err
 		}
-		return s.matchIdentified(ctx, tx, actor, l, *n)
+		return s.matchIdentified(ctx, act, l, *n)
 	})
 }
 
@@ -162,21 +162,21 @@ func (s *Service) RejectIdentification(ctx context.Context, actor auth.Actor, id
 	if reason == "" {
 		return Identification{}, ErrInvalid.At("/reason", "must say why")
 	}
-	return s.decideIdentification(ctx, actor, id, IdentificationRejected, reason, func(pgx.Tx, *Identification) error { return nil })
+	return s.decideIdentification(ctx, actor, id, IdentificationRejected, reason, func(postgres.Act, *Identification) error { return nil })
 }
 
 // decideIdentification takes its turn among runs, locks, and does what body says before the decision is written.
 func (s *Service) decideIdentification(ctx context.Context, actor auth.Actor, id IdentificationID, to IdentificationState, note string,
-	body func(pgx.Tx, *Identification) error,
+	body func(postgres.Act, *Identification) error,
 ) (n Identification, err error) {
 	if err := auth.Require(actor, auth.PermCaseApprove); err != nil {
 		return Identification{}, err
 	}
-	err = postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
-		if err := takeTurn(ctx, tx, actor.Authority); err != nil {
+	err = postgres.InTx(ctx, s.DB, actor, func(act postgres.Act) error {
+		if err := takeTurn(ctx, act, actor.Authority); err != nil {
 			return err
 		}
-		list, err := selectIdentifications(ctx, tx, ` and n.id = $1`, id)
+		list, err := selectIdentifications(ctx, act, ` and n.id = $1`, id)
 		if err != nil {
 			return err
 		}
@@ -192,20 +192,20 @@ func (s *Service) decideIdentification(ctx context.Context, actor auth.Actor, id
 		case n.State != IdentificationProposed:
 			return ErrDecided
 		}
-		if err := body(tx, &n); err != nil {
+		if err := body(act, &n); err != nil {
 			return err
 		}
-		now := s.now()
+		now := act.Now
 		n.State, n.DecidedAt, n.DecidedBy, n.Note = to, &now, actor.ID, note
-		return updateIdentification(ctx, tx, actor, n)
+		return updateIdentification(ctx, act, n)
 	})
 	return n, err
 }
 
 // matchIdentified matches a line with its capture: no run looks at it again.
-func (s *Service) matchIdentified(ctx context.Context, tx pgx.Tx, actor auth.Actor, l heldLine, n Identification) error {
-	now := s.now()
-	run, err := runByID(ctx, tx, l.Run, ``)
+func (s *Service) matchIdentified(ctx context.Context, act postgres.Act, l heldLine, n Identification) error {
+	now := act.Now
+	run, err := runByID(ctx, act, l.Run, ``)
 	if err != nil {
 		return err
 	}
@@ -217,17 +217,17 @@ func (s *Service) matchIdentified(ctx context.Context, tx pgx.Tx, actor auth.Act
 		Lane: laneIdentified, Rule: ruleIdentified, Kind: "manual", Score: scoreCertain, Batch: -1,
 		Inputs: map[string]string{"identification": n.ID.String(), "dossier": n.DossierCode, "proposed_by": n.ProposedBy},
 	}
-	err = insertMatches(ctx, tx, actor, run, in, []found{match}, []MatchID{ident.New[matchKind]()}, make([]ledger.EntryID, 1), now)
+	err = insertMatches(ctx, act, run, in, []found{match}, []MatchID{ident.New[matchKind]()}, make([]ledger.EntryID, 1))
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, `
+	_, err = act.Exec(ctx, `
 		with l as (update reconcile.statement_line set suspense_entry = null where id = $1)
 		update reconcile.break set state = 'resolved', resolved_at = $2, resolution = 'identified' where line_id = $1 and state <> 'resolved'`, n.Line, now)
 	if err != nil {
 		return err
 	}
-	return s.Payments.Settle(ctx, tx, actor, []payments.CaptureID{n.Capture}, now)
+	return s.Payments.Settle(ctx, act, []payments.CaptureID{n.Capture})
 }
 
 // heldLine is a statement line as far as it can be identified.
@@ -309,7 +309,7 @@ func (s *Service) ListIdentifications(ctx context.Context, actor auth.Actor, f I
 		return nil, next, err
 	}
 	f.Limit = page(f.Limit)
-	err = postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+	err = postgres.ReadTx(ctx, s.DB.Pool, actor.Authority, func(tx pgx.Tx) error {
 		list, err = selectIdentifications(ctx, tx, `
 			and ($1 = '' or n.state = $1) and ($2::uuid is null or n.id < $2) order by n.id desc limit $3`, string(f.State), f.After, f.Limit+1)
 		return err
@@ -341,23 +341,23 @@ func selectIdentifications(ctx context.Context, tx pgx.Tx, and string, args ...a
 	})
 }
 
-func insertIdentification(ctx context.Context, tx pgx.Tx, actor auth.Actor, n Identification) error {
-	_, err := tx.Exec(ctx, `
+func insertIdentification(ctx context.Context, act postgres.Act, n Identification) error {
+	_, err := act.Exec(ctx, `
 		insert into reconcile.identification (id, authority, line_id, dossier_id, amount, currency, reason, proposed_at, proposed_by)
 		values (@id, @authority, @line, @dossier, @amount, @currency, @reason, @at, @by)`, pgx.StrictNamedArgs{
-		"id": n.ID, "authority": actor.Authority, "line": n.Line, "dossier": n.DossierID, "amount": n.Amount.Minor,
+		"id": n.ID, "authority": act.Actor.Authority, "line": n.Line, "dossier": n.DossierID, "amount": n.Amount.Minor,
 		"currency": n.Amount.Currency, "reason": n.Reason, "at": n.ProposedAt, "by": n.ProposedBy,
 	})
 	if err != nil {
 		return identificationFault(err)
 	}
-	return audit.Record(ctx, tx, audit.Event{
-		Actor: actor, At: n.ProposedAt, Act: "identification.propose", ObjectKind: "identification", ObjectID: n.ID.String(), Reason: n.Reason,
+	return audit.Record(ctx, act, audit.Event{
+		Actor: act.Actor, At: n.ProposedAt, Act: "identification.propose", ObjectKind: "identification", ObjectID: n.ID.String(), Reason: n.Reason,
 		After: map[string]any{"line": n.Line, "dossier": n.DossierCode, "amount": n.Amount.Minor},
 	})
 }
 
-func updateIdentification(ctx context.Context, tx pgx.Tx, actor auth.Actor, n Identification) error {
+func updateIdentification(ctx context.Context, tx postgres.Act, n Identification) error {
 	_, err := tx.Exec(ctx, `
 		update reconcile.identification set state = @state, decided_at = @at, decided_by = @by, note = @note, capture_id = @capture where id = @id`,
 		pgx.StrictNamedArgs{"id": n.ID, "state": n.State, "at": n.DecidedAt, "by": n.DecidedBy, "note": n.Note, "capture": n.Capture})
@@ -366,7 +366,7 @@ func updateIdentification(ctx context.Context, tx pgx.Tx, actor auth.Actor, n Id
 	}
 	act := map[IdentificationState]string{IdentificationApproved: "identification.approve", IdentificationRejected: "identification.reject"}[n.State]
 	return audit.Record(ctx, tx, audit.Event{
-		Actor: actor, At: *n.DecidedAt, Act: act, ObjectKind: "identification", ObjectID: n.ID.String(), Reason: n.Note,
+		Actor: tx.Actor, At: *n.DecidedAt, Act: act, ObjectKind: "identification", ObjectID: n.ID.String(), Reason: n.Note,
 		After: map[string]any{"line": n.Line, "dossier": n.DossierCode, "amount": n.Amount.Minor, "capture": n.Capture},
 	})
 }

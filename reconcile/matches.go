@@ -116,7 +116,7 @@ func (s *Service) ListMatches(ctx context.Context, actor auth.Actor, f MatchFilt
 		return nil, next, err
 	}
 	f.Limit = page(f.Limit)
-	err = postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+	err = postgres.ReadTx(ctx, s.DB.Pool, actor.Authority, func(tx pgx.Tx) error {
 		list, err = selectMatches(ctx, tx, `
 				and (@run::uuid is null or m.run_id = @run) and (@after::uuid is null or m.id < @after)
 				and (@payment::uuid is null or m.id = any(array(

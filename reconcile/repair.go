@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
@@ -42,7 +41,7 @@ type repair struct {
 
 // reserveRepairs notes what will be asked, within the caps of the day; what is
 // beyond them stays a break. A line that was asked about before counts anew.
-func (s *Service) reserveRepairs(ctx context.Context, tx pgx.Tx, src Source, run Run, w work, wishes []wish, now time.Time) ([]repair, error) {
+func (s *Service) reserveRepairs(ctx context.Context, act postgres.Act, src Source, run Run, w work, wishes []wish) ([]repair, error) {
 	left, leftSum := s.RepairsPerDay, s.RepairSumPerDay
 	if left == 0 {
 		left = defaultRepairsPerDay
@@ -57,9 +56,9 @@ func (s *Service) reserveRepairs(ctx context.Context, tx pgx.Tx, src Source, run
 	var (
 		used    int
 		usedSum int64
-		today   = calendar.On(now)
+		today   = calendar.On(act.Now)
 	)
-	err := tx.QueryRow(ctx, `
+	err := act.QueryRow(ctx, `
 		select count(*), coalesce(sum(amount), 0)::bigint from reconcile.repair
 		where authority = (select app.authority()) and asked_on = $1 and line_id <> all($2::uuid[])`, today, lines).Scan(&used, &usedSum)
 	if err != nil {
@@ -87,14 +86,14 @@ func (s *Service) reserveRepairs(ctx context.Context, tx pgx.Tx, src Source, run
 		}
 		list, amounts = append(list, r), append(amounts, l.Amount)
 	}
-	_, err = tx.Exec(ctx, `
+	_, err = act.Exec(ctx, `
 		insert into reconcile.repair (id, authority, run_id, line_id, payment_id, kind, amount, currency, asked_at, asked_on, outcome)
 		select n.id, @authority, @run, n.line, n.payment, n.kind, n.amount, @currency, @now, @today, 'asked'
 		from unnest(@ids::uuid[], @lines::uuid[], @payments::uuid[], @kinds::text[], @amounts::bigint[]) as n (id, line, payment, kind, amount)
 		on conflict on constraint repair_once do update
 		set run_id = excluded.run_id, asked_at = excluded.asked_at, asked_on = excluded.asked_on, outcome = 'asked'`,
 		pgx.StrictNamedArgs{
-			"authority": run.Authority, "run": run.ID, "currency": run.Currency, "now": now, "today": today, "amounts": amounts,
+			"authority": run.Authority, "run": run.ID, "currency": run.Currency, "now": act.Now, "today": today, "amounts": amounts,
 			"ids":   column(list, func(*repair) ident.ID[repairKind] { return ident.New[repairKind]() }),
 			"lines": column(list, func(r *repair) LineID { return r.line }), "payments": column(list, func(r *repair) payments.ID { return r.payment }),
 			"kinds": column(list, func(r *repair) string { return r.kind }),
@@ -149,9 +148,9 @@ func (s *Service) answered(ctx context.Context, authority string, r repair, outc
 	if err != nil {
 		return err
 	}
-	return postgres.InTx(ctx, s.DB, authority, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, `
-			update reconcile.repair set outcome = $2, evidence = $3, answered_at = $4 where line_id = $1`, r.line, outcome, document, s.now())
+	return postgres.InTx(ctx, s.DB, auth.System(authority), func(act postgres.Act) error {
+		_, err := act.Exec(ctx, `
+			update reconcile.repair set outcome = $2, evidence = $3, answered_at = $4 where line_id = $1`, r.line, outcome, document, act.Now)
 		return err
 	})
 }

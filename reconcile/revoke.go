@@ -2,7 +2,6 @@ package reconcile
 
 import (
 	"context"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -27,19 +26,19 @@ func (s *Service) RevokeMatch(ctx context.Context, actor auth.Actor, id MatchID,
 	if reason == "" {
 		return Match{}, ErrInvalid.At("/reason", "must say why")
 	}
-	err = postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
-		if match, err = matchByID(ctx, tx, id); err != nil {
+	err = postgres.InTx(ctx, s.DB, actor, func(act postgres.Act) error {
+		if match, err = matchByID(ctx, act, id); err != nil {
 			return err
 		}
-		run, err := runByID(ctx, tx, match.Run, ``)
+		run, err := runByID(ctx, act, match.Run, ``)
 		if err != nil {
 			return err
 		}
-		src, err := s.takeTurn(ctx, tx, actor.Authority, run.Source)
+		src, err := s.takeTurn(ctx, act, actor.Authority, run.Source)
 		if err != nil {
 			return err
 		}
-		if match, err = matchByID(ctx, tx, id); err != nil {
+		if match, err = matchByID(ctx, act, id); err != nil {
 			return err
 		}
 		if match.RevokedAt != nil {
@@ -48,51 +47,51 @@ func (s *Service) RevokeMatch(ctx context.Context, actor auth.Actor, id MatchID,
 		if match.Lane == laneIdentified {
 			return ErrIdentified.With("two persons identified the line: money that is not the dossier's goes back as a refund")
 		}
-		if err := s.revoke(ctx, tx, actor, src, run, match, reason); err != nil {
+		if err := s.revoke(ctx, act, src, run, match, reason); err != nil {
 			return err
 		}
-		match, err = matchByID(ctx, tx, id)
+		match, err = matchByID(ctx, act, id)
 		return err
 	})
 	return match, err
 }
 
-func (s *Service) revoke(ctx context.Context, tx pgx.Tx, actor auth.Actor, src Source, run Run, match Match, reason string) error {
-	now := s.now()
+func (s *Service) revoke(ctx context.Context, act postgres.Act, src Source, run Run, match Match, reason string) error {
+	now := act.Now
 	for _, r := range match.Refunds {
-		if err := s.Refunds.Unsettle(ctx, tx, actor, r); err != nil {
+		if err := s.Refunds.Unsettle(ctx, act, r); err != nil {
 			return err
 		}
 	}
 	if len(match.Captures) > 0 {
-		if err := s.Payments.Unsettle(ctx, tx, actor, match.Captures, now); err != nil {
+		if err := s.Payments.Unsettle(ctx, act, match.Captures); err != nil {
 			return err
 		}
 	}
-	_, err := tx.Exec(ctx, `
+	_, err := act.Exec(ctx, `
 		with m as (
 			update reconcile.match set revoked_at = $2, revoked_by = $3, revoke_reason = $4 where id = $1),
 		i as (
 			update reconcile.match_item set live = false where match_id = $1 returning line_id, side)
 		update reconcile.statement_line l set matched = l.matched and i.side <> 'line', paid_out = l.paid_out and i.side <> 'book'
-		from i where l.id = i.line_id`, match.ID, now, actor.ID, reason)
+		from i where l.id = i.line_id`, match.ID, now, act.Actor.ID, reason)
 	if err != nil {
 		return err
 	}
-	in, out, err := s.unmatched(ctx, tx, match)
+	in, out, err := s.unmatched(ctx, act, match)
 	if err != nil {
 		return err
 	}
-	if err := insertBreaks(ctx, tx, run, in, out, now); err != nil {
+	if err := insertBreaks(ctx, act, run, in, out); err != nil {
 		return err
 	}
 	if !match.Entry.IsZero() {
-		if err := s.unpost(ctx, tx, actor, src, match, in.Lines, reason, now); err != nil {
+		if err := s.unpost(ctx, act, src, match, in.Lines, reason); err != nil {
 			return err
 		}
 	}
-	return audit.Record(ctx, tx, audit.Event{
-		Actor: actor, At: now, Act: "match.revoke", ObjectKind: "match", ObjectID: match.ID.String(), Reason: reason,
+	return audit.Record(ctx, act, audit.Event{
+		Actor: act.Actor, At: now, Act: "match.revoke", ObjectKind: "match", ObjectID: match.ID.String(), Reason: reason,
 		Before: map[string]any{"rule": match.Rule, "amount": match.Amount.Minor},
 	})
 }
@@ -202,17 +201,17 @@ func ask[T any](ctx context.Context, tx pgx.Tx, query string, args ...any) ([]T,
 }
 
 // unpost reverses what a match posted, on an open date, and puts its bank lines into suspense.
-func (s *Service) unpost(ctx context.Context, tx pgx.Tx, actor auth.Actor, src Source, match Match, lines []matchLine, reason string, now time.Time) error {
-	p := s.poster(actor, src, now)
-	date, err := p.date(ctx, tx, calendar.On(now))
+func (s *Service) unpost(ctx context.Context, act postgres.Act, src Source, match Match, lines []matchLine, reason string) error {
+	p := s.poster(act.Actor, src, act.Now)
+	date, err := p.date(ctx, act, calendar.On(act.Now))
 	if err != nil {
 		return err
 	}
 	cause := ledger.Cause{Kind: "match", ID: match.ID.String(), Event: "revoked"}
-	if _, err := ledger.Reverse(ctx, tx, match.Entry, cause, reason, actor.ID, date, now); err != nil {
+	if _, err := ledger.Reverse(ctx, act, match.Entry, cause, reason, act.Actor.ID, date, act.Now); err != nil {
 		return err
 	}
-	before, err := ask[revokedLine](ctx, tx, `
+	before, err := ask[revokedLine](ctx, act, `
 		select id, business_date, amount, suspensions from reconcile.statement_line where id = any($1::uuid[])`, match.Lines)
 	if err != nil {
 		return err
@@ -224,5 +223,5 @@ func (s *Service) unpost(ctx context.Context, tx pgx.Tx, actor auth.Actor, src S
 	for i := range lines {
 		lines[i].Date = date // the correction is of today, not of the line's day
 	}
-	return p.suspend(ctx, tx, lines, func(id LineID) int { return times[id] + 1 })
+	return p.suspend(ctx, act, lines, func(id LineID) int { return times[id] + 1 })
 }

@@ -123,19 +123,19 @@ func (s *Service) StartRun(ctx context.Context, actor auth.Actor, sourceCode str
 	if err := auth.Require(actor, auth.PermReconcile); err != nil {
 		return Run{}, false, err
 	}
-	if date.IsZero() || date.After(calendar.On(s.Now())) {
-		return Run{}, false, ErrInvalid.At("/business_date", "must be a day that has begun")
-	}
 	var asked []repair
-	err = postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
-		src, err := s.takeTurn(ctx, tx, actor.Authority, sourceCode)
+	err = postgres.InTx(ctx, s.DB, actor, func(act postgres.Act) error {
+		if date.IsZero() || date.After(calendar.On(act.Now)) {
+			return ErrInvalid.At("/business_date", "must be a day that has begun")
+		}
+		src, err := s.takeTurn(ctx, act, actor.Authority, sourceCode)
 		if err != nil {
 			return err
 		}
-		if run, created, err = s.findOrCreateRun(ctx, tx, actor, src, date); err != nil || run.State == RunClosed {
+		if run, created, err = s.findOrCreateRun(ctx, act, src, date); err != nil || run.State == RunClosed {
 			return err
 		}
-		asked, err = s.pass(ctx, tx, actor, src, &run, true)
+		asked, err = s.pass(ctx, act, src, &run, true)
 		return err
 	})
 	if err != nil || run.State == RunClosed {
@@ -143,15 +143,15 @@ func (s *Service) StartRun(ctx context.Context, actor auth.Actor, sourceCode str
 	}
 	if len(asked) > 0 {
 		s.repair(ctx, actor.Authority, asked)
-		err = postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
-			src, err := s.takeTurn(ctx, tx, actor.Authority, sourceCode)
+		err = postgres.InTx(ctx, s.DB, actor, func(act postgres.Act) error {
+			src, err := s.takeTurn(ctx, act, actor.Authority, sourceCode)
 			if err != nil {
 				return err
 			}
-			if run, err = runByID(ctx, tx, run.ID, ``); err != nil || run.State == RunClosed {
+			if run, err = runByID(ctx, act, run.ID, ``); err != nil || run.State == RunClosed {
 				return err
 			}
-			_, err = s.pass(ctx, tx, actor, src, &run, false)
+			_, err = s.pass(ctx, act, src, &run, false)
 			return err
 		})
 		if err != nil {
@@ -176,8 +176,8 @@ func takeTurn(ctx context.Context, tx pgx.Tx, authority string) error {
 	return err
 }
 
-func (s *Service) findOrCreateRun(ctx context.Context, tx pgx.Tx, actor auth.Actor, src Source, date calendar.Date) (Run, bool, error) {
-	list, err := selectRuns(ctx, tx, ` and r.source_id = $1 and r.business_date = $2 order by r.number desc limit 1`, src.ID, date)
+func (s *Service) findOrCreateRun(ctx context.Context, act postgres.Act, src Source, date calendar.Date) (Run, bool, error) {
+	list, err := selectRuns(ctx, act, ` and r.source_id = $1 and r.business_date = $2 order by r.number desc limit 1`, src.ID, date)
 	if err != nil {
 		return Run{}, false, err
 	}
@@ -187,28 +187,28 @@ func (s *Service) findOrCreateRun(ctx context.Context, tx pgx.Tx, actor auth.Act
 		if last.State != RunClosed {
 			return last, false, nil
 		}
-		more, err := s.somethingNew(ctx, tx, src, date)
+		more, err := s.somethingNew(ctx, act, src, date)
 		if err != nil || !more {
 			return last, false, err
 		}
 		number = last.Number + 1
 	}
 	run := Run{
-		ID: ident.New[runKind](), Authority: actor.Authority, SourceID: src.ID, Source: src.Code, BusinessDate: date, Number: number,
-		State: RunOpen, Currency: src.Currency, CreatedAt: s.now(),
+		ID: ident.New[runKind](), Authority: act.Actor.Authority, SourceID: src.ID, Source: src.Code, BusinessDate: date, Number: number,
+		State: RunOpen, Currency: src.Currency, CreatedAt: act.Now,
 	}
-	_, err = tx.Exec(ctx, `
+	_, err = act.Exec(ctx, `
 		insert into reconcile.run (id, authority, source_id, business_date, number, state, currency, created_at, created_by)
 		values (@id, @authority, @source, @date, @number, @state, @currency, @at, @by)`,
 		pgx.StrictNamedArgs{
 			"id": run.ID, "authority": run.Authority, "source": run.SourceID, "date": run.BusinessDate, "number": run.Number,
-			"state": run.State, "currency": run.Currency, "at": run.CreatedAt, "by": actor.ID,
+			"state": run.State, "currency": run.Currency, "at": run.CreatedAt, "by": act.Actor.ID,
 		})
 	if err != nil {
 		return Run{}, false, err
 	}
-	return run, true, audit.Record(ctx, tx, audit.Event{
-		Actor: actor, At: run.CreatedAt, Act: "run.start", ObjectKind: "run", ObjectID: run.ID.String(),
+	return run, true, audit.Record(ctx, act, audit.Event{
+		Actor: act.Actor, At: run.CreatedAt, Act: "run.start", ObjectKind: "run", ObjectID: run.ID.String(),
 		After: map[string]any{"source": src.Code, "business_date": date, "number": number},
 	})
 }
@@ -216,11 +216,11 @@ func (s *Service) findOrCreateRun(ctx context.Context, tx pgx.Tx, actor auth.Act
 // pass looks at everything open and matches it. On a first pass that finds
 // something to repair it saves only what will be asked, and the pass after the
 // answers saves the rest.
-func (s *Service) pass(ctx context.Context, tx pgx.Tx, actor auth.Actor, src Source, run *Run, mayRepair bool) ([]repair, error) {
-	if err := claimLines(ctx, tx, src, *run); err != nil {
+func (s *Service) pass(ctx context.Context, act postgres.Act, src Source, run *Run, mayRepair bool) ([]repair, error) {
+	if err := claimLines(ctx, act, src, *run); err != nil {
 		return nil, err
 	}
-	w, err := s.load(ctx, tx, src, *run)
+	w, err := s.load(ctx, act, src, *run)
 	if err != nil {
 		return nil, err
 	}
@@ -229,25 +229,24 @@ func (s *Service) pass(ctx context.Context, tx pgx.Tx, actor auth.Actor, src Sou
 		match = matchBank
 	}
 	out := match(w.input)
-	now := s.now()
 	if mayRepair && len(out.Wishes) > 0 {
-		asked, err := s.reserveRepairs(ctx, tx, src, *run, w, out.Wishes, now)
+		asked, err := s.reserveRepairs(ctx, act, src, *run, w, out.Wishes)
 		if err != nil {
 			return nil, err
 		}
 		if len(asked) > 0 {
-			return asked, setRunState(ctx, tx, run, RunMatching, now)
+			return asked, setRunState(ctx, act, run, RunMatching)
 		}
 	}
-	if err := s.save(ctx, tx, actor, src, *run, w, out, now); err != nil {
+	if err := s.save(ctx, act, src, *run, w, out); err != nil {
 		return nil, err
 	}
-	return nil, setRunState(ctx, tx, run, RunReview, now)
+	return nil, setRunState(ctx, act, run, RunReview)
 }
 
-func setRunState(ctx context.Context, tx pgx.Tx, run *Run, state RunState, now time.Time) error {
-	run.State, run.MatchedAt = state, &now
-	_, err := tx.Exec(ctx, `update reconcile.run set state = $2, matched_at = $3 where id = $1`, run.ID, state, now)
+func setRunState(ctx context.Context, act postgres.Act, run *Run, state RunState) error {
+	run.State, run.MatchedAt = state, &act.Now
+	_, err := act.Exec(ctx, `update reconcile.run set state = $2, matched_at = $3 where id = $1`, run.ID, state, act.Now)
 	return err
 }
 
@@ -256,7 +255,7 @@ func (s *Service) FindRun(ctx context.Context, actor auth.Actor, id RunID) (run 
 	if err := auth.Require(actor, auth.PermReconcileRead); err != nil {
 		return Run{}, err
 	}
-	err = postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+	err = postgres.ReadTx(ctx, s.DB.Pool, actor.Authority, func(tx pgx.Tx) error {
 		if run, err = runByID(ctx, tx, id, ``); err != nil || run.State == RunClosed {
 			return err
 		}
@@ -273,7 +272,7 @@ func (s *Service) ListRuns(ctx context.Context, actor auth.Actor, source string,
 		return nil, next, err
 	}
 	limit = page(limit)
-	err = postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+	err = postgres.ReadTx(ctx, s.DB.Pool, actor.Authority, func(tx pgx.Tx) error {
 		list, err = selectRuns(ctx, tx, `
 			and (@source = '' or r.source_id = (`+sourceID+`)) and (@after::uuid is null or r.id < @after)
 			order by r.id desc limit @limit`, pgx.StrictNamedArgs{"source": source, "after": after, "limit": limit + 1})
@@ -294,32 +293,32 @@ func (s *Service) CloseRun(ctx context.Context, actor auth.Actor, id RunID) (run
 	if err := auth.Require(actor, auth.PermRunClose); err != nil {
 		return Run{}, err
 	}
-	err = postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
-		found, err := runByID(ctx, tx, id, ``)
+	err = postgres.InTx(ctx, s.DB, actor, func(act postgres.Act) error {
+		found, err := runByID(ctx, act, id, ``)
 		if err != nil {
 			return err
 		}
-		src, err := s.takeTurn(ctx, tx, actor.Authority, found.Source)
+		src, err := s.takeTurn(ctx, act, actor.Authority, found.Source)
 		if err != nil {
 			return err
 		}
-		if run, err = runByID(ctx, tx, id, ` for update of r`); err != nil || run.State == RunClosed {
+		if run, err = runByID(ctx, act, id, ` for update of r`); err != nil || run.State == RunClosed {
 			return err
 		}
 		if run.State != RunReview {
 			return ErrNotMatched.With("the run is %s: run again before closing", run.State)
 		}
-		if more, err := s.somethingNew(ctx, tx, src, run.BusinessDate); err != nil || more {
+		if more, err := s.somethingNew(ctx, act, src, run.BusinessDate); err != nil || more {
 			return orElse(err, ErrNotMatched)
 		}
-		if run.Report, err = report(ctx, tx, run); err != nil {
+		if run.Report, err = report(ctx, act, run); err != nil {
 			return err
 		}
 		if !run.Holds() {
 			return ErrUnexplained.With("unexplained: %d of the source, %d of the book, %d lines or items",
 				run.SourceSide.Difference(), run.BookSide.Difference(), run.Unexplained)
 		}
-		return s.close(ctx, tx, actor, &run)
+		return s.close(ctx, act, &run)
 	})
 	return run, err
 }
@@ -331,23 +330,23 @@ func orElse(err, other error) error {
 	return other
 }
 
-func (s *Service) close(ctx context.Context, tx pgx.Tx, actor auth.Actor, run *Run) error {
-	now := s.now()
+func (s *Service) close(ctx context.Context, act postgres.Act, run *Run) error {
+	now := act.Now
 	frozen, err := json.Marshal(run.Report)
 	if err != nil {
 		return err
 	}
-	run.State, run.ClosedAt, run.ClosedBy = RunClosed, &now, actor.ID
-	_, err = tx.Exec(ctx, `
-		update reconcile.run set state = 'closed', closed_at = $2, closed_by = $3, report = $4 where id = $1`, run.ID, now, actor.ID, frozen)
+	run.State, run.ClosedAt, run.ClosedBy = RunClosed, &now, act.Actor.ID
+	_, err = act.Exec(ctx, `
+		update reconcile.run set state = 'closed', closed_at = $2, closed_by = $3, report = $4 where id = $1`, run.ID, now, act.Actor.ID, frozen)
 	if err != nil {
 		return err
 	}
-	if _, err := tx.Exec(ctx, `update reconcile.break set state = 'carried' where run_id = $1 and state = 'open'`, run.ID); err != nil {
+	if _, err := act.Exec(ctx, `update reconcile.break set state = 'carried' where run_id = $1 and state = 'open'`, run.ID); err != nil {
 		return err
 	}
-	return audit.Record(ctx, tx, audit.Event{
-		Actor: actor, At: now, Act: "run.close", ObjectKind: "run", ObjectID: run.ID.String(),
+	return audit.Record(ctx, act, audit.Event{
+		Actor: act.Actor, At: now, Act: "run.close", ObjectKind: "run", ObjectID: run.ID.String(),
 		Before: map[string]any{"state": RunReview},
 		After: map[string]any{
 			"state": RunClosed, "total": run.SourceSide.Total, "matched": run.SourceSide.Matched, "breaks": run.SourceSide.Breaks,
@@ -362,16 +361,15 @@ func (s *Service) CloseDay(ctx context.Context, actor auth.Actor, date calendar.
 	if err := auth.Require(actor, auth.PermRunClose); err != nil {
 		return err
 	}
-	now := s.now()
-	return postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
-		if err := refuseUnfinished(ctx, tx, actor.Authority, date, now); err != nil {
+	return postgres.InTx(ctx, s.DB, actor, func(act postgres.Act) error {
+		if err := refuseUnfinished(ctx, act, actor.Authority, date); err != nil {
 			return err
 		}
-		if err := ledger.CloseDay(ctx, tx, actor.Authority, date, actor.ID, now); err != nil {
+		if err := ledger.CloseDay(ctx, act, actor.Authority, date, actor.ID, act.Now); err != nil {
 			return err
 		}
-		return audit.Record(ctx, tx, audit.Event{
-			Actor: actor, At: now, Act: "day.close", ObjectKind: "day", ObjectID: date.String(), After: map[string]any{"date": date},
+		return audit.Record(ctx, act, audit.Event{
+			Actor: actor, At: act.Now, Act: "day.close", ObjectKind: "day", ObjectID: date.String(), After: map[string]any{"date": date},
 		})
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/ident"
+	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/refunds"
@@ -32,38 +33,38 @@ func chunks[T any](list []T) iter.Seq[[]T] { return slices.Chunk(list, chunk) }
 
 // save writes what a pass found: first rooms below (locks in their order), then
 // matches and breaks, then the book. Everything is in the transaction of the run.
-func (s *Service) save(ctx context.Context, tx pgx.Tx, actor auth.Actor, src Source, run Run, w work, out outcome, now time.Time) error {
+func (s *Service) save(ctx context.Context, act postgres.Act, src Source, run Run, w work, out outcome) error {
 	ids := make([]MatchID, len(out.Matches))
 	for i := range ids {
 		ids[i] = ident.New[matchKind]()
 	}
-	if err := s.settle(ctx, tx, actor, w, out, now); err != nil {
+	if err := s.settle(ctx, act, w, out); err != nil {
 		return err
 	}
-	if err := insertItems(ctx, tx, run, w.input, out); err != nil {
+	if err := insertItems(ctx, act, run, w.input, out); err != nil {
 		return err
 	}
 	entries := make([]ledger.EntryID, len(ids))
 	if src.Kind == BankSource {
 		var err error
-		if entries, err = s.postRun(ctx, tx, actor, src, w, out, ids, now); err != nil {
+		if entries, err = s.postRun(ctx, act, src, w, out, ids); err != nil {
 			return err
 		}
 	}
-	if err := insertMatches(ctx, tx, actor, run, w.input, out.Matches, ids, entries, now); err != nil {
+	if err := insertMatches(ctx, act, run, w.input, out.Matches, ids, entries); err != nil {
 		return err
 	}
-	if err := saveBreaks(ctx, tx, run, w.input, out, now); err != nil {
+	if err := saveBreaks(ctx, act, run, w.input, out); err != nil {
 		return err
 	}
 	if src.Kind == BankSource {
-		return saveBalanceBreaks(ctx, tx, src, run, now)
+		return saveBalanceBreaks(ctx, act, src, run)
 	}
 	return nil
 }
 
 // settle tells refunds and payments what the source confirmed.
-func (s *Service) settle(ctx context.Context, tx pgx.Tx, actor auth.Actor, w work, out outcome, now time.Time) error {
+func (s *Service) settle(ctx context.Context, act postgres.Act, w work, out outcome) error {
 	var captures []payments.CaptureID
 	for _, m := range out.Matches {
 		if m.Item < 0 {
@@ -73,7 +74,7 @@ func (s *Service) settle(ctx context.Context, tx pgx.Tx, actor auth.Actor, w wor
 		case captureItem:
 			captures = append(captures, payments.CaptureID(item.ID))
 		case refundItem:
-			err := s.Refunds.ConfirmBySettlement(ctx, tx, actor, refunds.ID(item.ID), w.Lines[m.Line].TransactionID, now)
+			err := s.Refunds.ConfirmBySettlement(ctx, act, refunds.ID(item.ID), w.Lines[m.Line].TransactionID)
 			if err != nil {
 				return err
 			}
@@ -81,7 +82,7 @@ func (s *Service) settle(ctx context.Context, tx pgx.Tx, actor auth.Actor, w wor
 		}
 	}
 	for part := range chunks(captures) {
-		if err := s.Payments.Settle(ctx, tx, actor, part, now); err != nil {
+		if err := s.Payments.Settle(ctx, act, part); err != nil {
 			return err
 		}
 	}
@@ -127,7 +128,7 @@ type matchItem struct {
 	amount  int64
 }
 
-func insertMatches(ctx context.Context, tx pgx.Tx, actor auth.Actor, run Run, in input, list []found, ids []MatchID, entries []ledger.EntryID, now time.Time) error {
+func insertMatches(ctx context.Context, act postgres.Act, run Run, in input, list []found, ids []MatchID, entries []ledger.EntryID) error {
 	if len(list) == 0 {
 		return nil
 	}
@@ -152,13 +153,13 @@ func insertMatches(ctx context.Context, tx pgx.Tx, actor auth.Actor, run Run, in
 			match: match, side: "book", capture: item.capture(), refund: item.refund(), transit: item.transit(), amount: item.Amount,
 		})
 	}
-	_, err := tx.Exec(ctx, `
+	_, err := act.Exec(ctx, `
 		insert into reconcile.match (id, authority, run_id, lane, rule, version, kind, score, inputs, amount, currency, entry_id, created_at, created_by)
 		select n.id, @authority, @run, n.lane, n.rule, @version, n.kind, n.score, n.inputs, n.amount, @currency, n.entry, @now, @by
 		from unnest(@ids::uuid[], @lanes::text[], @rules::text[], @kinds::text[], @scores::smallint[], @inputs::jsonb[], @amounts::bigint[], @entries::uuid[])
 			as n (id, lane, rule, kind, score, inputs, amount, entry)`,
 		pgx.StrictNamedArgs{
-			"authority": run.Authority, "run": run.ID, "version": version, "currency": run.Currency, "now": now, "by": actor.ID,
+			"authority": run.Authority, "run": run.ID, "version": version, "currency": run.Currency, "now": act.Now, "by": act.Actor.ID,
 			"ids": ids, "inputs": inputs, "entries": entries,
 			"lanes": column(list, func(m *found) string { return m.Lane }), "rules": column(list, func(m *found) string { return m.Rule }),
 			"kinds": column(list, func(m *found) string { return m.Kind }), "scores": column(list, func(m *found) int { return m.Score }),
@@ -167,7 +168,7 @@ func insertMatches(ctx context.Context, tx pgx.Tx, actor auth.Actor, run Run, in
 	if err != nil {
 		return err
 	}
-	return insertMatchItems(ctx, tx, run.Authority, items)
+	return insertMatchItems(ctx, act, run.Authority, items)
 }
 
 // insertMatchItems writes the sides of matches and marks their lines.
@@ -222,20 +223,20 @@ func (s *Service) poster(actor auth.Actor, src Source, now time.Time) *poster {
 // postRun writes the book of a bank: matched lines leave suspense and are
 // posted for what they are; lines that nothing explains go into suspense once.
 // It returns the entry of each match.
-func (s *Service) postRun(ctx context.Context, tx pgx.Tx, actor auth.Actor, src Source, w work, out outcome, ids []MatchID, now time.Time) ([]ledger.EntryID, error) {
-	p := s.poster(actor, src, now)
+func (s *Service) postRun(ctx context.Context, act postgres.Act, src Source, w work, out outcome, ids []MatchID) ([]ledger.EntryID, error) {
+	p := s.poster(act.Actor, src, act.Now)
 	entries := make([]ledger.Entry, 0, len(out.Matches))
 	var freed []LineID
 	done := map[LineID]bool{}
 	for i, m := range out.Matches {
 		line := w.Lines[m.Line]
 		done[line.ID] = true
-		date, err := p.date(ctx, tx, line.Date)
+		date, err := p.date(ctx, act, line.Date)
 		if err != nil {
 			return nil, err
 		}
 		if held := w.suspense[line.ID]; !held.entry.IsZero() {
-			if err := p.identify(ctx, tx, line.ID, held, date); err != nil {
+			if err := p.identify(ctx, act, line.ID, held, date); err != nil {
 				return nil, err
 			}
 			freed = append(freed, line.ID)
@@ -249,10 +250,10 @@ func (s *Service) postRun(ctx context.Context, tx pgx.Tx, actor auth.Actor, src 
 			entries = append(entries, transferred(p.stamp, ids[i], w.Items[m.Item], date))
 		}
 	}
-	if _, err := tx.Exec(ctx, `update reconcile.statement_line set suspense_entry = null where id = any($1::uuid[])`, freed); err != nil {
+	if _, err := act.Exec(ctx, `update reconcile.statement_line set suspense_entry = null where id = any($1::uuid[])`, freed); err != nil {
 		return nil, err
 	}
-	posted, err := postAll(ctx, tx, entries)
+	posted, err := postAll(ctx, act, entries)
 	if err != nil {
 		return nil, err
 	}
@@ -262,7 +263,7 @@ func (s *Service) postRun(ctx context.Context, tx pgx.Tx, actor auth.Actor, src 
 			waiting = append(waiting, l)
 		}
 	}
-	return posted, p.suspend(ctx, tx, waiting, func(id LineID) int { return w.suspense[id].times + 1 })
+	return posted, p.suspend(ctx, act, waiting, func(id LineID) int { return w.suspense[id].times + 1 })
 }
 
 // identify takes a line's money out of suspense.
@@ -307,8 +308,8 @@ func postAll(ctx context.Context, tx pgx.Tx, entries []ledger.Entry) ([]ledger.E
 // saveBalanceBreaks compares the opening balance of each recent statement with
 // the closing of the one before it. Files may arrive in any order, so it looks
 // at all of them anew: a gap that a late file filled ends.
-func saveBalanceBreaks(ctx context.Context, tx pgx.Tx, src Source, run Run, now time.Time) error {
-	rows, err := tx.Query(ctx, `
+func saveBalanceBreaks(ctx context.Context, act postgres.Act, src Source, run Run) error {
+	rows, err := act.Query(ctx, `
 		select st.id, before.closing, st.opening
 		from reconcile.statement st
 		cross join lateral (
@@ -329,16 +330,16 @@ func saveBalanceBreaks(ctx context.Context, tx pgx.Tx, src Source, run Run, now 
 		return err
 	}
 	ids := column(gaps, func(g *gap) StatementID { return g.Statement })
-	_, err = tx.Exec(ctx, `
+	_, err = act.Exec(ctx, `
 		update reconcile.break b set state = 'resolved', resolved_at = $5, resolution = 'filled'
 		from reconcile.statement st
 		where b.source_id = $1 and b.kind = 'balance_break' and b.state <> 'resolved' and st.id = b.statement_id
 			and st.period_from <= $2 and st.period_from > $3 and b.statement_id <> all($4::uuid[])`,
-		src.ID, run.BusinessDate, run.BusinessDate.AddDays(-recentDays), ids, now)
+		src.ID, run.BusinessDate, run.BusinessDate.AddDays(-recentDays), ids, act.Now)
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, `
+	_, err = act.Exec(ctx, `
 		insert into reconcile.break (id, authority, run_id, source_id, kind, state, holds, statement_id, amount, source_amount, book_amount,
 			currency, detail, created_at)
 		select n.id, @authority, @run, @source, 'balance_break', 'open', false, n.statement, n.opening - n.closing, n.opening, n.closing,
@@ -346,7 +347,7 @@ func saveBalanceBreaks(ctx context.Context, tx pgx.Tx, src Source, run Run, now 
 		from unnest(@ids::uuid[], @statements::uuid[], @openings::bigint[], @closings::bigint[]) as n (id, statement, opening, closing)
 		on conflict (statement_id, kind) where state <> 'resolved' and statement_id is not null do nothing`,
 		pgx.StrictNamedArgs{
-			"authority": run.Authority, "run": run.ID, "source": src.ID, "currency": run.Currency, "now": now,
+			"authority": run.Authority, "run": run.ID, "source": src.ID, "currency": run.Currency, "now": act.Now,
 			"ids": column(gaps, func(*gap) BreakID { return ident.New[breakKind]() }), "statements": ids,
 			"openings": column(gaps, func(g *gap) int64 { return g.Opening }), "closings": column(gaps, func(g *gap) int64 { return g.Closing }),
 		})

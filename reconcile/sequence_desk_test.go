@@ -174,7 +174,7 @@ func (s *sequence) priceByDay(t *rapid.T) {
 
 func (s *sequence) close(t *rapid.T) {
 	date := s.today().AddDays(-rapid.IntRange(1, 6).Draw(t, "days ago"))
-	s.ok(t, postgres.InTx(t.Context(), s.db.App, s.code, func(tx pgx.Tx) error {
+	s.ok(t, postgres.WriteTx(t.Context(), s.db.App, s.code, func(tx pgx.Tx) error {
 		return ledger.CloseDay(t.Context(), tx, s.code, date, "key_chief", s.clock.Now())
 	}))
 	s.closed[date] = true

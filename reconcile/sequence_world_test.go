@@ -25,6 +25,7 @@ import (
 	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/fees"
 	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/internal/auth/registry"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/internal/postgres/pgtest"
@@ -59,9 +60,9 @@ func newCountry(t *testing.T) *country {
 		}
 	}
 	c := &country{db: pgtest.New(t)}
-	known, err := auth.KnownAuthorities()
+	known, err := registry.KnownAuthorities()
 	ok(err)
-	ok(auth.EnsureAuthorities(t.Context(), c.db.Owner, known))
+	ok(registry.EnsureAuthorities(t.Context(), c.db.Owner, known))
 	types := fees.Catalogue().FeeTypes
 	for i := range types {
 		types[i].Terms = []fees.Terms{{
@@ -71,7 +72,7 @@ func newCountry(t *testing.T) *country {
 			types[i].Terms = nil
 		}
 	}
-	_, err = (&fees.Service{DB: c.db.App, Now: time.Now}).LoadFeeTypes(t.Context(), auth.Operator("BTC"), types)
+	_, err = (&fees.Service{DB: postgres.DB{Pool: c.db.App, Now: time.Now}}).LoadFeeTypes(t.Context(), auth.Operator("BTC"), types)
 	ok(err)
 	c.ring, err = secret.Create(filepath.Join(t.TempDir(), "keys.json"))
 	ok(err)
@@ -116,7 +117,7 @@ func (c *country) province(t *rapid.T) *sequence {
 		model: newModel(), db: c.db, code: fmt.Sprintf("T%04d", c.provinces), clock: &clock{}, handed: map[payments.ID]int64{},
 		undecided: map[calendar.Date]ledger.DayProposal{},
 	}
-	s.ok(t, auth.EnsureAuthorities(t.Context(), c.db.Owner, []auth.Authority{{Code: s.code, Name: "Tỉnh thử nghiệm " + s.code, Level: "province"}}))
+	s.ok(t, registry.EnsureAuthorities(t.Context(), c.db.Owner, []registry.Authority{{Code: s.code, Name: "Tỉnh thử nghiệm " + s.code, Level: "province"}}))
 	s.clock.advance(yearEnd.Sub(begin))
 	sim := simulator.New(simulator.Options{
 		Now: s.clock.Now, HangFor: 5 * time.Millisecond, RefundDelay: time.Second,
@@ -130,17 +131,17 @@ func (c *country) province(t *rapid.T) *sequence {
 	})
 	s.far = far.URL
 	registry := providers.NewRegistry(vnpay.New(&http.Client{Transport: far.Client().Transport}), vietqr.New(), sepay.New())
-	s.fees = &fees.Service{DB: c.db.App, Now: s.clock.Now}
-	s.cases = &dossiers.Service{DB: c.db.App, Fees: s.fees, Secret: c.ring, Jobs: c.jobs, Now: s.clock.Now}
+	s.fees = &fees.Service{DB: postgres.DB{Pool: c.db.App, Now: s.clock.Now}}
+	s.cases = &dossiers.Service{DB: postgres.DB{Pool: c.db.App, Now: s.clock.Now}, Fees: s.fees, Secret: c.ring, Jobs: c.jobs}
 	s.payments = &payments.Service{
-		DB: c.db.App, Group: ledger.NewGroup(c.db.App, 2), Secret: c.ring, Jobs: c.jobs, Now: s.clock.Now, Random: rand.Reader,
+		DB: postgres.DB{Pool: c.db.App, Now: s.clock.Now}, Group: ledger.NewGroup(c.db.App, 2), Secret: c.ring, Jobs: c.jobs, Random: rand.Reader,
 		PublicURL: ours.URL, Providers: registry,
 	}
 	s.refunds = &refunds.Service{
-		DB: c.db.App, Payments: s.payments, Dossiers: s.cases, Fees: s.fees, Providers: registry, Jobs: c.jobs, Now: s.clock.Now, Random: rand.Reader,
+		DB: postgres.DB{Pool: c.db.App, Now: s.clock.Now}, Payments: s.payments, Dossiers: s.cases, Fees: s.fees, Providers: registry, Jobs: c.jobs, Random: rand.Reader,
 	}
-	s.remittance = &remittance.Service{DB: c.db.App, Fees: s.fees, Now: s.clock.Now}
-	s.reconcile = &reconcile.Service{DB: c.db.App, Payments: s.payments, Refunds: s.refunds, Secret: c.ring, Now: s.clock.Now}
+	s.remittance = &remittance.Service{DB: postgres.DB{Pool: c.db.App, Now: s.clock.Now}, Fees: s.fees}
+	s.reconcile = &reconcile.Service{DB: postgres.DB{Pool: c.db.App, Now: s.clock.Now}, Payments: s.payments, Refunds: s.refunds, Secret: c.ring}
 	s.ledger, s.seal = &ledger.Service{DB: c.db.App}, &seal.Service{DB: c.db.App, Now: s.clock.Now, BlockSize: 7}
 
 	m, err := s.payments.RegisterMerchant(t.Context(), s.as(auth.RoleAdmin), "vnpay", map[string]string{

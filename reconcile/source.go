@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/doisoat/doisoat/internal/audit"
 	"github.com/doisoat/doisoat/internal/auth"
@@ -33,11 +32,10 @@ const (
 
 // Service holds the use cases of reconcile.
 type Service struct {
-	DB       *pgxpool.Pool
+	DB       postgres.DB
 	Payments *payments.Service
 	Refunds  *refunds.Service
 	Secret   *secret.Keyring
-	Now      func() time.Time
 
 	// Caps of automatic repairs per authority and day, by number and by sum in
 	// minor units; zero means the defaults, below zero switches repairs off.
@@ -148,14 +146,14 @@ func (s *Service) RegisterSource(ctx context.Context, actor auth.Actor, r Source
 	}
 	src = Source{
 		ID: ident.New[sourceKind](), Authority: actor.Authority, Code: r.Code, Kind: r.Kind, Provider: r.Provider,
-		Account: r.Account, Profile: r.Profile, Currency: money.VND, CreatedAt: s.now(),
+		Account: r.Account, Profile: r.Profile, Currency: money.VND,
 	}
-	err = postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+	err = postgres.InTx(ctx, s.DB, actor, func(act postgres.Act) error {
 		// Sources come one after another, and not while a run counts.
-		if err := takeTurn(ctx, tx, actor.Authority); err != nil {
+		if err := takeTurn(ctx, act, actor.Authority); err != nil {
 			return err
 		}
-		all, err := selectSources(ctx, tx, ` order by code`)
+		all, err := selectSources(ctx, act, ` order by code`)
 		if err != nil {
 			return err
 		}
@@ -170,8 +168,8 @@ func (s *Service) RegisterSource(ctx context.Context, actor auth.Actor, r Source
 				return ErrSourceOverlaps.With("source %q shows the same account", first.Code)
 			}
 		}
-		created = true
-		_, err = tx.Exec(ctx, `
+		created, src.CreatedAt = true, act.Now
+		_, err = act.Exec(ctx, `
 			insert into reconcile.source (id, authority, code, kind, provider, account, profile, currency, created_at, created_by)
 			values (@id, @authority, @code, @kind, @provider, @account, @profile, @currency, @at, @by)`,
 			pgx.StrictNamedArgs{
@@ -181,7 +179,7 @@ func (s *Service) RegisterSource(ctx context.Context, actor auth.Actor, r Source
 		if err != nil {
 			return err
 		}
-		return audit.Record(ctx, tx, audit.Event{
+		return audit.Record(ctx, act, audit.Event{
 			Actor: actor, At: src.CreatedAt, Act: "source.register", ObjectKind: "source", ObjectID: src.ID.String(),
 			After: map[string]any{"code": src.Code, "kind": src.Kind, "provider": src.Provider},
 		})
@@ -210,7 +208,7 @@ func (s *Service) ListSources(ctx context.Context, actor auth.Actor, after strin
 		return nil, "", err
 	}
 	limit = page(limit)
-	err = postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+	err = postgres.ReadTx(ctx, s.DB.Pool, actor.Authority, func(tx pgx.Tx) error {
 		list, err = selectSources(ctx, tx, ` and code > $1 order by code limit $2`, after, limit+1)
 		return err
 	})
@@ -255,9 +253,6 @@ func page(limit int) int {
 	}
 	return limit
 }
-
-// now is the one instant of a transaction, no finer than the database keeps it.
-func (s *Service) now() time.Time { return s.Now().UTC().Truncate(time.Microsecond) }
 
 // absent reports that a query for one row found none.
 func absent(err error) bool { return errors.Is(err, pgx.ErrNoRows) }

@@ -109,7 +109,7 @@ func (s *Service) Ingest(ctx context.Context, actor auth.Actor, sourceCode, file
 		return Statement{}, ErrTooLarge
 	}
 	var src Source
-	err = postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+	err = postgres.ReadTx(ctx, s.DB.Pool, actor.Authority, func(tx pgx.Tx) error {
 		if src, err = findSource(ctx, tx, sourceCode); err != nil {
 			return err
 		}
@@ -130,8 +130,7 @@ func (s *Service) Ingest(ctx context.Context, actor auth.Actor, sourceCode, file
 	if err != nil {
 		return Statement{}, err
 	}
-	now := s.now()
-	st, lines := digest(src, file, now)
+	st, lines := digest(src, file, s.DB.Instant())
 	st.FileName, st.SHA256, st.Size = fileName, sha256.Sum256(content), int64(len(content))
 	if dryRun {
 		return st, nil
@@ -144,12 +143,12 @@ func (s *Service) Ingest(ctx context.Context, actor auth.Actor, sourceCode, file
 	if err := s.sealLines(lines); err != nil {
 		return Statement{}, err
 	}
-	err = postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
-		return store(ctx, tx, actor, src, st, sealed, lines, idempotencyKey)
+	err = postgres.InTx(ctx, s.DB, actor, func(act postgres.Act) error {
+		return store(ctx, act, src, st, sealed, lines, idempotencyKey)
 	})
 	if c := postgres.Constraint(err); c == "statement_once" || c == "statement_idempotency_key" {
 		// Another request with these bytes or this key was faster: answer from what it wrote.
-		err = postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+		err = postgres.ReadTx(ctx, s.DB.Pool, actor.Authority, func(tx pgx.Tx) error {
 			st, err = s.known(ctx, tx, src, content, idempotencyKey)
 			return err
 		})
@@ -190,8 +189,8 @@ func (s *Service) known(ctx context.Context, tx pgx.Tx, src Source, content []by
 	return st, nil
 }
 
-func store(ctx context.Context, tx pgx.Tx, actor auth.Actor, src Source, st Statement, sealed []byte, lines []row, key string) error {
-	if gap, err := chainGap(ctx, tx, src, st); err != nil {
+func store(ctx context.Context, act postgres.Act, src Source, st Statement, sealed []byte, lines []row, key string) error {
+	if gap, err := chainGap(ctx, act, src, st); err != nil {
 		return err
 	} else if gap {
 		st.Problems = append(st.Problems, statements.Problem{
@@ -200,22 +199,22 @@ func store(ctx context.Context, tx pgx.Tx, actor auth.Actor, src Source, st Stat
 	}
 	// The statement goes first, so that lines can refer to it; what is known
 	// already is counted before, under a lock that keeps other files out.
-	if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock(hashtextextended($1, 20240502))`, src.ID.String()); err != nil {
+	if _, err := act.Exec(ctx, `select pg_advisory_xact_lock(hashtextextended($1, 20240502))`, src.ID.String()); err != nil {
 		return err
 	}
-	known, err := countKnown(ctx, tx, src.ID, lines)
+	known, err := countKnown(ctx, act, src.ID, lines)
 	if err != nil {
 		return err
 	}
 	st.RowsKnown = known
-	if err := insertStatement(ctx, tx, actor, src, st, sealed, key); err != nil {
+	if err := insertStatement(ctx, act, src, st, sealed, key); err != nil {
 		return err
 	}
-	if err := insertLines(ctx, tx, src, st.ID, lines); err != nil {
+	if err := insertLines(ctx, act, src, st.ID, lines); err != nil {
 		return err
 	}
-	return audit.Record(ctx, tx, audit.Event{
-		Actor: actor, At: st.ReceivedAt, Act: "statement.ingest", ObjectKind: "statement", ObjectID: st.ID.String(),
+	return audit.Record(ctx, act, audit.Event{
+		Actor: act.Actor, At: st.ReceivedAt, Act: "statement.ingest", ObjectKind: "statement", ObjectID: st.ID.String(),
 		After: map[string]any{
 			"source": src.Code, "state": st.State, "rows_accepted": st.RowsAccepted, "rows_known": st.RowsKnown,
 			"rows_refused": st.RowsRefused, "problems": len(st.Problems),

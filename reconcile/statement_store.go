@@ -74,7 +74,7 @@ func selectStatements(ctx context.Context, tx pgx.Tx, withProblems bool, and str
 	return list, nil
 }
 
-func insertStatement(ctx context.Context, tx pgx.Tx, actor auth.Actor, src Source, st Statement, sealed []byte, key string) error {
+func insertStatement(ctx context.Context, act postgres.Act, src Source, st Statement, sealed []byte, key string) error {
 	totals, err := json.Marshal(st.Totals)
 	if err != nil {
 		return err
@@ -83,7 +83,7 @@ func insertStatement(ctx context.Context, tx pgx.Tx, actor auth.Actor, src Sourc
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, `
+	_, err = act.Exec(ctx, `
 		insert into reconcile.statement (id, authority, source_id, state, file_name, format, profile, sha256, size, file, period_from,
 			period_to, opening, closing, rows_accepted, rows_known, rows_refused, totals, problems, received_at, received_by, idempotency_key)
 		values (@id, @authority, @source, @state, @file_name, @format, @profile, @sha256, @size, @file, @from,
@@ -93,7 +93,7 @@ func insertStatement(ctx context.Context, tx pgx.Tx, actor auth.Actor, src Sourc
 			"format": st.Format, "profile": st.Profile, "sha256": st.SHA256[:], "size": st.Size, "file": sealed,
 			"from": st.PeriodFrom, "to": st.PeriodTo, "opening": st.opening, "closing": st.closing, "accepted": st.RowsAccepted,
 			"known": st.RowsKnown, "refused": st.RowsRefused, "totals": totals, "problems": problems, "at": st.ReceivedAt,
-			"by": actor.ID, "key": key,
+			"by": act.Actor.ID, "key": key,
 		})
 	return err
 }
@@ -177,7 +177,7 @@ func (s *Service) FindStatement(ctx context.Context, actor auth.Actor, id Statem
 	if err := auth.Require(actor, auth.PermStatementRead); err != nil {
 		return Statement{}, err
 	}
-	err = postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+	err = postgres.ReadTx(ctx, s.DB.Pool, actor.Authority, func(tx pgx.Tx) error {
 		list, err := selectStatements(ctx, tx, true, ` and st.id = $1`, id)
 		if err == nil && len(list) != 1 {
 			return ErrUnknownStatement
@@ -197,7 +197,7 @@ func (s *Service) ListStatements(ctx context.Context, actor auth.Actor, source s
 		return nil, next, err
 	}
 	limit = page(limit)
-	err = postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+	err = postgres.ReadTx(ctx, s.DB.Pool, actor.Authority, func(tx pgx.Tx) error {
 		list, err = selectStatements(ctx, tx, false, `
 			and (@source = '' or st.source_id = (`+sourceID+`)) and (@after::uuid is null or st.id < @after)
 			order by st.id desc limit @limit`, pgx.StrictNamedArgs{"source": source, "after": after, "limit": limit + 1})
@@ -273,7 +273,7 @@ func (s *Service) ListLines(ctx context.Context, actor auth.Actor, id StatementI
 	}
 	limit = page(limit)
 	var found []lineRow
-	err = postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+	err = postgres.ReadTx(ctx, s.DB.Pool, actor.Authority, func(tx pgx.Tx) error {
 		known, err := selectStatements(ctx, tx, false, ` and st.id = $1`, id)
 		if err != nil {
 			return err

@@ -9,6 +9,7 @@ import (
 	"github.com/doisoat/doisoat/fees"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/reconcile"
 	"github.com/doisoat/doisoat/refunds"
 	"github.com/doisoat/doisoat/remittance"
@@ -156,7 +157,7 @@ func TestBouncedRefundComesBack(t *testing.T) {
 func TestVoucherLeavesTheBank(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	schedule := &fees.Service{DB: w.db.App, Now: w.clock.Now}
+	schedule := &fees.Service{DB: postgres.DB{Pool: w.db.App, Now: w.clock.Now}}
 	types := fees.Catalogue().FeeTypes
 	i := slices.IndexFunc(types, func(f fees.FeeType) bool { return f.Code == "P_CONG_BO_DN" })
 	types[i].Terms = []fees.Terms{{
@@ -166,7 +167,7 @@ func TestVoucherLeavesTheBank(t *testing.T) {
 	w.ok(err)
 	w.transferred(80_000)
 	w.clock.advance(24 * time.Hour)
-	remit := &remittance.Service{DB: w.db.App, Fees: schedule, Now: w.clock.Now}
+	remit := &remittance.Service{DB: postgres.DB{Pool: w.db.App, Now: w.clock.Now}, Fees: schedule}
 	split, _, err := remit.Split(t.Context(), accountant, remittance.SplitRequest{PeriodTo: day, Currency: "VND"})
 	w.ok(err)
 	next := day.AddDays(1)

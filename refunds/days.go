@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/fees"
@@ -20,21 +19,20 @@ import (
 // That is done once per dossier and day: running it again, or another report of
 // the same day, changes nothing.
 func (s *Service) PriceAgain(ctx context.Context, authority string, id dossiers.ID, day fees.Basis) error {
-	actor := auth.System(authority)
-	return postgres.InTx(ctx, s.DB, authority, func(tx pgx.Tx) error {
-		d, err := dossiers.LockByID(ctx, tx, id)
+	return postgres.InTx(ctx, s.DB, auth.System(authority), func(act postgres.Act) error {
+		d, err := dossiers.LockByID(ctx, act, id)
 		if err != nil {
 			return err
 		}
-		first, err := insertDay(ctx, tx, d, day, s.now())
+		first, err := insertDay(ctx, act, d, day)
 		if err != nil || !first {
 			return err
 		}
-		list, err := s.Dossiers.DifferencesByDay(ctx, tx, d, day)
+		list, err := s.Dossiers.DifferencesByDay(ctx, act, d, day)
 		if err != nil || len(list) == 0 {
 			return err
 		}
-		steps, err := s.settle(ctx, tx, actor, d, list, grounds{
+		steps, err := s.settle(ctx, act, d, list, grounds{
 			day: day, seed: uuid.NewSHA1(d.ID.UUID(), []byte(day)), note: "priced by the day of " + string(day),
 		})
 		if err != nil || len(steps) == 0 {
@@ -44,8 +42,8 @@ func (s *Service) PriceAgain(ctx context.Context, authority string, id dossiers.
 		for _, st := range steps {
 			charges[st.charge.String()] = map[string]any{"outcome": st.outcome, "assessed": st.assessed, "lawful": st.lawful}
 		}
-		return audit.Record(ctx, tx, audit.Event{
-			Actor: actor, At: s.now(), Act: "dossier.price_again", ObjectKind: "dossier", ObjectID: d.ID.String(), Reason: string(day),
+		return audit.Record(ctx, act, audit.Event{
+			Actor: act.Actor, At: act.Now, Act: "dossier.price_again", ObjectKind: "dossier", ObjectID: d.ID.String(), Reason: string(day),
 			After: map[string]any{"charges": charges},
 		})
 	})

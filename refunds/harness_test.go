@@ -24,6 +24,7 @@ import (
 	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/fees"
 	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/internal/auth/registry"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/internal/postgres/pgtest"
@@ -75,14 +76,14 @@ func wire(pool *pgxpool.Pool, ring *secret.Keyring, client *http.Client, now fun
 		return rooms{}, err
 	}
 	registry := providers.NewRegistry(vnpay.New(client))
-	schedule := &fees.Service{DB: pool, Now: now}
-	paying := &payments.Service{DB: pool, Group: ledger.NewGroup(pool, 2), Providers: registry, Secret: ring, Jobs: jobs, Now: now, Random: rand.Reader, PublicURL: "https://thanhtoan.example.gov.vn"}
-	filing := &dossiers.Service{DB: pool, Fees: schedule, Secret: ring, Jobs: jobs, Now: now}
+	schedule := &fees.Service{DB: postgres.DB{Pool: pool, Now: now}}
+	paying := &payments.Service{DB: postgres.DB{Pool: pool, Now: now}, Group: ledger.NewGroup(pool, 2), Providers: registry, Secret: ring, Jobs: jobs, Random: rand.Reader, PublicURL: "https://thanhtoan.example.gov.vn"}
+	filing := &dossiers.Service{DB: postgres.DB{Pool: pool, Now: now}, Fees: schedule, Secret: ring, Jobs: jobs}
 	return rooms{
 		fees:     schedule,
 		dossiers: filing,
 		payments: paying,
-		refunds:  &refunds.Service{DB: pool, Payments: paying, Dossiers: filing, Fees: schedule, Providers: registry, Jobs: jobs, Now: now, Random: rand.Reader},
+		refunds:  &refunds.Service{DB: postgres.DB{Pool: pool, Now: now}, Payments: paying, Dossiers: filing, Fees: schedule, Providers: registry, Jobs: jobs, Random: rand.Reader},
 	}, nil
 }
 
@@ -157,9 +158,9 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{t: t, db: pgtest.New(t), clock: &clock{}, keys: filepath.Join(t.TempDir(), "keys.json")}
-	known, err := auth.KnownAuthorities()
+	known, err := registry.KnownAuthorities()
 	w.ok(err)
-	w.ok(auth.EnsureAuthorities(t.Context(), w.db.Owner, known))
+	w.ok(registry.EnsureAuthorities(t.Context(), w.db.Owner, known))
 	ring, err := secret.Create(w.keys)
 	w.ok(err)
 	w.rooms, err = wire(w.db.App, ring, &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, w.clock.Now)
@@ -192,9 +193,15 @@ func (w *world) ok(err error) {
 	}
 }
 
+// act is a transaction of actor, by the world's clock.
+func (w *world) act(actor auth.Actor, body func(act postgres.Act) error) {
+	w.t.Helper()
+	w.ok(postgres.InTx(context.Background(), w.refunds.DB, actor, body))
+}
+
 func (w *world) in(authority string, body func(tx pgx.Tx) error) {
 	w.t.Helper()
-	w.ok(postgres.InTx(context.Background(), w.db.App, authority, body))
+	w.ok(postgres.WriteTx(context.Background(), w.db.App, authority, body))
 }
 
 func (w *world) breaches() (list []string) {

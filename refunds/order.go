@@ -2,7 +2,6 @@ package refunds
 
 import (
 	"context"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -69,9 +68,9 @@ func (s *Service) routeFor(stage Stage, c payments.Capture) Route {
 
 // locate finds where the money of a refund is, takes it from there, and fixes
 // stage and route. The dossier is locked.
-func (s *Service) locate(ctx context.Context, tx pgx.Tx, d dossiers.Dossier, r *Refund) ([]remittance.Taking, error) {
-	now := s.now()
-	takings, err := remittance.Take(ctx, tx, d, r.ID.UUID(), paidOf(d, *r), now)
+func (s *Service) locate(ctx context.Context, act postgres.Act, d dossiers.Dossier, r *Refund) ([]remittance.Taking, error) {
+	now := act.Now
+	takings, err := remittance.Take(ctx, act, d, r.ID.UUID(), paidOf(d, *r))
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +78,7 @@ func (s *Service) locate(ctx context.Context, tx pgx.Tx, d dossiers.Dossier, r *
 	for _, t := range takings {
 		taken = append(taken, t.Shares...)
 	}
-	c, err := payments.FindCapture(ctx, tx, r.CaptureID)
+	c, err := payments.FindCapture(ctx, act, r.CaptureID)
 	if err != nil {
 		return nil, err
 	}
@@ -108,12 +107,12 @@ func (d Document) is(other Document) bool {
 // names what is wrong with a document.
 func (s *Service) Confirm(ctx context.Context, actor auth.Actor, id ID, doc Document) (Refund, error) {
 	doc.Paid = true
-	return s.document(ctx, actor, id, doc, func(tx pgx.Tx, d dossiers.Dossier, r *Refund, doc Document, date calendar.Date) error {
+	return s.document(ctx, actor, id, doc, func(act postgres.Act, d dossiers.Dossier, r *Refund, doc Document, date calendar.Date) error {
 		again := r.Status == Returned
 		if !again && (r.Route == ByProvider || r.Status != Reserved) {
 			return ErrState.With("a %s refund by route %s cannot be confirmed", r.Status, r.Route)
 		}
-		taken, err := remittance.TakenBy(ctx, tx, r.ID.UUID())
+		taken, err := remittance.TakenBy(ctx, act, r.ID.UUID())
 		if err != nil {
 			return err
 		}
@@ -129,28 +128,28 @@ func (s *Service) Confirm(ctx context.Context, actor auth.Actor, id ID, doc Docu
 			return ErrDocument.At("/account", "must be left out: the treasury pays all of it")
 		}
 		if again {
-			if err := s.move(ctx, tx, actor, r, Done, doc.Number); err != nil {
+			if err := s.move(ctx, act, r, Done, doc.Number); err != nil {
 				return err
 			}
-			_, err := ledger.Post(ctx, tx, paidAgain(*r, doc, date, s.now(), actor.ID))
+			_, err := ledger.Post(ctx, act, paidAgain(*r, doc, date, act.Now, actor.ID))
 			return err
 		}
-		return s.carriedOut(ctx, tx, actor, d, r, from, date, doc.Number)
+		return s.carriedOut(ctx, act, d, r, from, date, doc.Number)
 	})
 }
 
 // Return records that a refund bounced: the money is back in a bank account
 // and owed to the payer again, by payment order. The same document again is as in Confirm.
 func (s *Service) Return(ctx context.Context, actor auth.Actor, id ID, doc Document) (Refund, error) {
-	return s.document(ctx, actor, id, doc, func(tx pgx.Tx, _ dossiers.Dossier, r *Refund, doc Document, date calendar.Date) error {
+	return s.document(ctx, actor, id, doc, func(act postgres.Act, _ dossiers.Dossier, r *Refund, doc Document, date calendar.Date) error {
 		if doc.Account == "" {
 			return ErrDocument.At("/account", "must be the bank account where the money is")
 		}
 		r.Route = PaymentOrder
-		if err := s.move(ctx, tx, actor, r, Returned, doc.Number); err != nil {
+		if err := s.move(ctx, act, r, Returned, doc.Number); err != nil {
 			return err
 		}
-		_, err := ledger.Post(ctx, tx, returned(*r, doc, date, s.now(), actor.ID))
+		_, err := ledger.Post(ctx, act, returned(*r, doc, date, act.Now, actor.ID))
 		return err
 	})
 }
@@ -158,7 +157,7 @@ func (s *Service) Return(ctx context.Context, actor auth.Actor, id ID, doc Docum
 // document locks a refund, refuses papers that cannot be true, keeps the
 // document and does with it what body says, on the document's date or the next open one.
 func (s *Service) document(ctx context.Context, actor auth.Actor, id ID, doc Document,
-	body func(tx pgx.Tx, d dossiers.Dossier, r *Refund, doc Document, date calendar.Date) error,
+	body func(act postgres.Act, d dossiers.Dossier, r *Refund, doc Document, date calendar.Date) error,
 ) (r Refund, err error) {
 	if err := auth.Require(actor, auth.PermRefundConfirm); err != nil {
 		return Refund{}, err
@@ -166,36 +165,36 @@ func (s *Service) document(ctx context.Context, actor auth.Actor, id ID, doc Doc
 	if doc.Number == "" {
 		return Refund{}, ErrDocument.At("/number", "must be the number of the document")
 	}
-	err = postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+	err = postgres.InTx(ctx, s.DB, actor, func(act postgres.Act) error {
 		var d dossiers.Dossier
-		if d, r, err = lockBoth(ctx, tx, id); err != nil {
+		if d, r, err = lockBoth(ctx, act, id); err != nil {
 			return err
 		}
-		last, err := selectLastDocument(ctx, tx, id)
+		last, err := selectLastDocument(ctx, act, id)
 		if err != nil {
 			return err
 		}
 		if last.is(doc) && r.Status == map[bool]Status{true: Done, false: Returned}[doc.Paid] {
 			return nil
 		}
-		now := s.now()
+		now := act.Now
 		if err := doc.plausible(r, last, calendar.On(now)); err != nil {
 			return err
 		}
 		if doc.Account != "" {
-			if err := remittance.BankAccount(ctx, tx, doc.Account, r.Amount.Currency); err != nil {
+			if err := remittance.BankAccount(ctx, act, doc.Account, r.Amount.Currency); err != nil {
 				return err
 			}
 		}
 		doc.Seq = last.Seq + 1
-		date, err := ledger.OpenDate(ctx, tx, r.Authority, doc.Date)
+		date, err := ledger.OpenDate(ctx, act, r.Authority, doc.Date)
 		if err != nil {
 			return err
 		}
-		if err := body(tx, d, &r, doc, date); err != nil {
+		if err := body(act, d, &r, doc, date); err != nil {
 			return err
 		}
-		return insertDocument(ctx, tx, actor, r, doc, now)
+		return insertDocument(ctx, act, r, doc)
 	})
 	if postgres.Constraint(err) == "document_once" {
 		return Refund{}, ErrDocument.At("/number", "was recorded already, before what followed it")
@@ -232,19 +231,19 @@ func selectLastDocument(ctx context.Context, tx pgx.Tx, id ID) (Document, error)
 	return list[0], nil
 }
 
-func insertDocument(ctx context.Context, tx pgx.Tx, actor auth.Actor, r Refund, doc Document, now time.Time) error {
-	_, err := tx.Exec(ctx, `
+func insertDocument(ctx context.Context, act postgres.Act, r Refund, doc Document) error {
+	_, err := act.Exec(ctx, `
 		insert into refunds.document (refund_id, seq, authority, act, number, document_date, account, recorded_at, recorded_by)
 		values (@refund, @seq, @authority, case when @paid then 'paid' else 'returned' end, @number, @date, @account, @now, @actor)`,
 		pgx.StrictNamedArgs{
 			"refund": r.ID, "seq": doc.Seq, "authority": r.Authority, "paid": doc.Paid, "number": doc.Number, "date": doc.Date,
-			"account": doc.Account, "now": now, "actor": actor.ID,
+			"account": doc.Account, "now": act.Now, "actor": act.Actor.ID,
 		})
 	if err != nil {
 		return err
 	}
-	return audit.Record(ctx, tx, audit.Event{
-		Actor: actor, At: now, Act: "refund.document", ObjectKind: "refund", ObjectID: r.ID.String(),
+	return audit.Record(ctx, act, audit.Event{
+		Actor: act.Actor, At: act.Now, Act: "refund.document", ObjectKind: "refund", ObjectID: r.ID.String(),
 		After: map[string]any{"number": doc.Number, "date": doc.Date, "account": doc.Account, "status": r.Status, "stage": r.Stage},
 	})
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/fees"
 	"github.com/doisoat/doisoat/internal/audit"
@@ -21,35 +19,34 @@ import (
 // says what each rule was. Unpaid charges with that rule are waived and a live
 // payment is cancelled. Running it again proposes only what is left.
 func (s *Service) ProposeForDossier(ctx context.Context, authority string, id dossiers.ID, reason string) error {
-	actor := auth.System(authority)
-	return postgres.InTx(ctx, s.DB, authority, func(tx pgx.Tx) error {
-		d, err := dossiers.LockByID(ctx, tx, id)
+	return postgres.InTx(ctx, s.DB, auth.System(authority), func(act postgres.Act) error {
+		d, err := dossiers.LockByID(ctx, act, id)
 		if err != nil {
 			return err
 		}
-		decisions, err := s.decisions(ctx, tx, d, reason)
+		decisions, err := s.decisions(ctx, act, d, reason)
 		if err != nil {
 			return err
 		}
-		if err := s.Payments.CancelLive(ctx, tx, actor, d.ID); err != nil {
+		if err := s.Payments.CancelLive(ctx, act, d.ID); err != nil {
 			return err
 		}
-		captures, err := payments.CapturesOf(ctx, tx, d.ID)
+		captures, err := payments.CapturesOf(ctx, act, d.ID)
 		if err != nil {
 			return err
 		}
 		for _, c := range captures {
-			if err := s.proposeOnce(ctx, tx, actor, d, c, inFull(leftOf(c), decisions), reason); err != nil {
+			if err := s.proposeOnce(ctx, act, d, c, inFull(leftOf(c), decisions), reason); err != nil {
 				return err
 			}
 		}
-		return s.waiveUnpaid(ctx, tx, actor, d, decisions, reason)
+		return s.waiveUnpaid(ctx, act, d, decisions, reason)
 	})
 }
 
 // decisions looks up the rule of each charge's fee for a reason at the dossier's stage.
-func (s *Service) decisions(ctx context.Context, tx pgx.Tx, d dossiers.Dossier, reason string) (map[dossiers.ChargeID]fees.RefundDecision, error) {
-	schedule, err := s.Fees.Schedule(ctx, tx, d.Authority, d.PricingDate)
+func (s *Service) decisions(ctx context.Context, act postgres.Act, d dossiers.Dossier, reason string) (map[dossiers.ChargeID]fees.RefundDecision, error) {
+	schedule, err := s.Fees.Schedule(ctx, act, d.Authority, d.PricingDate)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +58,7 @@ func (s *Service) decisions(ctx context.Context, tx pgx.Tx, d dossiers.Dossier, 
 				fee = f
 			}
 		}
-		found[c.ID] = fee.RefundRuleFor(reason, d.Stage, calendar.On(s.Now())).Decision
+		found[c.ID] = fee.RefundRuleFor(reason, d.Stage, calendar.On(act.Now)).Decision
 	}
 	return found, nil
 }
@@ -77,7 +74,7 @@ func inFull(items []Item, decisions map[dossiers.ChargeID]fees.RefundDecision) [
 	return kept
 }
 
-func (s *Service) waiveUnpaid(ctx context.Context, tx pgx.Tx, actor auth.Actor, d dossiers.Dossier, decisions map[dossiers.ChargeID]fees.RefundDecision, reason string) error {
+func (s *Service) waiveUnpaid(ctx context.Context, act postgres.Act, d dossiers.Dossier, decisions map[dossiers.ChargeID]fees.RefundDecision, reason string) error {
 	var list []dossiers.Waiver
 	for _, c := range d.Charges {
 		if left := c.Outstanding(); left > 0 && decisions[c.ID] == fees.RefundFull {
@@ -85,7 +82,7 @@ func (s *Service) waiveUnpaid(ctx context.Context, tx pgx.Tx, actor auth.Actor, 
 		}
 	}
 	if len(list) > 0 {
-		if err := dossiers.Waive(ctx, tx, d, list, list[0].Charge.ID.UUID(), s.now(), actor.ID); err != nil {
+		if err := dossiers.Waive(ctx, act, d, list, list[0].Charge.ID.UUID()); err != nil {
 			return err
 		}
 	}
@@ -93,8 +90,8 @@ func (s *Service) waiveUnpaid(ctx context.Context, tx pgx.Tx, actor auth.Actor, 
 	for id, decision := range decisions {
 		rules[id.String()] = decision
 	}
-	return audit.Record(ctx, tx, audit.Event{
-		Actor: actor, At: s.now(), Act: "refund.propose", ObjectKind: "dossier", ObjectID: d.ID.String(), Reason: reason,
+	return audit.Record(ctx, act, audit.Event{
+		Actor: act.Actor, At: act.Now, Act: "refund.propose", ObjectKind: "dossier", ObjectID: d.ID.String(), Reason: reason,
 		After: map[string]any{"rules": rules, "stage": d.Stage},
 	})
 }
@@ -102,17 +99,16 @@ func (s *Service) waiveUnpaid(ctx context.Context, tx pgx.Tx, actor auth.Actor, 
 // ProposeExcess opens a proposal for what a capture took too much: DUPLICATE
 // when no charge needed any of it, OVERPAID else. Running it again changes nothing.
 func (s *Service) ProposeExcess(ctx context.Context, authority string, id payments.CaptureID) error {
-	actor := auth.System(authority)
-	return postgres.InTx(ctx, s.DB, authority, func(tx pgx.Tx) error {
-		c, err := payments.FindCapture(ctx, tx, id)
+	return postgres.InTx(ctx, s.DB, auth.System(authority), func(act postgres.Act) error {
+		c, err := payments.FindCapture(ctx, act, id)
 		if err != nil {
 			return err
 		}
-		d, err := dossiers.LockByID(ctx, tx, c.DossierID)
+		d, err := dossiers.LockByID(ctx, act, c.DossierID)
 		if err != nil {
 			return err
 		}
-		if c, err = payments.FindCapture(ctx, tx, id); err != nil {
+		if c, err = payments.FindCapture(ctx, act, id); err != nil {
 			return err
 		}
 		left := c.Excess - c.ExcessReserved
@@ -123,22 +119,22 @@ func (s *Service) ProposeExcess(ctx context.Context, authority string, id paymen
 		if len(c.Allocations) == 0 {
 			reason = "DUPLICATE"
 		}
-		return s.proposeOnce(ctx, tx, actor, d, c, []Item{{Amount: left}}, reason)
+		return s.proposeOnce(ctx, act, d, c, []Item{{Amount: left}}, reason)
 	})
 }
 
 // proposeOnce opens a proposal unless one was opened for this capture and
 // reason before: what a person rejected, or the provider refused, does not
 // come back by itself.
-func (s *Service) proposeOnce(ctx context.Context, tx pgx.Tx, actor auth.Actor, d dossiers.Dossier, c payments.Capture, items []Item, reason string) error {
+func (s *Service) proposeOnce(ctx context.Context, act postgres.Act, d dossiers.Dossier, c payments.Capture, items []Item, reason string) error {
 	if len(items) == 0 {
 		return nil
 	}
-	proposed, err := wasProposed(ctx, tx, c.ID, reason)
+	proposed, err := wasProposed(ctx, act, c.ID, reason)
 	if err != nil || proposed {
 		return err
 	}
 	hash := sha256.Sum256([]byte(reason + c.ID.String()))
-	_, err = s.open(ctx, tx, actor, d, c, items, proposal{reason: reason, origin: Automatic, hash: hash[:]})
+	_, err = s.open(ctx, act, d, c, items, proposal{reason: reason, origin: Automatic, hash: hash[:]})
 	return err
 }

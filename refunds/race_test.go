@@ -6,9 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/providers"
 	"github.com/doisoat/doisoat/refunds"
 )
@@ -89,8 +88,8 @@ func TestLateAnswer(t *testing.T) {
 			w.status(id, refunds.Unknown)
 		}, refunds.Sent},
 		"settled": {func(w *world, id refunds.ID) {
-			w.in(province, func(tx pgx.Tx) error {
-				return w.refunds.ConfirmBySettlement(w.t.Context(), tx, accountant, id, "", w.clock.Now())
+			w.act(accountant, func(act postgres.Act) error {
+				return w.refunds.ConfirmBySettlement(w.t.Context(), act, id, "")
 			})
 		}, refunds.Done},
 	} {

@@ -82,7 +82,7 @@ func (s *Service) Reprice(ctx context.Context, authority string, id RepricingID)
 		seen int
 		end  dossiers.Place
 	)
-	err := postgres.ReadTx(ctx, s.DB, authority, func(tx pgx.Tx) (err error) {
+	err := postgres.ReadTx(ctx, s.DB.Pool, authority, func(tx pgx.Tx) (err error) {
 		if r, err = selectRepricing(ctx, tx, ` where r.id = $1`, id); err != nil || r.Status != RepricingApproved {
 			return err
 		}
@@ -99,50 +99,49 @@ func (s *Service) Reprice(ctx context.Context, authority string, id RepricingID)
 			continue
 		}
 		last = diff.Dossier
-		err := postgres.InTx(ctx, s.DB, authority, func(tx pgx.Tx) error { return s.repriceDossier(ctx, tx, maker, r, diff.Dossier) })
+		err := postgres.InTx(ctx, s.DB, maker, func(act postgres.Act) error { return s.repriceDossier(ctx, act, r, diff.Dossier) })
 		if err != nil {
 			return err
 		}
 	}
-	return postgres.InTx(ctx, s.DB, authority, func(tx pgx.Tx) error {
-		now, err := lockRepricing(ctx, tx, id)
+	return postgres.InTx(ctx, s.DB, auth.System(authority), func(act postgres.Act) error {
+		now, err := lockRepricing(ctx, act, id)
 		if err != nil || now.Status != RepricingApproved || now.place != r.place { // another run of this batch was here
 			return err
 		}
 		now.DossiersSeen += int64(seen)
 		if seen == repricingBatch {
 			now.place = end
-			if err := updateRepricing(ctx, tx, now); err != nil {
+			if err := updateRepricing(ctx, act, now); err != nil {
 				return err
 			}
-			return s.queueRepricing(ctx, tx, now)
+			return s.queueRepricing(ctx, act, now)
 		}
-		at := s.now()
-		now.Status, now.DoneAt = RepricingDone, &at
-		if err := updateRepricing(ctx, tx, now); err != nil {
+		now.Status, now.DoneAt = RepricingDone, &act.Now
+		if err := updateRepricing(ctx, act, now); err != nil {
 			return err
 		}
-		return s.auditRepricing(ctx, tx, auth.System(authority), now, "finish", "")
+		return s.auditRepricing(ctx, act, now, "finish", "")
 	})
 }
 
 // repriceDossier does what is left to be done about one dossier.
-func (s *Service) repriceDossier(ctx context.Context, tx pgx.Tx, maker auth.Actor, r Repricing, id dossiers.ID) error {
-	d, err := dossiers.LockByID(ctx, tx, id)
+func (s *Service) repriceDossier(ctx context.Context, act postgres.Act, r Repricing, id dossiers.ID) error {
+	d, err := dossiers.LockByID(ctx, act, id)
 	if err != nil {
 		return err
 	}
-	list, err := s.Dossiers.DifferencesOf(ctx, tx, d, r.Policy)
+	list, err := s.Dossiers.DifferencesOf(ctx, act, d, r.Policy)
 	if err != nil {
 		return err
 	}
-	handled, err := handledBy(ctx, tx, r.ID, chargesOf(list))
+	handled, err := handledBy(ctx, act, r.ID, chargesOf(list))
 	if err != nil {
 		return err
 	}
 	list = slices.DeleteFunc(list, func(diff dossiers.Difference) bool { return slices.Contains(handled, diff.Charge) })
 	why := grounds{repricing: r.ID, seed: r.ID.UUID(), note: "repricing " + r.ID.String() + ", policy " + r.Policy}
-	_, err = s.settle(ctx, tx, maker, d, list, why)
+	_, err = s.settle(ctx, act, d, list, why)
 	return err
 }
 
@@ -156,12 +155,12 @@ type grounds struct {
 }
 
 // settle makes a locked dossier owe what is lawful and records what it did about each charge.
-func (s *Service) settle(ctx context.Context, tx pgx.Tx, maker auth.Actor, d dossiers.Dossier, list []dossiers.Difference, why grounds) ([]step, error) {
-	before, err := moved(ctx, tx, chargesOf(list))
+func (s *Service) settle(ctx context.Context, act postgres.Act, d dossiers.Dossier, list []dossiers.Difference, why grounds) ([]step, error) {
+	before, err := moved(ctx, act, chargesOf(list))
 	if err != nil {
 		return nil, err
 	}
-	captures, err := payments.CapturesOf(ctx, tx, d.ID)
+	captures, err := payments.CapturesOf(ctx, act, d.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -174,7 +173,7 @@ func (s *Service) settle(ctx context.Context, tx pgx.Tx, maker auth.Actor, d dos
 		}
 		switch st.outcome {
 		case increased:
-			c, err := dossiers.Correct(ctx, tx, d, diff, s.now(), maker.ID)
+			c, err := dossiers.Correct(ctx, act, d, diff)
 			if err != nil {
 				return nil, err
 			}
@@ -188,10 +187,10 @@ func (s *Service) settle(ctx context.Context, tx pgx.Tx, maker auth.Actor, d dos
 	if len(steps) == 0 {
 		return nil, nil
 	}
-	if err := s.carryOut(ctx, tx, maker, d, why, w); err != nil {
+	if err := s.carryOut(ctx, act, d, why, w); err != nil {
 		return nil, err
 	}
-	return steps, insertSteps(ctx, tx, d, why, steps, s.now())
+	return steps, insertSteps(ctx, act, d, why, steps)
 }
 
 // reduction gathers what a dossier is owed: unpaid money first, then money of its captures, oldest first.
@@ -243,13 +242,13 @@ func (w *reduction) reduce(d dossiers.Dossier, st *step) {
 // carryOut waives and proposes. The maker of a repricing is the maker of its
 // refunds, for a day it is the system: somebody else decides about them. A payment that waits for what is
 // no longer owed is cancelled; one that comes late is too much and proposed back.
-func (s *Service) carryOut(ctx context.Context, tx pgx.Tx, maker auth.Actor, d dossiers.Dossier, why grounds, w reduction) error {
+func (s *Service) carryOut(ctx context.Context, act postgres.Act, d dossiers.Dossier, why grounds, w reduction) error {
 	if len(w.waivers) > 0 {
-		if err := s.Payments.CancelLive(ctx, tx, auth.System(d.Authority), d.ID); err != nil {
+		if err := s.Payments.CancelLive(ctx, act.As(auth.System(d.Authority)), d.ID); err != nil {
 			return err
 		}
 		cause := uuid.NewSHA1(why.seed, d.ID[:])
-		if err := dossiers.Waive(ctx, tx, d, w.waivers, cause, s.now(), maker.ID); err != nil {
+		if err := dossiers.Waive(ctx, act, d, w.waivers, cause); err != nil {
 			return err
 		}
 	}
@@ -258,7 +257,7 @@ func (s *Service) carryOut(ctx context.Context, tx pgx.Tx, maker auth.Actor, d d
 			continue
 		}
 		hash := sha256.Sum256([]byte(why.note + w.captures[i].ID.String()))
-		_, err := s.open(ctx, tx, maker, d, w.captures[i], items, proposal{
+		_, err := s.open(ctx, act, d, w.captures[i], items, proposal{
 			reason: "OVERPAID", note: why.note, origin: Repriced, hash: hash[:],
 		})
 		if err != nil {

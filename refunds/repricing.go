@@ -102,8 +102,8 @@ func (s *Service) ProposeRepricing(ctx context.Context, actor auth.Actor, q Repr
 	if q.Reason == "" {
 		return Repricing{}, false, ErrInvalid.At("/reason", "must say why")
 	}
-	err = postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
-		r, created, err = s.proposeRepricing(ctx, tx, actor, q)
+	err = postgres.InTx(ctx, s.DB, actor, func(act postgres.Act) error {
+		r, created, err = s.proposeRepricing(ctx, act, q)
 		return err
 	})
 	if postgres.Constraint(err) == "repricing_idempotency_key" { // the same request was faster by a moment
@@ -112,9 +112,9 @@ func (s *Service) ProposeRepricing(ctx context.Context, actor auth.Actor, q Repr
 	return r, created, err
 }
 
-func (s *Service) proposeRepricing(ctx context.Context, tx pgx.Tx, actor auth.Actor, q RepricingRequest) (Repricing, bool, error) {
+func (s *Service) proposeRepricing(ctx context.Context, act postgres.Act, q RepricingRequest) (Repricing, bool, error) {
 	if q.IdempotencyKey != "" {
-		first, err := selectRepricing(ctx, tx, ` where r.authority = $1 and r.idempotency_key = $2`, actor.Authority, q.IdempotencyKey)
+		first, err := selectRepricing(ctx, act, ` where r.authority = $1 and r.idempotency_key = $2`, act.Actor.Authority, q.IdempotencyKey)
 		if err == nil && (first.Policy != q.Policy || first.Period != q.Period || first.Reason != q.Reason) {
 			err = ErrKeyReused
 		}
@@ -122,25 +122,25 @@ func (s *Service) proposeRepricing(ctx context.Context, tx pgx.Tx, actor auth.Ac
 			return first, false, err
 		}
 	}
-	known, err := policyKnown(ctx, tx, q.Policy)
+	known, err := policyKnown(ctx, act, q.Policy)
 	if err != nil {
 		return Repricing{}, false, err
 	}
 	if !known {
 		return Repricing{}, false, ErrInvalid.At("/policy", "is not recorded")
 	}
-	now := s.now()
+	now := act.Now
 	r := Repricing{
-		ID: ident.New[repricingKind](), Authority: actor.Authority, Policy: q.Policy, Period: q.Period, Reason: q.Reason,
-		Status: RepricingProposed, RequestedAt: now, RequestedBy: actor.ID, place: q.Period.Begin(),
+		ID: ident.New[repricingKind](), Authority: act.Actor.Authority, Policy: q.Policy, Period: q.Period, Reason: q.Reason,
+		Status: RepricingProposed, RequestedAt: now, RequestedBy: act.Actor.ID, place: q.Period.Begin(),
 	}
-	if r.Forecast, err = s.forecast(ctx, tx, r); err != nil {
+	if r.Forecast, err = s.forecast(ctx, act, r); err != nil {
 		return Repricing{}, false, err
 	}
-	if err := insertRepricing(ctx, tx, r, q.IdempotencyKey); err != nil {
+	if err := insertRepricing(ctx, act, r, q.IdempotencyKey); err != nil {
 		return Repricing{}, false, err
 	}
-	return r, true, s.auditRepricing(ctx, tx, actor, r, "propose", q.Reason)
+	return r, true, s.auditRepricing(ctx, act, r, "propose", q.Reason)
 }
 
 func (s *Service) forecast(ctx context.Context, tx pgx.Tx, r Repricing) (RepricingCounts, error) {
@@ -205,8 +205,8 @@ func (s *Service) decideRepricing(ctx context.Context, actor auth.Actor, id Repr
 	if err := auth.Require(actor, auth.PermRefundApprove); err != nil {
 		return Repricing{}, err
 	}
-	err = postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
-		r, err = lockRepricing(ctx, tx, id)
+	err = postgres.InTx(ctx, s.DB, actor, func(act postgres.Act) error {
+		r, err = lockRepricing(ctx, act, id)
 		if err != nil {
 			return err
 		}
@@ -219,17 +219,17 @@ func (s *Service) decideRepricing(ctx context.Context, actor auth.Actor, id Repr
 		case r.Status != RepricingProposed:
 			return ErrRepricingDecided
 		}
-		now := s.now()
+		now := act.Now
 		r.Status, r.DecidedAt, r.DecidedBy, r.DecisionReason = to, &now, actor.ID, reason
-		if err := updateRepricing(ctx, tx, r); err != nil {
+		if err := updateRepricing(ctx, act, r); err != nil {
 			return err
 		}
 		if to == RepricingApproved {
-			if err := s.queueRepricing(ctx, tx, r); err != nil {
+			if err := s.queueRepricing(ctx, act, r); err != nil {
 				return err
 			}
 		}
-		return s.auditRepricing(ctx, tx, actor, r, map[RepricingStatus]string{RepricingApproved: "approve", RepricingRejected: "reject"}[to], reason)
+		return s.auditRepricing(ctx, act, r, map[RepricingStatus]string{RepricingApproved: "approve", RepricingRejected: "reject"}[to], reason)
 	})
 	return r, err
 }
@@ -244,16 +244,16 @@ func (s *Service) FindRepricing(ctx context.Context, actor auth.Actor, id Repric
 	if err := auth.Require(actor, auth.PermReportRead); err != nil {
 		return Repricing{}, err
 	}
-	err = postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+	err = postgres.ReadTx(ctx, s.DB.Pool, actor.Authority, func(tx pgx.Tx) error {
 		r, err = selectRepricing(ctx, tx, ` where r.id = $1`, id)
 		return err
 	})
 	return r, err
 }
 
-func (s *Service) auditRepricing(ctx context.Context, tx pgx.Tx, actor auth.Actor, r Repricing, act, reason string) error {
+func (s *Service) auditRepricing(ctx context.Context, tx postgres.Act, r Repricing, act, reason string) error {
 	return audit.Record(ctx, tx, audit.Event{
-		Actor: actor, At: s.now(), Act: "repricing." + act, ObjectKind: "repricing", ObjectID: r.ID.String(), Reason: reason,
+		Actor: tx.Actor, At: tx.Now, Act: "repricing." + act, ObjectKind: "repricing", ObjectID: r.ID.String(), Reason: reason,
 		After: map[string]any{"status": r.Status, "policy": r.Policy, "from": r.Period.From, "to": r.Period.To, "forecast": r.Forecast, "seen": r.DossiersSeen},
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/fees"
 	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/internal/postgres"
 )
 
 type repricingRow struct {
@@ -152,15 +153,15 @@ func handledBy(ctx context.Context, tx pgx.Tx, id RepricingID, charges []dossier
 }
 
 // insertDay marks that a dossier was priced again because of a day; false when it was before.
-func insertDay(ctx context.Context, tx pgx.Tx, d dossiers.Dossier, day fees.Basis, now time.Time) (first bool, err error) {
-	tag, err := tx.Exec(ctx, `
+func insertDay(ctx context.Context, act postgres.Act, d dossiers.Dossier, day fees.Basis) (first bool, err error) {
+	tag, err := act.Exec(ctx, `
 		insert into refunds.day_repriced (dossier_id, day, authority, recorded_at)
 		values ($1, $2, $3, $4)
-		on conflict on constraint day_repriced_once do nothing`, d.ID, day, d.Authority, now)
+		on conflict on constraint day_repriced_once do nothing`, d.ID, day, d.Authority, act.Now)
 	return tag.RowsAffected() == 1, err
 }
 
-func insertSteps(ctx context.Context, tx pgx.Tx, d dossiers.Dossier, why grounds, steps []step, now time.Time) error {
+func insertSteps(ctx context.Context, act postgres.Act, d dossiers.Dossier, why grounds, steps []step) error {
 	var (
 		charges                                      []dossiers.ChargeID
 		outcomes                                     []string
@@ -171,13 +172,13 @@ func insertSteps(ctx context.Context, tx pgx.Tx, d dossiers.Dossier, why grounds
 		assessed, lawful = append(assessed, s.assessed), append(lawful, s.lawful)
 		refundeds, waiveds, addeds = append(refundeds, s.refunded), append(waiveds, s.waived), append(addeds, s.added)
 	}
-	_, err := tx.Exec(ctx, `
+	_, err := act.Exec(ctx, `
 		insert into refunds.repricing_item (repricing_id, day, charge_id, authority, dossier_id, assessed, lawful, outcome, refunded, waived, added, recorded_at)
 		select @repricing, nullif(@day, ''), n.charge, @authority, @dossier, n.assessed, n.lawful, n.outcome, n.refunded, n.waived, n.added, @now
 		from unnest(@charges::uuid[], @assessed::bigint[], @lawful::bigint[], @outcomes::text[], @refunded::bigint[], @waived::bigint[], @added::bigint[])
 			as n (charge, assessed, lawful, outcome, refunded, waived, added)`,
 		pgx.StrictNamedArgs{
-			"repricing": why.repricing, "day": string(why.day), "authority": d.Authority, "dossier": d.ID, "now": now, "charges": charges, "assessed": assessed,
+			"repricing": why.repricing, "day": string(why.day), "authority": d.Authority, "dossier": d.ID, "now": act.Now, "charges": charges, "assessed": assessed,
 			"lawful": lawful, "outcomes": outcomes, "refunded": refundeds, "waived": waiveds, "added": addeds,
 		})
 	return err

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -345,5 +347,33 @@ func TestListPages(t *testing.T) {
 	})
 	if len(unsettled) != 0 {
 		t.Errorf("Unsettled: got %d, want none: nothing was sent", len(unsettled))
+	}
+}
+
+// Each reading of this clock is half an hour later, and the second one is the
+// next day in Viet Nam: decision and entry must come from one reading.
+func TestDecisionAndEntryCarryOneDate(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	d, _ := w.paid(phi, lePhi)
+	r := w.request(d)
+	beforeMidnight := time.Date(2024, 5, 2, 16, 40, 0, 0, time.UTC) // 23:40 in Viet Nam
+	var readings atomic.Int64
+	w.refunds.DB.Now = func() time.Time { return beforeMidnight.Add(time.Duration(readings.Add(1)-1) * 30 * time.Minute) }
+	if _, err := w.refunds.Approve(t.Context(), chief, r.ID, ""); err != nil {
+		t.Fatal(err)
+	}
+	if got := readings.Load(); got != 1 {
+		t.Errorf("the clock was read %d times in one transaction, want once", got)
+	}
+	var decided, recorded, business string
+	err := w.db.Owner.QueryRow(t.Context(), `
+		select (r.decided_at at time zone 'Asia/Ho_Chi_Minh')::date::text, (e.recorded_at at time zone 'Asia/Ho_Chi_Minh')::date::text, e.business_date::text
+		from refunds.refund r, ledger.entry e where r.id = $1 and e.cause_id = $2 and e.cause_event = 'approved'`, r.ID, r.ID.String()).Scan(&decided, &recorded, &business)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := [3]string{decided, recorded, business}; got != [3]string{"2024-05-02", "2024-05-02", "2024-05-02"} {
+		t.Errorf("decision, record and business date: got %v, want one date", got)
 	}
 }

@@ -5,8 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/internal/audit"
 	"github.com/doisoat/doisoat/internal/auth"
@@ -39,7 +37,7 @@ func (s *Service) Send(ctx context.Context, authority string, id ID) error {
 	// The answer must be kept even when the caller is going away.
 	recording, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
-	recordErr := s.record(recording, actor, id, func(pgx.Tx, Refund) (providers.RefundResult, error) { return answer, nil })
+	recordErr := s.record(recording, actor, id, func(postgres.Act, Refund) (providers.RefundResult, error) { return answer, nil })
 	if recordErr != nil {
 		return recordErr
 	}
@@ -68,23 +66,23 @@ type refundCall struct {
 // begin is step one. It returns a call only when it moved the refund to
 // sending itself: nil when there is nothing to send.
 func (s *Service) begin(ctx context.Context, actor auth.Actor, id ID) (call *refundCall, err error) {
-	err = postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+	err = postgres.InTx(ctx, s.DB, actor, func(act postgres.Act) error {
 		call = nil
-		_, r, err := lockBoth(ctx, tx, id)
+		_, r, err := lockBoth(ctx, act, id)
 		if err != nil {
 			return err
 		}
-		if r.Status == Sending && interrupted(r, s.now()) {
-			return s.move(ctx, tx, actor, &r, Unknown, "interrupted")
+		if r.Status == Sending && interrupted(r, act.Now) {
+			return s.move(ctx, act, &r, Unknown, "interrupted")
 		}
 		if r.Status != Reserved || r.Route != ByProvider {
 			return nil // sent before, or being sent: a repeated job has nothing to do
 		}
-		found, err := s.callFor(ctx, tx, r)
+		found, err := s.callFor(ctx, act, r)
 		if err != nil {
 			return err
 		}
-		if err := s.move(ctx, tx, actor, &r, Sending, ""); err != nil {
+		if err := s.move(ctx, act, &r, Sending, ""); err != nil {
 			return err
 		}
 		call = &found
@@ -93,36 +91,36 @@ func (s *Service) begin(ctx context.Context, actor auth.Actor, id ID) (call *ref
 	return call, err
 }
 
-func (s *Service) callFor(ctx context.Context, tx pgx.Tx, r Refund) (refundCall, error) {
+func (s *Service) callFor(ctx context.Context, act postgres.Act, r Refund) (refundCall, error) {
 	refunder, err := providers.Find[providers.Refunder](s.Providers, r.Provider)
 	if err != nil {
 		return refundCall{}, err
 	}
-	p, err := payments.FindInTx(ctx, tx, r.PaymentID)
+	p, err := payments.FindInTx(ctx, act, r.PaymentID)
 	if err != nil {
 		return refundCall{}, err
 	}
-	c, err := payments.FindCapture(ctx, tx, r.CaptureID)
+	c, err := payments.FindCapture(ctx, act, r.CaptureID)
 	if err != nil {
 		return refundCall{}, err
 	}
-	m, err := s.Payments.Merchant(ctx, tx, r.MerchantID)
+	m, err := s.Payments.Merchant(ctx, act, r.MerchantID)
 	return refundCall{refunder, m, providers.RefundRequest{
 		Reference: r.Reference, Payment: p.Reference, TransactionID: c.TransactionID, PaidCreatedAt: p.CreatedAt,
-		Amount: r.Amount, Captured: c.Amount, Description: "Hoan tra ho so " + r.DossierCode, RequestedBy: r.DecidedBy, Now: s.now(),
+		Amount: r.Amount, Captured: c.Amount, Description: "Hoan tra ho so " + r.DossierCode, RequestedBy: r.DecidedBy, Now: act.Now,
 	}}, err
 }
 
 // record is step three: it writes an outcome of a refund that is under way.
 // Outcomes that add nothing to what is known only put off the next inquiry.
 // believed is asked under the lock what the answer is worth now.
-func (s *Service) record(ctx context.Context, actor auth.Actor, id ID, believed func(pgx.Tx, Refund) (providers.RefundResult, error)) error {
-	return postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
-		d, r, err := lockBoth(ctx, tx, id)
+func (s *Service) record(ctx context.Context, actor auth.Actor, id ID, believed func(postgres.Act, Refund) (providers.RefundResult, error)) error {
+	return postgres.InTx(ctx, s.DB, actor, func(act postgres.Act) error {
+		d, r, err := lockBoth(ctx, act, id)
 		if err != nil || !r.Status.underWay() {
 			return err
 		}
-		answer, err := believed(tx, r)
+		answer, err := believed(act, r)
 		if err != nil {
 			return err
 		}
@@ -130,71 +128,71 @@ func (s *Service) record(ctx context.Context, actor auth.Actor, id ID, believed 
 			r.Transaction = answer.TransactionID
 		}
 		r.ProviderReason = answer.Reason
-		return s.apply(ctx, tx, actor, d, &r, answer.Outcome, answer.Reason)
+		return s.apply(ctx, act, d, &r, answer.Outcome, answer.Reason)
 	})
 }
 
-func (s *Service) apply(ctx context.Context, tx pgx.Tx, actor auth.Actor, d dossiers.Dossier, r *Refund, outcome providers.Outcome, reason string) error {
+func (s *Service) apply(ctx context.Context, act postgres.Act, d dossiers.Dossier, r *Refund, outcome providers.Outcome, reason string) error {
 	switch outcome {
 	case providers.Succeeded:
-		return s.finish(ctx, tx, actor, d, r, reason)
+		return s.finish(ctx, act, d, r, reason)
 	case providers.Declined:
-		return s.decline(ctx, tx, actor, d, r, reason)
+		return s.decline(ctx, act, d, r, reason)
 	case providers.NotSent:
 		if r.Status == Sending {
-			return s.move(ctx, tx, actor, r, Reserved, reason)
+			return s.move(ctx, act, r, Reserved, reason)
 		}
 	case providers.Pending:
 		if r.Status != Sent {
-			return s.move(ctx, tx, actor, r, Sent, reason)
+			return s.move(ctx, act, r, Sent, reason)
 		}
 	case providers.Unknown:
 		if r.Status == Sending {
-			return s.move(ctx, tx, actor, r, Unknown, reason)
+			return s.move(ctx, act, r, Unknown, reason)
 		}
 	}
-	r.NextInquiry = nextInquiry(*r, s.now())
-	return update(ctx, tx, *r)
+	r.NextInquiry = nextInquiry(*r, act.Now)
+	return update(ctx, act, *r)
 }
 
 // finish ends a refund that its provider carried out.
-func (s *Service) finish(ctx context.Context, tx pgx.Tx, actor auth.Actor, d dossiers.Dossier, r *Refund, reason string) error {
-	date, err := ledger.OpenDate(ctx, tx, r.Authority, calendar.On(s.now()))
+func (s *Service) finish(ctx context.Context, act postgres.Act, d dossiers.Dossier, r *Refund, reason string) error {
+	date, err := ledger.OpenDate(ctx, act, r.Authority, calendar.On(act.Now))
 	if err != nil {
 		return err
 	}
-	return s.carriedOut(ctx, tx, actor, d, r, purses(*r, nil, ""), date, reason)
+	return s.carriedOut(ctx, act, d, r, purses(*r, nil, ""), date, reason)
 }
 
 // carriedOut posts a refund as done out of the accounts that paid it, ends the
 // refunded obligation and issues adjusting receipts.
-func (s *Service) carriedOut(ctx context.Context, tx pgx.Tx, actor auth.Actor, d dossiers.Dossier, r *Refund, from []purse, date calendar.Date, reason string) error {
-	if err := s.move(ctx, tx, actor, r, Done, reason); err != nil {
+func (s *Service) carriedOut(ctx context.Context, act postgres.Act, d dossiers.Dossier, r *Refund, from []purse, date calendar.Date, reason string) error {
+	if err := s.move(ctx, act, r, Done, reason); err != nil {
 		return err
 	}
-	now, charges := s.now(), paidOf(d, *r)
-	if _, err := ledger.Post(ctx, tx, done(*r, charges, from, date, now, actor.ID)); err != nil {
+	now, charges := act.Now, paidOf(d, *r)
+	if _, err := ledger.Post(ctx, act, done(*r, charges, from, date, now, act.Actor.ID)); err != nil {
 		return err
 	}
-	return dossiers.RecordRefunded(ctx, tx, d, charges, r.ID.UUID(), now)
+	return dossiers.RecordRefunded(ctx, act, d, charges, r.ID.UUID())
 }
 
 // decline gives the reservation back, in the book and at the capture.
-func (s *Service) decline(ctx context.Context, tx pgx.Tx, actor auth.Actor, d dossiers.Dossier, r *Refund, reason string) error {
-	if err := s.move(ctx, tx, actor, r, Declined, reason); err != nil {
+func (s *Service) decline(ctx context.Context, act postgres.Act, d dossiers.Dossier, r *Refund, reason string) error {
+	if err := s.move(ctx, act, r, Declined, reason); err != nil {
 		return err
 	}
-	now := s.now()
-	date, err := ledger.OpenDate(ctx, tx, r.Authority, calendar.On(now))
+	now := act.Now
+	date, err := ledger.OpenDate(ctx, act, r.Authority, calendar.On(now))
 	if err != nil {
 		return err
 	}
-	if entry, ok := declined(*r, paidOf(d, *r), date, now, actor.ID); ok {
-		if _, err := ledger.Post(ctx, tx, entry); err != nil {
+	if entry, ok := declined(*r, paidOf(d, *r), date, now, act.Actor.ID); ok {
+		if _, err := ledger.Post(ctx, act, entry); err != nil {
 			return err
 		}
 	}
-	return payments.ReleaseRefund(ctx, tx, r.CaptureID, portions(r.Items))
+	return payments.ReleaseRefund(ctx, act, r.CaptureID, portions(r.Items))
 }
 
 // Inquire asks the provider what became of a refund that is under way and
@@ -207,28 +205,28 @@ func (s *Service) Inquire(ctx context.Context, authority string, id ID) error {
 		r   Refund
 		m   providers.Merchant
 	)
-	err := postgres.InTx(ctx, s.DB, authority, func(tx pgx.Tx) (err error) {
+	err := postgres.InTx(ctx, s.DB, auth.System(authority), func(act postgres.Act) (err error) {
 		ask = nil
-		if _, r, err = lockBoth(ctx, tx, id); err != nil || !r.Status.underWay() {
+		if _, r, err = lockBoth(ctx, act, id); err != nil || !r.Status.underWay() {
 			return err
 		}
-		if r.Status == Sending && !interrupted(r, s.now()) {
+		if r.Status == Sending && !interrupted(r, act.Now) {
 			return nil
 		}
 		r.Inquiries++
 		if r.Status == Sending {
-			if err := s.move(ctx, tx, actor, &r, Unknown, "interrupted"); err != nil {
+			if err := s.move(ctx, act, &r, Unknown, "interrupted"); err != nil {
 				return err
 			}
 		}
-		r.NextInquiry = nextInquiry(r, s.now())
-		if err := update(ctx, tx, r); err != nil {
+		r.NextInquiry = nextInquiry(r, act.Now)
+		if err := update(ctx, act, r); err != nil {
 			return err
 		}
-		if m, err = s.Payments.Merchant(ctx, tx, r.MerchantID); err != nil {
+		if m, err = s.Payments.Merchant(ctx, act, r.MerchantID); err != nil {
 			return err
 		}
-		ask, err = s.inquiryAbout(ctx, tx, r)
+		ask, err = s.inquiryAbout(ctx, act, r)
 		return err
 	})
 	if err != nil || ask == nil {
@@ -242,9 +240,9 @@ func (s *Service) Inquire(ctx context.Context, authority string, id ID) error {
 	if err != nil {
 		return err
 	}
-	return s.record(ctx, actor, id, func(tx pgx.Tx, r Refund) (providers.RefundResult, error) {
+	return s.record(ctx, actor, id, func(act postgres.Act, r Refund) (providers.RefundResult, error) {
 		// Another refund of the payment, sent while we asked, may be the one that the answer is about.
-		others, err := otherTransactions(ctx, tx, r)
+		others, err := otherTransactions(ctx, act, r)
 		if err != nil {
 			return providers.RefundResult{}, err
 		}
@@ -255,27 +253,27 @@ func (s *Service) Inquire(ctx context.Context, authority string, id ID) error {
 	})
 }
 
-func (s *Service) inquiryAbout(ctx context.Context, tx pgx.Tx, r Refund) (*providers.InquiryRequest, error) {
-	p, err := payments.FindInTx(ctx, tx, r.PaymentID)
+func (s *Service) inquiryAbout(ctx context.Context, act postgres.Act, r Refund) (*providers.InquiryRequest, error) {
+	p, err := payments.FindInTx(ctx, act, r.PaymentID)
 	if err != nil {
 		return nil, err
 	}
-	c, err := payments.FindCapture(ctx, tx, r.CaptureID)
+	c, err := payments.FindCapture(ctx, act, r.CaptureID)
 	if err != nil {
 		return nil, err
 	}
-	others, err := otherTransactions(ctx, tx, r)
+	others, err := otherTransactions(ctx, act, r)
 	return &providers.InquiryRequest{
 		Reference: p.Reference, TransactionID: c.TransactionID, CreatedAt: p.CreatedAt, RefundReference: r.Reference,
-		RefundTransactionID: r.Transaction, RefundAmount: r.Amount, OtherRefunds: others, RequestID: payments.NewRequestID(), Now: s.now(),
+		RefundTransactionID: r.Transaction, RefundAmount: r.Amount, OtherRefunds: others, RequestID: payments.NewRequestID(), Now: act.Now,
 	}, err
 }
 
 // ConfirmBySettlement takes a line of the provider's settlement as proof that
 // a refund was carried out: one that is sent or unknown becomes done, and the
 // refund counts as settled. Doing it again changes nothing.
-func (s *Service) ConfirmBySettlement(ctx context.Context, tx pgx.Tx, actor auth.Actor, id ID, transaction string, at time.Time) error {
-	d, r, err := lockBoth(ctx, tx, id)
+func (s *Service) ConfirmBySettlement(ctx context.Context, act postgres.Act, id ID, transaction string) error {
+	d, r, err := lockBoth(ctx, act, id)
 	if err != nil {
 		return err
 	}
@@ -283,7 +281,7 @@ func (s *Service) ConfirmBySettlement(ctx context.Context, tx pgx.Tx, actor auth
 		if transaction != "" {
 			r.Transaction = transaction
 		}
-		if err := s.finish(ctx, tx, actor, d, &r, "settlement"); err != nil {
+		if err := s.finish(ctx, act, d, &r, "settlement"); err != nil {
 			return err
 		}
 	}
@@ -293,30 +291,30 @@ func (s *Service) ConfirmBySettlement(ctx context.Context, tx pgx.Tx, actor auth
 	if r.SettledAt != nil {
 		return nil
 	}
-	r.SettledAt = &at
-	if err := update(ctx, tx, r); err != nil {
+	r.SettledAt = &act.Now
+	if err := update(ctx, act, r); err != nil {
 		return err
 	}
-	return s.auditSettled(ctx, tx, actor, r, "refund.settle", at)
+	return s.auditSettled(ctx, act, r, "refund.settle")
 }
 
 // Unsettle undoes the settled mark for a match that was revoked; a refund that
 // is done stays done. Doing it again changes nothing.
-func (s *Service) Unsettle(ctx context.Context, tx pgx.Tx, actor auth.Actor, id ID) error {
-	_, r, err := lockBoth(ctx, tx, id)
+func (s *Service) Unsettle(ctx context.Context, act postgres.Act, id ID) error {
+	_, r, err := lockBoth(ctx, act, id)
 	if err != nil || r.SettledAt == nil {
 		return err
 	}
 	r.SettledAt = nil
-	if err := update(ctx, tx, r); err != nil {
+	if err := update(ctx, act, r); err != nil {
 		return err
 	}
-	return s.auditSettled(ctx, tx, actor, r, "refund.unsettle", s.now())
+	return s.auditSettled(ctx, act, r, "refund.unsettle")
 }
 
-func (s *Service) auditSettled(ctx context.Context, tx pgx.Tx, actor auth.Actor, r Refund, act string, at time.Time) error {
-	return audit.Record(ctx, tx, audit.Event{
-		Actor: actor, At: at, Act: act, ObjectKind: "refund", ObjectID: r.ID.String(),
+func (s *Service) auditSettled(ctx context.Context, act postgres.Act, r Refund, verb string) error {
+	return audit.Record(ctx, act, audit.Event{
+		Actor: act.Actor, At: act.Now, Act: verb, ObjectKind: "refund", ObjectID: r.ID.String(),
 		After: map[string]any{"status": r.Status, "settled": r.SettledAt != nil, "transaction": r.Transaction},
 	})
 }

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/jackc/pgx/v5"
 
+	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/refunds"
 )
 
@@ -224,10 +224,8 @@ func TestConfirmBySettlement(t *testing.T) {
 	r := w.approved(d, refunds.Item{Charge: charge(t, d, phi).ID, Amount: 100_000})
 	w.script.Fault(t, "vnpay", "refund", "timeout_not_done")
 	confirm := func(id refunds.ID) (err error) {
-		_ = pgx.BeginFunc(t.Context(), w.db.App, func(tx pgx.Tx) error {
-			_, err = tx.Exec(t.Context(), `select set_config('app.authority', $1, true)`, province)
-			w.ok(err)
-			err = w.refunds.ConfirmBySettlement(t.Context(), tx, accountant, id, "14500001", w.clock.Now())
+		_ = postgres.InTx(t.Context(), w.refunds.DB, accountant, func(act postgres.Act) error {
+			err = w.refunds.ConfirmBySettlement(t.Context(), act, id, "14500001")
 			return err
 		})
 		return err
@@ -244,8 +242,8 @@ func TestConfirmBySettlement(t *testing.T) {
 		t.Errorf("refund: got %+v, want it done and settled by 14500001", got)
 	}
 	w.book(bookAfter(map[string]int64{"A-CLR-vnpay": -100_000, "L-TAMTHU-PHI": -100_000, "M-OBLIGATION": -100_000, "M-COLLECTED": -100_000}))
-	w.in(province, func(tx pgx.Tx) error { return w.refunds.Unsettle(t.Context(), tx, accountant, r.ID) })
-	w.in(province, func(tx pgx.Tx) error { return w.refunds.Unsettle(t.Context(), tx, accountant, r.ID) })
+	w.act(accountant, func(act postgres.Act) error { return w.refunds.Unsettle(t.Context(), act, r.ID) })
+	w.act(accountant, func(act postgres.Act) error { return w.refunds.Unsettle(t.Context(), act, r.ID) })
 	if got := w.refund(r.ID); got.Status != refunds.Done || got.SettledAt != nil {
 		t.Errorf("after Unsettle: got %+v, want it done and not settled", got)
 	}

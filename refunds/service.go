@@ -7,10 +7,8 @@ import (
 	"encoding/json"
 	"io"
 	"slices"
-	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
 
 	"github.com/doisoat/doisoat/dossiers"
@@ -34,19 +32,17 @@ const MaxPage = 200
 
 // Service holds the use cases of refunds. Jobs only inserts.
 type Service struct {
-	DB        *pgxpool.Pool
+	DB        postgres.DB
 	Payments  *payments.Service
 	Dossiers  *dossiers.Service
 	Fees      *fees.Service
 	Providers providers.Registry
 	Jobs      *river.Client[pgx.Tx]
-	Now       func() time.Time
-	Random    io.Reader
+
+	Random io.Reader
 }
 
 // now is the clock at the precision that PostgreSQL keeps: the first answer must be what a repeat reads.
-func (s *Service) now() time.Time { return s.Now().UTC().Truncate(time.Microsecond) }
-
 // Request asks for money of a dossier back and reserves it at once, so that
 // requests together never exceed what was captured: ErrExceeds, whoever comes
 // first. The same idempotency key gives the first refund and created is false.
@@ -57,8 +53,8 @@ func (s *Service) Request(ctx context.Context, actor auth.Actor, dossierCode str
 	if !slices.Contains(fees.RefundReasons(), q.Reason) {
 		return Refund{}, false, ErrInvalid.At("/reason", "is not a refund reason")
 	}
-	err = postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
-		r, created, err = s.request(ctx, tx, actor, dossierCode, q)
+	err = postgres.InTx(ctx, s.DB, actor, func(act postgres.Act) error {
+		r, created, err = s.request(ctx, act, dossierCode, q)
 		return err
 	})
 	if postgres.Constraint(err) == "refund_idempotency_key" {
@@ -67,15 +63,15 @@ func (s *Service) Request(ctx context.Context, actor auth.Actor, dossierCode str
 	return r, created, err
 }
 
-func (s *Service) request(ctx context.Context, tx pgx.Tx, actor auth.Actor, code string, q Request) (Refund, bool, error) {
+func (s *Service) request(ctx context.Context, act postgres.Act, code string, q Request) (Refund, bool, error) {
 	// The lock comes first: of two requests with one key the later must see what the first wrote.
-	d, err := dossiers.Lock(ctx, tx, code)
+	d, err := dossiers.Lock(ctx, act, code)
 	if err != nil {
 		return Refund{}, false, err
 	}
 	hash := q.hash(code)
 	if q.IdempotencyKey != "" {
-		r, err := selectOne(ctx, tx, ` where r.authority = $1 and r.idempotency_key = $2`, actor.Authority, q.IdempotencyKey)
+		r, err := selectOne(ctx, act, ` where r.authority = $1 and r.idempotency_key = $2`, act.Actor.Authority, q.IdempotencyKey)
 		if err == nil && !bytes.Equal(r.requestHash, hash) {
 			return Refund{}, false, ErrKeyReused
 		}
@@ -83,7 +79,7 @@ func (s *Service) request(ctx context.Context, tx pgx.Tx, actor auth.Actor, code
 			return r, false, err
 		}
 	}
-	captures, err := payments.CapturesOf(ctx, tx, d.ID)
+	captures, err := payments.CapturesOf(ctx, act, d.ID)
 	if err != nil {
 		return Refund{}, false, err
 	}
@@ -94,7 +90,7 @@ func (s *Service) request(ctx context.Context, tx pgx.Tx, actor auth.Actor, code
 	if err != nil {
 		return Refund{}, false, err
 	}
-	r, err := s.open(ctx, tx, actor, d, capture, items, proposal{reason: q.Reason, note: q.Note, origin: Manual, key: q.IdempotencyKey, hash: hash})
+	r, err := s.open(ctx, act, d, capture, items, proposal{reason: q.Reason, note: q.Note, origin: Manual, key: q.IdempotencyKey, hash: hash})
 	return r, true, err
 }
 
@@ -105,8 +101,8 @@ type proposal struct {
 }
 
 // open reserves the money and writes the refund as requested.
-func (s *Service) open(ctx context.Context, tx pgx.Tx, actor auth.Actor, d dossiers.Dossier, c payments.Capture, items []Item, why proposal) (Refund, error) {
-	err := payments.ReserveRefund(ctx, tx, c.ID, portions(items))
+func (s *Service) open(ctx context.Context, act postgres.Act, d dossiers.Dossier, c payments.Capture, items []Item, why proposal) (Refund, error) {
+	err := payments.ReserveRefund(ctx, act, c.ID, portions(items))
 	if payments.ErrRefundCap.Is(err) {
 		return Refund{}, ErrExceeds.Because(err)
 	}
@@ -117,20 +113,20 @@ func (s *Service) open(ctx context.Context, tx pgx.Tx, actor auth.Actor, d dossi
 	if err != nil {
 		return Refund{}, err
 	}
-	now := s.now()
+	now := act.Now
 	r := Refund{
 		ID: ident.New[refundKind](), Authority: d.Authority, DossierID: d.ID, DossierCode: d.Code, PaymentID: c.PaymentID,
 		CaptureID: c.ID, MerchantID: c.MerchantID, Provider: c.Provider, Reference: reference, Reason: why.reason,
 		Origin: why.origin, Route: s.routeOf(c), Status: Requested, Items: items, Note: why.note,
 		Amount:   money.Amount{Currency: c.Amount.Currency, Minor: sum(items)},
-		Deadline: calendar.On(now).AddWorkingDays(decisionDays), RequestedAt: now, RequestedBy: actor.ID, StatusAt: now,
+		Deadline: calendar.On(now).AddWorkingDays(decisionDays), RequestedAt: now, RequestedBy: act.Actor.ID, StatusAt: now,
 		requestHash: why.hash,
 	}
-	if err := insertRefund(ctx, tx, r, why.key); err != nil {
+	if err := insertRefund(ctx, act, r, why.key); err != nil {
 		return Refund{}, err
 	}
-	return r, audit.Record(ctx, tx, audit.Event{
-		Actor: actor, At: now, Act: "refund.request", ObjectKind: "refund", ObjectID: r.ID.String(), Reason: r.Reason,
+	return r, audit.Record(ctx, act, audit.Event{
+		Actor: act.Actor, At: now, Act: "refund.request", ObjectKind: "refund", ObjectID: r.ID.String(), Reason: r.Reason,
 		After: map[string]any{"amount": r.Amount.Minor, "capture": c.ID, "origin": r.Origin, "route": r.Route},
 	})
 }
@@ -153,35 +149,35 @@ func (s *Service) Approve(ctx context.Context, actor auth.Actor, id ID, note str
 	if err := auth.Require(actor, auth.PermRefundApprove); err != nil {
 		return Refund{}, err
 	}
-	err = s.decide(ctx, actor, id, func(tx pgx.Tx, d dossiers.Dossier, locked *Refund) error {
+	err = s.decide(ctx, actor, id, func(act postgres.Act, d dossiers.Dossier, locked *Refund) error {
 		r = *locked
 		if locked.Status != Requested && locked.DecidedBy == actor.ID && locked.Status != Rejected {
 			return nil
 		}
-		if err := s.move(ctx, tx, actor, locked, Approved, note); err != nil {
+		if err := s.move(ctx, act, locked, Approved, note); err != nil {
 			return err
 		}
-		takings, err := s.locate(ctx, tx, d, locked)
+		takings, err := s.locate(ctx, act, d, locked)
 		if err != nil {
 			return err
 		}
-		date, err := ledger.OpenDate(ctx, tx, locked.Authority, calendar.On(s.now()))
+		date, err := ledger.OpenDate(ctx, act, locked.Authority, calendar.On(act.Now))
 		if err != nil {
 			return err
 		}
-		if entry, ok := approved(*locked, takings, date, s.now(), actor.ID); ok {
-			if _, err := ledger.Post(ctx, tx, entry); err != nil {
+		if entry, ok := approved(*locked, takings, date, act.Now, actor.ID); ok {
+			if _, err := ledger.Post(ctx, act, entry); err != nil {
 				return err
 			}
 		}
-		if err := s.move(ctx, tx, actor, locked, Reserved, ""); err != nil {
+		if err := s.move(ctx, act, locked, Reserved, ""); err != nil {
 			return err
 		}
 		r = *locked
 		if locked.Route != ByProvider {
 			return nil
 		}
-		_, err = s.Jobs.InsertTx(ctx, tx, SendRefund{Authority: locked.Authority, Refund: id}, unlessQueued())
+		_, err = s.Jobs.InsertTx(ctx, act, SendRefund{Authority: locked.Authority, Refund: id}, unlessQueued())
 		return err
 	})
 	return r, err
@@ -195,31 +191,31 @@ func (s *Service) Reject(ctx context.Context, actor auth.Actor, id ID, reason st
 	if reason == "" {
 		return Refund{}, ErrInvalid.At("/reason", "must say why")
 	}
-	err = s.decide(ctx, actor, id, func(tx pgx.Tx, _ dossiers.Dossier, locked *Refund) error {
+	err = s.decide(ctx, actor, id, func(act postgres.Act, _ dossiers.Dossier, locked *Refund) error {
 		r = *locked
 		if locked.Status == Rejected && locked.DecidedBy == actor.ID {
 			return nil
 		}
-		if err := s.move(ctx, tx, actor, locked, Rejected, reason); err != nil {
+		if err := s.move(ctx, act, locked, Rejected, reason); err != nil {
 			return err
 		}
 		r = *locked
-		return payments.ReleaseRefund(ctx, tx, locked.CaptureID, portions(locked.Items))
+		return payments.ReleaseRefund(ctx, act, locked.CaptureID, portions(locked.Items))
 	})
 	return r, err
 }
 
 // decide locks dossier and refund in order and refuses a checker who is the maker.
-func (s *Service) decide(ctx context.Context, actor auth.Actor, id ID, body func(tx pgx.Tx, d dossiers.Dossier, r *Refund) error) error {
-	return postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
-		d, r, err := lockBoth(ctx, tx, id)
+func (s *Service) decide(ctx context.Context, actor auth.Actor, id ID, body func(act postgres.Act, d dossiers.Dossier, r *Refund) error) error {
+	return postgres.InTx(ctx, s.DB, actor, func(act postgres.Act) error {
+		d, r, err := lockBoth(ctx, act, id)
 		if err != nil {
 			return err
 		}
 		if r.RequestedBy == actor.ID {
 			return ErrMakerChecker
 		}
-		return body(tx, d, &r)
+		return body(act, d, &r)
 	})
 }
 
@@ -242,7 +238,7 @@ func (s *Service) Find(ctx context.Context, actor auth.Actor, id ID) (r Refund, 
 	if err := auth.Require(actor, auth.PermRefundRead); err != nil {
 		return Refund{}, err
 	}
-	err = postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+	err = postgres.ReadTx(ctx, s.DB.Pool, actor.Authority, func(tx pgx.Tx) error {
 		r, err = selectOne(ctx, tx, ` where r.id = $1`, id)
 		return err
 	})
@@ -265,7 +261,7 @@ func (s *Service) List(ctx context.Context, actor auth.Actor, f Filter) (list []
 	if f.Limit < 1 || f.Limit > MaxPage {
 		f.Limit = MaxPage
 	}
-	err = postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+	err = postgres.ReadTx(ctx, s.DB.Pool, actor.Authority, func(tx pgx.Tx) error {
 		list, err = selectRefunds(ctx, tx, `
 			where r.authority = (select app.authority()) and (@code = '' or d.code = @code) and (@status = '' or r.status = @status)
 				and (@after::uuid is null or r.id < @after)
@@ -282,17 +278,17 @@ func (s *Service) List(ctx context.Context, actor auth.Actor, f Filter) (list []
 }
 
 // move takes one edge of a locked refund, writes it and audits it by the edge's name.
-func (s *Service) move(ctx context.Context, tx pgx.Tx, actor auth.Actor, r *Refund, to Status, reason string) error {
+func (s *Service) move(ctx context.Context, act postgres.Act, r *Refund, to Status, reason string) error {
 	name, err := edgeName(r.Status, to)
 	if err != nil {
 		return err
 	}
 	before := r.Status
-	now := s.now()
+	now := act.Now
 	r.Status, r.StatusAt = to, now
 	switch to {
 	case Approved, Rejected:
-		r.DecidedAt, r.DecidedBy, r.DecisionReason = &now, actor.ID, reason
+		r.DecidedAt, r.DecidedBy, r.DecisionReason = &now, act.Actor.ID, reason
 	case Sending:
 		r.SentAt = &now
 	case Done:
@@ -300,11 +296,11 @@ func (s *Service) move(ctx context.Context, tx pgx.Tx, actor auth.Actor, r *Refu
 	default: // the others have no time of their own
 	}
 	r.NextInquiry = nextInquiry(*r, now)
-	if err := update(ctx, tx, *r); err != nil {
+	if err := update(ctx, act, *r); err != nil {
 		return err
 	}
-	return audit.Record(ctx, tx, audit.Event{
-		Actor: actor, At: now, Act: "refund." + name, ObjectKind: "refund", ObjectID: r.ID.String(), Reason: reason,
+	return audit.Record(ctx, act, audit.Event{
+		Actor: act.Actor, At: now, Act: "refund." + name, ObjectKind: "refund", ObjectID: r.ID.String(), Reason: reason,
 		Before: map[string]any{"status": before}, After: map[string]any{"status": to, "amount": r.Amount.Minor},
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/rivertype"
 
+	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/postgres"
 )
 
@@ -50,23 +51,23 @@ func nextInquiry(r Refund, now time.Time) *time.Time {
 // queued already is not queued twice. It returns how many jobs it queued.
 func (s *Service) QueueDue(ctx context.Context) (int, error) {
 	queued := 0
-	err := postgres.InTx(ctx, s.DB, "", func(tx pgx.Tx) error {
+	err := postgres.InTx(ctx, s.DB, auth.System(""), func(act postgres.Act) error {
 		queued = 0
-		now := s.now()
-		inquiries, err := due[InquireRefund](ctx, tx, `select authority, refund_id from refunds.due_for_inquiry($1, $2)`, now)
+		now := act.Now
+		inquiries, err := due[InquireRefund](ctx, act, `select authority, refund_id from refunds.due_for_inquiry($1, $2)`, now)
 		if err != nil {
 			return err
 		}
-		unsent, err := due[SendRefund](ctx, tx, `select authority, refund_id from refunds.due_for_sending($1, $2)`, now.Add(-unsentAfter))
+		unsent, err := due[SendRefund](ctx, act, `select authority, refund_id from refunds.due_for_sending($1, $2)`, now.Add(-unsentAfter))
 		if err != nil {
 			return err
 		}
-		unfinished, err := due[RunRepricing](ctx, tx, `select authority, repricing_id, dossiers_seen from refunds.due_for_repricing($1, $2)`, now.Add(-unsentAfter))
+		unfinished, err := due[RunRepricing](ctx, act, `select authority, repricing_id, dossiers_seen from refunds.due_for_repricing($1, $2)`, now.Add(-unsentAfter))
 		list := slices.Concat(inquiries, unsent, unfinished)
 		if err != nil || len(list) == 0 {
 			return err
 		}
-		results, err := s.Jobs.InsertManyTx(ctx, tx, list)
+		results, err := s.Jobs.InsertManyTx(ctx, act, list)
 		for _, result := range results {
 			if !result.UniqueSkippedAsDuplicate {
 				queued++

@@ -14,6 +14,7 @@ import (
 	"github.com/doisoat/doisoat/fees"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/refunds"
 	"github.com/doisoat/doisoat/remittance"
@@ -30,7 +31,7 @@ type treasury struct {
 func newTreasury(t *testing.T) *treasury {
 	t.Helper()
 	w := &treasury{world: newWorld(t)}
-	w.remit = &remittance.Service{DB: w.db.App, Fees: w.fees, Now: w.clock.Now}
+	w.remit = &remittance.Service{DB: postgres.DB{Pool: w.db.App, Now: w.clock.Now}, Fees: w.fees}
 	types := fees.Catalogue().FeeTypes
 	i := slices.IndexFunc(types, func(f fees.FeeType) bool { return f.Code == phi })
 	types[i].Terms = []fees.Terms{{

@@ -3,10 +3,8 @@ package remittance
 import (
 	"context"
 	"slices"
-	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/doisoat/doisoat/fees"
 	"github.com/doisoat/doisoat/internal/audit"
@@ -26,14 +24,11 @@ const entriesAtOnce = 500
 
 // Service holds the use cases of remittance.
 type Service struct {
-	DB   *pgxpool.Pool
+	DB   postgres.DB
 	Fees *fees.Service
-	Now  func() time.Time
 }
 
 // now is the clock at the precision that PostgreSQL keeps.
-func (s *Service) now() time.Time { return s.Now().UTC().Truncate(time.Microsecond) }
-
 // Split divides everything collected up to a date and not divided before. A
 // refund that was decided meanwhile keeps what it took. The same request again
 // gives the first split and created is false; ErrPeriodOrder when a
@@ -44,55 +39,54 @@ func (s *Service) Split(ctx context.Context, actor auth.Actor, q SplitRequest) (
 	if err := auth.Require(actor, auth.PermRemitPropose); err != nil {
 		return Split{}, false, err
 	}
-	now := s.now()
-	if err := q.validate(calendar.On(now)); err != nil {
-		return Split{}, false, err
-	}
-	err = postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+	err = postgres.InTx(ctx, s.DB, actor, func(act postgres.Act) error {
 		created = false
-		if err := lockAlone(ctx, tx, actor.Authority); err != nil {
+		if err := q.validate(calendar.On(act.Now)); err != nil {
 			return err
 		}
-		last, err := selectLast(ctx, tx, q.Currency)
+		if err := lockAlone(ctx, act, actor.Authority); err != nil {
+			return err
+		}
+		last, err := selectLast(ctx, act, q.Currency)
 		switch {
 		case err != nil:
 			return err
 		case last != nil && last.PeriodTo == q.PeriodTo:
-			split, err = selectSplit(ctx, tx, last.ID)
+			split, err = selectSplit(ctx, act, last.ID)
 			return err
 		case last != nil && last.PeriodTo.After(q.PeriodTo):
 			return ErrPeriodOrder.With("%s is divided already", last.PeriodTo)
 		}
 		created = true
-		split, err = s.divide(ctx, tx, actor, q, last, now)
+		split, err = s.divide(ctx, act, q, last)
 		return err
 	})
 	return split, created, err
 }
 
-func (s *Service) divide(ctx context.Context, tx pgx.Tx, actor auth.Actor, q SplitRequest, last *Split, now time.Time) (Split, error) {
-	r, err := findReading(ctx, tx, last)
+func (s *Service) divide(ctx context.Context, act postgres.Act, q SplitRequest, last *Split) (Split, error) {
+	r, err := findReading(ctx, act, last)
 	if err != nil {
 		return Split{}, err
 	}
-	shares, err := selectCollected(ctx, tx, q, r)
+	shares, err := selectCollected(ctx, act, q, r)
 	if err != nil {
 		return Split{}, err
 	}
 	if len(shares) == 0 {
 		return Split{}, ErrNothing
 	}
-	if err := s.apply(ctx, tx, actor.Authority, q, shares); err != nil {
+	if err := s.apply(ctx, act, act.Actor.Authority, q, shares); err != nil {
 		return Split{}, err
 	}
 	split := Split{
-		ID: ident.New[splitKind](), Authority: actor.Authority, Currency: q.Currency, PeriodTo: q.PeriodTo,
-		MadeAt: now, MadeBy: actor.ID,
+		ID: ident.New[splitKind](), Authority: act.Actor.Authority, Currency: q.Currency, PeriodTo: q.PeriodTo,
+		MadeAt: act.Now, MadeBy: act.Actor.ID,
 	}
-	if err := insertSplit(ctx, tx, split, r.Horizon, shares); err != nil {
+	if err := insertSplit(ctx, act, split, r.Horizon, shares); err != nil {
 		return Split{}, err
 	}
-	date, err := ledger.OpenDate(ctx, tx, actor.Authority, q.PeriodTo)
+	date, err := ledger.OpenDate(ctx, act, act.Actor.Authority, q.PeriodTo)
 	if err != nil {
 		return Split{}, err
 	}
@@ -102,19 +96,19 @@ func (s *Service) divide(ctx context.Context, tx pgx.Tx, actor auth.Actor, q Spl
 		for n < len(shares) && shares[n].Dossier == shares[0].Dossier {
 			n++
 		}
-		entries = append(entries, divided(split, shares[0].Dossier, shares[:n], date, now, actor.ID))
+		entries = append(entries, divided(split, shares[0].Dossier, shares[:n], date, act.Now, act.Actor.ID))
 		shares = shares[n:]
 	}
 	for part := range slices.Chunk(entries, entriesAtOnce) {
-		if _, err := ledger.Post(ctx, tx, part...); err != nil {
+		if _, err := ledger.Post(ctx, act, part...); err != nil {
 			return Split{}, err
 		}
 	}
-	if split, err = selectSplit(ctx, tx, split.ID); err != nil {
+	if split, err = selectSplit(ctx, act, split.ID); err != nil {
 		return Split{}, err
 	}
-	return split, audit.Record(ctx, tx, audit.Event{
-		Actor: actor, At: now, Act: "split.make", ObjectKind: "split", ObjectID: split.ID.String(),
+	return split, audit.Record(ctx, act, audit.Event{
+		Actor: act.Actor, At: act.Now, Act: "split.make", ObjectKind: "split", ObjectID: split.ID.String(),
 		After: map[string]any{"period_to": split.PeriodTo, "currency": split.Currency, "parts": split.Parts},
 	})
 }
@@ -174,7 +168,7 @@ func (s *Service) Find(ctx context.Context, actor auth.Actor, id SplitID) (split
 	if err := auth.Require(actor, auth.PermRemitRead); err != nil {
 		return Split{}, err
 	}
-	err = postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+	err = postgres.ReadTx(ctx, s.DB.Pool, actor.Authority, func(tx pgx.Tx) error {
 		split, err = selectSplit(ctx, tx, id)
 		return err
 	})
@@ -189,7 +183,7 @@ func (s *Service) List(ctx context.Context, actor auth.Actor, after SplitID, lim
 	if limit < 1 || limit > MaxPage {
 		limit = MaxPage
 	}
-	err = postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+	err = postgres.ReadTx(ctx, s.DB.Pool, actor.Authority, func(tx pgx.Tx) error {
 		list, err = selectSplits(ctx, tx, `
 			where s.authority = (select app.authority()) and ($1::uuid is null or s.id < $1) order by s.id desc limit $2`, after, limit+1)
 		return err

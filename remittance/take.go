@@ -3,7 +3,6 @@ package remittance
 import (
 	"context"
 	"slices"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -12,6 +11,7 @@ import (
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/fault"
 	"github.com/doisoat/doisoat/internal/money"
+	"github.com/doisoat/doisoat/internal/postgres"
 )
 
 // ErrMoreThanHeld: the book holds less for a charge than is to be given back. A mistake of ours.
@@ -39,18 +39,18 @@ type Taken struct {
 // it took from where. It holds off splits and vouchers until tx ends. A refund
 // takes once. What a provider then declines returns to provisional collection
 // and is divided with the next period.
-func Take(ctx context.Context, tx pgx.Tx, d dossiers.Dossier, refund uuid.UUID, list []dossiers.Paid, now time.Time) ([]Taking, error) {
+func Take(ctx context.Context, act postgres.Act, d dossiers.Dossier, refund uuid.UUID, list []dossiers.Paid) ([]Taking, error) {
 	if len(list) == 0 {
 		return nil, nil
 	}
-	if err := lockShared(ctx, tx, d.Authority); err != nil {
+	if err := lockShared(ctx, act, d.Authority); err != nil {
 		return nil, err
 	}
-	held, err := selectHeld(ctx, tx, d)
+	held, err := selectHeld(ctx, act, d)
 	if err != nil {
 		return nil, err
 	}
-	open, err := selectOpen(ctx, tx, list)
+	open, err := selectOpen(ctx, act, list)
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +70,7 @@ func Take(ctx context.Context, tx pgx.Tx, d dossiers.Dossier, refund uuid.UUID, 
 		}
 		takings[i] = t
 	}
-	return takings, insertTaken(ctx, tx, d.Authority, refund, taken, now)
+	return takings, insertTaken(ctx, act, d.Authority, refund, taken)
 }
 
 // firstOf is the charge under which money of c is kept: itself, or the one that it corrects.
@@ -169,17 +169,17 @@ func selectOpen(ctx context.Context, tx pgx.Tx, list []dossiers.Paid) (map[dossi
 	return open, err
 }
 
-func insertTaken(ctx context.Context, tx pgx.Tx, authority string, refund uuid.UUID, list []Taken, now time.Time) error {
+func insertTaken(ctx context.Context, act postgres.Act, authority string, refund uuid.UUID, list []Taken) error {
 	if len(list) == 0 {
 		return nil
 	}
-	_, err := tx.Exec(ctx, `
+	_, err := act.Exec(ctx, `
 		insert into remittance.taken (refund_id, split_id, charge_id, authority, budget, retained, waiting, remitted, taken_at)
 		select @refund, n.split, n.charge, @authority, n.budget, n.retained, n.waiting, n.remitted, @now
 		from unnest(@splits::uuid[], @charges::uuid[], @budgets::bigint[], @retained::bigint[], @waiting::boolean[], @remitted::date[])
 			as n (split, charge, budget, retained, waiting, remitted)`,
 		pgx.StrictNamedArgs{
-			"refund": refund, "authority": authority, "now": now,
+			"refund": refund, "authority": authority, "now": act.Now,
 			"splits":   column(list, func(x Taken) SplitID { return x.Split }),
 			"charges":  column(list, func(x Taken) dossiers.ChargeID { return x.Charge }),
 			"budgets":  column(list, func(x Taken) int64 { return x.Budget }),

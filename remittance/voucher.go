@@ -4,8 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/doisoat/doisoat/fees"
 	"github.com/doisoat/doisoat/internal/audit"
 	"github.com/doisoat/doisoat/internal/auth"
@@ -81,16 +79,15 @@ func (s *Service) Propose(ctx context.Context, actor auth.Actor, id SplitID, q V
 	if err := auth.Require(actor, auth.PermRemitPropose); err != nil {
 		return Voucher{}, false, err
 	}
-	now := s.now()
-	if err := q.validate(calendar.On(now)); err != nil {
-		return Voucher{}, false, err
-	}
-	err = postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
+	err = postgres.InTx(ctx, s.DB, actor, func(act postgres.Act) error {
 		created = false
-		if err := lockAlone(ctx, tx, actor.Authority); err != nil {
+		if err := q.validate(calendar.On(act.Now)); err != nil {
 			return err
 		}
-		split, err := selectSplit(ctx, tx, id)
+		if err := lockAlone(ctx, act, actor.Authority); err != nil {
+			return err
+		}
+		split, err := selectSplit(ctx, act, id)
 		if err != nil {
 			return err
 		}
@@ -106,7 +103,7 @@ func (s *Service) Propose(ctx context.Context, actor auth.Actor, id SplitID, q V
 			return ErrInvalid.At("/document_date", "must not be before the end of the period")
 		}
 		if q.Account != "" {
-			if err := BankAccount(ctx, tx, q.Account, split.Currency); err != nil {
+			if err := BankAccount(ctx, act, q.Account, split.Currency); err != nil {
 				return err
 			}
 		}
@@ -116,13 +113,13 @@ func (s *Service) Propose(ctx context.Context, actor auth.Actor, id SplitID, q V
 		}
 		v = Voucher{
 			ID: ident.New[voucherKind](), Authority: actor.Authority, Split: id, Kind: q.Kind, Amount: total(lines), Account: q.Account,
-			Number: q.Number, DocumentDate: q.DocumentDate, Treasury: q.Treasury, ProposedAt: now, ProposedBy: actor.ID, Status: Proposed,
+			Number: q.Number, DocumentDate: q.DocumentDate, Treasury: q.Treasury, ProposedAt: act.Now, ProposedBy: actor.ID, Status: Proposed,
 		}
 		created = true
-		if err := insertVoucher(ctx, tx, v); err != nil {
+		if err := insertVoucher(ctx, act, v); err != nil {
 			return err
 		}
-		return audit.Record(ctx, tx, v.audited(actor, now, "voucher.propose", ""))
+		return audit.Record(ctx, act, v.audited(act, "voucher.propose", ""))
 	})
 	return v, created, err
 }
@@ -145,7 +142,7 @@ func (q VoucherRequest) validate(today calendar.Date) error {
 // ErrChanged when refunds took from the money since it was proposed, ErrState
 // when it moved another way. Approving again by the same checker changes nothing.
 func (s *Service) Approve(ctx context.Context, actor auth.Actor, id VoucherID) (Voucher, error) {
-	return s.decide(ctx, actor, id, Approved, "", func(tx pgx.Tx, split Split, v Voucher) error {
+	return s.decide(ctx, actor, id, Approved, "", func(act postgres.Act, split Split, v Voucher) error {
 		lines, err := split.lines(v.Kind, v.Account)
 		if err != nil {
 			return err
@@ -153,11 +150,11 @@ func (s *Service) Approve(ctx context.Context, actor auth.Actor, id VoucherID) (
 		if total(lines) != v.Amount {
 			return ErrChanged.With("%d are left to move, the voucher says %d", total(lines), v.Amount)
 		}
-		date, err := ledger.OpenDate(ctx, tx, v.Authority, v.DocumentDate)
+		date, err := ledger.OpenDate(ctx, act, v.Authority, v.DocumentDate)
 		if err != nil {
 			return err
 		}
-		_, err = ledger.Post(ctx, tx, moved(v, split.Currency, lines, date, s.now(), actor.ID))
+		_, err = ledger.Post(ctx, act, moved(v, split.Currency, lines, date, act.Now, actor.ID))
 		return err
 	})
 }
@@ -167,18 +164,18 @@ func (s *Service) Reject(ctx context.Context, actor auth.Actor, id VoucherID, re
 	if reason == "" {
 		return Voucher{}, ErrInvalid.At("/reason", "must say why")
 	}
-	return s.decide(ctx, actor, id, Rejected, reason, func(pgx.Tx, Split, Voucher) error { return nil })
+	return s.decide(ctx, actor, id, Rejected, reason, func(postgres.Act, Split, Voucher) error { return nil })
 }
 
-func (s *Service) decide(ctx context.Context, actor auth.Actor, id VoucherID, to VoucherStatus, reason string, body func(pgx.Tx, Split, Voucher) error) (v Voucher, err error) {
+func (s *Service) decide(ctx context.Context, actor auth.Actor, id VoucherID, to VoucherStatus, reason string, body func(postgres.Act, Split, Voucher) error) (v Voucher, err error) {
 	if err := auth.Require(actor, auth.PermRemitApprove); err != nil {
 		return Voucher{}, err
 	}
-	err = postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
-		if err := lockAlone(ctx, tx, actor.Authority); err != nil {
+	err = postgres.InTx(ctx, s.DB, actor, func(act postgres.Act) error {
+		if err := lockAlone(ctx, act, actor.Authority); err != nil {
 			return err
 		}
-		if v, err = selectVoucher(ctx, tx, id); err != nil {
+		if v, err = selectVoucher(ctx, act, id); err != nil {
 			return err
 		}
 		if v.ProposedBy == actor.ID {
@@ -190,26 +187,25 @@ func (s *Service) decide(ctx context.Context, actor auth.Actor, id VoucherID, to
 		if v.Status != Proposed {
 			return ErrState.With("the voucher is %s already", v.Status)
 		}
-		split, err := selectSplit(ctx, tx, v.Split)
+		split, err := selectSplit(ctx, act, v.Split)
 		if err != nil {
 			return err
 		}
-		if err := body(tx, split, v); err != nil {
+		if err := body(act, split, v); err != nil {
 			return err
 		}
-		now := s.now()
-		v.Status, v.Reason, v.DecidedAt, v.DecidedBy = to, reason, &now, actor.ID
-		if err := insertDecision(ctx, tx, v); err != nil {
+		v.Status, v.Reason, v.DecidedAt, v.DecidedBy = to, reason, &act.Now, actor.ID
+		if err := insertDecision(ctx, act, v); err != nil {
 			return err
 		}
-		return audit.Record(ctx, tx, v.audited(actor, now, "voucher."+map[VoucherStatus]string{Approved: "approve", Rejected: "reject"}[to], reason))
+		return audit.Record(ctx, act, v.audited(act, "voucher."+map[VoucherStatus]string{Approved: "approve", Rejected: "reject"}[to], reason))
 	})
 	return v, err
 }
 
-func (v Voucher) audited(actor auth.Actor, at time.Time, act, reason string) audit.Event {
+func (v Voucher) audited(act postgres.Act, verb, reason string) audit.Event {
 	return audit.Event{
-		Actor: actor, At: at, Act: act, ObjectKind: "voucher", ObjectID: v.ID.String(), Reason: reason,
+		Actor: act.Actor, At: act.Now, Act: verb, ObjectKind: "voucher", ObjectID: v.ID.String(), Reason: reason,
 		After: map[string]any{"status": v.Status, "kind": v.Kind, "split": v.Split, "amount": v.Amount, "number": v.Number, "account": v.Account},
 	}
 }

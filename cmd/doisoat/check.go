@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/doisoat/doisoat/dossiers"
-	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/internal/auth/registry"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/ledger/seal"
@@ -114,7 +114,7 @@ func (c *checkCommand) Run(ctx context.Context, p *program) error {
 
 // authorityCodes returns the one that is named, or all.
 func authorityCodes(ctx context.Context, p *program, pool *pgxpool.Pool, only string) ([]string, error) {
-	service := auth.Service{DB: pool, Now: p.now}
+	service := registry.Service{DB: pool, Now: p.now}
 	if only != "" {
 		found, err := service.FindAuthority(ctx, only)
 		return []string{found.Code}, err

@@ -9,6 +9,7 @@ import (
 
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/auth/keys"
+	"github.com/doisoat/doisoat/internal/postgres"
 )
 
 type keysCommand struct {
@@ -137,6 +138,6 @@ func withPool(ctx context.Context, p *program, at place, body func(pool *pgxpool
 
 func withKeys(ctx context.Context, p *program, at place, body func(s keys.Service) error) error {
 	return withPool(ctx, p, at, func(pool *pgxpool.Pool) error {
-		return body(keys.Service{DB: pool, Now: p.now, Random: p.random})
+		return body(keys.Service{DB: postgres.DB{Pool: pool, Now: p.now}, Random: p.random})
 	})
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/internal/auth/registry"
 	"github.com/doisoat/doisoat/internal/config"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/migrations"
@@ -43,9 +43,9 @@ func migrate(ctx context.Context, c config.Config) (authorities int, err error) 
 		return 0, err
 	}
 	defer owner.Close()
-	known, err := auth.KnownAuthorities()
+	known, err := registry.KnownAuthorities()
 	if err != nil {
 		return 0, err
 	}
-	return len(known), auth.EnsureAuthorities(ctx, owner, known)
+	return len(known), registry.EnsureAuthorities(ctx, owner, known)
 }

@@ -18,8 +18,8 @@ import (
 
 	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/fees"
-	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/auth/keys"
+	"github.com/doisoat/doisoat/internal/auth/registry"
 	"github.com/doisoat/doisoat/internal/config"
 	"github.com/doisoat/doisoat/internal/fault"
 	"github.com/doisoat/doisoat/internal/postgres"
@@ -48,7 +48,7 @@ var (
 
 // rooms is every use case of the program, wired once.
 type rooms struct {
-	auth       auth.Service
+	auth       registry.Service
 	keys       keys.Service
 	fees       *fees.Service
 	dossiers   *dossiers.Service
@@ -80,26 +80,25 @@ func wire(s surroundings) (rooms, error) {
 	if err != nil {
 		return rooms{}, err
 	}
-	registry := providers.NewRegistry(vnpay.New(providerClient()), vietqr.New(), sepay.New())
+	connected := providers.NewRegistry(vnpay.New(providerClient()), vietqr.New(), sepay.New())
 	r := rooms{
-		auth:    auth.Service{DB: s.pool, Now: s.now},
-		keys:    keys.Service{DB: s.pool, Now: s.now, Random: s.random},
-		fees:    &fees.Service{DB: s.pool, Now: s.now},
+		auth:    registry.Service{DB: s.pool, Now: s.now},
+		keys:    keys.Service{DB: postgres.DB{Pool: s.pool, Now: s.now}, Random: s.random},
+		fees:    &fees.Service{DB: postgres.DB{Pool: s.pool, Now: s.now}},
 		ledger:  &ledger.Service{DB: s.pool},
 		seal:    &seal.Service{DB: s.pool, Now: s.now},
 		reports: &reports.Service{DB: s.pool},
 		inserts: inserts,
 	}
-	r.dossiers = &dossiers.Service{DB: s.pool, Fees: r.fees, Secret: s.ring, Jobs: inserts, Now: s.now}
-	r.remittance = &remittance.Service{DB: s.pool, Fees: r.fees, Now: s.now}
+	r.dossiers = &dossiers.Service{DB: postgres.DB{Pool: s.pool, Now: s.now}, Fees: r.fees, Secret: s.ring, Jobs: inserts}
+	r.remittance = &remittance.Service{DB: postgres.DB{Pool: s.pool, Now: s.now}, Fees: r.fees}
 	r.payments = &payments.Service{
-		DB: s.pool, Group: ledger.NewGroup(s.pool, callbackCommitters), Providers: registry, Secret: s.ring, Jobs: inserts,
-		Now: s.now, Random: s.random, PublicURL: s.publicURL,
+		DB: postgres.DB{Pool: s.pool, Now: s.now}, Group: ledger.NewGroup(s.pool, callbackCommitters), Providers: connected, Secret: s.ring, Jobs: inserts, Random: s.random, PublicURL: s.publicURL,
 	}
 	r.refunds = &refunds.Service{
-		DB: s.pool, Payments: r.payments, Dossiers: r.dossiers, Fees: r.fees, Providers: registry, Jobs: inserts, Now: s.now, Random: s.random,
+		DB: postgres.DB{Pool: s.pool, Now: s.now}, Payments: r.payments, Dossiers: r.dossiers, Fees: r.fees, Providers: connected, Jobs: inserts, Random: s.random,
 	}
-	r.reconcile = &reconcile.Service{DB: s.pool, Payments: r.payments, Refunds: r.refunds, Secret: s.ring, Now: s.now}
+	r.reconcile = &reconcile.Service{DB: postgres.DB{Pool: s.pool, Now: s.now}, Payments: r.payments, Refunds: r.refunds, Secret: s.ring}
 	return r, nil
 }
 

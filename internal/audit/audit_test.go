@@ -14,6 +14,7 @@ import (
 
 	"github.com/doisoat/doisoat/internal/audit"
 	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/internal/auth/registry"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/internal/postgres/pgtest"
 )
@@ -33,11 +34,11 @@ type state struct {
 func seeded(t *testing.T) *pgtest.DB {
 	t.Helper()
 	db := pgtest.New(t)
-	list, err := auth.KnownAuthorities()
+	list, err := registry.KnownAuthorities()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := auth.EnsureAuthorities(t.Context(), db.Owner, list); err != nil {
+	if err := registry.EnsureAuthorities(t.Context(), db.Owner, list); err != nil {
 		t.Fatal(err)
 	}
 	return db
@@ -45,7 +46,7 @@ func seeded(t *testing.T) *pgtest.DB {
 
 func record(t *testing.T, db *pgtest.DB, authority string, events ...audit.Event) error {
 	t.Helper()
-	return postgres.InTx(t.Context(), db.App, authority, func(tx pgx.Tx) error {
+	return postgres.WriteTx(t.Context(), db.App, authority, func(tx pgx.Tx) error {
 		return audit.RecordAll(t.Context(), tx, events)
 	})
 }
@@ -167,7 +168,7 @@ func TestAnEventGoesWithItsTransaction(t *testing.T) {
 	t.Parallel()
 	db := seeded(t)
 	failed := errors.New("the act failed")
-	err := postgres.InTx(t.Context(), db.App, "H41", func(tx pgx.Tx) error {
+	err := postgres.WriteTx(t.Context(), db.App, "H41", func(tx pgx.Tx) error {
 		if err := audit.Record(t.Context(), tx, audit.Event{Actor: maker, At: now, Act: "a", ObjectKind: "k", ObjectID: "1"}); err != nil {
 			return err
 		}
@@ -198,7 +199,7 @@ func TestTheTrailIsAppendOnlyAndApart(t *testing.T) {
 		if _, err := db.Owner.Exec(t.Context(), statement); err == nil || !strings.Contains(err.Error(), "append-only") {
 			t.Errorf("owner, %s: got %v, want a refusal", statement, err)
 		}
-		err := postgres.InTx(t.Context(), db.App, "H41", func(tx pgx.Tx) error {
+		err := postgres.WriteTx(t.Context(), db.App, "H41", func(tx pgx.Tx) error {
 			_, err := tx.Exec(t.Context(), statement)
 			return err
 		})

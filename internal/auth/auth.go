@@ -1,13 +1,11 @@
 // Package auth says who acts, for which authority, and what they may do.
 //
-// It owns the Postgres schema auth: the authorities (public knowledge) and the
-// API keys (rows of one authority each; only a SHA-256 of the secret is kept).
-// Keys are made and revoked by internal/auth/keys, which stands above
-// internal/audit because each such act leaves an audit event; this package
-// stays below audit and only reads keys.
+// These are words only, below internal/postgres: each transaction carries its
+// actor. internal/auth/registry reads authorities and keys from the schema
+// auth; internal/auth/keys makes and revokes keys.
 //
-// Callers: web signs requests in with Service.Authenticate; each use case of a
-// room takes an Actor first and asks Require before it does anything.
+// Callers: each use case of a room takes an Actor first and asks Require before
+// it does anything.
 //
 // Invariants: what a role may do is one table (permission.go) in which every
 // pair of role and permission is decided; no role both changes money and hands
@@ -54,6 +52,9 @@ type Actor struct {
 	Role      Role
 	ID        string // key_<key id>, operator or system
 }
+
+// KeyActorID is the id under which the holder of a key acts.
+func KeyActorID(keyID string) string { return "key_" + keyID }
 
 // System is the actor of jobs that run for authority.
 func System(authority string) Actor {

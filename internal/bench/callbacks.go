@@ -22,6 +22,7 @@ import (
 	"github.com/doisoat/doisoat/fees"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/ident"
+	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/internal/secret"
 	"github.com/doisoat/doisoat/jobs"
 	"github.com/doisoat/doisoat/ledger"
@@ -60,10 +61,10 @@ func (s *stage) newCounter(ctx context.Context, pool *pgxpool.Pool) (*counter, e
 	if err != nil {
 		return nil, err
 	}
-	schedule := &fees.Service{DB: pool, Now: time.Now}
-	filing := &dossiers.Service{DB: pool, Fees: schedule, Secret: ring, Jobs: inserts, Now: time.Now}
+	schedule := &fees.Service{DB: postgres.DB{Pool: pool, Now: time.Now}}
+	filing := &dossiers.Service{DB: postgres.DB{Pool: pool, Now: time.Now}, Fees: schedule, Secret: ring, Jobs: inserts}
 	c := &counter{owner: s.owner, paying: payments.Service{
-		DB: pool, Providers: providers.NewRegistry(vnpay.New(http.DefaultClient)), Secret: ring, Jobs: inserts, Now: time.Now,
+		DB: postgres.DB{Pool: pool, Now: time.Now}, Providers: providers.NewRegistry(vnpay.New(http.DefaultClient)), Secret: ring, Jobs: inserts,
 		Random: rand.Reader, PublicURL: "https://thanhtoan.example.gov.vn",
 	}}
 	if _, err := schedule.LoadFeeTypes(ctx, auth.Operator("BTC"), fees.Catalogue().FeeTypes); err != nil {
@@ -134,7 +135,7 @@ func (c *counter) copyPayments(ctx context.Context, n int) ([]string, error) {
 // deliverers at once, and expects VNPAY's "00" for each.
 func (c *counter) callbacks(group *ledger.Group, deliverers int) func(context.Context, time.Duration) (float64, error) {
 	service := &payments.Service{
-		DB: c.paying.DB, Group: group, Providers: c.paying.Providers, Secret: c.paying.Secret, Jobs: c.paying.Jobs, Now: c.paying.Now,
+		DB: c.paying.DB, Group: group, Providers: c.paying.Providers, Secret: c.paying.Secret, Jobs: c.paying.Jobs,
 		Random: c.paying.Random, PublicURL: c.paying.PublicURL,
 	}
 	return func(ctx context.Context, d time.Duration) (float64, error) {

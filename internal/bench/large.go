@@ -98,7 +98,7 @@ func (s *stage) fill(ctx context.Context, entries int) error {
 			list[i] = newEntry(false)
 			list[i].Cause.Kind = "bench" // no capture that payments should know
 		}
-		err := postgres.InTx(ctx, s.owner, authority, func(tx pgx.Tx) error {
+		err := postgres.WriteTx(ctx, s.owner, authority, func(tx pgx.Tx) error {
 			_, err := ledger.Post(ctx, tx, list...)
 			return err
 		})

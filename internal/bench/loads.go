@@ -57,7 +57,7 @@ func posting(pool *pgxpool.Pool, clients int, hot bool) func(context.Context, ti
 	return func(ctx context.Context, d time.Duration) (float64, error) {
 		return repeat(ctx, clients, d, func(ctx context.Context) (int, error) {
 			e := newEntry(hot)
-			return 1, postgres.InTx(ctx, pool, authority, func(tx pgx.Tx) error {
+			return 1, postgres.WriteTx(ctx, pool, authority, func(tx pgx.Tx) error {
 				_, err := ledger.Post(ctx, tx, e)
 				return err
 			})
@@ -134,7 +134,7 @@ func batches(pool *pgxpool.Pool) func(context.Context, time.Duration) (float64, 
 			for i := range list {
 				list[i] = newEntry(false)
 			}
-			return len(list), postgres.InTx(ctx, pool, authority, func(tx pgx.Tx) error {
+			return len(list), postgres.WriteTx(ctx, pool, authority, func(tx pgx.Tx) error {
 				_, err := ledger.Post(ctx, tx, list...)
 				return err
 			})

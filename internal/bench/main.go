@@ -26,7 +26,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/internal/auth/registry"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/internal/postgres/pglocal"
 	"github.com/doisoat/doisoat/ledger"
@@ -128,11 +128,11 @@ func (s *stage) open(ctx context.Context) (err error) {
 	if s.owner, err = s.pool(ctx, pglocal.Superuser, 2); err != nil {
 		return err
 	}
-	known, err := auth.KnownAuthorities()
+	known, err := registry.KnownAuthorities()
 	if err != nil {
 		return err
 	}
-	return auth.EnsureAuthorities(ctx, s.owner, known)
+	return registry.EnsureAuthorities(ctx, s.owner, known)
 }
 
 // pool connects as role, the way the program does.

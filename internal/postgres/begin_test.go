@@ -60,13 +60,13 @@ func TestFirstStatementIsBound(t *testing.T) {
 	}
 	errUndone := errors.New("undone")
 	for how, body := range bodies {
-		err := postgres.InTx(t.Context(), db.App, "H41", func(tx pgx.Tx) error {
+		err := postgres.WriteTx(t.Context(), db.App, "H41", func(tx pgx.Tx) error {
 			return errors.Join(body(tx), errUndone)
 		})
 		if !errors.Is(err, errUndone) || err.Error() != errUndone.Error() {
 			t.Errorf("%s, given up: got %v", how, err)
 		}
-		if err := postgres.InTx(t.Context(), db.App, "H41", body); err != nil {
+		if err := postgres.WriteTx(t.Context(), db.App, "H41", body); err != nil {
 			t.Errorf("%s: %v", how, err)
 		}
 	}
@@ -126,7 +126,7 @@ func TestBeginFails(t *testing.T) {
 			return err
 		},
 	} {
-		if err := postgres.InTx(t.Context(), pool, "H41", body); !errors.Is(err, context.Canceled) {
+		if err := postgres.WriteTx(t.Context(), pool, "H41", body); !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: got %v, want that it was cancelled", how, err)
 		}
 	}

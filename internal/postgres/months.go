@@ -24,7 +24,7 @@ var ErrStrayRows = fault.New(fault.Internal, "postgres.stray_rows", "rows lie in
 // the next time, with ErrBusy.
 func MakeMonths(ctx context.Context, pool *pgxpool.Pool) ([]time.Time, error) {
 	var made []time.Time
-	err := InTx(ctx, pool, "", func(tx pgx.Tx) error {
+	err := WriteTx(ctx, pool, "", func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `select made from app.make_months() as made`)
 		if err != nil {
 			return err
@@ -45,7 +45,7 @@ func MakeMonths(ctx context.Context, pool *pgxpool.Pool) ([]time.Time, error) {
 // StrayRows names the tables with rows in their default partition: none when all is well.
 func StrayRows(ctx context.Context, pool *pgxpool.Pool) ([]string, error) {
 	var stray []string
-	err := InTx(ctx, pool, "", func(tx pgx.Tx) error {
+	err := WriteTx(ctx, pool, "", func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `select parent from app.stray_rows() as parent`)
 		if err != nil {
 			return err

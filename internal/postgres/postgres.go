@@ -17,6 +17,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/fault"
 )
 
@@ -98,18 +99,54 @@ func withoutSecrets(err error) error {
 
 func milliseconds(d time.Duration) string { return fmt.Sprint(d.Milliseconds()) }
 
-// InTx runs body in one READ COMMITTED transaction bound to authority and
-// commits when body returns nil. After a serialization failure or a deadlock
-// body runs again, at most three more times: it must have no outside effects.
-// An empty authority sees no authority-bound row.
-func InTx(ctx context.Context, pool *pgxpool.Pool, authority string, body func(tx pgx.Tx) error) error {
-	return retry(ctx, pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, authority, body)
+// DB is the pool and the one clock of the rooms.
+type DB struct {
+	*pgxpool.Pool
+
+	Now func() time.Time
+}
+
+// Act is one transaction, who acts in it, and its one instant. A function that
+// takes an Act never begins, commits or reads a clock.
+type Act struct {
+	pgx.Tx
+
+	Actor auth.Actor
+	Now   time.Time // UTC, in whole microseconds as PostgreSQL keeps them
+}
+
+// As is the same transaction and instant with another actor, for a step that
+// the program takes by itself inside a person's act.
+func (a Act) As(actor auth.Actor) Act {
+	a.Actor = actor
+	return a
+}
+
+// Instant reads the clock: UTC, in whole microseconds as PostgreSQL keeps them.
+func (db DB) Instant() time.Time { return db.Now().UTC().Truncate(time.Microsecond) }
+
+// InTx runs body in one READ COMMITTED transaction of actor, bound to the
+// actor's authority, and commits when body returns nil. After a serialization
+// failure or a deadlock body runs again, at most three more times, each time
+// with an Act of its own: body must have no effects outside the database. An
+// actor without an authority sees no authority-bound row.
+func InTx(ctx context.Context, db DB, actor auth.Actor, body func(act Act) error) error {
+	options := pgx.TxOptions{IsoLevel: pgx.ReadCommitted}
+	return retry(ctx, db.Pool, options, actor.Authority, func(tx pgx.Tx) error {
+		return body(Act{Tx: tx, Actor: actor, Now: db.Instant()})
+	})
 }
 
 // ReadTx runs body in one REPEATABLE READ READ ONLY transaction bound to
 // authority: a report sees one moment.
 func ReadTx(ctx context.Context, pool *pgxpool.Pool, authority string, body func(tx pgx.Tx) error) error {
 	return retry(ctx, pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, authority, body)
+}
+
+// WriteTx is InTx for work that has no actor and no instant of its own: the
+// upkeep of tables. A room's use case opens its transaction with InTx.
+func WriteTx(ctx context.Context, pool *pgxpool.Pool, authority string, body func(tx pgx.Tx) error) error {
+	return retry(ctx, pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, authority, body)
 }
 
 func retry(ctx context.Context, pool *pgxpool.Pool, options pgx.TxOptions, authority string, body func(tx pgx.Tx) error) error {

@@ -48,7 +48,7 @@ func TestTransactionsAreBoundToAnAuthority(t *testing.T) {
 	}
 	defer pool.Close()
 	for _, err := range []error{
-		postgres.InTx(t.Context(), pool, "H41", body), postgres.ReadTx(t.Context(), pool, "H26", body), postgres.InTx(t.Context(), pool, "", body),
+		postgres.WriteTx(t.Context(), pool, "H41", body), postgres.ReadTx(t.Context(), pool, "H26", body), postgres.WriteTx(t.Context(), pool, "", body),
 		pgx.BeginFunc(t.Context(), pool, body),
 	} {
 		if err != nil {
@@ -80,7 +80,7 @@ func TestInTxIsAllOrNothing(t *testing.T) {
 	db := pgtest.New(t)
 	exec(t, db, `create table public.t (v int constraint t_above_zero check (v > 0))`)
 	insert := func(v int, then error) error {
-		return postgres.InTx(t.Context(), db.Owner, "", func(tx pgx.Tx) error {
+		return postgres.WriteTx(t.Context(), db.Owner, "", func(tx pgx.Tx) error {
 			if _, err := tx.Exec(t.Context(), `insert into public.t values ($1)`, v); err != nil {
 				return err
 			}
@@ -101,7 +101,7 @@ func TestInTxIsAllOrNothing(t *testing.T) {
 	}
 	func() {
 		defer func() { _ = recover() }()
-		_ = postgres.InTx(t.Context(), db.Owner, "", func(tx pgx.Tx) error {
+		_ = postgres.WriteTx(t.Context(), db.Owner, "", func(tx pgx.Tx) error {
 			_, _ = tx.Exec(t.Context(), `insert into public.t values (3)`)
 			panic("broken invariant")
 		})
@@ -132,7 +132,7 @@ func TestLostRacesAreRunAgain(t *testing.T) {
 		{pgerrcode.AdminShutdown, 9, 1, postgres.ErrUnavailable},
 	} {
 		tries := 0
-		err := postgres.InTx(t.Context(), db.App, "H41", func(tx pgx.Tx) error {
+		err := postgres.WriteTx(t.Context(), db.App, "H41", func(tx pgx.Tx) error {
 			if tries++; tries <= tt.loses {
 				_, err := tx.Exec(t.Context(), `do $$ begin raise exception 'lost' using errcode = '`+tt.code+`'; end $$`)
 				return err
@@ -158,7 +158,7 @@ func TestDeadlockIsResolved(t *testing.T) {
 	for i := range 2 {
 		group.Go(func() {
 			first := true
-			errs[i] = postgres.InTx(context.WithoutCancel(t.Context()), db.Owner, "", func(tx pgx.Tx) error {
+			errs[i] = postgres.WriteTx(context.WithoutCancel(t.Context()), db.Owner, "", func(tx pgx.Tx) error {
 				ctx := context.WithoutCancel(t.Context())
 				if _, err := tx.Exec(ctx, `update public.t set v = v + 1 where id = $1`, i+1); err != nil {
 					return err
@@ -195,7 +195,7 @@ func TestOpenRefuses(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
 	defer cancel()
 	db := pgtest.New(t)
-	err = postgres.InTx(ctx, db.App, "", func(tx pgx.Tx) error {
+	err = postgres.WriteTx(ctx, db.App, "", func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `select pg_sleep(5)`)
 		return err
 	})

@@ -16,6 +16,7 @@ var rows = map[string]int{
 	"internal/money":    0,
 	"internal/tidy":     0,
 
+	"internal/auth":             1,
 	"internal/canonical":        1,
 	"internal/config":           1,
 	"internal/postgres/pglocal": 1,
@@ -29,7 +30,7 @@ var rows = map[string]int{
 	"providers/vietqr":     2,
 	"providers/vnpay":      2,
 
-	"internal/auth":               3,
+	"internal/auth/registry":      3,
 	"internal/postgres/pgtest":    3,
 	"providers/providertest":      3,
 	"providers/sandbox/simulator": 3,

@@ -73,7 +73,7 @@ func TestContentIsWhatTheBookHolds(t *testing.T) {
 			list[i] = draw(t)
 		}
 		reverse := rapid.Bool().Draw(t, "reverse")
-		err := postgres.InTx(b.t.Context(), b.App, ngheAn, func(tx pgx.Tx) error {
+		err := postgres.WriteTx(b.t.Context(), b.App, ngheAn, func(tx pgx.Tx) error {
 			ids, err := ledger.Post(b.t.Context(), tx, list...)
 			if err == nil && reverse {
 				_, err = ledger.Reverse(b.t.Context(), tx, ids[0], ledger.Cause{Kind: "k", ID: ids[0].String(), Event: "reversed"}, "sai", "a", day, now)

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/internal/auth/registry"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/money"
 	"github.com/doisoat/doisoat/internal/postgres"
@@ -39,11 +40,11 @@ type book struct {
 func newBook(t testing.TB, blockSize int) book {
 	t.Helper()
 	db := pgtest.New(t)
-	known, err := auth.KnownAuthorities()
+	known, err := registry.KnownAuthorities()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := auth.EnsureAuthorities(t.Context(), db.Owner, known); err != nil {
+	if err := registry.EnsureAuthorities(t.Context(), db.Owner, known); err != nil {
 		t.Fatal(err)
 	}
 	return book{db, t, &seal.Service{DB: db.App, Now: func() time.Time { return now }, BlockSize: blockSize}}
@@ -53,7 +54,7 @@ func newBook(t testing.TB, blockSize int) book {
 func (b book) post(entries ...ledger.Entry) []ledger.EntryID {
 	b.t.Helper()
 	var ids []ledger.EntryID
-	err := postgres.InTx(b.t.Context(), b.App, entries[0].Authority, func(tx pgx.Tx) (err error) {
+	err := postgres.WriteTx(b.t.Context(), b.App, entries[0].Authority, func(tx pgx.Tx) (err error) {
 		ids, err = ledger.Post(b.t.Context(), tx, entries...)
 		return err
 	})

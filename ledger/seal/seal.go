@@ -11,7 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/internal/auth/registry"
 	"github.com/doisoat/doisoat/internal/fault"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/ledger"
@@ -60,7 +60,7 @@ func (s *Service) Seal(ctx context.Context, authority string, blocks int) (Seale
 			sealed bool
 			more   bool
 		)
-		err := postgres.InTx(ctx, s.DB, authority, func(tx pgx.Tx) (err error) {
+		err := postgres.WriteTx(ctx, s.DB, authority, func(tx pgx.Tx) (err error) {
 			head, sealed, more, err = s.sealBlock(ctx, tx, authority, unsealed)
 			return err
 		})
@@ -92,7 +92,7 @@ const blocksPerTurn = 16
 // another sealer works on is left to it, and one that cannot be sealed does not
 // hold up the others.
 func (s *Service) SealDue(ctx context.Context) error {
-	list, err := auth.Service{DB: s.DB, Now: s.Now}.ListAuthorities(ctx)
+	list, err := registry.Service{DB: s.DB, Now: s.Now}.ListAuthorities(ctx)
 	if err != nil {
 		return err
 	}

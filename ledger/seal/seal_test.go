@@ -76,7 +76,7 @@ func TestLateCommitIsNotPassedOver(t *testing.T) {
 	b.postMany(ngheAn, 0, 1) // makes the accounts
 	b.mustSeal(ngheAn)
 	var lateID ledger.EntryID
-	err := postgres.InTx(t.Context(), b.App, ngheAn, func(tx pgx.Tx) error {
+	err := postgres.WriteTx(t.Context(), b.App, ngheAn, func(tx pgx.Tx) error {
 		ids, err := ledger.Post(t.Context(), tx, captured(ngheAn, 1))
 		if err != nil {
 			return err
@@ -109,7 +109,7 @@ func TestOneSealerAtATime(t *testing.T) {
 	b.postMany(ngheAn, 0, 2)
 	b.postMany(other, 0, 2)
 	b.waitForHorizon()
-	err := postgres.InTx(t.Context(), b.App, ngheAn, func(tx pgx.Tx) error {
+	err := postgres.WriteTx(t.Context(), b.App, ngheAn, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(t.Context(), `select pg_advisory_xact_lock(ledger.seal_lock($1))`, ngheAn); err != nil {
 			return err
 		}
@@ -139,7 +139,7 @@ func TestSealBesidePosters(t *testing.T) {
 	for p := range posters {
 		posting.Go(func() {
 			for i := range each {
-				err := postgres.InTx(t.Context(), b.App, ngheAn, func(tx pgx.Tx) error {
+				err := postgres.WriteTx(t.Context(), b.App, ngheAn, func(tx pgx.Tx) error {
 					if _, err := ledger.Post(t.Context(), tx, captured(ngheAn, p*each+i)); err != nil {
 						return err
 					}

@@ -18,7 +18,8 @@ import (
 
 	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/fees"
-	"github.com/doisoat/doisoat/internal/auth"
+
+	"github.com/doisoat/doisoat/internal/auth/registry"
 	"github.com/doisoat/doisoat/internal/reports"
 	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/ledger/seal"
@@ -40,7 +41,7 @@ const (
 
 // Rooms are the use cases that the surface offers.
 type Rooms struct {
-	Auth       auth.Service
+	Auth       registry.Service
 	Fees       *fees.Service
 	Dossiers   *dossiers.Service
 	Payments   *payments.Service

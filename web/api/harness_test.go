@@ -27,6 +27,8 @@ import (
 	"github.com/doisoat/doisoat/fees"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/auth/keys"
+	"github.com/doisoat/doisoat/internal/auth/registry"
+	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/internal/postgres/pgtest"
 	"github.com/doisoat/doisoat/internal/reports"
 	"github.com/doisoat/doisoat/internal/secret"
@@ -73,11 +75,11 @@ func newHarnessOn(t *testing.T, db *pgtest.DB) *harness {
 	t.Helper()
 	readLines()
 	now := func() time.Time { return time.Date(2024, 5, 2, 3, 0, 0, 0, time.UTC) }
-	authorities, err := auth.KnownAuthorities()
+	authorities, err := registry.KnownAuthorities()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := auth.EnsureAuthorities(t.Context(), db.Owner, authorities); err != nil {
+	if err := registry.EnsureAuthorities(t.Context(), db.Owner, authorities); err != nil {
 		t.Fatal(err)
 	}
 	keyring, err := secret.Create(filepath.Join(t.TempDir(), "keys.json"))
@@ -88,15 +90,15 @@ func newHarnessOn(t *testing.T, db *pgtest.DB) *harness {
 	if err != nil {
 		t.Fatal(err)
 	}
-	schedule := fees.Service{DB: db.App, Now: now}
-	registry := providers.NewRegistry(vnpay.New(http.DefaultClient), vietqr.New(), sepay.New())
+	schedule := fees.Service{DB: postgres.DB{Pool: db.App, Now: now}}
+	connected := providers.NewRegistry(vnpay.New(http.DefaultClient), vietqr.New(), sepay.New())
 	paying := &payments.Service{
-		DB: db.App, Group: ledger.NewGroup(db.App, 2), Providers: registry, Secret: keyring, Jobs: jobs, Now: now, Random: rand.Reader, PublicURL: "https://thanhtoan.example.gov.vn",
+		DB: postgres.DB{Pool: db.App, Now: now}, Group: ledger.NewGroup(db.App, 2), Providers: connected, Secret: keyring, Jobs: jobs, Random: rand.Reader, PublicURL: "https://thanhtoan.example.gov.vn",
 	}
-	filing := &dossiers.Service{DB: db.App, Fees: &schedule, Secret: keyring, Jobs: jobs, Now: now}
-	refunding := &refunds.Service{DB: db.App, Payments: paying, Dossiers: filing, Fees: &schedule, Providers: registry, Jobs: jobs, Now: now, Random: rand.Reader}
+	filing := &dossiers.Service{DB: postgres.DB{Pool: db.App, Now: now}, Fees: &schedule, Secret: keyring, Jobs: jobs}
+	refunding := &refunds.Service{DB: postgres.DB{Pool: db.App, Now: now}, Payments: paying, Dossiers: filing, Fees: &schedule, Providers: connected, Jobs: jobs, Random: rand.Reader}
 	rooms := api.Rooms{
-		Auth:       auth.Service{DB: db.App, Now: now},
+		Auth:       registry.Service{DB: db.App, Now: now},
 		Fees:       &schedule,
 		Dossiers:   filing,
 		Ledger:     &ledger.Service{DB: db.App},
@@ -104,15 +106,15 @@ func newHarnessOn(t *testing.T, db *pgtest.DB) *harness {
 		Reports:    &reports.Service{DB: db.App},
 		Payments:   paying,
 		Refunds:    refunding,
-		Remittance: &remittance.Service{DB: db.App, Fees: &schedule, Now: now},
-		Reconcile:  &reconcile.Service{DB: db.App, Payments: paying, Refunds: refunding, Secret: keyring, Now: now},
+		Remittance: &remittance.Service{DB: postgres.DB{Pool: db.App, Now: now}, Fees: &schedule},
+		Reconcile:  &reconcile.Service{DB: postgres.DB{Pool: db.App, Now: now}, Payments: paying, Refunds: refunding, Secret: keyring},
 	}
 	h := &harness{t: t, keys: map[auth.Role]string{}, log: &lockedBuffer{}, refunds: refunding, client: &http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 	h.db, h.again = db, refunding.PriceAgain
 	h.loadFees(schedule)
-	makers := keys.Service{DB: db.App, Now: now, Random: rand.Reader}
+	makers := keys.Service{DB: postgres.DB{Pool: db.App, Now: now}, Random: rand.Reader}
 	h.makers = makers
 	for _, role := range auth.KeyRoles() {
 		text, _, err := makers.CreateKey(t.Context(), auth.Operator(province), role, string(role), time.Time{})

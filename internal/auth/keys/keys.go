@@ -19,7 +19,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/doisoat/doisoat/internal/audit"
 	"github.com/doisoat/doisoat/internal/auth"
@@ -59,8 +58,8 @@ func (k Key) Live(now time.Time) bool {
 
 // Service makes, lists and revokes the keys of an actor's authority.
 type Service struct {
-	DB     *pgxpool.Pool
-	Now    func() time.Time
+	DB postgres.DB
+
 	Random io.Reader // cryptographically secure
 }
 
@@ -71,24 +70,23 @@ func (s Service) CreateKey(ctx context.Context, actor auth.Actor, role auth.Role
 	if err := auth.Require(actor, auth.PermKeysWrite); err != nil {
 		return "", Key{}, err
 	}
-	now := s.Now()
 	name = strings.TrimSpace(name)
-	if err := check(role, name, expires, now); err != nil {
-		return "", Key{}, err
-	}
 	credential, err := auth.DrawCredential(s.Random)
 	if err != nil {
 		return "", Key{}, err
 	}
-	row := Key{ID: credential.KeyID(), Authority: actor.Authority, Role: role, Name: name, CreatedAt: now, CreatedBy: actor.ID}
-	if !expires.IsZero() {
-		row.ExpiresAt = &expires
-	}
-	err = postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) (err error) {
-		if err := lockName(ctx, tx, row); err != nil {
+	err = postgres.InTx(ctx, s.DB, actor, func(act postgres.Act) (err error) {
+		if err := check(role, name, expires, act.Now); err != nil {
+			return err
+		}
+		row := Key{ID: credential.KeyID(), Authority: actor.Authority, Role: role, Name: name, CreatedAt: act.Now, CreatedBy: actor.ID}
+		if !expires.IsZero() {
+			row.ExpiresAt = &expires
+		}
+		if err := lockName(ctx, act, row); err != nil {
 			return fmt.Errorf("lock key name: %w", err)
 		}
-		live, err := countLive(ctx, tx, row, now)
+		live, err := countLive(ctx, act, row)
 		if err != nil {
 			return fmt.Errorf("count live keys: %w", err)
 		}
@@ -96,10 +94,10 @@ func (s Service) CreateKey(ctx context.Context, actor auth.Actor, role auth.Role
 			return ErrTooMany
 		}
 		hash := credential.Hash()
-		if key, err = insert(ctx, tx, row, hash[:]); err != nil {
+		if key, err = insert(ctx, act, row, hash[:]); err != nil {
 			return fmt.Errorf("insert key: %w", err)
 		}
-		return audit.Record(ctx, tx, event(actor, now, "key.create", nil, &key, ""))
+		return audit.Record(ctx, act, event(act, "key.create", nil, &key, ""))
 	})
 	if err != nil {
 		return "", Key{}, err
@@ -131,10 +129,9 @@ func (s Service) RevokeKey(ctx context.Context, actor auth.Actor, id, reason str
 	if err := auth.Require(actor, auth.PermKeysWrite); err != nil {
 		return Key{}, err
 	}
-	now := s.Now()
 	var after Key
-	err := postgres.InTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) error {
-		before, err := lock(ctx, tx, id)
+	err := postgres.InTx(ctx, s.DB, actor, func(act postgres.Act) error {
+		before, err := lock(ctx, act, id)
 		if err != nil {
 			return err
 		}
@@ -142,10 +139,10 @@ func (s Service) RevokeKey(ctx context.Context, actor auth.Actor, id, reason str
 			after = before
 			return nil
 		}
-		if after, err = revoke(ctx, tx, id, now); err != nil {
+		if after, err = revoke(ctx, act, id); err != nil {
 			return fmt.Errorf("revoke key: %w", err)
 		}
-		return audit.Record(ctx, tx, event(actor, now, "key.revoke", &before, &after, reason))
+		return audit.Record(ctx, act, event(act, "key.revoke", &before, &after, reason))
 	})
 	return after, err
 }
@@ -157,7 +154,7 @@ func (s Service) ListKeys(ctx context.Context, actor auth.Actor) ([]Key, error) 
 		return nil, err
 	}
 	var all []Key
-	err := postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) (err error) {
+	err := postgres.ReadTx(ctx, s.DB.Pool, actor.Authority, func(tx pgx.Tx) (err error) {
 		all, err = list(ctx, tx)
 		return err
 	})
@@ -172,8 +169,8 @@ type trace struct {
 	RevokedAt *time.Time `json:"revoked_at"`
 }
 
-func event(actor auth.Actor, at time.Time, act string, before, after *Key, reason string) audit.Event {
-	e := audit.Event{Actor: actor, At: at, Act: act, ObjectKind: "api_key", ObjectID: after.ID, After: traced(after), Reason: reason}
+func event(act postgres.Act, verb string, before, after *Key, reason string) audit.Event {
+	e := audit.Event{Actor: act.Actor, At: act.Now, Act: verb, ObjectKind: "api_key", ObjectID: after.ID, After: traced(after), Reason: reason}
 	if before != nil {
 		e.Before = traced(before)
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/doisoat/doisoat/internal/audit"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/auth/keys"
+	"github.com/doisoat/doisoat/internal/auth/registry"
 	"github.com/doisoat/doisoat/internal/fault"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/internal/postgres/pgtest"
@@ -31,19 +32,19 @@ var (
 )
 
 // at returns both services with their clock at now.
-func at(db *pgxpool.Pool, now time.Time) (keys.Service, auth.Service) {
+func at(db *pgxpool.Pool, now time.Time) (keys.Service, registry.Service) {
 	clock := func() time.Time { return now }
-	return keys.Service{DB: db, Now: clock, Random: rand.Reader}, auth.Service{DB: db, Now: clock}
+	return keys.Service{DB: postgres.DB{Pool: db, Now: clock}, Random: rand.Reader}, registry.Service{DB: db, Now: clock}
 }
 
 func seeded(t *testing.T) *pgtest.DB {
 	t.Helper()
 	db := pgtest.New(t)
-	list, err := auth.KnownAuthorities()
+	list, err := registry.KnownAuthorities()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := auth.EnsureAuthorities(t.Context(), db.Owner, list); err != nil {
+	if err := registry.EnsureAuthorities(t.Context(), db.Owner, list); err != nil {
 		t.Fatal(err)
 	}
 	return db

@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/doisoat/doisoat/internal/postgres"
 )
 
 // maxKeys bounds ListKeys; an authority has a handful.
@@ -19,13 +20,13 @@ func lockName(ctx context.Context, tx pgx.Tx, k Key) error {
 	return err
 }
 
-func countLive(ctx context.Context, tx pgx.Tx, k Key, now time.Time) (int, error) {
-	rows, err := tx.Query(ctx, `
+func countLive(ctx context.Context, act postgres.Act, k Key) (int, error) {
+	rows, err := act.Query(ctx, `
 		select count(*)
 		from auth.api_key k
 		where k.authority = @authority and k.role = @role and k.name = @name
 			and k.revoked_at is null and (k.expires_at is null or k.expires_at > @now)`,
-		pgx.StrictNamedArgs{"authority": k.Authority, "role": k.Role, "name": k.Name, "now": now})
+		pgx.StrictNamedArgs{"authority": k.Authority, "role": k.Role, "name": k.Name, "now": act.Now})
 	if err != nil {
 		return 0, err
 	}
@@ -67,13 +68,13 @@ func lock(ctx context.Context, tx pgx.Tx, id string) (Key, error) {
 	return found, nil
 }
 
-func revoke(ctx context.Context, tx pgx.Tx, id string, now time.Time) (Key, error) {
-	rows, err := tx.Query(ctx, `
+func revoke(ctx context.Context, act postgres.Act, id string) (Key, error) {
+	rows, err := act.Query(ctx, `
 		update auth.api_key
 		set revoked_at = @now
 		where id = @id
 		returning id, authority, role, name, created_at, created_by, expires_at, revoked_at`,
-		pgx.StrictNamedArgs{"id": id, "now": now})
+		pgx.StrictNamedArgs{"id": id, "now": act.Now})
 	if err != nil {
 		return Key{}, err
 	}

@@ -1,10 +1,12 @@
-package auth
+package registry
 
 import (
 	"context"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/doisoat/doisoat/internal/auth"
 )
 
 // ensureAuthorities takes the list as JSON, whose empty texts become NULL. A
@@ -52,7 +54,7 @@ func findAuthority(ctx context.Context, tx pgx.Tx, code string) (Authority, erro
 type storedKey struct {
 	ID         string
 	Authority  string
-	Role       Role
+	Role       auth.Role
 	SecretHash []byte
 	ExpiresAt  *time.Time
 	RevokedAt  *time.Time

@@ -1,4 +1,10 @@
-package auth
+// Package registry reads the authorities and signs requests in by API key.
+//
+// It owns the table auth.authority (public knowledge) and reads auth.api_key,
+// which internal/auth/keys writes; only a SHA-256 of a key's secret is kept.
+// Callers: web signs requests in with Service.Authenticate; rooms look an
+// authority up with FindAuthority.
+package registry
 
 import (
 	"context"
@@ -10,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/postgres"
 )
 
@@ -20,13 +27,13 @@ type Service struct {
 }
 
 // Authenticate returns the actor that the text of an API key stands for. A
-// malformed, unknown, wrong, expired or revoked key is ErrUnauthenticated, all
+// malformed, unknown, wrong, expired or revoked key is auth.ErrUnauthenticated, all
 // alike; a database that does not answer is postgres.ErrUnavailable. Nothing is
 // remembered between calls: a revoked key is refused from the next call on.
-func (s Service) Authenticate(ctx context.Context, bearer string) (Actor, error) {
-	given, err := ParseCredential(bearer)
+func (s Service) Authenticate(ctx context.Context, bearer string) (auth.Actor, error) {
+	given, err := auth.ParseCredential(bearer)
 	if err != nil {
-		return Actor{}, err
+		return auth.Actor{}, err
 	}
 	var stored storedKey
 	err = postgres.ReadTx(ctx, s.DB, "", func(tx pgx.Tx) (err error) {
@@ -34,23 +41,20 @@ func (s Service) Authenticate(ctx context.Context, bearer string) (Actor, error)
 		return err
 	})
 	if errors.Is(err, pgx.ErrNoRows) {
-		return Actor{}, ErrUnauthenticated
+		return auth.Actor{}, auth.ErrUnauthenticated
 	}
 	if err != nil {
-		return Actor{}, fmt.Errorf("find API key: %w", err)
+		return auth.Actor{}, fmt.Errorf("find API key: %w", err)
 	}
 	if !stored.accepts(given, s.Now()) {
-		return Actor{}, ErrUnauthenticated
+		return auth.Actor{}, auth.ErrUnauthenticated
 	}
-	return Actor{Authority: stored.Authority, Role: stored.Role, ID: KeyActorID(stored.ID)}, nil
+	return auth.Actor{Authority: stored.Authority, Role: stored.Role, ID: auth.KeyActorID(stored.ID)}, nil
 }
-
-// KeyActorID is the id under which the holder of a key acts.
-func KeyActorID(keyID string) string { return "key_" + keyID }
 
 // accepts compares hashes of equal length in constant time, so that the time
 // taken tells nothing of the secret.
-func (k storedKey) accepts(given Credential, now time.Time) bool {
+func (k storedKey) accepts(given auth.Credential, now time.Time) bool {
 	hash := given.Hash()
 	if subtle.ConstantTimeCompare(hash[:], k.SecretHash) != 1 {
 		return false

@@ -1,4 +1,4 @@
-package auth
+package registry
 
 import (
 	"bytes"
@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/postgres"
 )
@@ -51,7 +52,7 @@ func EnsureAuthorities(ctx context.Context, owner *pgxpool.Pool, list []Authorit
 	if err != nil {
 		return fmt.Errorf("write authorities: %w", err)
 	}
-	return postgres.InTx(ctx, owner, "", func(tx pgx.Tx) error {
+	return postgres.WriteTx(ctx, owner, "", func(tx pgx.Tx) error {
 		if err := ensureAuthorities(ctx, tx, document); err != nil {
 			return fmt.Errorf("ensure authorities: %w", err)
 		}
@@ -69,7 +70,7 @@ func (s Service) ListAuthorities(ctx context.Context) ([]Authority, error) {
 	return list, err
 }
 
-// FindAuthority returns the authority with code, or ErrAuthorityUnknown.
+// FindAuthority returns the authority with code, or auth.ErrAuthorityUnknown.
 func (s Service) FindAuthority(ctx context.Context, code string) (Authority, error) {
 	var found Authority
 	err := postgres.ReadTx(ctx, s.DB, "", func(tx pgx.Tx) (err error) {
@@ -83,7 +84,7 @@ func (s Service) FindAuthority(ctx context.Context, code string) (Authority, err
 func FindAuthority(ctx context.Context, tx pgx.Tx, code string) (Authority, error) {
 	found, err := findAuthority(ctx, tx, code)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return Authority{}, ErrAuthorityUnknown
+		return Authority{}, auth.ErrAuthorityUnknown
 	}
 	if err != nil {
 		return Authority{}, fmt.Errorf("find authority: %w", err)

@@ -1,4 +1,4 @@
-package auth_test
+package registry_test
 
 import (
 	"crypto/rand"
@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/internal/auth/registry"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/fault"
 	"github.com/doisoat/doisoat/internal/postgres"
@@ -25,11 +26,11 @@ func clock() time.Time { return now }
 func seeded(t *testing.T) *pgtest.DB {
 	t.Helper()
 	db := pgtest.New(t)
-	list, err := auth.KnownAuthorities()
+	list, err := registry.KnownAuthorities()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := auth.EnsureAuthorities(t.Context(), db.Owner, list); err != nil {
+	if err := registry.EnsureAuthorities(t.Context(), db.Owner, list); err != nil {
 		t.Fatal(err)
 	}
 	return db
@@ -42,7 +43,7 @@ func store(t *testing.T, db *pgtest.DB, authority string, role auth.Role, expire
 		t.Fatal(err)
 	}
 	hash := c.Hash()
-	err = postgres.InTx(t.Context(), db.App, authority, func(tx pgx.Tx) error {
+	err = postgres.WriteTx(t.Context(), db.App, authority, func(tx pgx.Tx) error {
 		_, err := tx.Exec(t.Context(), `
 			insert into auth.api_key (id, authority, role, name, secret_hash, created_at, created_by, expires_at, revoked_at)
 			values ($1, $2, $3, 'cổng dịch vụ công', $4, $5, 'operator', $6, null)`, c.KeyID(), authority, role, hash[:], now, expires)
@@ -60,7 +61,7 @@ func store(t *testing.T, db *pgtest.DB, authority string, role auth.Role, expire
 func TestAuthenticate(t *testing.T) {
 	t.Parallel()
 	db := seeded(t)
-	s := auth.Service{DB: db.App, Now: clock}
+	s := registry.Service{DB: db.App, Now: clock}
 	past, future := now.Add(-time.Hour), now.Add(time.Hour)
 
 	for _, c := range []struct {
@@ -113,7 +114,7 @@ func TestABrokenLookUpDoesNotBlameTheKey(t *testing.T) {
 	if _, err := db.Owner.Exec(t.Context(), `revoke execute on function auth.find_api_key(text) from doisoat_app`); err != nil {
 		t.Fatal(err)
 	}
-	_, err := auth.Service{DB: db.App, Now: clock}.Authenticate(t.Context(), key.Text())
+	_, err := registry.Service{DB: db.App, Now: clock}.Authenticate(t.Context(), key.Text())
 	if err == nil || errors.Is(err, auth.ErrUnauthenticated) {
 		t.Errorf("got %v, want an error that does not blame the key", err)
 	}
@@ -127,7 +128,7 @@ func TestKeysOfAnotherAuthorityAreInvisible(t *testing.T) {
 	db := seeded(t)
 	mine, other := store(t, db, "H41", auth.RolePortal, nil, nil), store(t, db, "H29", auth.RolePortal, nil, nil)
 	for authority, want := range map[string][]string{"H41": {mine.KeyID()}, "H29": {other.KeyID()}, "H26": nil, "": nil} {
-		err := postgres.InTx(t.Context(), db.App, authority, func(tx pgx.Tx) error {
+		err := postgres.WriteTx(t.Context(), db.App, authority, func(tx pgx.Tx) error {
 			rows, err := tx.Query(t.Context(), `select id from auth.api_key`)
 			if err != nil {
 				return err
@@ -145,7 +146,7 @@ func TestKeysOfAnotherAuthorityAreInvisible(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	err := postgres.InTx(t.Context(), db.App, "H29", func(tx pgx.Tx) error {
+	err := postgres.WriteTx(t.Context(), db.App, "H29", func(tx pgx.Tx) error {
 		tag, err := tx.Exec(t.Context(), `update auth.api_key set revoked_at = now() where id = $1`, mine.KeyID())
 		if err == nil && tag.RowsAffected() != 0 {
 			t.Error("H29 revoked a key of H41")
@@ -163,7 +164,7 @@ func TestKeysOfAnotherAuthorityAreInvisible(t *testing.T) {
 		"deleting":              `delete from auth.api_key`,
 		"a new authority":       `insert into auth.authority (code, name, level) values ('X1', 'x', 'law')`,
 	} {
-		err := postgres.InTx(t.Context(), db.App, "H29", func(tx pgx.Tx) error {
+		err := postgres.WriteTx(t.Context(), db.App, "H29", func(tx pgx.Tx) error {
 			_, err := tx.Exec(t.Context(), statement)
 			return err
 		})
@@ -176,13 +177,13 @@ func TestKeysOfAnotherAuthorityAreInvisible(t *testing.T) {
 func TestAuthorities(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	s := auth.Service{DB: db.App, Now: clock}
-	want, err := auth.KnownAuthorities()
+	s := registry.Service{DB: db.App, Now: clock}
+	want, err := registry.KnownAuthorities()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for range 2 { // a second time changes nothing
-		if err := auth.EnsureAuthorities(t.Context(), db.Owner, want); err != nil {
+		if err := registry.EnsureAuthorities(t.Context(), db.Owner, want); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -190,11 +191,11 @@ func TestAuthorities(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	byCode := map[string]auth.Authority{}
+	byCode := map[string]registry.Authority{}
 	for _, a := range want {
 		byCode[a.Code] = a
 	}
-	gotByCode := map[string]auth.Authority{}
+	gotByCode := map[string]registry.Authority{}
 	for _, a := range got {
 		if _, ok := byCode[a.Code]; ok { // a test database may bring its own
 			gotByCode[a.Code] = a
@@ -208,7 +209,7 @@ func TestAuthorities(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	quangNam := auth.Authority{Code: "H47", Name: "Quảng Nam", Level: "province", Successor: "H17", ValidTo: calendar.MustParse("2025-06-30")}
+	quangNam := registry.Authority{Code: "H47", Name: "Quảng Nam", Level: "province", Successor: "H17", ValidTo: calendar.MustParse("2025-06-30")}
 	if diff := cmp.Diff(found, quangNam); diff != "" {
 		t.Errorf("H47 (-got +want):\n%s", diff)
 	}
@@ -218,7 +219,7 @@ func TestAuthorities(t *testing.T) {
 
 	renamed := quangNam
 	renamed.Name, renamed.Successor, renamed.ValidTo = "Quảng Nam (cũ)", "", calendar.Date{}
-	if err := auth.EnsureAuthorities(t.Context(), db.Owner, []auth.Authority{renamed}); err != nil {
+	if err := registry.EnsureAuthorities(t.Context(), db.Owner, []registry.Authority{renamed}); err != nil {
 		t.Fatal(err)
 	}
 	if found, err = s.FindAuthority(t.Context(), "H47"); err != nil {
@@ -227,7 +228,7 @@ func TestAuthorities(t *testing.T) {
 	if diff := cmp.Diff(found, renamed); diff != "" {
 		t.Errorf("H47 after a change (-got +want):\n%s", diff)
 	}
-	if err := auth.EnsureAuthorities(t.Context(), db.App, want); err == nil {
+	if err := registry.EnsureAuthorities(t.Context(), db.App, want); err == nil {
 		t.Error("the application's role changed authorities, want a refusal")
 	}
 }
