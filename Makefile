@@ -62,11 +62,11 @@ e2e: postgres build ## Run only the tests that start the binary
 
 .PHONY: bench
 bench: postgres ## Measure posting against the same rows by hand, 6 minutes (BENCH="-rounds 3 -only group" …)
-	@$(GO) run ./internal/bench $(BENCH)
+	@$(GO) run ./devtools/bench $(BENCH)
 
 .PHONY: bench-large
 bench-large: postgres ## Measure balances over 10,000,000 postings (BENCH="-postings 1000000" …)
-	@$(GO) run ./internal/bench -large $(BENCH)
+	@$(GO) run ./devtools/bench -large $(BENCH)
 
 .PHONY: bench-go
 bench-go: postgres ## Run the benchmarks beside the tests (PACKAGES=./ledger/... for some)
@@ -74,7 +74,7 @@ bench-go: postgres ## Run the benchmarks beside the tests (PACKAGES=./ledger/...
 
 .PHONY: mutants
 mutants: postgres ## Break each posting rule in turn, a test must notice (MUTANTS=./payments for some)
-	@$(WITH_PG) $(GO) run ./internal/mutate $(MUTANTS)
+	@$(WITH_PG) $(GO) run ./devtools/mutate $(MUTANTS)
 
 .PHONY: fmt
 fmt: ## Format all Go code
@@ -101,7 +101,7 @@ land: ## Record new migrations as landed: from then on their bytes never change
 	@cd migrations && for f in [0-9]*.sql; do \
 		grep -q "  $$f\$$" landed.sha256 || sha256sum "$$f" >> landed.sha256; \
 	done
-	@$(GO) test -count=1 ./internal/tidy
+	@$(GO) test -count=1 ./devtools/tidy
 
 .PHONY: release
 release: check test ## Build dist/: static binaries with checksums, from a clean tree with landed migrations

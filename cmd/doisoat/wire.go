@@ -23,7 +23,6 @@ import (
 	"github.com/doisoat/doisoat/internal/config"
 	"github.com/doisoat/doisoat/internal/fault"
 	"github.com/doisoat/doisoat/internal/postgres"
-	"github.com/doisoat/doisoat/internal/reports"
 	"github.com/doisoat/doisoat/internal/secret"
 	"github.com/doisoat/doisoat/jobs"
 	"github.com/doisoat/doisoat/ledger"
@@ -37,6 +36,7 @@ import (
 	"github.com/doisoat/doisoat/reconcile"
 	"github.com/doisoat/doisoat/refunds"
 	"github.com/doisoat/doisoat/remittance"
+	"github.com/doisoat/doisoat/reports"
 )
 
 // Faults of starting.

@@ -18,15 +18,14 @@ import (
 
 	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/fees"
-
 	"github.com/doisoat/doisoat/internal/auth/registry"
-	"github.com/doisoat/doisoat/internal/reports"
 	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/ledger/seal"
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/reconcile"
 	"github.com/doisoat/doisoat/refunds"
 	"github.com/doisoat/doisoat/remittance"
+	"github.com/doisoat/doisoat/reports"
 )
 
 //go:generate go tool -modfile=../../tools/go.mod oapi-codegen -config oapi-codegen.yaml -o gen.go openapi.yaml

@@ -30,7 +30,6 @@ import (
 	"github.com/doisoat/doisoat/internal/auth/registry"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/internal/postgres/pgtest"
-	"github.com/doisoat/doisoat/internal/reports"
 	"github.com/doisoat/doisoat/internal/secret"
 	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/ledger/seal"
@@ -42,6 +41,7 @@ import (
 	"github.com/doisoat/doisoat/reconcile"
 	"github.com/doisoat/doisoat/refunds"
 	"github.com/doisoat/doisoat/remittance"
+	"github.com/doisoat/doisoat/reports"
 	"github.com/doisoat/doisoat/web/api"
 )
 

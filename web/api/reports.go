@@ -5,7 +5,7 @@ import (
 	"context"
 	"io"
 
-	"github.com/doisoat/doisoat/internal/reports"
+	"github.com/doisoat/doisoat/reports"
 	"github.com/doisoat/doisoat/web"
 )
 

@@ -2,8 +2,8 @@
 // by side in one run on one PostgreSQL with default durability. It owns no
 // schema; make bench and make bench-large call it.
 //
-//	go run ./internal/bench            # posting, grouping, batches: minutes
-//	go run ./internal/bench -large     # balances over 10,000,000 postings
+//	go run ./devtools/bench            # posting, grouping, batches: minutes
+//	go run ./devtools/bench -large     # balances over 10,000,000 postings
 //
 // Machines drift, so every load runs once in each round and only ratios of
 // the same round are judged; what is printed is their median.

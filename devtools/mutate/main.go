@@ -1,8 +1,8 @@
 // Command mutate breaks the posting rules of the rooms, one at a time, and runs
 // tests, which must fail. It owns no schema; make mutants calls it.
 //
-//	go run ./internal/mutate ./refunds          # the room's tests, then those of all rooms together
-//	go run ./internal/mutate -tests Sequences   # which rules does this test alone guard?
+//	go run ./devtools/mutate ./refunds          # the room's tests, then those of all rooms together
+//	go run ./devtools/mutate -tests Sequences   # which rules does this test alone guard?
 //
 // Every broken rule is compiled into one test binary beside the true one, and a
 // variable of the environment chooses it: go test -overlay puts files of a

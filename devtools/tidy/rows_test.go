@@ -14,7 +14,7 @@ var rows = map[string]int{
 	"internal/fault":    0,
 	"internal/ident":    0,
 	"internal/money":    0,
-	"internal/tidy":     0,
+	"devtools/tidy":     0,
 
 	"internal/auth":             1,
 	"internal/canonical":        1,
@@ -45,11 +45,11 @@ var rows = map[string]int{
 	"ledger/ledgertest": 6,
 	"ledger/seal":       6,
 
-	"payments":         7,
-	"remittance":       7,
-	"refunds":          8,
-	"internal/reports": 9,
-	"reconcile":        9,
+	"payments":   7,
+	"remittance": 7,
+	"refunds":    8,
+	"reports":    9,
+	"reconcile":  9,
 
 	"jobs": 10,
 	"web":  10,
@@ -58,8 +58,8 @@ var rows = map[string]int{
 	"web/console": 11,
 
 	"cmd/doisoat":                         12,
-	"internal/bench":                      12,
-	"internal/mutate":                     12,
+	"devtools/bench":                      12,
+	"devtools/mutate":                     12,
 	"internal/postgres/pgtest/withserver": 12,
 }
 
@@ -79,7 +79,7 @@ func TestImportsGoDownwards(t *testing.T) {
 		}
 		row, ok := rows[p.room()]
 		if !ok {
-			t.Errorf("package %s has no row: add it to the table in internal/tidy and docs/adr/0002", p.room())
+			t.Errorf("package %s has no row: add it to the table in devtools/tidy and docs/adr/0002", p.room())
 			continue
 		}
 		for _, imported := range p.Imports {
@@ -104,8 +104,8 @@ func TestOnlyCommandsNameAConcreteProvider(t *testing.T) {
 	t.Parallel()
 	for _, p := range packages(t) {
 		room := p.room()
-		// internal/bench is a command too: it wires payments to measure callbacks as a provider sends them.
-		if strings.HasPrefix(room, "cmd/") || room == "internal/bench" || strings.HasPrefix(room, "providers/") {
+		// devtools/bench is a command too: it wires payments to measure callbacks as a provider sends them.
+		if strings.HasPrefix(room, "cmd/") || room == "devtools/bench" || strings.HasPrefix(room, "providers/") {
 			continue
 		}
 		for _, imported := range p.Imports {

@@ -29,11 +29,11 @@ func TestFilesAreShort(t *testing.T) {
 // floats lists the files that may name a float type, with the reason. No float
 // touches money: amounts are money.Amount, rates are decimal.
 var floats = map[string]string{
-	"internal/bench/callbacks.go": "callbacks per second",
-	"internal/bench/cpu.go":       "processor time per entry",
-	"internal/bench/loads.go":     "entries per second",
-	"internal/bench/rotate.go":    "ratios of rates",
-	"internal/bench/yardstick.go": "what pgbench prints",
+	"devtools/bench/callbacks.go": "callbacks per second",
+	"devtools/bench/cpu.go":       "processor time per entry",
+	"devtools/bench/loads.go":     "entries per second",
+	"devtools/bench/rotate.go":    "ratios of rates",
+	"devtools/bench/yardstick.go": "what pgbench prints",
 	"web/middleware.go":           "seconds of a metric's buckets",
 }
 
@@ -57,7 +57,7 @@ func TestNoFloats(t *testing.T) {
 			}
 			delete(unused, f.path)
 			if _, allowed := floats[f.path]; !allowed {
-				t.Errorf("%v: %s: amounts are int64 minor units and rates are decimal; elsewhere add the file and a reason to the list in internal/tidy",
+				t.Errorf("%v: %s: amounts are int64 minor units and rates are decimal; elsewhere add the file and a reason to the list in devtools/tidy",
 					set.Position(id.Pos()), id.Name)
 			}
 			return true
@@ -120,7 +120,7 @@ var nolint = regexp.MustCompile(`//nolint(:[a-z,]+)?(.*)`)
 func TestSilencedLintersGiveAReason(t *testing.T) {
 	t.Parallel()
 	for _, f := range files(t, ".go") {
-		if strings.HasPrefix(f.path, "internal/tidy/") {
+		if strings.HasPrefix(f.path, "devtools/tidy/") {
 			continue
 		}
 		for i, line := range strings.Split(f.text, "\n") {

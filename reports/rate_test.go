@@ -6,7 +6,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/doisoat/doisoat/internal/reports"
+	"github.com/doisoat/doisoat/reports"
 )
 
 // TestPublishedFigures holds the code against figures that were published: the
