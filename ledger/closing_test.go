@@ -13,11 +13,12 @@ import (
 
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/ledger/days"
 )
 
 func (b book) closeDay(authority string, date calendar.Date) error {
 	return b.inTx(authority, func(tx pgx.Tx) error {
-		return ledger.CloseDay(context.WithoutCancel(b.t.Context()), tx, authority, date, accountant, now)
+		return days.Close(context.WithoutCancel(b.t.Context()), acting(tx, authority, accountant), date)
 	})
 }
 
@@ -107,7 +108,7 @@ func TestNoEntrySlipsIntoAClosingDay(t *testing.T) {
 		}
 		var counted int
 		err := b.inTx(ngheAn, func(tx pgx.Tx) error {
-			if err := ledger.CloseDay(context.WithoutCancel(t.Context()), tx, ngheAn, date, accountant, now); err != nil {
+			if err := days.Close(context.WithoutCancel(t.Context()), acting(tx, ngheAn, accountant), date); err != nil {
 				return err
 			}
 			return tx.QueryRow(context.WithoutCancel(t.Context()), `select count(*) from ledger.entry where business_date = $1`, date).Scan(&counted)

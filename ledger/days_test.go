@@ -11,17 +11,18 @@ import (
 
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/ledger/days"
 )
 
 const chief = "key_chief"
 
 // change proposes and approves, two people.
-func (b book) change(q ledger.DayRequest) error {
+func (b book) change(q days.Request) error {
 	return b.inTx(ngheAn, func(tx pgx.Tx) error {
 		ctx := context.WithoutCancel(b.t.Context())
-		p, _, err := ledger.ProposeDay(ctx, tx, ngheAn, q, accountant, now)
+		p, _, err := days.Propose(ctx, acting(tx, ngheAn, accountant), q)
 		if err == nil {
-			_, err = ledger.DecideDay(ctx, tx, ngheAn, p, ledger.DayApproved, "seen", chief, now)
+			_, err = days.Decide(ctx, acting(tx, ngheAn, chief), p, days.Approved, "seen")
 		}
 		return err
 	})
@@ -33,16 +34,16 @@ func TestReopenedDayTakesEntries(t *testing.T) {
 	if err := b.closeDay(ngheAn, day); err != nil {
 		t.Fatal(err)
 	}
-	closing, reopening := ledger.DayRequest{Date: day, Change: ledger.DayClose, Reason: "done"}, ledger.DayRequest{Date: day, Change: ledger.DayReopen, Reason: "late line"}
-	if err := b.change(closing); !errors.Is(err, ledger.ErrDayState) {
-		t.Errorf("close a closed day: got %v, want ErrDayState", err)
+	closing, reopening := days.Request{Date: day, Change: days.Closing, Reason: "done"}, days.Request{Date: day, Change: days.Reopening, Reason: "late line"}
+	if err := b.change(closing); !errors.Is(err, days.ErrSame) {
+		t.Errorf("close a closed day: got %v, want ErrSame", err)
 	}
 	if err := b.change(reopening); err != nil {
 		t.Fatal(err)
 	}
 	b.mustPost(captured(ngheAn, cause(1), 5, uuid.Nil))
-	if err := b.change(reopening); !errors.Is(err, ledger.ErrDayState) {
-		t.Errorf("reopen an open day: got %v, want ErrDayState", err)
+	if err := b.change(reopening); !errors.Is(err, days.ErrSame) {
+		t.Errorf("reopen an open day: got %v, want ErrSame", err)
 	}
 	if err := b.change(closing); err != nil {
 		t.Fatal(err)
@@ -50,23 +51,23 @@ func TestReopenedDayTakesEntries(t *testing.T) {
 	if _, err := b.post(captured(ngheAn, cause(2), 5, uuid.Nil)); !errors.Is(err, ledger.ErrDayClosed) {
 		t.Errorf("post: got %v, want ErrDayClosed", err)
 	}
-	var found ledger.Day
+	var found days.Day
 	err := postgres.ReadTx(t.Context(), b.App, ngheAn, func(tx pgx.Tx) (err error) {
-		found, err = ledger.FindDay(t.Context(), tx, day)
+		found, err = days.Find(t.Context(), tx, day)
 		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := ledger.Day{Date: day, Closed: true, Events: []ledger.DayEvent{
-		{Number: 1, Change: ledger.DayClose, At: now, ApprovedBy: accountant},
-		{Number: 2, Change: ledger.DayReopen, At: now, ApprovedBy: chief, ProposedBy: accountant},
-		{Number: 3, Change: ledger.DayClose, At: now, ApprovedBy: chief, ProposedBy: accountant},
+	want := days.Day{Date: day, Closed: true, Events: []days.Event{
+		{Number: 1, Change: days.Closing, At: now, ApprovedBy: accountant},
+		{Number: 2, Change: days.Reopening, At: now, ApprovedBy: chief, ProposedBy: accountant},
+		{Number: 3, Change: days.Closing, At: now, ApprovedBy: chief, ProposedBy: accountant},
 	}}
 	for i, p := range found.Proposals {
 		want.Events[i+1].Proposal = p.ID
-		want.Proposals = append(want.Proposals, ledger.DayProposal{
-			ID: p.ID, BusinessDate: day, Change: want.Events[i+1].Change, Reason: []string{"late line", "done"}[i], State: ledger.DayApproved,
+		want.Proposals = append(want.Proposals, days.Proposal{
+			ID: p.ID, BusinessDate: day, Change: want.Events[i+1].Change, Reason: []string{"late line", "done"}[i], Status: days.Approved,
 			ProposedAt: now, ProposedBy: accountant, DecidedAt: &now, DecidedBy: chief, Note: "seen",
 		})
 	}
@@ -81,11 +82,11 @@ func TestReopenedDayTakesEntries(t *testing.T) {
 func TestProposalsNeedTwoPeople(t *testing.T) {
 	t.Parallel()
 	b := newBook(t)
-	q := ledger.DayRequest{Date: day, Change: ledger.DayClose, Reason: "done", Key: "key-0001"}
-	var first ledger.DayProposal
-	propose := func(q ledger.DayRequest, actor string) (p ledger.DayProposal, created bool, err error) {
+	q := days.Request{Date: day, Change: days.Closing, Reason: "done", Key: "key-0001"}
+	var first days.Proposal
+	propose := func(q days.Request, actor string) (p days.Proposal, created bool, err error) {
 		err = b.inTx(ngheAn, func(tx pgx.Tx) error {
-			p, created, err = ledger.ProposeDay(t.Context(), tx, ngheAn, q, actor, now)
+			p, created, err = days.Propose(t.Context(), acting(tx, ngheAn, actor), q)
 			return err
 		})
 		return p, created, err
@@ -103,33 +104,33 @@ func TestProposalsNeedTwoPeople(t *testing.T) {
 	}
 	other := q
 	other.Reason = "another"
-	if _, _, err := propose(other, accountant); !errors.Is(err, ledger.ErrDayKey) {
+	if _, _, err := propose(other, accountant); !errors.Is(err, days.ErrKey) {
 		t.Errorf("same key, other body: got %v, want ErrDayKey", err)
 	}
 	other.Key = ""
-	if _, _, err := propose(other, accountant); !errors.Is(err, ledger.ErrDayProposed) {
+	if _, _, err := propose(other, accountant); !errors.Is(err, days.ErrProposed) {
 		t.Errorf("a second proposal: got %v, want ErrDayProposed", err)
 	}
 	other.Reason = ""
-	if _, _, err := propose(other, accountant); !errors.Is(err, ledger.ErrDayReason) {
+	if _, _, err := propose(other, accountant); !errors.Is(err, days.ErrReason) {
 		t.Errorf("no reason: got %v, want ErrDayReason", err)
 	}
-	decide := func(decision ledger.ProposalState, actor string) error {
+	decide := func(decision days.Status, actor string) error {
 		return b.inTx(ngheAn, func(tx pgx.Tx) error {
-			p, err := ledger.LockProposal(t.Context(), tx, first.ID)
+			p, err := days.LockProposal(t.Context(), tx, first.ID)
 			if err == nil {
-				_, err = ledger.DecideDay(t.Context(), tx, ngheAn, p, decision, "", actor, now)
+				_, err = days.Decide(t.Context(), acting(tx, ngheAn, actor), p, decision, "")
 			}
 			return err
 		})
 	}
-	if err := decide(ledger.DayApproved, accountant); !errors.Is(err, ledger.ErrSamePerson) {
+	if err := decide(days.Approved, accountant); !errors.Is(err, days.ErrSamePerson) {
 		t.Errorf("one person: got %v, want ErrSamePerson", err)
 	}
-	if err := decide(ledger.DayRejected, chief); err != nil {
+	if err := decide(days.Rejected, chief); err != nil {
 		t.Fatal(err)
 	}
-	if err := decide(ledger.DayApproved, chief); !errors.Is(err, ledger.ErrProposalDecided) {
+	if err := decide(days.Approved, chief); !errors.Is(err, days.ErrDecided) {
 		t.Errorf("decide again: got %v, want ErrProposalDecided", err)
 	}
 	b.mustPost(captured(ngheAn, cause(1), 5, uuid.Nil)) // rejected: the day is open
@@ -142,11 +143,11 @@ func TestWallsOfDays(t *testing.T) {
 	if err := b.closeDay(ngheAn, day); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.change(ledger.DayRequest{Date: day, Change: ledger.DayReopen, Reason: "why"}); err != nil {
+	if err := b.change(days.Request{Date: day, Change: days.Reopening, Reason: "why"}); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.inTx(ngheAn, func(tx pgx.Tx) error {
-		_, _, err := ledger.ProposeDay(t.Context(), tx, ngheAn, ledger.DayRequest{Date: day, Change: ledger.DayClose, Reason: "why"}, accountant, now)
+		_, _, err := days.Propose(t.Context(), acting(tx, ngheAn, accountant), days.Request{Date: day, Change: days.Closing, Reason: "why"})
 		return err
 	}); err != nil {
 		t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/auth/registry"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/money"
@@ -50,6 +51,11 @@ func newBook(t testing.TB) book {
 // inTx runs body as the application, for one authority.
 func (b book) inTx(authority string, body func(tx pgx.Tx) error) error {
 	return postgres.WriteTx(context.WithoutCancel(b.t.Context()), b.App, authority, body)
+}
+
+// acting is tx as an Act of actor, at the instant of the tests.
+func acting(tx pgx.Tx, authority, actor string) postgres.Act {
+	return postgres.Act{Tx: tx, Actor: auth.Actor{Authority: authority, ID: actor}, Now: now}
 }
 
 // post posts in a transaction of its own.

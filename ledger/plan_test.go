@@ -14,6 +14,7 @@ import (
 	"github.com/doisoat/doisoat/internal/money"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/ledger/days"
 )
 
 // statements keeps what a pool sends, so that exactly that can be explained.
@@ -112,15 +113,15 @@ func TestStatementsUseIndexes(t *testing.T) {
 		}); !ledger.ErrReversed.Is(err) {
 			t.Errorf("correct what is reversed: got %v, want ErrReversed", err)
 		}
-		p, _, err := ledger.ProposeDay(t.Context(), tx, ngheAn, ledger.DayRequest{Date: day, Change: ledger.DayClose, Reason: "done", Key: "key"}, accountant, now)
+		p, _, err := days.Propose(t.Context(), acting(tx, ngheAn, accountant), days.Request{Date: day, Change: days.Closing, Reason: "done", Key: "key"})
 		if err != nil {
 			return err
 		}
-		_, err = ledger.DecideDay(t.Context(), tx, ngheAn, p, ledger.DayApproved, "", "key_chief", now)
+		_, err = days.Decide(t.Context(), acting(tx, ngheAn, "key_chief"), p, days.Approved, "")
 		if err != nil {
 			return err
 		}
-		_, err = ledger.FindDay(t.Context(), tx, day)
+		_, err = days.Find(t.Context(), tx, day)
 		return err
 	}))
 	if len(seen.list) < 25 {

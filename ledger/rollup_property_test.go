@@ -12,6 +12,7 @@ import (
 
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/ledger/days"
 )
 
 // Any sequence of posts on any dates, corrections, reversals, roll-ups of any
@@ -93,9 +94,9 @@ func TestBalanceIsTheReplayAlways(t *testing.T) {
 				}
 			},
 			"close or reopen": func(t *rapid.T) {
-				q := ledger.DayRequest{Date: date(), Change: ledger.DayClose, Reason: "why"}
+				q := days.Request{Date: date(), Change: days.Closing, Reason: "why"}
 				if closed[q.Date] {
-					q.Change = ledger.DayReopen
+					q.Change = days.Reopening
 				} else if rapid.IntRange(0, 2).Draw(t, "seldom") > 0 {
 					t.Skip("not now")
 				}

@@ -9,7 +9,7 @@ import (
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/postgres"
-	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/ledger/days"
 )
 
 // refuseUnfinished returns ErrDayOpen for a date that is not over or whose
@@ -40,17 +40,17 @@ func refuseUnfinished(ctx context.Context, act postgres.Act, authority string, d
 // ProposeDay records the actor's wish to close or reopen a business date, with
 // its reason; the same key and request again give the first proposal. A date is
 // closed only when CloseDay would: ErrDayOpen.
-func (s *Service) ProposeDay(ctx context.Context, actor auth.Actor, q ledger.DayRequest) (p ledger.DayProposal, created bool, err error) {
+func (s *Service) ProposeDay(ctx context.Context, actor auth.Actor, q days.Request) (p days.Proposal, created bool, err error) {
 	if err := auth.Require(actor, auth.PermDayPropose); err != nil {
 		return p, false, err
 	}
 	err = postgres.InTx(ctx, s.DB, actor, func(act postgres.Act) error {
-		if q.Change == ledger.DayClose {
+		if q.Change == days.Closing {
 			if err := refuseUnfinished(ctx, act, actor.Authority, q.Date); err != nil {
 				return err
 			}
 		}
-		if p, created, err = ledger.ProposeDay(ctx, act, actor.Authority, q, actor.ID, act.Now); err != nil || !created {
+		if p, created, err = days.Propose(ctx, act, q); err != nil || !created {
 			return err
 		}
 		return audit.Record(ctx, act, audit.Event{
@@ -65,30 +65,30 @@ func (s *Service) ProposeDay(ctx context.Context, actor auth.Actor, q ledger.Day
 // who made it. Approved, the date is closed or reopened at once, and runs that
 // were opened again since the proposal refuse a closing. The same decision of
 // the same person again changes nothing.
-func (s *Service) DecideDay(ctx context.Context, actor auth.Actor, date calendar.Date, id ledger.DayProposalID, decision ledger.ProposalState, note string) (p ledger.DayProposal, err error) {
+func (s *Service) DecideDay(ctx context.Context, actor auth.Actor, date calendar.Date, id days.ProposalID, decision days.Status, note string) (p days.Proposal, err error) {
 	if err := auth.Require(actor, auth.PermDayApprove); err != nil {
 		return p, err
 	}
 	err = postgres.InTx(ctx, s.DB, actor, func(act postgres.Act) error {
-		if p, err = ledger.LockProposal(ctx, act, id); err != nil {
+		if p, err = days.LockProposal(ctx, act, id); err != nil {
 			return err
 		}
 		if p.BusinessDate != date {
-			return ledger.ErrProposalNotFound
+			return days.ErrNotFound
 		}
-		if p.State == decision && p.DecidedBy == actor.ID {
+		if p.Status == decision && p.DecidedBy == actor.ID {
 			return nil
 		}
-		if p.Change == ledger.DayClose && decision == ledger.DayApproved && p.State == ledger.DayProposed {
+		if p.Change == days.Closing && decision == days.Approved && p.Status == days.Proposed {
 			if err := refuseUnfinished(ctx, act, actor.Authority, date); err != nil {
 				return err
 			}
 		}
-		if p, err = ledger.DecideDay(ctx, act, actor.Authority, p, decision, note, actor.ID, act.Now); err != nil {
+		if p, err = days.Decide(ctx, act, p, decision, note); err != nil {
 			return err
 		}
 		verb := "day.reject"
-		if decision == ledger.DayApproved {
+		if decision == days.Approved {
 			verb = "day." + string(p.Change)
 		}
 		return audit.Record(ctx, act, audit.Event{
@@ -100,12 +100,12 @@ func (s *Service) DecideDay(ctx context.Context, actor auth.Actor, date calendar
 }
 
 // FindDay returns a business date of the actor's authority with its history.
-func (s *Service) FindDay(ctx context.Context, actor auth.Actor, date calendar.Date) (day ledger.Day, err error) {
+func (s *Service) FindDay(ctx context.Context, actor auth.Actor, date calendar.Date) (day days.Day, err error) {
 	if err := auth.Require(actor, auth.PermLedgerRead); err != nil {
 		return day, err
 	}
 	err = postgres.ReadTx(ctx, s.DB.Pool, actor.Authority, func(tx pgx.Tx) error {
-		day, err = ledger.FindDay(ctx, tx, date)
+		day, err = days.Find(ctx, tx, date)
 		return err
 	})
 	return day, err

@@ -13,7 +13,7 @@ import (
 	"github.com/doisoat/doisoat/internal/ident"
 	"github.com/doisoat/doisoat/internal/money"
 	"github.com/doisoat/doisoat/internal/postgres"
-	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/ledger/days"
 )
 
 type runKind struct{}
@@ -365,7 +365,7 @@ func (s *Service) CloseDay(ctx context.Context, actor auth.Actor, date calendar.
 		if err := refuseUnfinished(ctx, act, actor.Authority, date); err != nil {
 			return err
 		}
-		if err := ledger.CloseDay(ctx, act, actor.Authority, date, actor.ID, act.Now); err != nil {
+		if err := days.Close(ctx, act, date); err != nil {
 			return err
 		}
 		return audit.Record(ctx, act, audit.Event{

@@ -14,7 +14,7 @@ import (
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/postgres"
-	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/ledger/days"
 	"github.com/doisoat/doisoat/ledger/seal"
 	"github.com/doisoat/doisoat/reconcile"
 	"github.com/doisoat/doisoat/refunds"
@@ -175,7 +175,7 @@ func (s *sequence) priceByDay(t *rapid.T) {
 func (s *sequence) close(t *rapid.T) {
 	date := s.today().AddDays(-rapid.IntRange(1, 6).Draw(t, "days ago"))
 	s.ok(t, postgres.WriteTx(t.Context(), s.db.App, s.code, func(tx pgx.Tx) error {
-		return ledger.CloseDay(t.Context(), tx, s.code, date, "key_chief", s.clock.Now())
+		return days.Close(t.Context(), postgres.Act{Tx: tx, Actor: auth.Actor{Authority: s.code, ID: "key_chief"}, Now: s.clock.Now()}, date)
 	}))
 	s.closed[date] = true
 }
@@ -186,37 +186,37 @@ func (s *sequence) closeByTwo(t *rapid.T) {
 	for _, source := range []string{settlement, bank} {
 		s.runOf(t, source, date, date, true)
 	}
-	s.changeDay(t, date, ledger.DayClose)
+	s.changeDay(t, date, days.Closing)
 }
 
 // reopen is two people's, too: what is late comes to its own day then.
 func (s *sequence) reopen(t *rapid.T) {
-	s.changeDay(t, one(t, slices.SortedFunc(maps.Keys(s.closed), calendar.Date.Compare), "date"), ledger.DayReopen)
+	s.changeDay(t, one(t, slices.SortedFunc(maps.Keys(s.closed), calendar.Date.Compare), "date"), days.Reopening)
 }
 
 // changeDay proposes unless a proposal for the date waits, and decides about that, or leaves it for another time.
-func (s *sequence) changeDay(t *rapid.T, date calendar.Date, change ledger.DayChange) {
+func (s *sequence) changeDay(t *rapid.T, date calendar.Date, change days.Change) {
 	p, waits := s.undecided[date]
 	if !waits {
 		var err error
-		p, _, err = s.reconcile.ProposeDay(t.Context(), s.as(auth.RoleAccountant), ledger.DayRequest{Date: date, Change: change, Reason: "chứng từ muộn"})
-		if s.refused(t, err, reconcile.ErrDayOpen, ledger.ErrDayState) {
+		p, _, err = s.reconcile.ProposeDay(t.Context(), s.as(auth.RoleAccountant), days.Request{Date: date, Change: change, Reason: "chứng từ muộn"})
+		if s.refused(t, err, reconcile.ErrDayOpen, days.ErrSame) {
 			return
 		}
 		s.undecided[date] = p
 	}
-	decision := rapid.SampledFrom([]ledger.ProposalState{ledger.DayApproved, ledger.DayApproved, ledger.DayApproved, ledger.DayRejected, ""}).Draw(t, "decision")
+	decision := rapid.SampledFrom([]days.Status{days.Approved, days.Approved, days.Approved, days.Rejected, ""}).Draw(t, "decision")
 	if decision == "" {
 		return
 	}
 	_, err := s.reconcile.DecideDay(t.Context(), s.as(auth.RoleChiefAccountant), date, p.ID, decision, "")
-	if s.refused(t, err, reconcile.ErrDayOpen, ledger.ErrDayState) {
+	if s.refused(t, err, reconcile.ErrDayOpen, days.ErrSame) {
 		return
 	}
 	delete(s.undecided, date)
 	switch {
-	case decision == ledger.DayRejected:
-	case p.Change == ledger.DayClose:
+	case decision == days.Rejected:
+	case p.Change == days.Closing:
 		s.closed[date] = true
 	default:
 		delete(s.closed, date)

@@ -31,6 +31,7 @@ import (
 	"github.com/doisoat/doisoat/internal/postgres/pgtest"
 	"github.com/doisoat/doisoat/internal/secret"
 	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/ledger/days"
 	"github.com/doisoat/doisoat/ledger/seal"
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/providers"
@@ -107,7 +108,7 @@ type sequence struct {
 	orders     []modelOrder // the bank may carry them out
 	bankLines  []bankLine   // of the bank, beside transfers by code
 	proposed   []reconcile.Identification
-	undecided  map[calendar.Date]ledger.DayProposal
+	undecided  map[calendar.Date]days.Proposal
 	refusal    atomic.Value // what we answered to a callback that we did not take
 }
 
@@ -115,7 +116,7 @@ func (c *country) province(t *rapid.T) *sequence {
 	c.provinces++
 	s := &sequence{
 		model: newModel(), db: c.db, code: fmt.Sprintf("T%04d", c.provinces), clock: &clock{}, handed: map[payments.ID]int64{},
-		undecided: map[calendar.Date]ledger.DayProposal{},
+		undecided: map[calendar.Date]days.Proposal{},
 	}
 	s.ok(t, registry.EnsureAuthorities(t.Context(), c.db.Owner, []registry.Authority{{Code: s.code, Name: "Tỉnh thử nghiệm " + s.code, Level: "province"}}))
 	s.clock.advance(yearEnd.Sub(begin))

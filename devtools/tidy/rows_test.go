@@ -42,6 +42,7 @@ var rows = map[string]int{
 	"ledger":             5,
 
 	"dossiers":          6,
+	"ledger/days":       6,
 	"ledger/ledgertest": 6,
 	"ledger/seal":       6,
 

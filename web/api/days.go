@@ -5,7 +5,7 @@ import (
 
 	openapi_types "github.com/oapi-codegen/runtime/types"
 
-	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/ledger/days"
 	"github.com/doisoat/doisoat/web"
 )
 
@@ -32,8 +32,8 @@ func (s *server) FindDay(ctx context.Context, r FindDayRequestObject) (FindDayRe
 
 // ProposeDay handles POST /v1/ledger/days/{date}/proposals.
 func (s *server) ProposeDay(ctx context.Context, r ProposeDayRequestObject) (ProposeDayResponseObject, error) {
-	p, created, err := s.rooms.Reconcile.ProposeDay(ctx, web.Actor(ctx), ledger.DayRequest{
-		Date: dateOf(r.Date), Change: ledger.DayChange(r.Body.Change), Reason: r.Body.Reason, Key: r.Params.IdempotencyKey,
+	p, created, err := s.rooms.Reconcile.ProposeDay(ctx, web.Actor(ctx), days.Request{
+		Date: dateOf(r.Date), Change: days.Change(r.Body.Change), Reason: r.Body.Reason, Key: r.Params.IdempotencyKey,
 	})
 	if err != nil {
 		return nil, err
@@ -46,20 +46,20 @@ func (s *server) ProposeDay(ctx context.Context, r ProposeDayRequestObject) (Pro
 
 // ApproveDay handles POST /v1/ledger/days/{date}/proposals/{id}/approve.
 func (s *server) ApproveDay(ctx context.Context, r ApproveDayRequestObject) (ApproveDayResponseObject, error) {
-	p, err := s.decideDay(ctx, r.Date, r.ID, ledger.DayApproved, r.Body.Note)
+	p, err := s.decideDay(ctx, r.Date, r.ID, days.Approved, r.Body.Note)
 	return ApproveDay200JSONResponse(p), err
 }
 
 // RejectDay handles POST /v1/ledger/days/{date}/proposals/{id}/reject.
 func (s *server) RejectDay(ctx context.Context, r RejectDayRequestObject) (RejectDayResponseObject, error) {
-	p, err := s.decideDay(ctx, r.Date, r.ID, ledger.DayRejected, r.Body.Note)
+	p, err := s.decideDay(ctx, r.Date, r.ID, days.Rejected, r.Body.Note)
 	return RejectDay200JSONResponse(p), err
 }
 
-func (s *server) decideDay(ctx context.Context, date openapi_types.Date, text string, decision ledger.ProposalState, note string) (DayProposal, error) {
-	var id ledger.DayProposalID
+func (s *server) decideDay(ctx context.Context, date openapi_types.Date, text string, decision days.Status, note string) (DayProposal, error) {
+	var id days.ProposalID
 	if err := id.UnmarshalText([]byte(text)); err != nil {
-		return DayProposal{}, ledger.ErrProposalNotFound
+		return DayProposal{}, days.ErrNotFound
 	}
 	p, err := s.rooms.Reconcile.DecideDay(ctx, web.Actor(ctx), dateOf(date), id, decision, note)
 	if err != nil {
@@ -68,10 +68,10 @@ func (s *server) decideDay(ctx context.Context, date openapi_types.Date, text st
 	return proposalView(p), nil
 }
 
-func proposalView(p ledger.DayProposal) DayProposal {
+func proposalView(p days.Proposal) DayProposal {
 	return DayProposal{
 		ID: p.ID.String(), BusinessDate: dateView(p.BusinessDate), Change: DayChange(p.Change), Reason: p.Reason,
-		Status: DayProposalStatus(p.State), ProposedAt: p.ProposedAt, ProposedBy: p.ProposedBy,
+		Status: DayProposalStatus(p.Status), ProposedAt: p.ProposedAt, ProposedBy: p.ProposedBy,
 		DecidedAt: orZeroTime(p.DecidedAt), DecidedBy: p.DecidedBy, Note: p.Note,
 	}
 }
