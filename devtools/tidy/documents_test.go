@@ -190,6 +190,9 @@ type modfile struct {
 	Replace []struct{ Old struct{ Path string } }
 }
 
+// dependencyRow finds the module path that a row of the table begins with.
+var dependencyRow = regexp.MustCompile(`(?m)^\| ([a-z][^ |]*\.[a-z]+/?[^ |]*) \|`)
+
 func TestDependenciesAreExactAndExplained(t *testing.T) {
 	t.Parallel()
 	cmd := exec.Command("go", "mod", "edit", "-json")
@@ -210,12 +213,21 @@ func TestDependenciesAreExactAndExplained(t *testing.T) {
 		t.Errorf("go.mod replaces %s: what others build must be what we build", r.Old.Path)
 	}
 	exact := regexp.MustCompile(`^v\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?$`)
+	direct := map[string]bool{}
 	for _, r := range mod.Require {
 		if !exact.MatchString(r.Version) {
 			t.Errorf("%s: version %q is not exact", r.Path, r.Version)
 		}
 		if !r.Indirect && !strings.Contains(string(table), "| "+r.Path+" |") {
-			t.Errorf("%s has no line in docs/adr/0003-dependencies.md: what it saves, its licence, why", r.Path)
+			t.Errorf("%s has no line in docs/adr/0003-dependencies.md: what it saves and why", r.Path)
+		}
+		if !r.Indirect {
+			direct[r.Path] = true
+		}
+	}
+	for _, m := range dependencyRow.FindAllStringSubmatch(string(table), -1) {
+		if !direct[m[1]] {
+			t.Errorf("docs/adr/0003-dependencies.md explains %s, which go.mod does not require directly", m[1])
 		}
 	}
 }
