@@ -63,7 +63,7 @@ func TestRegisterAssesses(t *testing.T) {
 		t.Errorf("postings (-got +want):\n%s", diff)
 	}
 	list, err := o.Statement(t.Context(), portal, d.Code)
-	if err != nil || len(list) != 1 || len(list[0].Lines) != 3 || list[0].Lines[0].Running != 60_000 {
+	if err != nil || len(list) != 1 || len(list[0].Postings) != 3 || list[0].Postings[0].Running != 60_000 {
 		t.Errorf("statement: got %+v, %v", list, err)
 	}
 	if got := o.rows(`select act || ' ' || actor_id || ' ' || object_id || ' ' || "after"::text from audit.event where object_kind = 'dossier'`); len(got) != 1 ||

@@ -19,6 +19,7 @@ import (
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/internal/secret"
 	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/ledger/balances"
 )
 
 // MaxCharges bounds the charges of one dossier.
@@ -159,7 +160,7 @@ func (s *Service) Find(ctx context.Context, actor auth.Actor, code string) (d Do
 }
 
 // Statement returns every entry and posting that touches a dossier, oldest first, with running balances.
-func (s *Service) Statement(ctx context.Context, actor auth.Actor, code string) (list []ledger.StatementEntry, err error) {
+func (s *Service) Statement(ctx context.Context, actor auth.Actor, code string) (list []balances.RunningEntry, err error) {
 	if err := auth.Require(actor, auth.PermDossierRead); err != nil {
 		return nil, err
 	}
@@ -168,7 +169,7 @@ func (s *Service) Statement(ctx context.Context, actor auth.Actor, code string) 
 		if err != nil {
 			return err
 		}
-		list, err = ledger.DossierStatement(ctx, tx, row.ID.UUID())
+		list, err = balances.DossierLedger(ctx, tx, row.ID.UUID())
 		return err
 	})
 	return list, err

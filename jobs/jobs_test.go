@@ -27,6 +27,7 @@ import (
 	"github.com/doisoat/doisoat/internal/postgres/pgtest"
 	"github.com/doisoat/doisoat/internal/secret"
 	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/ledger/balances"
 	"github.com/doisoat/doisoat/ledger/seal"
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/providers"
@@ -107,7 +108,7 @@ func (w *world) seed(schedule *fees.Service) {
 // work starts the working client and stops it before the database goes.
 func (w *world) work() {
 	w.t.Helper()
-	client, err := New(w.db.App, Rooms{Payments: w.payments, Refunds: w.refunds, Ledger: &ledger.Service{DB: w.db.App}, Seal: &seal.Service{DB: w.db.App, Now: time.Now}}, Options{
+	client, err := New(w.db.App, Rooms{Payments: w.payments, Refunds: w.refunds, Ledger: &balances.Service{DB: w.db.App}, Seal: &seal.Service{DB: w.db.App, Now: time.Now}}, Options{
 		Log: slog.New(slog.NewTextHandler(w.t.Output(), nil)), Workers: 2, SoftStop: time.Second, SweepEach: 100 * time.Millisecond, Test: true,
 	})
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/postgres"
-	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/ledger/balances"
 	"github.com/doisoat/doisoat/ledger/seal"
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/refunds"
@@ -19,7 +19,7 @@ import (
 type Rooms struct {
 	Payments *payments.Service
 	Refunds  *refunds.Service
-	Ledger   *ledger.Service
+	Ledger   *balances.Service
 	Seal     *seal.Service
 }
 

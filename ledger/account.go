@@ -108,3 +108,9 @@ func natureOf(code string) (nature, error) {
 	}
 	return nature{}, ErrUnknownAccount.With("no account %q in the chart of accounts", code)
 }
+
+// KnownAccount reports whether code stands in the chart of accounts.
+func KnownAccount(code string) bool {
+	_, err := natureOf(code)
+	return err == nil
+}

@@ -162,3 +162,6 @@ func (e *Entry) digest() []byte {
 	sum := sha256.Sum256(b)
 	return sum[:]
 }
+
+// ParseEntryID reads the outside form of an entry's id.
+func ParseEntryID(text string) (EntryID, error) { return ident.Parse[entryKind](text) }

@@ -1,8 +1,5 @@
 package ledger
 
-// ListBalancesIn is ListBalances inside a snapshot that a test holds.
-var ListBalancesIn = selectBalances
-
 // Waiting tells how many callers wait to be served.
 func (g *Group) Waiting() int {
 	g.mu.Lock()

@@ -25,11 +25,11 @@ import (
 func TestBatchNamesTheBadEntry(t *testing.T) {
 	t.Parallel()
 	b := newBook(t)
-	first := b.mustPost(captured(ngheAn, cause(100), 5_000, uuid.Nil))[0]
+	first := b.MustPost(captured(ngheAn, cause(100), 5_000, uuid.Nil))[0]
 	if _, err := b.Owner.Exec(t.Context(), `insert into ledger.closed_day values ('H41', '2026-01-02', now(), 'key_1')`); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.inTx(ngheAn, func(tx pgx.Tx) error {
+	if err := b.InTx(ngheAn, func(tx pgx.Tx) error {
 		_, err := ledger.Reverse(t.Context(), tx, first, ledger.Cause{Kind: "capture", ID: cause(100), Event: "reversed"}, "wrong", accountant, day, now)
 		return err
 	}); err != nil {
@@ -41,7 +41,7 @@ func TestBatchNamesTheBadEntry(t *testing.T) {
 	unbalanced.Postings = unbalanced.Postings[:3]
 	closed := captured(ngheAn, cause(103), 5_000, uuid.Nil)
 	closed.BusinessDate = calendar.MustParse("2026-01-02")
-	before := b.count(`select count(*) from ledger.entry`)
+	before := b.Count(`select count(*) from ledger.entry`)
 	for name, tt := range map[string]struct {
 		bad  ledger.Entry
 		want *fault.Error
@@ -61,7 +61,7 @@ func TestBatchNamesTheBadEntry(t *testing.T) {
 			entries[i] = captured(ngheAn, cause(i), 1_000, uuid.Nil)
 		}
 		entries[31] = tt.bad
-		_, err := b.post(entries...)
+		_, err := b.Post(entries...)
 		f, ok := fault.Of(err)
 		if !ok || !tt.want.Is(f) {
 			t.Errorf("%s: got %v, want %v", name, err, tt.want)
@@ -71,7 +71,7 @@ func TestBatchNamesTheBadEntry(t *testing.T) {
 		if diff := cmp.Diff(f.Fields, want); diff != "" {
 			t.Errorf("%s, what it points at (-got +want):\n%s", name, diff)
 		}
-		if got := b.count(`select count(*) from ledger.entry`); got != before {
+		if got := b.Count(`select count(*) from ledger.entry`); got != before {
 			t.Errorf("%s: got %d entries, want still %d", name, got, before)
 		}
 	}
@@ -81,14 +81,14 @@ func TestBatchNamesTheBadEntry(t *testing.T) {
 func TestBatchMixesNewAndKnown(t *testing.T) {
 	t.Parallel()
 	b := newBook(t)
-	known := b.mustPost(captured(ngheAn, cause(1), 1_000, uuid.Nil))[0]
+	known := b.MustPost(captured(ngheAn, cause(1), 1_000, uuid.Nil))[0]
 	fresh := captured(ngheAn, cause(2), 2_000, uuid.Nil)
 	fresh.Postings[0].Account = ledger.Clearing("another")
-	got := b.mustPost(captured(ngheAn, cause(1), 1_000, uuid.Nil), fresh, fresh)
+	got := b.MustPost(captured(ngheAn, cause(1), 1_000, uuid.Nil), fresh, fresh)
 	if got[0] != known || got[1] != got[2] || got[1] == known {
 		t.Errorf("ids: got %v, want the known one, then the new one twice", got)
 	}
-	if got := b.count(`select count(*) from ledger.posting`); got != 8 {
+	if got := b.Count(`select count(*) from ledger.posting`); got != 8 {
 		t.Errorf("postings: got %d, want 8", got)
 	}
 }
@@ -125,15 +125,15 @@ func TestGroupCommitsConcurrentCallers(t *testing.T) {
 	}
 	all.Wait()
 	g.Stop()
-	if got, want := b.count(`select count(*) from ledger.entry`), callers-callers/10; got != want {
+	if got, want := b.Count(`select count(*) from ledger.entry`), callers-callers/10; got != want {
 		t.Errorf("entries: got %d, want %d", got, want)
 	}
 	for i, id := range ids {
-		if i%10 != 7 && b.count(`select count(*) from ledger.entry where id = $1 and cause_id = $2`, id, cause(i)) != 1 {
+		if i%10 != 7 && b.Count(`select count(*) from ledger.entry where id = $1 and cause_id = $2`, id, cause(i)) != 1 {
 			t.Errorf("caller %d was given an entry of another", i)
 		}
 	}
-	if got, most := b.count(`select count(distinct tx) from ledger.entry`), callers-callers/10; got > most {
+	if got, most := b.Count(`select count(distinct tx) from ledger.entry`), callers-callers/10; got > most {
 		t.Errorf("transactions: got %d, want at most %d", got, most)
 	}
 }
@@ -237,17 +237,17 @@ func TestGroupSharesOneTransaction(t *testing.T) {
 	awaitWaiting(t, g, callers)
 	release()
 	all.Wait()
-	if got := b.count(`select count(distinct tx) from ledger.entry`); got != 1 {
+	if got := b.Count(`select count(distinct tx) from ledger.entry`); got != 1 {
 		t.Errorf("transactions: got %d, want 1", got)
 	}
-	if got := b.count(`select count(*) from ledger.entry`); got != callers {
+	if got := b.Count(`select count(*) from ledger.entry`); got != callers {
 		t.Errorf("entries: got %d, want %d", got, callers)
 	}
 	if !slices.IsSorted(ran) || len(ran) != callers {
 		t.Errorf("bodies ran as %v, want each once, in order", ran)
 	}
 	for i, id := range ids {
-		if i%2 == 0 && b.count(`select count(*) from ledger.entry where id = $1 and cause_id = $2`, id, cause(i)) != 1 {
+		if i%2 == 0 && b.Count(`select count(*) from ledger.entry where id = $1 and cause_id = $2`, id, cause(i)) != 1 {
 			t.Errorf("caller %d was given an entry of another", i)
 		}
 	}
@@ -280,10 +280,10 @@ func TestGroupKeepsSubjectsApart(t *testing.T) {
 	awaitWaiting(t, g, 12)
 	release()
 	all.Wait()
-	if got := b.count(`select count(*) from ledger.entry`); got != 12 {
+	if got := b.Count(`select count(*) from ledger.entry`); got != 12 {
 		t.Errorf("entries: got %d, want 12", got)
 	}
-	if got := b.count(`select count(distinct tx) from ledger.entry`); got != 4 {
+	if got := b.Count(`select count(distinct tx) from ledger.entry`); got != 4 {
 		t.Errorf("transactions: got %d, want 4", got)
 	}
 }
@@ -362,10 +362,10 @@ func TestGroupGoesApart(t *testing.T) {
 			awaitWaiting(t, g, callers)
 			release()
 			all.Wait()
-			if got := b.count(`select count(*) from ledger.entry`); got != callers-1 {
+			if got := b.Count(`select count(*) from ledger.entry`); got != callers-1 {
 				t.Errorf("entries: got %d, want %d", got, callers-1)
 			}
-			if got := b.count(`select count(distinct tx) from ledger.entry`); got != callers-1 {
+			if got := b.Count(`select count(distinct tx) from ledger.entry`); got != callers-1 {
 				t.Errorf("transactions: got %d, want one for each of %d", got, callers-1)
 			}
 			if runs[0] != 2 || runs[callers/2] != 2 {
@@ -419,11 +419,11 @@ func TestGroupWithoutThoseWhoLeave(t *testing.T) {
 	release()
 	stay.Wait()
 	for i := range 40 {
-		if got := b.count(`select count(*) from ledger.entry where cause_id = $1`, cause(i)); got != i%2 {
+		if got := b.Count(`select count(*) from ledger.entry where cause_id = $1`, cause(i)); got != i%2 {
 			t.Errorf("caller %d: got %d entries, want %d", i, got, i%2)
 		}
 	}
-	if got := b.count(`select count(distinct tx) from ledger.entry`); got != 1 {
+	if got := b.Count(`select count(distinct tx) from ledger.entry`); got != 1 {
 		t.Errorf("transactions: got %d, want 1", got)
 	}
 }
@@ -450,7 +450,7 @@ func TestGroupStops(t *testing.T) {
 	stopped := make(chan int32)
 	go func() {
 		g.Stop()
-		stopped <- int32(b.count(`select count(*) from ledger.entry`))
+		stopped <- int32(b.Count(`select count(*) from ledger.entry`))
 	}()
 	for stopping := false; !stopping; { // it lets nobody in before it has ended
 		ctx, leave := context.WithTimeout(t.Context(), time.Millisecond)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/ledger/balances"
 )
 
 const (
@@ -22,8 +23,8 @@ const (
 
 // fillMonth posts 5,000 entries, each about a dossier of its own, that were made in a month.
 func (b book) fillMonth(month string) {
-	b.t.Helper()
-	_, err := b.Owner.Exec(b.t.Context(), `
+	b.T.Helper()
+	_, err := b.Owner.Exec(b.T.Context(), `
 		with e as (
 			insert into ledger.entry (id, authority, business_date, recorded_at, cause_kind, cause_id, cause_event, description, actor, lines, digest)
 			select (left(app.first_id(app.month_start(@month::text::date))::text, 24) || lpad(to_hex(n), 12, '0'))::uuid, @authority,
@@ -38,49 +39,49 @@ func (b book) fillMonth(month string) {
 			"month": month, "authority": ngheAn, "debit": ledger.Clearing("vnpay"), "credit": ledger.ProvisionalLePhi,
 		})
 	if err != nil {
-		b.t.Fatal(err)
+		b.T.Fatal(err)
 	}
 }
 
 // addMonths gives the book months of the past until it has n, besides the
 // default. The latest fullMonths of them have entries.
 func (b book) addMonths(n int) {
-	b.t.Helper()
+	b.T.Helper()
 	full := 0
-	month := time.Date(b.count(`select extract(year from now() at time zone 'Asia/Ho_Chi_Minh')::int`),
-		time.Month(b.count(`select extract(month from now() at time zone 'Asia/Ho_Chi_Minh')::int`)), 1, 0, 0, 0, 0, time.UTC)
+	month := time.Date(b.Count(`select extract(year from now() at time zone 'Asia/Ho_Chi_Minh')::int`),
+		time.Month(b.Count(`select extract(month from now() at time zone 'Asia/Ho_Chi_Minh')::int`)), 1, 0, 0, 0, 0, time.UTC)
 	for have := b.months(); have < n; have++ {
 		month = month.AddDate(0, -1, 0)
-		if _, err := b.Owner.Exec(b.t.Context(), `call app.make_part($1, $2)`, month.Format("200601"), month.Format(time.DateOnly)); err != nil {
-			b.t.Fatal(err)
+		if _, err := b.Owner.Exec(b.T.Context(), `call app.make_part($1, $2)`, month.Format("200601"), month.Format(time.DateOnly)); err != nil {
+			b.T.Fatal(err)
 		}
 		if full++; full <= fullMonths {
 			b.fillMonth(month.Format(time.DateOnly))
 		}
 	}
-	if _, err := b.Owner.Exec(b.t.Context(), `analyze ledger.entry, ledger.posting`); err != nil {
-		b.t.Fatal(err)
+	if _, err := b.Owner.Exec(b.T.Context(), `analyze ledger.entry, ledger.posting`); err != nil {
+		b.T.Fatal(err)
 	}
 }
 
 func (b book) months() int {
-	b.t.Helper()
-	return b.count(`select count(*) - 1 from pg_inherits where inhparent = 'ledger.entry'::regclass`)
+	b.T.Helper()
+	return b.Count(`select count(*) - 1 from pg_inherits where inhparent = 'ledger.entry'::regclass`)
 }
 
 // onlyConn is a pool of one connection that has prepared nothing yet.
 func (b book) onlyConn(tracer pgx.QueryTracer) *pgxpool.Pool {
-	b.t.Helper()
+	b.T.Helper()
 	config, err := pgxpool.ParseConfig(b.AppDSN)
 	if err != nil {
-		b.t.Fatal(err)
+		b.T.Fatal(err)
 	}
 	config.MaxConns, config.ConnConfig.Tracer = 1, tracer
-	pool, err := pgxpool.NewWithConfig(b.t.Context(), config)
+	pool, err := pgxpool.NewWithConfig(b.T.Context(), config)
 	if err != nil {
-		b.t.Fatal(err)
+		b.T.Fatal(err)
 	}
-	b.t.Cleanup(pool.Close)
+	b.T.Cleanup(pool.Close)
 	return pool
 }
 
@@ -88,17 +89,17 @@ func (b book) onlyConn(tracer pgx.QueryTracer) *pgxpool.Pool {
 // locked once every rule was looked at, the deferred ones too. What it does
 // before comes often enough for PostgreSQL to plan for all arguments.
 func (b book) locked(first int) (list []string) {
-	b.t.Helper()
+	b.T.Helper()
 	pool := b.onlyConn(nil)
 	for n := range 12 {
-		err := postgres.WriteTx(b.t.Context(), pool, ngheAn, func(tx pgx.Tx) error {
-			if _, err := ledger.Post(b.t.Context(), tx, captured(ngheAn, cause(first+n), 60_000, uuid.New())); err != nil {
+		err := postgres.WriteTx(b.T.Context(), pool, ngheAn, func(tx pgx.Tx) error {
+			if _, err := ledger.Post(b.T.Context(), tx, captured(ngheAn, cause(first+n), 60_000, uuid.New())); err != nil {
 				return err
 			}
-			if _, err := tx.Exec(b.t.Context(), `set constraints all immediate`); err != nil {
+			if _, err := tx.Exec(b.T.Context(), `set constraints all immediate`); err != nil {
 				return err
 			}
-			rows, err := b.Owner.Query(b.t.Context(), `
+			rows, err := b.Owner.Query(b.T.Context(), `
 				select distinct c.oid::regclass::text from pg_locks l join pg_class c on c.oid = l.relation
 				join pg_database d on d.oid = l.database and d.datname = current_database()
 				where l.pid = $1 and c.relnamespace::regnamespace::text not like 'pg\_%' order by 1`, tx.Conn().PgConn().PID())
@@ -109,7 +110,7 @@ func (b book) locked(first int) (list []string) {
 			return err
 		})
 		if err != nil {
-			b.t.Fatal(err)
+			b.T.Fatal(err)
 		}
 	}
 	return list
@@ -130,7 +131,7 @@ func TestMonthsDoNotCount(t *testing.T) {
 	if diff := cmp.Diff(many, few); diff != "" {
 		t.Errorf("locked by a posting with %d months (-got +want with few):\n%s", manyMonths, diff)
 	}
-	if month := "ledger.posting" + b.month(); !slices.Contains(few, month) || slices.Contains(few, "ledger.posting_default") {
+	if month := "ledger.posting" + b.Month(); !slices.Contains(few, month) || slices.Contains(few, "ledger.posting_default") {
 		t.Errorf("got %q, want %s among them and no other month", few, month)
 	}
 
@@ -144,7 +145,7 @@ func TestMonthsDoNotCount(t *testing.T) {
 			return err
 		}},
 		{"dossier", manyMonths + 1, func(tx pgx.Tx) error {
-			_, err := ledger.DossierStatement(t.Context(), tx, dossier)
+			_, err := balances.DossierLedger(t.Context(), tx, dossier)
 			return err
 		}},
 		{"account", manyMonths + 1, func(pgx.Tx) error { return nil }},
@@ -153,7 +154,7 @@ func TestMonthsDoNotCount(t *testing.T) {
 		pool := b.onlyConn(heard)
 		err := postgres.WriteTx(t.Context(), pool, ngheAn, x.ask)
 		if x.name == "account" {
-			_, _, err = (&ledger.Service{DB: pool}).ListPostings(t.Context(), reader, ledger.PostingQuery{Account: ledger.ProvisionalLePhi, Limit: 50})
+			_, _, err = (&balances.Service{DB: pool}).ListPostings(t.Context(), reader, balances.PostingQuery{Account: ledger.ProvisionalLePhi, Limit: 50})
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -174,18 +175,18 @@ var (
 
 // byIndex fails when a plan scans a month that has rows, or names more months than it may.
 func (b book) byIndex(st statement, name string, months int) {
-	b.t.Helper()
+	b.T.Helper()
 	plan := explain(b, st)
 	tables := map[string]bool{}
 	for _, found := range planned.FindAllStringSubmatch(plan, -1) {
 		tables[found[1]] = true
 	}
 	if len(tables) > months {
-		b.t.Errorf("%s: the plan names %d months, want %d at most:\n%s", name, len(tables), months, plan)
+		b.T.Errorf("%s: the plan names %d months, want %d at most:\n%s", name, len(tables), months, plan)
 	}
 	for _, scan := range scanned.FindAllStringSubmatch(plan, -1) {
-		if b.count(`select reltuples::int from pg_class where oid = ('ledger.' || $1)::regclass`, scan[1]) > 0 {
-			b.t.Errorf("%s: scans %s, which has rows:\n%s", name, scan[1], plan)
+		if b.Count(`select reltuples::int from pg_class where oid = ('ledger.' || $1)::regclass`, scan[1]) > 0 {
+			b.T.Errorf("%s: scans %s, which has rows:\n%s", name, scan[1], plan)
 		}
 	}
 }

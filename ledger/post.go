@@ -141,22 +141,11 @@ func blame(err error, entries []Entry, i int) error {
 
 // Reverse appends the mirror of an entry, with a reason, on an open date. An
 // entry has at most one reversal: the same cause again gives the first, any
-// other attempt ErrReversed. A correction of a closed day is posted on an open
-// one (Law on Accounting 88/2015 Art. 27(4): books are corrected by adding).
-// ErrCorrected while corrections of the entry stand: the mirror would leave them.
+// other attempt ErrReversed. The mirror of an entry on a closed day is posted on
+// an open one (Law on Accounting 88/2015 Art. 27(4): books are corrected by adding).
 func Reverse(ctx context.Context, tx pgx.Tx, id EntryID, cause Cause, reason, actor string, date calendar.Date, now time.Time) (EntryID, error) {
 	original, err := FindEntry(ctx, tx, id)
 	if err != nil {
-		return EntryID{}, err
-	}
-	first := id
-	if !original.Corrects.IsZero() {
-		first = original.Corrects
-	}
-	if err := lockCorrections(ctx, tx, first); err != nil {
-		return EntryID{}, err
-	}
-	if err := refuseCorrected(ctx, tx, id); err != nil {
 		return EntryID{}, err
 	}
 	mirror := Entry{

@@ -34,10 +34,10 @@ func TestPostKeepsWhatItWasGiven(t *testing.T) {
 		twin := want
 		twin.Cause.ID = cause(100 + size)
 		together = append(together, twin)
-		want.ID = b.mustPost(want)[0]
+		want.ID = b.MustPost(want)[0]
 		b.holds(want)
 	}
-	for i, id := range b.mustPost(together...) {
+	for i, id := range b.MustPost(together...) {
 		together[i].ID = id
 		b.holds(together[i])
 	}
@@ -45,17 +45,17 @@ func TestPostKeepsWhatItWasGiven(t *testing.T) {
 
 // holds fails when the book has not exactly this entry.
 func (b book) holds(want ledger.Entry) {
-	b.t.Helper()
+	b.T.Helper()
 	var got ledger.Entry
-	err := b.inTx(ngheAn, func(tx pgx.Tx) (err error) {
-		got, err = ledger.FindEntry(b.t.Context(), tx, want.ID)
+	err := b.InTx(ngheAn, func(tx pgx.Tx) (err error) {
+		got, err = ledger.FindEntry(b.T.Context(), tx, want.ID)
 		return err
 	})
 	if err != nil {
-		b.t.Fatal(err)
+		b.T.Fatal(err)
 	}
 	if diff := cmp.Diff(got, want); diff != "" {
-		b.t.Errorf("entry of %d postings (-got +want):\n%s", len(want.Postings), diff)
+		b.T.Errorf("entry of %d postings (-got +want):\n%s", len(want.Postings), diff)
 	}
 }
 
@@ -63,15 +63,15 @@ func TestSameCauseIsOneEntry(t *testing.T) {
 	t.Parallel()
 	b := newBook(t)
 	e := captured(ngheAn, cause(1), 60_000, uuid.Nil)
-	first := b.mustPost(e)
+	first := b.MustPost(e)
 	e.Description, e.RecordedAt = "told again", now.AddDate(0, 0, 1)
-	if diff := cmp.Diff(b.mustPost(e), first); diff != "" {
+	if diff := cmp.Diff(b.MustPost(e), first); diff != "" {
 		t.Errorf("posted again (-got +want):\n%s", diff)
 	}
-	if diff := cmp.Diff(b.mustPost(e, captured(ngheAn, cause(2), 1, uuid.Nil), e)[:1], first); diff != "" {
+	if diff := cmp.Diff(b.MustPost(e, captured(ngheAn, cause(2), 1, uuid.Nil), e)[:1], first); diff != "" {
 		t.Errorf("posted again beside a new one (-got +want):\n%s", diff)
 	}
-	if got, want := b.count(`select count(*) from ledger.entry`), 2; got != want {
+	if got, want := b.Count(`select count(*) from ledger.entry`), 2; got != want {
 		t.Errorf("entries: got %d, want %d", got, want)
 	}
 	for name, change := range map[string]func(*ledger.Entry){
@@ -83,12 +83,12 @@ func TestSameCauseIsOneEntry(t *testing.T) {
 	} {
 		other := captured(ngheAn, cause(1), 60_000, uuid.Nil)
 		change(&other)
-		if _, err := b.post(other); !errors.Is(err, ledger.ErrCauseReused) {
+		if _, err := b.Post(other); !errors.Is(err, ledger.ErrCauseReused) {
 			t.Errorf("other %s: got %v, want ErrCauseReused", name, err)
 		}
 	}
 	// Another authority has causes of its own.
-	b.mustPost(captured(other, cause(1), 1, uuid.Nil))
+	b.MustPost(captured(other, cause(1), 1, uuid.Nil))
 }
 
 func TestConcurrentPostsOfOneCauseMakeOneEntry(t *testing.T) {
@@ -102,7 +102,7 @@ func TestConcurrentPostsOfOneCauseMakeOneEntry(t *testing.T) {
 	)
 	for i := range writers {
 		group.Go(func() {
-			list, err := b.post(captured(ngheAn, cause(1), 60_000, uuid.Nil))
+			list, err := b.Post(captured(ngheAn, cause(1), 60_000, uuid.Nil))
 			if errs[i] = err; err == nil {
 				ids[i] = list[0]
 			}
@@ -115,7 +115,7 @@ func TestConcurrentPostsOfOneCauseMakeOneEntry(t *testing.T) {
 	if got := slices.Compact(ids); len(got) != 1 {
 		t.Errorf("ids: got %v, want one", got)
 	}
-	if got, want := b.count(`select count(*) from ledger.posting`), 4; got != want {
+	if got, want := b.Count(`select count(*) from ledger.posting`), 4; got != want {
 		t.Errorf("postings: got %d, want %d", got, want)
 	}
 }
@@ -153,11 +153,11 @@ func TestPostRefuses(t *testing.T) {
 	} {
 		e := captured(ngheAn, cause(1), 60_000, uuid.Nil)
 		tt.change(&e)
-		if _, err := b.post(e); !errors.Is(err, tt.want) {
+		if _, err := b.Post(e); !errors.Is(err, tt.want) {
 			t.Errorf("%s: got %v, want %v", name, err, tt.want)
 		}
 	}
-	if got := b.count(`select count(*) from ledger.entry`); got != 0 {
+	if got := b.Count(`select count(*) from ledger.entry`); got != 0 {
 		t.Errorf("entries: got %d, want none", got)
 	}
 }
@@ -166,12 +166,12 @@ func TestPostRefuses(t *testing.T) {
 func TestPostIsAllOrNothing(t *testing.T) {
 	t.Parallel()
 	b := newBook(t)
-	b.mustPost(captured(ngheAn, cause(1), 1, uuid.Nil))
-	_, err := b.post(captured(ngheAn, cause(2), 2, uuid.Nil), captured(ngheAn, cause(1), 3, uuid.Nil))
+	b.MustPost(captured(ngheAn, cause(1), 1, uuid.Nil))
+	_, err := b.Post(captured(ngheAn, cause(2), 2, uuid.Nil), captured(ngheAn, cause(1), 3, uuid.Nil))
 	if !errors.Is(err, ledger.ErrCauseReused) {
 		t.Errorf("got %v, want ErrCauseReused", err)
 	}
-	if got, want := b.count(`select count(*) from ledger.entry`), 1; got != want {
+	if got, want := b.Count(`select count(*) from ledger.entry`), 1; got != want {
 		t.Errorf("entries: got %d, want %d", got, want)
 	}
 }
@@ -180,9 +180,9 @@ func TestReverse(t *testing.T) {
 	t.Parallel()
 	b := newBook(t)
 	original := captured(ngheAn, cause(1), 60_000, uuid.New())
-	id := b.mustPost(original)[0]
+	id := b.MustPost(original)[0]
 	reverse := func(c ledger.Cause, reason string) (found ledger.EntryID, err error) {
-		err = b.inTx(ngheAn, func(tx pgx.Tx) error {
+		err = b.InTx(ngheAn, func(tx pgx.Tx) error {
 			found, err = ledger.Reverse(t.Context(), tx, id, c, reason, accountant, day.AddDays(1), now)
 			return err
 		})
@@ -211,7 +211,7 @@ func TestReverse(t *testing.T) {
 		}
 	}
 	var got ledger.Entry
-	err = b.inTx(ngheAn, func(tx pgx.Tx) (err error) {
+	err = b.InTx(ngheAn, func(tx pgx.Tx) (err error) {
 		got, err = ledger.FindEntry(t.Context(), tx, mirror)
 		return err
 	})
@@ -226,7 +226,7 @@ func TestReverse(t *testing.T) {
 	}
 	missing := captured(ngheAn, cause(9), 1, uuid.Nil)
 	missing.Reverses, missing.Reason = ledger.EntryID(uuid.New()), "no such entry"
-	if _, err := b.post(missing); err == nil {
+	if _, err := b.Post(missing); err == nil {
 		t.Error("a reversal of no entry was posted")
 	}
 }
@@ -234,12 +234,12 @@ func TestReverse(t *testing.T) {
 func TestTwoReversalsAtOnce(t *testing.T) {
 	t.Parallel()
 	b := newBook(t)
-	id := b.mustPost(captured(ngheAn, cause(1), 60_000, uuid.Nil))[0]
+	id := b.MustPost(captured(ngheAn, cause(1), 60_000, uuid.Nil))[0]
 	errs := make([]error, 6)
 	var group sync.WaitGroup
 	for i := range errs {
 		group.Go(func() {
-			errs[i] = b.inTx(ngheAn, func(tx pgx.Tx) error {
+			errs[i] = b.InTx(ngheAn, func(tx pgx.Tx) error {
 				_, err := ledger.Reverse(t.Context(), tx, id, ledger.Cause{Kind: "match", ID: cause(i), Event: "revoked"}, "twice", accountant, day, now)
 				return err
 			})

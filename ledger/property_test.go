@@ -13,41 +13,10 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/doisoat/doisoat/internal/calendar"
-	"github.com/doisoat/doisoat/internal/money"
 	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/ledger/balances"
+	"github.com/doisoat/doisoat/ledger/ledgertest"
 )
-
-var (
-	realAccounts = []string{
-		ledger.Clearing("vnpay"), ledger.Bank("vcb"), ledger.ProvisionalPhi, ledger.ProvisionalLePhi, ledger.RefundPayable,
-		ledger.Suspense, ledger.Subsidy, ledger.ProviderFee,
-	}
-	memoAccounts = []string{ledger.MemoReceivable, ledger.MemoDiscount, ledger.MemoObligation, ledger.MemoCollected}
-)
-
-// group is one balanced set of postings: a total cut into parts on each side.
-func group(t *rapid.T) []ledger.Posting {
-	accounts := realAccounts
-	if rapid.Bool().Draw(t, "memo") {
-		accounts = memoAccounts
-	}
-	currency := rapid.SampledFrom([]money.Currency{money.VND, "USD"}).Draw(t, "currency")
-	total := rapid.Int64Range(10, 1e12).Draw(t, "total")
-	var list []ledger.Posting
-	for _, post := range []func(string, money.Amount, ledger.Dimensions) ledger.Posting{ledger.Dr, ledger.Cr} {
-		weights := rapid.SliceOfN(rapid.Int64Range(1, 9), 1, 4).Draw(t, "weights")
-		parts, err := money.Amount{Currency: currency, Minor: total}.Split(weights...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, part := range parts {
-			if part.IsPositive() {
-				list = append(list, post(rapid.SampledFrom(accounts).Draw(t, "account"), part, ledger.Dimensions{}))
-			}
-		}
-	}
-	return list
-}
 
 // model is what the book must say. It outlives one run of the property, as the book does.
 type model struct {
@@ -85,15 +54,15 @@ func TestBookStaysBalanced(t *testing.T) {
 			"post": func(t *rapid.T) {
 				e := captured(ngheAn, "rapid_"+strconv.Itoa(m.causes), 1, uuid.Nil)
 				m.causes++
-				e.BusinessDate, e.Postings = date(), group(t)
+				e.BusinessDate, e.Postings = date(), ledgertest.DrawPostings(t)
 				for range rapid.IntRange(0, 2).Draw(t, "more groups") {
-					e.Postings = append(e.Postings, group(t)...)
+					e.Postings = append(e.Postings, ledgertest.DrawPostings(t)...)
 				}
 				broken := rapid.IntRange(0, 5).Draw(t, "broken") == 0
 				if broken {
 					e.Postings[0].Amount.Minor++
 				}
-				ids, err := b.post(e)
+				ids, err := b.Post(e)
 				switch {
 				case broken && !errors.Is(err, ledger.ErrUnbalanced):
 					t.Fatalf("broken entry: got %v, want ErrUnbalanced", err)
@@ -114,7 +83,7 @@ func TestBookStaysBalanced(t *testing.T) {
 				p := rapid.SampledFrom(m.entries).Draw(t, "entry")
 				again := p.entry
 				again.ID = ledger.EntryID{}
-				if ids, err := b.post(again); err != nil || ids[0] != p.id {
+				if ids, err := b.Post(again); err != nil || ids[0] != p.id {
 					t.Fatalf("posted again: got %v, %v, want %v", ids, err, p.id)
 				}
 			},
@@ -124,8 +93,8 @@ func TestBookStaysBalanced(t *testing.T) {
 				}
 				p, on := rapid.SampledFrom(m.entries).Draw(t, "entry"), date()
 				m.causes++
-				err := b.inTx(ngheAn, func(tx pgx.Tx) error {
-					_, err := ledger.Reverse(b.t.Context(), tx, p.id, ledger.Cause{Kind: "undo", ID: strconv.Itoa(m.causes), Event: "done"}, "why", accountant, on, now)
+				err := b.InTx(ngheAn, func(tx pgx.Tx) error {
+					_, err := ledger.Reverse(b.T.Context(), tx, p.id, ledger.Cause{Kind: "undo", ID: strconv.Itoa(m.causes), Event: "done"}, "why", accountant, on, now)
 					return err
 				})
 				switch {
@@ -144,7 +113,7 @@ func TestBookStaysBalanced(t *testing.T) {
 					t.Skip("not now")
 				}
 				on := date()
-				if err := b.closeDay(ngheAn, on); err != nil {
+				if err := b.CloseDay(ngheAn, on); err != nil {
 					t.Fatal(err)
 				}
 				m.closed[on] = true
@@ -155,7 +124,7 @@ func TestBookStaysBalanced(t *testing.T) {
 }
 
 func (m *model) compare(t *rapid.T, b book) {
-	list, err := (&ledger.Service{DB: b.App}).TrialBalance(b.t.Context(), reader, day.AddDays(400))
+	list, err := (&balances.Service{DB: b.App}).TrialBalance(b.T.Context(), reader, day.AddDays(400))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,8 +33,8 @@ func refusal(err error) string {
 func TestNobodyChangesTheBook(t *testing.T) {
 	t.Parallel()
 	b := newBook(t)
-	id := b.mustPost(captured(ngheAn, cause(1), 60_000, uuid.Nil))[0]
-	err := b.inTx(ngheAn, func(tx pgx.Tx) error {
+	id := b.MustPost(captured(ngheAn, cause(1), 60_000, uuid.Nil))[0]
+	err := b.InTx(ngheAn, func(tx pgx.Tx) error {
 		_, err := ledger.Reverse(t.Context(), tx, id, ledger.Cause{Kind: "case", ID: "1", Event: "resolved"}, "why", accountant, day, now)
 		return err
 	})
@@ -45,14 +45,14 @@ func TestNobodyChangesTheBook(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, table := range []string{
-		"account", "entry", "posting", "cause", "reversal", "closed_day", "entry" + b.month(), "posting" + b.month(),
+		"account", "entry", "posting", "cause", "reversal", "closed_day", "entry" + b.Month(), "posting" + b.Month(),
 	} {
 		for _, statement := range []string{
 			"update ledger." + table + " set authority = authority",
 			"delete from ledger." + table,
 			"truncate ledger." + table + " cascade",
 		} {
-			err := b.inTx(ngheAn, func(tx pgx.Tx) error {
+			err := b.InTx(ngheAn, func(tx pgx.Tx) error {
 				_, err := tx.Exec(t.Context(), statement)
 				return err
 			})
@@ -73,7 +73,7 @@ func TestNobodyChangesTheBook(t *testing.T) {
 			}
 		}
 	}
-	err = b.inTx(ngheAn, func(tx pgx.Tx) error {
+	err = b.InTx(ngheAn, func(tx pgx.Tx) error {
 		_, err := tx.Exec(t.Context(), `insert into ledger.entry (id, authority, business_date, recorded_at, cause_kind, cause_id,
 			cause_event, description, actor, lines, digest, tx) values (gen_random_uuid(), 'H41', '2026-11-20', now(), 'k', 'i', 'e', '',
 			'a', 2, sha256(''), '999999')`)
@@ -92,7 +92,7 @@ func TestContentComesWithItsMarks(t *testing.T) {
 		"sha256(''), null", "null, decode(repeat('ab', 8), 'hex')", "sha256(''), decode(repeat('ab', 9), 'hex')",
 		"sha256(''), ''", "'', decode(repeat('ab', 8), 'hex')",
 	} {
-		err := b.inTx(ngheAn, func(tx pgx.Tx) error {
+		err := b.InTx(ngheAn, func(tx pgx.Tx) error {
 			_, err := tx.Exec(t.Context(), `insert into ledger.entry (id, authority, business_date, recorded_at, cause_kind, cause_id,
 				cause_event, description, actor, lines, digest, content, marks) values (gen_random_uuid(), 'H41', '2026-11-20', now(), 'k', 'i', 'e', '',
 				'a', 2, sha256(''), `+columns+`)`)
@@ -150,8 +150,8 @@ func (r *raw) write(lines ...line) error {
 func TestRawSQLCannotCommitABrokenEntry(t *testing.T) {
 	t.Parallel()
 	b := newBook(t)
-	finished := b.mustPost(captured(ngheAn, cause(1), 100, uuid.Nil))[0].UUID()
-	month := b.month()
+	finished := b.MustPost(captured(ngheAn, cause(1), 100, uuid.Nil))[0].UUID()
+	month := b.Month()
 	if _, err := b.Owner.Exec(t.Context(), `insert into ledger.account (authority, code, currency, class, normal)
 		values ('H41', 'L-REFUND', 'USD', 'liability', 'C'), ('H41', 'L-REFUND', 'VND', 'liability', 'C')`); err != nil {
 		t.Fatal(err)
@@ -239,7 +239,7 @@ func TestRawSQLCannotCommitABrokenEntry(t *testing.T) {
 			}
 		}
 	}
-	if got := b.count(`select count(*) from (select from ledger.posting group by entry_id, currency, memo
+	if got := b.Count(`select count(*) from (select from ledger.posting group by entry_id, currency, memo
 		having sum(case side when 'D' then amount else -amount end) <> 0) off`); got != 0 {
 		t.Errorf("entries that do not balance: got %d, want none", got)
 	}
@@ -249,12 +249,12 @@ func TestRawSQLCannotCommitABrokenEntry(t *testing.T) {
 func TestAuthoritiesAreApart(t *testing.T) {
 	t.Parallel()
 	b := newBook(t)
-	b.mustPost(captured(ngheAn, cause(1), 60_000, uuid.Nil))
-	b.mustPost(captured(other, cause(1), 60_000, uuid.Nil))
-	b.mustPost(captured(other, cause(2), 60_000, uuid.Nil))
+	b.MustPost(captured(ngheAn, cause(1), 60_000, uuid.Nil))
+	b.MustPost(captured(other, cause(1), 60_000, uuid.Nil))
+	b.MustPost(captured(other, cause(2), 60_000, uuid.Nil))
 	for authority, want := range map[string][3]int{ngheAn: {4, 1, 4}, other: {4, 2, 8}, "H99": {}, "": {}} {
 		var got [3]int
-		err := b.inTx(authority, func(tx pgx.Tx) error {
+		err := b.InTx(authority, func(tx pgx.Tx) error {
 			return tx.QueryRow(t.Context(), `select (select count(*) from ledger.account), (select count(*) from ledger.entry),
 				(select count(*) from ledger.posting)`).Scan(&got[0], &got[1], &got[2])
 		})
@@ -269,7 +269,7 @@ func TestAuthoritiesAreApart(t *testing.T) {
 	if err := b.App.QueryRow(t.Context(), `select count(*) from ledger.posting`).Scan(&rows); err != nil || rows != 0 {
 		t.Errorf("without the setting: got %d rows, %v, want none", rows, err)
 	}
-	err := b.inTx(other, func(tx pgx.Tx) error {
+	err := b.InTx(other, func(tx pgx.Tx) error {
 		r := &raw{t: t, tx: tx}
 		return r.open(2) // writes for H41
 	})
@@ -283,7 +283,7 @@ func TestAccountIsWhatItsCodeSays(t *testing.T) {
 	t.Parallel()
 	b := newBook(t)
 	for _, class := range []string{"liability", "expense", "memo"} {
-		err := b.inTx(ngheAn, func(tx pgx.Tx) error {
+		err := b.InTx(ngheAn, func(tx pgx.Tx) error {
 			_, err := tx.Exec(t.Context(), `insert into ledger.account (authority, code, currency, class, normal) values ('H41', 'A-BANK-x', 'VND', $1, 'C')`, class)
 			return err
 		})

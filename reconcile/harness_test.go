@@ -32,6 +32,7 @@ import (
 	"github.com/doisoat/doisoat/internal/postgres/pgtest"
 	"github.com/doisoat/doisoat/internal/secret"
 	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/ledger/balances"
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/providers"
 	"github.com/doisoat/doisoat/providers/sandbox/simulator"
@@ -314,7 +315,7 @@ func (w *world) matches(run reconcile.Run) []string {
 // balances are the real accounts of the province that are not zero.
 func (w *world) balances() map[string]int64 {
 	w.t.Helper()
-	list, err := (&ledger.Service{DB: w.db.App}).TrialBalance(w.t.Context(), accountant, calendar.On(w.clock.Now()).AddDays(30))
+	list, err := (&balances.Service{DB: w.db.App}).TrialBalance(w.t.Context(), accountant, calendar.On(w.clock.Now()).AddDays(30))
 	w.ok(err)
 	sums := map[string]int64{}
 	for _, b := range list {

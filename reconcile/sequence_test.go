@@ -19,6 +19,7 @@ import (
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/ledger/balances"
 	"github.com/doisoat/doisoat/ledger/seal"
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/reconcile"
@@ -230,7 +231,7 @@ func (s *sequence) finish(t *rapid.T) {
 
 // replay compares a balance at a date with the postings up to it.
 func (s *sequence) replay(t *rapid.T, all []posting) {
-	q := ledger.BalanceQuery{AsOf: s.today().AddDays(-rapid.IntRange(-1, 12).Draw(t, "days ago"))}
+	q := balances.Query{AsOf: s.today().AddDays(-rapid.IntRange(-1, 12).Draw(t, "days ago"))}
 	some := posting{Account: ledger.MemoDiscount}
 	if len(all) > 0 {
 		// The order of rows is the database's: drawn from a sorted list, a seed finds the same one again.

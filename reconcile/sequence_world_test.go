@@ -31,6 +31,7 @@ import (
 	"github.com/doisoat/doisoat/internal/postgres/pgtest"
 	"github.com/doisoat/doisoat/internal/secret"
 	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/ledger/balances"
 	"github.com/doisoat/doisoat/ledger/days"
 	"github.com/doisoat/doisoat/ledger/seal"
 	"github.com/doisoat/doisoat/payments"
@@ -99,7 +100,7 @@ type sequence struct {
 	refunds    *refunds.Service
 	remittance *remittance.Service
 	reconcile  *reconcile.Service
-	ledger     *ledger.Service
+	ledger     *balances.Service
 	seal       *seal.Service
 	policies   int
 	serial     int
@@ -143,7 +144,7 @@ func (c *country) province(t *rapid.T) *sequence {
 	}
 	s.remittance = &remittance.Service{DB: postgres.DB{Pool: c.db.App, Now: s.clock.Now}, Fees: s.fees}
 	s.reconcile = &reconcile.Service{DB: postgres.DB{Pool: c.db.App, Now: s.clock.Now}, Payments: s.payments, Refunds: s.refunds, Secret: c.ring}
-	s.ledger, s.seal = &ledger.Service{DB: c.db.App}, &seal.Service{DB: c.db.App, Now: s.clock.Now, BlockSize: 7}
+	s.ledger, s.seal = &balances.Service{DB: c.db.App}, &seal.Service{DB: c.db.App, Now: s.clock.Now, BlockSize: 7}
 
 	m, err := s.payments.RegisterMerchant(t.Context(), s.as(auth.RoleAdmin), "vnpay", map[string]string{
 		"tmn_code": terminal, "pay_url": s.far + simulator.PayPath, "api_url": s.far + simulator.APIPath,

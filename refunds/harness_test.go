@@ -30,6 +30,7 @@ import (
 	"github.com/doisoat/doisoat/internal/postgres/pgtest"
 	"github.com/doisoat/doisoat/internal/secret"
 	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/ledger/balances"
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/providers"
 	"github.com/doisoat/doisoat/providers/providertest"
@@ -347,7 +348,7 @@ func (w *world) requestsSeen(want int) {
 // balances are the accounts of the authority that are not zero.
 func (w *world) balances() map[string]int64 {
 	w.t.Helper()
-	list, err := (&ledger.Service{DB: w.db.App}).TrialBalance(w.t.Context(), accountant, dayOf(w.clock.Now().Add(48*time.Hour)))
+	list, err := (&balances.Service{DB: w.db.App}).TrialBalance(w.t.Context(), accountant, dayOf(w.clock.Now().Add(48*time.Hour)))
 	w.ok(err)
 	sums := map[string]int64{}
 	for _, b := range list {

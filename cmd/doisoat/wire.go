@@ -26,6 +26,7 @@ import (
 	"github.com/doisoat/doisoat/internal/secret"
 	"github.com/doisoat/doisoat/jobs"
 	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/ledger/balances"
 	"github.com/doisoat/doisoat/ledger/seal"
 	"github.com/doisoat/doisoat/migrations"
 	"github.com/doisoat/doisoat/payments"
@@ -55,7 +56,7 @@ type rooms struct {
 	payments   *payments.Service
 	refunds    *refunds.Service
 	reconcile  *reconcile.Service
-	ledger     *ledger.Service
+	ledger     *balances.Service
 	seal       *seal.Service
 	reports    *reports.Service
 	remittance *remittance.Service
@@ -85,7 +86,7 @@ func wire(s surroundings) (rooms, error) {
 		auth:    registry.Service{DB: s.pool, Now: s.now},
 		keys:    keys.Service{DB: postgres.DB{Pool: s.pool, Now: s.now}, Random: s.random},
 		fees:    &fees.Service{DB: postgres.DB{Pool: s.pool, Now: s.now}},
-		ledger:  &ledger.Service{DB: s.pool},
+		ledger:  &balances.Service{DB: s.pool},
 		seal:    &seal.Service{DB: s.pool, Now: s.now},
 		reports: &reports.Service{DB: s.pool},
 		inserts: inserts,

@@ -21,6 +21,7 @@ import (
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/internal/postgres/pglocal"
 	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/ledger/balances"
 	"github.com/doisoat/doisoat/ledger/seal"
 )
 
@@ -38,7 +39,7 @@ const (
 )
 
 // large fills a book, rolls it up, posts a tail that is not rolled up, asks for
-// balances through ledger.Service, seals the book and checks it.
+// balances through balances.Service, seals the book and checks it.
 func (s *stage) large(ctx context.Context, opt options, out io.Writer) error {
 	if err := s.makeTables(ctx); err != nil {
 		return err
@@ -51,7 +52,7 @@ func (s *stage) large(ctx context.Context, opt options, out io.Writer) error {
 		return err
 	}
 	s.pools = append(s.pools, app)
-	service := &ledger.Service{DB: app}
+	service := &balances.Service{DB: app}
 	if err := s.analyze(ctx); err != nil {
 		return err
 	}
@@ -110,9 +111,9 @@ func (s *stage) fill(ctx context.Context, entries int) error {
 }
 
 // ask measures the questions and prints what they took.
-func ask(ctx context.Context, service *ledger.Service, out io.Writer) error {
+func ask(ctx context.Context, service *balances.Service, out io.Writer) error {
 	actor := auth.Actor{Authority: authority, Role: auth.RoleAccountant, ID: "bench"}
-	balances := func(q ledger.BalanceQuery) func() error {
+	look := func(q balances.Query) func() error {
 		return func() error {
 			if q.Account != "" {
 				q.Account = bank(rand.IntN(accounts))
@@ -131,15 +132,15 @@ func ask(ctx context.Context, service *ledger.Service, out io.Writer) error {
 		wanted time.Duration
 		ask    func() error
 	}{
-		{"balance of one account, today", wantedBalance, balances(ledger.BalanceQuery{Account: "any", AsOf: day})},
-		{"balance of one account, a past date", wantedBalance, balances(ledger.BalanceQuery{Account: "any", AsOf: past})},
-		{"balance of a fee type and policy on one account, a past date", wantedBalance, balances(ledger.BalanceQuery{Account: "any", FeeType: "PHI-7", Policy: "NQ-3", AsOf: past})},
+		{"balance of one account, today", wantedBalance, look(balances.Query{Account: "any", AsOf: day})},
+		{"balance of one account, a past date", wantedBalance, look(balances.Query{Account: "any", AsOf: past})},
+		{"balance of a fee type and policy on one account, a past date", wantedBalance, look(balances.Query{Account: "any", FeeType: "PHI-7", Policy: "NQ-3", AsOf: past})},
 		{"a page of an account's ledger from a past date on", 0, func() error {
-			_, _, err := service.ListPostings(ctx, actor, ledger.PostingQuery{Account: bank(rand.IntN(accounts)), From: day.AddDays(-rand.IntN(largeDays))})
+			_, _, err := service.ListPostings(ctx, actor, balances.PostingQuery{Account: bank(rand.IntN(accounts)), From: day.AddDays(-rand.IntN(largeDays))})
 			return err
 		}},
-		{"trial balance, today", wantedTrial, balances(ledger.BalanceQuery{AsOf: day})},
-		{"trial balance, a past date", wantedTrial, balances(ledger.BalanceQuery{AsOf: past})},
+		{"trial balance, today", wantedTrial, look(balances.Query{AsOf: day})},
+		{"trial balance, a past date", wantedTrial, look(balances.Query{AsOf: past})},
 	} {
 		var took []time.Duration
 		for n := range looks + 10 { // the first ones prepare their statements

@@ -39,10 +39,11 @@ var rows = map[string]int{
 
 	"fees":               5,
 	"internal/auth/keys": 5,
-	"ledger":             5,
+	"ledger":             4,
 
 	"dossiers":          6,
-	"ledger/days":       6,
+	"ledger/days":       5,
+	"ledger/balances":   5,
 	"ledger/ledgertest": 6,
 	"ledger/seal":       6,
 

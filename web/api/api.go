@@ -19,7 +19,7 @@ import (
 	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/fees"
 	"github.com/doisoat/doisoat/internal/auth/registry"
-	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/ledger/balances"
 	"github.com/doisoat/doisoat/ledger/seal"
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/reconcile"
@@ -47,7 +47,7 @@ type Rooms struct {
 	Refunds    *refunds.Service
 	Remittance *remittance.Service
 	Reconcile  *reconcile.Service
-	Ledger     *ledger.Service
+	Ledger     *balances.Service
 	Seal       *seal.Service
 	Reports    *reports.Service
 }

@@ -81,8 +81,8 @@ func (s *server) ReadDossierLedger(ctx context.Context, r ReadDossierLedgerReque
 	view := DossierLedger{Dossier: r.Code, Entries: make([]Entry, 0, len(list))}
 	for _, e := range list {
 		entry := entryView(e.Entry)
-		entry.Postings = make([]Posting, 0, len(e.Lines))
-		for _, l := range e.Lines {
+		entry.Postings = make([]Posting, 0, len(e.Postings))
+		for _, l := range e.Postings {
 			p := postingView(l.Posting)
 			p.Balance = &l.Running
 			entry.Postings = append(entry.Postings, p)

@@ -32,6 +32,7 @@ import (
 	"github.com/doisoat/doisoat/internal/postgres/pgtest"
 	"github.com/doisoat/doisoat/internal/secret"
 	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/ledger/balances"
 	"github.com/doisoat/doisoat/ledger/seal"
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/providers"
@@ -101,7 +102,7 @@ func newHarnessOn(t *testing.T, db *pgtest.DB) *harness {
 		Auth:       registry.Service{DB: db.App, Now: now},
 		Fees:       &schedule,
 		Dossiers:   filing,
-		Ledger:     &ledger.Service{DB: db.App},
+		Ledger:     &balances.Service{DB: db.App},
 		Seal:       &seal.Service{DB: db.App, Now: now},
 		Reports:    &reports.Service{DB: db.App},
 		Payments:   paying,

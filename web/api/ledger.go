@@ -10,12 +10,13 @@ import (
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/ledger/balances"
 	"github.com/doisoat/doisoat/web"
 )
 
 // ListAccounts handles GET /v1/ledger/accounts. There are a few dozen accounts: one page holds them.
 func (s *server) ListAccounts(ctx context.Context, r ListAccountsRequestObject) (ListAccountsResponseObject, error) {
-	actor, query := web.Actor(ctx), ledger.BalanceQuery{
+	actor, query := web.Actor(ctx), balances.Query{
 		AsOf: dateOf(r.Params.AsOf), Account: r.Params.Code, FeeType: r.Params.FeeType, Policy: r.Params.Policy,
 	}
 	if r.Params.Dossier != "" {
@@ -38,10 +39,10 @@ func (s *server) ListAccounts(ctx context.Context, r ListAccountsRequestObject) 
 
 // ListAccountPostings handles GET /v1/ledger/accounts/{code}/postings.
 func (s *server) ListAccountPostings(ctx context.Context, r ListAccountPostingsRequestObject) (ListAccountPostingsResponseObject, error) {
-	lines, next, err := s.rooms.Ledger.ListPostings(ctx, web.Actor(ctx), ledger.PostingQuery{
+	lines, next, err := s.rooms.Ledger.ListPostings(ctx, web.Actor(ctx), balances.PostingQuery{
 		Account: r.Code, From: dateOf(r.Params.From), To: dateOf(r.Params.To), Cursor: r.Params.Cursor, Limit: limitOf(r.Params.Limit),
 	})
-	if ledger.ErrCursor.Is(err) {
+	if balances.ErrCursor.Is(err) {
 		return nil, errCursor
 	}
 	if err != nil {
@@ -93,7 +94,7 @@ func (s *server) ReadTrialBalance(ctx context.Context, r ReadTrialBalanceRequest
 }
 
 // trialTotals sums real and memo accounts apart, per currency, in order of first appearance.
-func trialTotals(list []ledger.AccountBalance) []TrialTotal {
+func trialTotals(list []balances.AccountBalance) []TrialTotal {
 	totals := []TrialTotal{}
 	for _, a := range list {
 		at := -1
@@ -112,7 +113,7 @@ func trialTotals(list []ledger.AccountBalance) []TrialTotal {
 	return totals
 }
 
-func accountViews(list []ledger.AccountBalance) []Account {
+func accountViews(list []balances.AccountBalance) []Account {
 	views := make([]Account, 0, len(list))
 	for _, a := range list {
 		views = append(views, Account{

@@ -16,7 +16,7 @@ import (
 
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/postgres/pgtest"
-	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/ledger/balances"
 	"github.com/doisoat/doisoat/ledger/seal"
 )
 
@@ -266,7 +266,7 @@ func (p *play) rollUp(db *pgtest.DB) {
 	p.t.Helper()
 	start := time.Now()
 	for left := true; left; {
-		if _, err := (&ledger.Service{DB: db.App}).RollUp(p.t.Context()); err != nil {
+		if _, err := (&balances.Service{DB: db.App}).RollUp(p.t.Context()); err != nil {
 			p.t.Fatal(err)
 		}
 		err := db.Owner.QueryRow(p.t.Context(), `

@@ -1,4 +1,4 @@
-package ledger_test
+package balances_test
 
 import (
 	"fmt"
@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/ledger/balances"
 )
 
 // benchPostings is the size of the book: DOISOAT_BENCH_POSTINGS, 100,000 when it is not set.
@@ -28,12 +29,12 @@ func benchPostings(bench *testing.B) int {
 // fill writes a book of four postings an entry over a year, as the owner and
 // by generation in the database: what is measured is reading.
 func (b book) fill(postings int) {
-	b.t.Helper()
-	b.mustPost(mixed(1)) // makes the accounts
+	b.T.Helper()
+	b.MustPost(mixed(1)) // makes the accounts
 	const chunk = 10_000 // entries of one statement: well below its time-out
 	for from := 0; from < postings/4; from += chunk {
 		most := min(chunk, postings/4-from)
-		_, err := b.Owner.Exec(b.t.Context(), `
+		_, err := b.Owner.Exec(b.T.Context(), `
 			with n as materialized (
 				select overlay(gen_random_uuid()::text placing left(app.first_id(clock_timestamp())::text, 13) from 1 for 13)::uuid as id, n, date '2026-11-20' - n % 365 as business_date
 				from generate_series($1::integer + 1, $1::integer + $2::integer) n
@@ -48,15 +49,15 @@ func (b book) fill(postings int) {
 			cross join (values (1, 'D', 'A-CLR-vnpay'), (2, 'C', 'L-TAMTHU-LEPHI'), (3, 'D', 'M-COLLECTED'), (4, 'C', 'M-RECEIVABLE')) l (line, side, code)
 			join ledger.account a on a.authority = 'H41' and a.code = l.code and a.currency = 'VND'`, from, most)
 		if err != nil {
-			b.t.Fatal(err)
+			b.T.Fatal(err)
 		}
 	}
-	if _, err := b.Owner.Exec(b.t.Context(), `vacuum analyze ledger.entry, ledger.posting`); err != nil {
-		b.t.Fatal(err)
+	if _, err := b.Owner.Exec(b.T.Context(), `vacuum analyze ledger.entry, ledger.posting`); err != nil {
+		b.T.Fatal(err)
 	}
 	b.rollUpAll()
-	if _, err := b.Owner.Exec(b.t.Context(), `vacuum analyze ledger.account_day, ledger.dimension_day`); err != nil {
-		b.t.Fatal(err)
+	if _, err := b.Owner.Exec(b.T.Context(), `vacuum analyze ledger.account_day, ledger.dimension_day`); err != nil {
+		b.T.Fatal(err)
 	}
 }
 
@@ -73,11 +74,11 @@ func BenchmarkBalances(bench *testing.B) {
 		for n := range 250 {
 			list = append(list, mixed(100+from+n))
 		}
-		b.mustPost(list...)
+		b.MustPost(list...)
 	}
-	s := &ledger.Service{DB: b.App}
+	s := &balances.Service{DB: b.App}
 	past := day.AddDays(-180)
-	balances := func(q ledger.BalanceQuery) func() error {
+	look := func(q balances.Query) func() error {
 		return func() error {
 			_, err := s.ListBalances(bench.Context(), reader, q)
 			return err
@@ -87,14 +88,14 @@ func BenchmarkBalances(bench *testing.B) {
 		name string
 		read func() error
 	}{
-		{"balance=now", balances(ledger.BalanceQuery{Account: ledger.ProvisionalLePhi})},
-		{"balance=asof", balances(ledger.BalanceQuery{Account: ledger.ProvisionalLePhi, AsOf: past})},
-		{"balance=feetype", balances(ledger.BalanceQuery{FeeType: "fee-7", AsOf: past})},
-		{"balance=policy", balances(ledger.BalanceQuery{Policy: "policy-3"})},
-		{"trialbalance=now", balances(ledger.BalanceQuery{AsOf: day})},
-		{"trialbalance=asof", balances(ledger.BalanceQuery{AsOf: past})},
+		{"balance=now", look(balances.Query{Account: ledger.ProvisionalLePhi})},
+		{"balance=asof", look(balances.Query{Account: ledger.ProvisionalLePhi, AsOf: past})},
+		{"balance=feetype", look(balances.Query{FeeType: "fee-7", AsOf: past})},
+		{"balance=policy", look(balances.Query{Policy: "policy-3"})},
+		{"trialbalance=now", look(balances.Query{AsOf: day})},
+		{"trialbalance=asof", look(balances.Query{AsOf: past})},
 		{"postings=page", func() error {
-			_, _, err := s.ListPostings(bench.Context(), reader, ledger.PostingQuery{Account: ledger.ProvisionalLePhi, From: past, Limit: 50})
+			_, _, err := s.ListPostings(bench.Context(), reader, balances.PostingQuery{Account: ledger.ProvisionalLePhi, From: past, Limit: 50})
 			return err
 		}},
 	} {

@@ -1,4 +1,4 @@
-package ledger_test
+package days_test
 
 import (
 	"context"
@@ -16,33 +16,27 @@ import (
 	"github.com/doisoat/doisoat/ledger/days"
 )
 
-func (b book) closeDay(authority string, date calendar.Date) error {
-	return b.inTx(authority, func(tx pgx.Tx) error {
-		return days.Close(context.WithoutCancel(b.t.Context()), acting(tx, authority, accountant), date)
-	})
-}
-
 func TestClosedDayTakesNoEntry(t *testing.T) {
 	t.Parallel()
 	b := newBook(t)
-	first := b.mustPost(captured(ngheAn, cause(1), 60_000, uuid.Nil))
+	first := b.MustPost(captured(ngheAn, cause(1), 60_000, uuid.Nil))
 	for range 2 { // closing twice changes nothing
-		if err := b.closeDay(ngheAn, day); err != nil {
+		if err := b.CloseDay(ngheAn, day); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := b.post(captured(ngheAn, cause(2), 60_000, uuid.Nil)); !errors.Is(err, ledger.ErrDayClosed) {
+	if _, err := b.Post(captured(ngheAn, cause(2), 60_000, uuid.Nil)); !errors.Is(err, ledger.ErrDayClosed) {
 		t.Errorf("got %v, want ErrDayClosed", err)
 	}
 	// What is in the book is answered, and the neighbours stay open.
-	if diff := cmp.Diff(b.mustPost(captured(ngheAn, cause(1), 60_000, uuid.Nil)), first); diff != "" {
+	if diff := cmp.Diff(b.MustPost(captured(ngheAn, cause(1), 60_000, uuid.Nil)), first); diff != "" {
 		t.Errorf("same cause again (-got +want):\n%s", diff)
 	}
-	b.mustPost(captured(other, cause(2), 60_000, uuid.Nil))
+	b.MustPost(captured(other, cause(2), 60_000, uuid.Nil))
 	next := captured(ngheAn, cause(2), 60_000, uuid.Nil)
 	next.BusinessDate = day.AddDays(1)
-	b.mustPost(next)
-	err := b.inTx(ngheAn, func(tx pgx.Tx) error {
+	b.MustPost(next)
+	err := b.InTx(ngheAn, func(tx pgx.Tx) error {
 		_, err := ledger.Reverse(t.Context(), tx, first[0], ledger.Cause{Kind: "match", ID: "m", Event: "revoked"}, "why", accountant, day, now)
 		return err
 	})
@@ -55,13 +49,13 @@ func TestOpenDate(t *testing.T) {
 	t.Parallel()
 	b := newBook(t)
 	for _, n := range []int{0, 1, 3} {
-		if err := b.closeDay(ngheAn, day.AddDays(n)); err != nil {
+		if err := b.CloseDay(ngheAn, day.AddDays(n)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for asked, want := range map[int]int{-1: -1, 0: 2, 1: 2, 2: 2, 3: 4, 4: 4} {
 		var got calendar.Date
-		err := b.inTx(ngheAn, func(tx pgx.Tx) (err error) {
+		err := b.InTx(ngheAn, func(tx pgx.Tx) (err error) {
 			got, err = ledger.OpenDate(t.Context(), tx, ngheAn, day.AddDays(asked))
 			return err
 		})
@@ -88,7 +82,7 @@ func TestNoEntrySlipsIntoAClosingDay(t *testing.T) {
 				for i := 0; ; i++ {
 					e := captured(ngheAn, cause(round*1_000_000+w*10_000+i), 1000, uuid.Nil)
 					e.BusinessDate = date
-					_, err := b.post(e)
+					_, err := b.Post(e)
 					if i == 0 {
 						started <- struct{}{}
 					}
@@ -107,7 +101,7 @@ func TestNoEntrySlipsIntoAClosingDay(t *testing.T) {
 			<-started
 		}
 		var counted int
-		err := b.inTx(ngheAn, func(tx pgx.Tx) error {
+		err := b.InTx(ngheAn, func(tx pgx.Tx) error {
 			if err := days.Close(context.WithoutCancel(t.Context()), acting(tx, ngheAn, accountant), date); err != nil {
 				return err
 			}
@@ -117,7 +111,7 @@ func TestNoEntrySlipsIntoAClosingDay(t *testing.T) {
 			t.Fatalf("CloseDay: %v", err)
 		}
 		group.Wait()
-		if got := b.count(`select count(*) from ledger.entry where business_date = $1`, date); got != counted {
+		if got := b.Count(`select count(*) from ledger.entry where business_date = $1`, date); got != counted {
 			t.Errorf("round %d: the day holds %d entries, the closer counted %d", round, got, counted)
 		}
 		if got := refused.Load(); got != writers {

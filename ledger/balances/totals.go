@@ -1,4 +1,4 @@
-package ledger
+package balances
 
 import (
 	"context"
@@ -10,8 +10,8 @@ import (
 	"github.com/doisoat/doisoat/internal/calendar"
 )
 
-// BalanceQuery says which postings a balance sums; a zero member narrows nothing.
-type BalanceQuery struct {
+// Query says which postings a balance sums; a zero member narrows nothing.
+type Query struct {
 	AsOf    calendar.Date // business date, up to and including it
 	Account string
 	Dossier uuid.UUID
@@ -23,7 +23,7 @@ type BalanceQuery struct {
 var endOfTime = calendar.Date{Year: 9999, Month: 12, Day: 31}
 
 // byDimension tells whether only postings about something are asked for.
-func (q BalanceQuery) byDimension() bool {
+func (q Query) byDimension() bool {
 	return q.Dossier != uuid.Nil || q.FeeType != "" || q.Policy != ""
 }
 
@@ -31,14 +31,14 @@ func (q BalanceQuery) byDimension() bool {
 // authority, in order of code and currency, equal to the sum of the postings
 // asked for at any moment, whatever is rolled up. Narrowed by dossier, fee type
 // or policy, it leaves out accounts without such postings.
-func (s *Service) ListBalances(ctx context.Context, actor auth.Actor, q BalanceQuery) ([]AccountBalance, error) {
+func (s *Service) ListBalances(ctx context.Context, actor auth.Actor, q Query) ([]AccountBalance, error) {
 	return read(ctx, s.DB, actor, func(tx pgx.Tx) ([]AccountBalance, error) { return selectBalances(ctx, tx, q) })
 }
 
 // TrialBalance returns every account of the actor's authority with its debits
 // and credits up to and including asOf.
 func (s *Service) TrialBalance(ctx context.Context, actor auth.Actor, asOf calendar.Date) ([]AccountBalance, error) {
-	return s.ListBalances(ctx, actor, BalanceQuery{AsOf: asOf})
+	return s.ListBalances(ctx, actor, Query{AsOf: asOf})
 }
 
 const sides = `coalesce(sum(p.amount) filter (where p.side = 'D'), 0) as debits,
@@ -65,7 +65,7 @@ const selectSums = `
 
 // A dossier has few postings: they are summed as they are. Everything else is
 // day rows and the tail.
-func selectBalances(ctx context.Context, tx pgx.Tx, q BalanceQuery) ([]AccountBalance, error) {
+func selectBalances(ctx context.Context, tx pgx.Tx, q Query) ([]AccountBalance, error) {
 	if q.AsOf.IsZero() {
 		q.AsOf = endOfTime
 	}
@@ -84,7 +84,7 @@ func selectBalances(ctx context.Context, tx pgx.Tx, q BalanceQuery) ([]AccountBa
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[AccountBalance])
 }
 
-func balanceStatement(q BalanceQuery, horizon string) (string, pgx.StrictNamedArgs) {
+func balanceStatement(q Query, horizon string) (string, pgx.StrictNamedArgs) {
 	args := pgx.StrictNamedArgs{"as_of": q.AsOf}
 	days, tail, account := ``, ``, ``
 	if q.FeeType != "" {

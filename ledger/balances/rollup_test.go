@@ -1,4 +1,4 @@
-package ledger_test
+package balances_test
 
 import (
 	"context"
@@ -18,49 +18,36 @@ import (
 	"github.com/doisoat/doisoat/internal/money"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/ledger/balances"
 )
 
 // rollUpAll rolls up until nothing is left: a transaction anywhere on the
 // server, also of another test, may hold the horizon for a while.
 func (b book) rollUpAll() {
-	b.t.Helper()
-	s := &ledger.Service{DB: b.App}
+	b.T.Helper()
+	s := &balances.Service{DB: b.App}
 	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		if _, err := s.RollUp(context.WithoutCancel(b.t.Context())); err != nil {
-			b.t.Fatalf("RollUp: %v", err)
+		if _, err := s.RollUp(context.WithoutCancel(b.T.Context())); err != nil {
+			b.T.Fatalf("RollUp: %v", err)
 		}
 		if b.tail() == 0 {
 			return
 		}
 	}
-	b.t.Fatalf("%d entries are still not rolled up", b.tail())
+	b.T.Fatalf("%d entries are still not rolled up", b.tail())
 }
 
 // tail counts the entries that are not in the day rows.
 func (b book) tail() int {
-	return b.count(`
+	return b.Count(`
 		select count(*) from ledger.entry e left join ledger.roll_up r on r.authority = e.authority
 		where e.tx >= coalesce(r.horizon, '0')`)
 }
 
-// problems is what Check says.
-func (b book) problems(authority string) []string {
-	b.t.Helper()
-	var found []string
-	err := postgres.ReadTx(context.WithoutCancel(b.t.Context()), b.App, authority, func(tx pgx.Tx) (err error) {
-		found, err = ledger.Check(b.t.Context(), tx)
-		return err
-	})
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	return found
-}
-
 // replay sums postings as the owner sees them: what every balance must equal.
-func (b book) replay(tx pgx.Tx, q ledger.BalanceQuery) (map[string][2]int64, error) {
+func (b book) replay(tx pgx.Tx, q balances.Query) (map[string][2]int64, error) {
 	//nolint:rowserrcheck // ForEachRow checks
-	rows, err := tx.Query(context.WithoutCancel(b.t.Context()), `
+	rows, err := tx.Query(context.WithoutCancel(b.T.Context()), `
 		select a.code || ' ' || a.currency, coalesce(sum(p.amount) filter (where p.side = 'D'), 0)::bigint,
 			coalesce(sum(p.amount) filter (where p.side = 'C'), 0)::bigint
 		from ledger.posting p join ledger.account a on a.id = p.account_id
@@ -89,7 +76,7 @@ func orNil(id uuid.UUID) *uuid.UUID {
 	return &id
 }
 
-func sumsOf(list []ledger.AccountBalance) map[string][2]int64 {
+func sumsOf(list []balances.AccountBalance) map[string][2]int64 {
 	sums := map[string][2]int64{}
 	for _, a := range list {
 		if a.Debits != 0 || a.Credits != 0 {
@@ -115,7 +102,7 @@ func mixed(n int) ledger.Entry {
 	return e
 }
 
-var mixedQueries = []ledger.BalanceQuery{
+var mixedQueries = []balances.Query{
 	{AsOf: day},
 	{AsOf: day.AddDays(-7)},
 	{AsOf: day.AddDays(-19)},
@@ -133,14 +120,14 @@ var mixedQueries = []ledger.BalanceQuery{
 func (b book) compareAll(t testing.TB) {
 	t.Helper()
 	b.compareBalances(t)
-	if got := b.problems(ngheAn); len(got) != 0 {
+	if got := b.Problems(ngheAn); len(got) != 0 {
 		t.Errorf("Check: %q", got)
 	}
 }
 
 func (b book) compareBalances(t testing.TB) {
 	t.Helper()
-	s := &ledger.Service{DB: b.App}
+	s := &balances.Service{DB: b.App}
 	for _, q := range mixedQueries {
 		list, err := s.ListBalances(t.Context(), reader, q)
 		if err != nil {
@@ -163,18 +150,18 @@ func (b book) compareBalances(t testing.TB) {
 func TestBalancesEqualTheReplay(t *testing.T) {
 	t.Parallel()
 	b := newBook(t)
-	s := &ledger.Service{DB: b.App}
+	s := &balances.Service{DB: b.App}
 	n := 0
 	more := func(count int) {
 		for range count {
-			b.mustPost(mixed(n))
+			b.MustPost(mixed(n))
 			n++
 		}
 	}
 	more(30)
 	b.compareAll(t) // nothing is rolled up yet
 	b.rollUpAll()
-	if got := b.count(`select count(*) from ledger.account_day`); got == 0 {
+	if got := b.Count(`select count(*) from ledger.account_day`); got == 0 {
 		t.Error("no day rows after a roll-up")
 	}
 	b.compareAll(t)
@@ -196,8 +183,8 @@ func TestBalancesEqualTheReplay(t *testing.T) {
 func TestLateCommitIsCounted(t *testing.T) {
 	t.Parallel()
 	b := newBook(t)
-	s := &ledger.Service{DB: b.App}
-	b.mustPost(mixed(1), mixed(2))
+	s := &balances.Service{DB: b.App}
+	b.MustPost(mixed(1), mixed(2))
 	late, err := b.App.Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -211,7 +198,7 @@ func TestLateCommitIsCounted(t *testing.T) {
 	if _, err := ledger.Post(t.Context(), late, e); err != nil {
 		t.Fatal(err)
 	}
-	b.mustPost(mixed(4), mixed(5)) // commits before, with a later transaction
+	b.MustPost(mixed(4), mixed(5)) // commits before, with a later transaction
 	if _, err := s.RollUp(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -238,7 +225,7 @@ func TestRollUpBesidePosters(t *testing.T) {
 	for w := range 4 {
 		posters.Go(func() {
 			for n := range 60 {
-				if _, err := b.post(mixed(w*1000 + n)); err != nil {
+				if _, err := b.Post(mixed(w*1000 + n)); err != nil {
 					t.Errorf("Post: %v", err)
 				}
 			}
@@ -261,7 +248,7 @@ func TestRollUpBesidePosters(t *testing.T) {
 	}
 	for range 2 {
 		until(func() error {
-			_, err := (&ledger.Service{DB: b.App}).RollUp(ctx)
+			_, err := (&balances.Service{DB: b.App}).RollUp(ctx)
 			return err
 		})
 	}
@@ -269,7 +256,7 @@ func TestRollUpBesidePosters(t *testing.T) {
 		until(func() error {
 			return postgres.ReadTx(ctx, b.App, ngheAn, func(tx pgx.Tx) error {
 				q := mixedQueries[rand.IntN(len(mixedQueries))]
-				list, err := ledger.ListBalancesIn(ctx, tx, q)
+				list, err := balances.ListIn(ctx, tx, q)
 				if err != nil {
 					return err
 				}
@@ -293,11 +280,11 @@ func TestKilledRollUp(t *testing.T) {
 	t.Parallel()
 	b := newBook(t)
 	for n := range 20 {
-		b.mustPost(mixed(n))
+		b.MustPost(mixed(n))
 	}
 	b.rollUpAll()
 	for n := range 20 {
-		b.mustPost(mixed(100 + n))
+		b.MustPost(mixed(100 + n))
 	}
 	for range 3 {
 		conn, err := pgx.Connect(t.Context(), b.AppDSN)
@@ -328,14 +315,14 @@ func TestKilledRollUp(t *testing.T) {
 func TestSecondRollUpDoesNotWait(t *testing.T) {
 	t.Parallel()
 	b := newBook(t)
-	b.mustPost(mixed(1))
+	b.MustPost(mixed(1))
 	b.rollUpAll()
-	b.mustPost(mixed(2))
-	err := b.inTx(ngheAn, func(tx pgx.Tx) error {
+	b.MustPost(mixed(2))
+	err := b.InTx(ngheAn, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(t.Context(), `select ledger.roll_up($1, 10)`, ngheAn); err != nil {
 			return err
 		}
-		rolled, err := (&ledger.Service{DB: b.App}).RollUp(t.Context())
+		rolled, err := (&balances.Service{DB: b.App}).RollUp(t.Context())
 		if err != nil || rolled != 0 {
 			t.Errorf("beside a running roll-up: got %d, %v, want 0", rolled, err)
 		}
@@ -353,7 +340,7 @@ func TestRestoredBookIsRolledUpAnew(t *testing.T) {
 	t.Parallel()
 	b := newBook(t)
 	for n := range 10 {
-		b.mustPost(mixed(n))
+		b.MustPost(mixed(n))
 	}
 	b.rollUpAll()
 	for _, query := range []string{
@@ -365,7 +352,7 @@ func TestRestoredBookIsRolledUpAnew(t *testing.T) {
 		}
 	}
 	b.compareAll(t)
-	if _, err := (&ledger.Service{DB: b.App}).RollUp(t.Context()); err != nil {
+	if _, err := (&balances.Service{DB: b.App}).RollUp(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	b.compareAll(t)
@@ -386,15 +373,15 @@ func TestCheckFindsWrongDayRows(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := newBook(t)
-			b.mustPost(mixed(1), mixed(2), mixed(3))
+			b.MustPost(mixed(1), mixed(2), mixed(3))
 			b.rollUpAll()
-			if got := b.problems(ngheAn); len(got) != 0 {
+			if got := b.Problems(ngheAn); len(got) != 0 {
 				t.Fatalf("before: %q", got)
 			}
 			if _, err := b.Owner.Exec(t.Context(), query); err != nil {
 				t.Fatal(err)
 			}
-			if got := b.problems(ngheAn); len(got) != 1 {
+			if got := b.Problems(ngheAn); len(got) != 1 {
 				t.Errorf("got %q, want one problem", got)
 			}
 		})
@@ -405,13 +392,13 @@ func TestCheckFindsWrongDayRows(t *testing.T) {
 func TestDayRowsAreWrittenByRollUpOnly(t *testing.T) {
 	t.Parallel()
 	b := newBook(t)
-	b.mustPost(mixed(1))
+	b.MustPost(mixed(1))
 	b.rollUpAll()
 	for _, query := range []string{
 		`update ledger.account_day set debits = 0`, `delete from ledger.dimension_day`, `update ledger.roll_up set horizon = '0'`,
 		`insert into ledger.roll_up values ('H26', 1, '0', now())`, `insert into ledger.account_day select * from ledger.account_day`,
 	} {
-		err := b.inTx(ngheAn, func(tx pgx.Tx) error {
+		err := b.InTx(ngheAn, func(tx pgx.Tx) error {
 			_, err := tx.Exec(t.Context(), query)
 			return err
 		})
@@ -426,7 +413,7 @@ func TestDayRowsAreWrittenByRollUpOnly(t *testing.T) {
 func TestRunningBalance(t *testing.T) {
 	t.Parallel()
 	b := newBook(t)
-	s := &ledger.Service{DB: b.App}
+	s := &balances.Service{DB: b.App}
 	var posted []ledger.Entry
 	for n := range 40 {
 		e := mixed(n)
@@ -438,7 +425,7 @@ func TestRunningBalance(t *testing.T) {
 		if n%5 == 0 { // money goes back
 			e.Postings[0].Side, e.Postings[1].Side = ledger.Credit, ledger.Debit
 		}
-		e.ID = b.mustPost(e)[0]
+		e.ID = b.MustPost(e)[0]
 		posted = append(posted, e)
 		if n == 25 {
 			b.rollUpAll()
@@ -471,7 +458,7 @@ func TestRunningBalance(t *testing.T) {
 		for _, limit := range []int{1, 7, 100} {
 			var got []row
 			for cursor := ""; ; {
-				list, next, err := s.ListPostings(t.Context(), reader, ledger.PostingQuery{
+				list, next, err := s.ListPostings(t.Context(), reader, balances.PostingQuery{
 					Account: ledger.ProvisionalLePhi, From: from, To: day.AddDays(-2), Cursor: cursor, Limit: limit,
 				})
 				if err != nil {

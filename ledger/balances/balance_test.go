@@ -1,4 +1,4 @@
-package ledger_test
+package balances_test
 
 import (
 	"errors"
@@ -13,23 +13,22 @@ import (
 	"github.com/doisoat/doisoat/internal/money"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/ledger/balances"
 )
-
-var reader = auth.Actor{Authority: ngheAn, Role: auth.RoleAccountant, ID: accountant}
 
 func TestTrialBalance(t *testing.T) {
 	t.Parallel()
 	b := newBook(t)
-	s := &ledger.Service{DB: b.App}
+	s := &balances.Service{DB: b.App}
 	later := captured(ngheAn, cause(2), 40_000, uuid.Nil)
 	later.BusinessDate = day.AddDays(1)
-	b.mustPost(captured(ngheAn, cause(1), 60_000, uuid.Nil), later)
-	b.mustPost(captured(other, cause(1), 7, uuid.Nil))
+	b.MustPost(captured(ngheAn, cause(1), 60_000, uuid.Nil), later)
+	b.MustPost(captured(other, cause(1), 7, uuid.Nil))
 	got, err := s.TrialBalance(t.Context(), reader, day)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []ledger.AccountBalance{
+	want := []balances.AccountBalance{
 		{Code: "A-CLR-vnpay", Currency: "VND", Class: ledger.Asset, Normal: ledger.Debit, Debits: 60_000},
 		{Code: "L-TAMTHU-LEPHI", Currency: "VND", Class: ledger.Liability, Normal: ledger.Credit, Credits: 60_000},
 		{Code: "M-COLLECTED", Currency: "VND", Class: ledger.Memo, Normal: ledger.Debit, Debits: 60_000},
@@ -59,8 +58,8 @@ func TestTrialBalance(t *testing.T) {
 func TestFindEntryOfAnother(t *testing.T) {
 	t.Parallel()
 	b := newBook(t)
-	s := &ledger.Service{DB: b.App}
-	id := b.mustPost(captured(other, cause(1), 7, uuid.Nil))[0]
+	s := &balances.Service{DB: b.App}
+	id := b.MustPost(captured(other, cause(1), 7, uuid.Nil))[0]
 	if _, err := s.FindEntry(t.Context(), reader, id); !errors.Is(err, ledger.ErrEntryNotFound) {
 		t.Errorf("got %v, want ErrEntryNotFound", err)
 	}
@@ -92,10 +91,10 @@ func TestDossierStatement(t *testing.T) {
 			ledger.Cr(ledger.Clearing("vnpay"), money.Dong(100), about), ledger.Cr(ledger.Clearing("vnpay"), money.Dong(5), them),
 		},
 	}
-	b.mustPost(second, lump, assessed, captured(ngheAn, cause(3), 5, neighbour), first)
-	var list []ledger.StatementEntry
+	b.MustPost(second, lump, assessed, captured(ngheAn, cause(3), 5, neighbour), first)
+	var list []balances.RunningEntry
 	err := postgres.ReadTx(t.Context(), b.App, ngheAn, func(tx pgx.Tx) (err error) {
-		list, err = ledger.DossierStatement(t.Context(), tx, dossier)
+		list, err = balances.DossierLedger(t.Context(), tx, dossier)
 		return err
 	})
 	if err != nil {
@@ -109,7 +108,7 @@ func TestDossierStatement(t *testing.T) {
 	}
 	var got []row
 	for _, e := range list {
-		for _, l := range e.Lines {
+		for _, l := range e.Postings {
 			got = append(got, row{e.Cause.Kind, l.Account, l.Side, l.Amount.Minor, l.Running})
 		}
 	}
@@ -135,7 +134,7 @@ func TestDossierStatement(t *testing.T) {
 func TestListPostingsByPages(t *testing.T) {
 	t.Parallel()
 	b := newBook(t)
-	s := &ledger.Service{DB: b.App}
+	s := &balances.Service{DB: b.App}
 	var want []string
 	for n := range 25 {
 		e := captured(ngheAn, cause(n), int64(n+1), uuid.Nil)
@@ -148,7 +147,7 @@ func TestListPostingsByPages(t *testing.T) {
 		if n%7 == 0 { // and several times in one entry
 			e.Postings = append(e.Postings, e.Postings...)
 		}
-		id := b.mustPost(e)[0]
+		id := b.MustPost(e)[0]
 		for line, p := range e.Postings {
 			if p.Account == ledger.ProvisionalLePhi {
 				want = append(want, e.BusinessDate.String()+" "+id.String()+" "+string(rune('0'+line+1)))
@@ -156,10 +155,10 @@ func TestListPostingsByPages(t *testing.T) {
 		}
 	}
 	slices.Sort(want)
-	for _, limit := range []int{1, 3, 10, 28, ledger.MaxPage, 0} {
+	for _, limit := range []int{1, 3, 10, 28, balances.MaxPage, 0} {
 		var got []string
 		for cursor, pages := "", 0; ; pages++ {
-			list, next, err := s.ListPostings(t.Context(), reader, ledger.PostingQuery{Account: ledger.ProvisionalLePhi, Cursor: cursor, Limit: limit})
+			list, next, err := s.ListPostings(t.Context(), reader, balances.PostingQuery{Account: ledger.ProvisionalLePhi, Cursor: cursor, Limit: limit})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -181,7 +180,7 @@ func TestListPostingsByPages(t *testing.T) {
 		}
 	}
 	for _, cursor := range []string{"x", "MjAyNi0xMS0yMA", "!!!!", "MjAyNi0xMy00NSBlbnRfMDAgMQ"} {
-		if _, _, err := s.ListPostings(t.Context(), reader, ledger.PostingQuery{Account: ledger.ProvisionalLePhi, Cursor: cursor, Limit: 1}); !errors.Is(err, ledger.ErrCursor) {
+		if _, _, err := s.ListPostings(t.Context(), reader, balances.PostingQuery{Account: ledger.ProvisionalLePhi, Cursor: cursor, Limit: 1}); !errors.Is(err, balances.ErrCursor) {
 			t.Errorf("cursor %q: got %v, want ErrCursor", cursor, err)
 		}
 	}

@@ -1,4 +1,13 @@
-package ledger
+// Package balances answers what an account holds: balances at any date, the
+// trial balance, the ledger of an account and of a dossier.
+//
+// It owns the tables ledger.account_day, ledger.dimension_day and
+// ledger.roll_up: sums per business date, which RollUp adds to off the path of
+// posting. Every answer is the sum of the postings at its moment: day rows
+// below the horizon, postings from the horizon on.
+//
+// Callers: web/api and reports read; a job calls RollUp.
+package balances
 
 import (
 	"context"
@@ -12,8 +21,8 @@ import (
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/fault"
-	"github.com/doisoat/doisoat/internal/ident"
 	"github.com/doisoat/doisoat/internal/postgres"
+	"github.com/doisoat/doisoat/ledger"
 )
 
 // ErrCursor: a page cursor was not made by this API.
@@ -26,77 +35,61 @@ const MaxPage = 200
 type AccountBalance struct {
 	Code     string
 	Currency string
-	Class    Class
-	Normal   Side
+	Class    ledger.Class
+	Normal   ledger.Side
 	Debits   int64
 	Credits  int64
 }
 
 // Balance is the sum on the normal side; it may be negative.
 func (b AccountBalance) Balance() int64 {
-	if b.Normal == Debit {
+	if b.Normal == ledger.Debit {
 		return b.Debits - b.Credits
 	}
 	return b.Credits - b.Debits
 }
 
-// StatementLine is a posting with the running balance of its account within the statement.
-type StatementLine struct {
-	Posting
-	Normal  Side
+// RunningPosting is a posting with the running balance of its account within the ledger of a dossier.
+type RunningPosting struct {
+	ledger.Posting
+	Normal  ledger.Side
 	Running int64 // minor units on the account's normal side, after this posting
 }
 
-// StatementEntry is an entry as a statement shows it.
-type StatementEntry struct {
-	Entry
-	Lines []StatementLine
+// RunningEntry is an entry as the ledger of a dossier shows it.
+type RunningEntry struct {
+	ledger.Entry
+	Postings []RunningPosting // shadows the entry's own
 }
 
-// FindEntry returns an entry with its postings in order, or ErrEntryNotFound.
-func FindEntry(ctx context.Context, tx pgx.Tx, id EntryID) (Entry, error) {
-	lines, err := selectEntryLines(ctx, tx, id)
-	if err != nil {
-		return Entry{}, err
-	}
-	if len(lines) == 0 {
-		return Entry{}, ErrEntryNotFound
-	}
-	e := lines[0].entry()
-	for _, l := range lines {
-		e.Postings = append(e.Postings, l.posting())
-	}
-	return e, nil
-}
-
-// DossierStatement returns every entry that touches the dossier, oldest first,
+// DossierLedger returns every entry that touches the dossier, oldest first,
 // with running balances per account. Postings about other dossiers in the same
 // entry (a settlement lump) are left out.
-func DossierStatement(ctx context.Context, tx pgx.Tx, dossier uuid.UUID) ([]StatementEntry, error) {
-	lines, err := selectDossierLines(ctx, tx, dossier)
+func DossierLedger(ctx context.Context, tx pgx.Tx, dossier uuid.UUID) ([]RunningEntry, error) {
+	found, err := selectDossierPostings(ctx, tx, dossier)
 	if err != nil {
 		return nil, err
 	}
 	var (
-		list    []StatementEntry
+		list    []RunningEntry
 		running = map[string]int64{}
 	)
-	for _, l := range lines {
-		if len(list) == 0 || list[len(list)-1].ID != l.EntryID {
-			list = append(list, StatementEntry{Entry: l.entry()})
+	for _, p := range found {
+		if len(list) == 0 || list[len(list)-1].ID != p.EntryID {
+			list = append(list, RunningEntry{Entry: p.Entry()})
 		}
-		if other := orZero(l.DossierID); other != uuid.Nil && other != dossier {
+		if other := p.Posting().Dossier; other != uuid.Nil && other != dossier {
 			continue
 		}
 		last := &list[len(list)-1]
-		last.Lines = append(last.Lines, runningLine(running, l))
+		last.Postings = append(last.Postings, runningPosting(running, p))
 	}
 	return list, nil
 }
 
-func runningLine(running map[string]int64, l line) StatementLine {
-	running[l.Account+l.Currency] += l.signed()
-	return StatementLine{Posting: l.posting(), Normal: l.Normal, Running: running[l.Account+l.Currency]}
+func runningPosting(running map[string]int64, p ledger.Posted) RunningPosting {
+	running[p.Account+p.Currency] += p.Signed()
+	return RunningPosting{Posting: p.Posting(), Normal: p.Normal, Running: running[p.Account+p.Currency]}
 }
 
 // Service answers questions about the book; each call is one read-only transaction.
@@ -104,10 +97,10 @@ type Service struct {
 	DB *pgxpool.Pool
 }
 
-// AccountLine is one posting of an account ledger.
-type AccountLine struct {
-	Entry
-	Posting
+// AccountPosting is one posting of an account ledger.
+type AccountPosting struct {
+	ledger.Entry
+	ledger.Posting
 	Line    int16
 	Running int64 // minor units on the account's normal side, after this posting
 }
@@ -122,8 +115,8 @@ type PostingQuery struct {
 }
 
 // FindEntry returns one entry of the actor's authority, or ErrEntryNotFound.
-func (s *Service) FindEntry(ctx context.Context, actor auth.Actor, id EntryID) (Entry, error) {
-	return read(ctx, s.DB, actor, func(tx pgx.Tx) (Entry, error) { return FindEntry(ctx, tx, id) })
+func (s *Service) FindEntry(ctx context.Context, actor auth.Actor, id ledger.EntryID) (ledger.Entry, error) {
+	return read(ctx, s.DB, actor, func(tx pgx.Tx) (ledger.Entry, error) { return ledger.FindEntry(ctx, tx, id) })
 }
 
 // ListPostings returns a page of an account's ledger in order of business date
@@ -131,9 +124,9 @@ func (s *Service) FindEntry(ctx context.Context, actor auth.Actor, id EntryID) (
 // with everything before the page, per currency, also what lies before q.From.
 // A page costs its own rows, those of its first day and the tail, never the book.
 // A code outside the chart of accounts is ErrAccountNotFound.
-func (s *Service) ListPostings(ctx context.Context, actor auth.Actor, q PostingQuery) ([]AccountLine, string, error) {
-	if _, err := natureOf(q.Account); err != nil {
-		return nil, "", ErrAccountNotFound
+func (s *Service) ListPostings(ctx context.Context, actor auth.Actor, q PostingQuery) ([]AccountPosting, string, error) {
+	if known := ledger.KnownAccount(q.Account); !known {
+		return nil, "", ledger.ErrAccountNotFound
 	}
 	after, err := parseCursor(q.Cursor)
 	if err != nil {
@@ -149,12 +142,12 @@ func (s *Service) ListPostings(ctx context.Context, actor auth.Actor, q PostingQ
 		q.Limit = MaxPage
 	}
 	var opening map[string]int64
-	lines, err := read(ctx, s.DB, actor, func(tx pgx.Tx) ([]line, error) {
+	lines, err := read(ctx, s.DB, actor, func(tx pgx.Tx) ([]ledger.Posted, error) {
 		var err error
 		if opening, err = findOpening(ctx, tx, q.Account, after); err != nil {
 			return nil, err
 		}
-		return selectAccountLines(ctx, tx, q.Account, after, q.To, q.Limit+1)
+		return selectAccountPostings(ctx, tx, q.Account, after, q.To, q.Limit+1)
 	})
 	if err != nil {
 		return nil, "", err
@@ -165,10 +158,10 @@ func (s *Service) ListPostings(ctx context.Context, actor auth.Actor, q PostingQ
 		last := lines[q.Limit-1]
 		next = formatCursor(cursorPosition{last.BusinessDate, last.EntryID, last.Line})
 	}
-	list := make([]AccountLine, len(lines))
+	list := make([]AccountPosting, len(lines))
 	for i, l := range lines {
-		opening[l.Currency] += l.signed()
-		list[i] = AccountLine{Entry: l.entry(), Posting: l.posting(), Line: l.Line, Running: opening[l.Currency]}
+		opening[l.Currency] += l.Signed()
+		list[i] = AccountPosting{Entry: l.Entry(), Posting: l.Posting(), Line: l.Line, Running: opening[l.Currency]}
 	}
 	return list, next, nil
 }
@@ -205,7 +198,7 @@ func parseCursor(s string) (cursorPosition, error) {
 	if p.Date, err = calendar.Parse(date); err != nil {
 		return p, ErrCursor
 	}
-	if p.Entry, err = ident.Parse[entryKind](entry); err != nil {
+	if p.Entry, err = ledger.ParseEntryID(entry); err != nil {
 		return p, ErrCursor
 	}
 	return p, nil

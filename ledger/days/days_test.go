@@ -1,7 +1,6 @@
-package ledger_test
+package days_test
 
 import (
-	"context"
 	"errors"
 	"testing"
 
@@ -14,41 +13,27 @@ import (
 	"github.com/doisoat/doisoat/ledger/days"
 )
 
-const chief = "key_chief"
-
-// change proposes and approves, two people.
-func (b book) change(q days.Request) error {
-	return b.inTx(ngheAn, func(tx pgx.Tx) error {
-		ctx := context.WithoutCancel(b.t.Context())
-		p, _, err := days.Propose(ctx, acting(tx, ngheAn, accountant), q)
-		if err == nil {
-			_, err = days.Decide(ctx, acting(tx, ngheAn, chief), p, days.Approved, "seen")
-		}
-		return err
-	})
-}
-
 func TestReopenedDayTakesEntries(t *testing.T) {
 	t.Parallel()
 	b := newBook(t)
-	if err := b.closeDay(ngheAn, day); err != nil {
+	if err := b.CloseDay(ngheAn, day); err != nil {
 		t.Fatal(err)
 	}
 	closing, reopening := days.Request{Date: day, Change: days.Closing, Reason: "done"}, days.Request{Date: day, Change: days.Reopening, Reason: "late line"}
-	if err := b.change(closing); !errors.Is(err, days.ErrSame) {
+	if err := b.ChangeDay(closing); !errors.Is(err, days.ErrSame) {
 		t.Errorf("close a closed day: got %v, want ErrSame", err)
 	}
-	if err := b.change(reopening); err != nil {
+	if err := b.ChangeDay(reopening); err != nil {
 		t.Fatal(err)
 	}
-	b.mustPost(captured(ngheAn, cause(1), 5, uuid.Nil))
-	if err := b.change(reopening); !errors.Is(err, days.ErrSame) {
+	b.MustPost(captured(ngheAn, cause(1), 5, uuid.Nil))
+	if err := b.ChangeDay(reopening); !errors.Is(err, days.ErrSame) {
 		t.Errorf("reopen an open day: got %v, want ErrSame", err)
 	}
-	if err := b.change(closing); err != nil {
+	if err := b.ChangeDay(closing); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.post(captured(ngheAn, cause(2), 5, uuid.Nil)); !errors.Is(err, ledger.ErrDayClosed) {
+	if _, err := b.Post(captured(ngheAn, cause(2), 5, uuid.Nil)); !errors.Is(err, ledger.ErrDayClosed) {
 		t.Errorf("post: got %v, want ErrDayClosed", err)
 	}
 	var found days.Day
@@ -74,7 +59,7 @@ func TestReopenedDayTakesEntries(t *testing.T) {
 	if diff := cmp.Diff(found, want); diff != "" {
 		t.Errorf("day (-got +want):\n%s", diff)
 	}
-	if got := b.problems(ngheAn); len(got) != 0 {
+	if got := b.Problems(ngheAn); len(got) != 0 {
 		t.Errorf("Check: %q", got)
 	}
 }
@@ -85,7 +70,7 @@ func TestProposalsNeedTwoPeople(t *testing.T) {
 	q := days.Request{Date: day, Change: days.Closing, Reason: "done", Key: "key-0001"}
 	var first days.Proposal
 	propose := func(q days.Request, actor string) (p days.Proposal, created bool, err error) {
-		err = b.inTx(ngheAn, func(tx pgx.Tx) error {
+		err = b.InTx(ngheAn, func(tx pgx.Tx) error {
 			p, created, err = days.Propose(t.Context(), acting(tx, ngheAn, actor), q)
 			return err
 		})
@@ -116,7 +101,7 @@ func TestProposalsNeedTwoPeople(t *testing.T) {
 		t.Errorf("no reason: got %v, want ErrDayReason", err)
 	}
 	decide := func(decision days.Status, actor string) error {
-		return b.inTx(ngheAn, func(tx pgx.Tx) error {
+		return b.InTx(ngheAn, func(tx pgx.Tx) error {
 			p, err := days.LockProposal(t.Context(), tx, first.ID)
 			if err == nil {
 				_, err = days.Decide(t.Context(), acting(tx, ngheAn, actor), p, decision, "")
@@ -133,20 +118,20 @@ func TestProposalsNeedTwoPeople(t *testing.T) {
 	if err := decide(days.Approved, chief); !errors.Is(err, days.ErrDecided) {
 		t.Errorf("decide again: got %v, want ErrProposalDecided", err)
 	}
-	b.mustPost(captured(ngheAn, cause(1), 5, uuid.Nil)) // rejected: the day is open
+	b.MustPost(captured(ngheAn, cause(1), 5, uuid.Nil)) // rejected: the day is open
 }
 
 // What the code refuses first, the database refuses too.
 func TestWallsOfDays(t *testing.T) {
 	t.Parallel()
 	b := newBook(t)
-	if err := b.closeDay(ngheAn, day); err != nil {
+	if err := b.CloseDay(ngheAn, day); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.change(days.Request{Date: day, Change: days.Reopening, Reason: "why"}); err != nil {
+	if err := b.ChangeDay(days.Request{Date: day, Change: days.Reopening, Reason: "why"}); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.inTx(ngheAn, func(tx pgx.Tx) error {
+	if err := b.InTx(ngheAn, func(tx pgx.Tx) error {
 		_, _, err := days.Propose(t.Context(), acting(tx, ngheAn, accountant), days.Request{Date: day, Change: days.Closing, Reason: "why"})
 		return err
 	}); err != nil {
@@ -181,7 +166,7 @@ func TestWallsOfDays(t *testing.T) {
 	}
 	e := captured(ngheAn, cause(9), 5, uuid.Nil)
 	e.BusinessDate = day.AddDays(-323)
-	if _, err := b.post(e); !errors.Is(err, ledger.ErrDayClosed) {
+	if _, err := b.Post(e); !errors.Is(err, ledger.ErrDayClosed) {
 		t.Errorf("a day closed by an older program (%v): got %v, want ErrDayClosed", e.BusinessDate, err)
 	}
 }
