@@ -85,12 +85,18 @@ lint: ## Run the linters (their first build takes minutes)
 	$(TOOL) golangci-lint run
 
 .PHONY: generate
-generate: ## Write generated code anew (API server from web/api/openapi.yaml)
+generate: ## Write generated code again (API server from web/api/openapi.yaml)
 	$(TOOL) oapi-codegen -config web/api/oapi-codegen.yaml -o web/api/gen.go web/api/openapi.yaml
 
 .PHONY: schema
 schema: postgres ## Write migrations/schema.sql, the reviewed dump of what the migrations make
 	@$(WITH_PG) $(GO) test -count=1 -run '^TestSchema' ./migrations/... -update
+
+.PHONY: docs
+docs: postgres ## Print the parts of the documents that come from the source
+	@$(GO) test -count=1 ./devtools/tidy -run 'Printed|Licences' -update
+	@$(GO) test -count=1 ./internal/auth -run '^TestManual' -update
+	@$(WITH_PG) $(GO) test -count=1 -run 'Manual' ./dossiers ./payments ./refunds ./remittance -update
 
 .PHONY: check
 check: ## Everything that needs no database: format, vet, rules, linters, modules, generated code, dead code

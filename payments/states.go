@@ -8,7 +8,7 @@ type Status string
 // The statuses. Pending and Unknown are live: a dossier has at most one live payment.
 const (
 	Pending   Status = "pending"
-	Unknown   Status = "unknown" // a provider was asked and nobody knows
+	Unknown   Status = "unknown" // a provider was asked and gave no clear answer
 	Captured  Status = "captured"
 	Settled   Status = "settled" // every capture is matched with what the bank or the provider settled
 	Failed    Status = "failed"
@@ -35,23 +35,23 @@ type edge struct {
 	name     string
 }
 
-// edges is the whole state machine. Late truth is a named correction: money
-// that arrived after we gave up is still money.
+// edges is the whole state machine; docs/states.md is printed from it. Late
+// truth is a named correction: money that arrived after we gave up is still money.
 var edges = []edge{
-	{Pending, Captured, "capture"},
-	{Pending, Failed, "decline"},
-	{Pending, Expired, "expire"},
-	{Pending, Cancelled, "cancel"},
-	{Pending, Unknown, "lose_sight"},
-	{Unknown, Pending, "found_pending"},
-	{Unknown, Captured, "capture"},
-	{Unknown, Failed, "decline"},
-	{Unknown, Expired, "expire"},
-	{Captured, Settled, "settle"},
-	{Settled, Captured, "unsettle"}, // a further capture arrived, or a match was revoked
-	{Failed, Captured, "capture_late"},
-	{Expired, Captured, "capture_late"},
-	{Cancelled, Captured, "capture_late"},
+	{Pending, Captured, "capture"},        // a callback, an inquiry or a statement line confirms the money
+	{Pending, Failed, "decline"},          // the provider said no for good
+	{Pending, Expired, "expire"},          // the time to pay is over and the provider knows of no money
+	{Pending, Cancelled, "cancel"},        // the portal cancels before money came
+	{Pending, Unknown, "lose_sight"},      // the answer of the provider is missing or not understood
+	{Unknown, Pending, "found_pending"},   // an inquiry says: still open
+	{Unknown, Captured, "capture"},        // an inquiry or a statement line confirms the money
+	{Unknown, Failed, "decline"},          // an inquiry says no for good
+	{Unknown, Expired, "expire"},          // an inquiry knows of no money
+	{Captured, Settled, "settle"},         // every capture is matched with a statement line; an identified credit at once
+	{Settled, Captured, "unsettle"},       // a further capture arrived, or a match was revoked
+	{Failed, Captured, "capture_late"},    // correction: money after the provider declined
+	{Expired, Captured, "capture_late"},   // correction: money after the time to pay
+	{Cancelled, Captured, "capture_late"}, // correction: money after the portal cancelled
 }
 
 // ErrState: the payment's state does not allow this.

@@ -16,8 +16,8 @@ const (
 	Unknown   Status = "unknown"
 	Done      Status = "done"
 	Declined  Status = "declined"
-	Returned  Status = "returned" // bounced back to us
-	Cancelled Status = "cancelled"
+	Returned  Status = "returned"  // bounced back to us
+	Cancelled Status = "cancelled" // allowed by the database; no use case cancels a refund
 )
 
 type edge struct {
@@ -25,27 +25,26 @@ type edge struct {
 	name     string
 }
 
-// edges is the whole state machine.
+// edges is the whole state machine; docs/states.md is printed from it.
 var edges = []edge{
-	{Requested, Approved, "approve"},
-	{Requested, Rejected, "reject"},
-	{Requested, Cancelled, "cancel"},
-	{Approved, Reserved, "reserve"},
-	{Reserved, Sending, "send"},
-	{Sending, Reserved, "not_sent"}, // the request provably never left us
-	{Sending, Sent, "accepted"},
-	{Sending, Done, "done"},
-	{Sending, Declined, "decline"},
-	{Sending, Unknown, "lose_sight"},
-	{Sent, Done, "done"},
-	{Sent, Declined, "decline"},
-	{Sent, Unknown, "lose_sight"},
-	{Unknown, Sent, "found_accepted"},
-	{Unknown, Done, "done"},
-	{Unknown, Declined, "decline"},
-	{Reserved, Done, "confirm"}, // by order: a document says so
-	{Done, Returned, "return"},
-	{Returned, Done, "pay_again"},
+	{Requested, Approved, "approve"},  // a checker, who is another person
+	{Requested, Rejected, "reject"},   // a checker; the reservation ends
+	{Approved, Reserved, "reserve"},   // the book owes the money to the payer and the job is queued
+	{Reserved, Sending, "send"},       // the job is about to call the provider
+	{Sending, Reserved, "not_sent"},   // the request provably never left us; the next try carries the same reference
+	{Sending, Sent, "accepted"},       // the provider took the request
+	{Sending, Done, "done"},           // the answer confirms the refund
+	{Sending, Declined, "decline"},    // the provider said no for good; the reservation ends
+	{Sending, Unknown, "lose_sight"},  // no clear answer, or the program died while sending
+	{Sent, Done, "done"},              // an inquiry or a settlement line confirms the refund
+	{Sent, Declined, "decline"},       // the provider said no for good; the reservation ends
+	{Sent, Unknown, "lose_sight"},     // an inquiry got no clear answer
+	{Unknown, Sent, "found_accepted"}, // an inquiry says: on its way
+	{Unknown, Done, "done"},           // an inquiry or a settlement line confirms the refund
+	{Unknown, Declined, "decline"},    // an inquiry says no for good
+	{Reserved, Done, "confirm"},       // an accountant records the document of the payment order
+	{Done, Returned, "return"},        // the money bounced; the claim of the payer is open again
+	{Returned, Done, "pay_again"},     // a payment order with its document pays again
 }
 
 // ErrState: the refund's state does not allow this.

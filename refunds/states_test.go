@@ -13,7 +13,7 @@ var allStatuses = []Status{Requested, Approved, Rejected, Reserved, Sending, Sen
 func TestEveryEdge(t *testing.T) {
 	t.Parallel()
 	want := map[[2]Status]string{
-		{Requested, Approved}: "approve", {Requested, Rejected}: "reject", {Requested, Cancelled}: "cancel",
+		{Requested, Approved}: "approve", {Requested, Rejected}: "reject",
 		{Approved, Reserved}: "reserve", {Reserved, Sending}: "send",
 		{Sending, Reserved}: "not_sent", {Sending, Sent}: "accepted", {Sending, Done}: "done", {Sending, Declined}: "decline", {Sending, Unknown}: "lose_sight",
 		{Sent, Done}: "done", {Sent, Declined}: "decline", {Sent, Unknown}: "lose_sight",

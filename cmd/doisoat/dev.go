@@ -24,7 +24,7 @@ import (
 
 type devCommand struct {
 	DataDir         string `help:"Folder of database, keys and simulator; made when missing." default:".doisoat" type:"path"`
-	Listen          string `help:"Address of API and console; port 0 takes a free one." default:"127.0.0.1:8080"`
+	Listen          string `help:"Address of API and callbacks; port 0 takes a free one." default:"127.0.0.1:8080"`
 	SimulatorListen string `help:"Address of the provider simulator; whoever reaches it commands it." default:"127.0.0.1:8090"`
 }
 

@@ -40,7 +40,7 @@ type commands struct {
 
 	Dev       devCommand       `cmd:"" help:"Run everything on this machine: database, API, workers, provider simulator, demo provinces."`
 	Serve     serveCommand     `cmd:"" help:"Serve the API."`
-	Work      workCommand      `cmd:"" help:"Work the jobs: inquiries, refunds, reconciliation."`
+	Work      workCommand      `cmd:"" help:"Work the jobs: inquiries, kept callbacks, refunds, repricings, sums and seals of the book."`
 	Migrate   migrateCommand   `cmd:"" help:"Bring the database up to date."`
 	Import    importCommand    `cmd:"" help:"Bring in a statement or settlement file; with --dry-run only parse it."`
 	Reconcile reconcileCommand `cmd:"" help:"Match a source's lines of a day with the book."`

@@ -21,7 +21,7 @@ import (
 )
 
 type serveCommand struct {
-	Listen string `help:"Address of API and console; else DOISOAT_LISTEN."`
+	Listen string `help:"Address of API and callbacks; else DOISOAT_LISTEN."`
 }
 
 // Run serves the API until ctx ends. It refuses a database with pending migrations.

@@ -56,8 +56,7 @@ var rows = map[string]int{
 	"jobs": 10,
 	"web":  10,
 
-	"web/api":     11,
-	"web/console": 11,
+	"web/api": 11,
 
 	"cmd/doisoat":                         12,
 	"devtools/bench":                      12,

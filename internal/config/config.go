@@ -44,19 +44,19 @@ const (
 
 // Config is the settings of one process.
 type Config struct {
-	DatabaseURL Address // where the application works; empty: none given
-	MigrateURL  Address // where the owner migrates; DatabaseURL unless given
-	PGBin       string  // folder of the PostgreSQL server's programs, for the local server; empty: look for it
-	SecretKeys  string  // path of the key file; empty: none given
-	PublicURL   string  // base of callback and return links, without a slash at the end
-	Listen      string  // host:port of API and console
-	LogLevel    slog.Level
-	LogFormat   Format
-	MaxConns    int32 // of the one pool of the process
-	Workers     int   // jobs done at once by the process
+	DatabaseURL Address    // PostgreSQL where the application works; empty: none given
+	MigrateURL  Address    // where the owner migrates; the address of the application unless given
+	PGBin       string     // folder of the PostgreSQL server's programs, for the local server; empty: look for it
+	SecretKeys  string     // path of the key file; empty: none given
+	PublicURL   string     // base of callback and return links, without a slash at the end
+	Listen      string     // host:port of the API, the callbacks and the pages of payers
+	LogLevel    slog.Level // debug, info, warn or error
+	LogFormat   Format     // json or text
+	MaxConns    int32      // connections in the pool of the process
+	Workers     int        // jobs that the process works at the same time
 
-	RequestsPerSecond int           // of one key or address
-	ShutdownGrace     time.Duration // for running requests and jobs at the end
+	RequestsPerSecond int           // requests that one key or address may make in a second
+	ShutdownGrace     time.Duration // how long running requests and jobs may take after the signal to stop
 }
 
 // Error lists everything that is wrong with the environment. It quotes no
