@@ -19,7 +19,7 @@ import (
 // ErrDocument: the document is not one that can carry out this refund, or bring it back.
 var ErrDocument = fault.New(fault.Invalid, "refunds.document", "the document is not valid for this refund")
 
-// Stage says where the money of a refund is, by domain.md 7.1. M0, not
+// Stage says where the money of a refund is. M0, not
 // captured, never becomes a refund.
 type Stage string
 

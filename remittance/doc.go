@@ -9,7 +9,7 @@
 //
 // Invariants: a period is divided once per currency, and everything collected
 // up to its end with it; retained = floor(amount × ratio), the budget has the
-// rest, so the parts add up (domain.md 2); lệ phí is the budget's wholly; what
+// rest, so the parts add up; lệ phí is the budget's wholly; what
 // was decided never changes, refunds take from it by adding; money of a split
 // moves each way once, by a voucher that two persons made; the retained ratio
 // and its legal basis are kept with each share.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -150,3 +151,6 @@ var listPackages = sync.OnceValues(func() ([]pkg, error) {
 		list = append(list, p)
 	}
 })
+
+// at names a line of the file.
+func (f file) at(line int) string { return fmt.Sprintf("%s:%d", f.path, line) }

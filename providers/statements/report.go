@@ -8,7 +8,7 @@ import (
 	"github.com/doisoat/doisoat/internal/money"
 )
 
-// Report is a parsed file as the dry run of an import shows it (design.md 6.1).
+// Report is a parsed file as the dry run of an import shows it.
 // Amounts are signed decimal text; sums are positive; dates are YYYY-MM-DD or
 // null; entries counts booked lines, and lines has all of them in file order.
 type Report struct {
