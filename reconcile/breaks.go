@@ -14,6 +14,7 @@ import (
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/payments"
+	"github.com/doisoat/doisoat/reconcile/matching"
 	"github.com/doisoat/doisoat/refunds"
 )
 
@@ -27,24 +28,6 @@ type BreakID = ident.ID[breakKind]
 
 // ParseBreakID reads the outside form of a break's id.
 func ParseBreakID(s string) (BreakID, error) { return ident.Parse[breakKind](s) }
-
-// BreakKind is a kind of difference. The list is closed (domain 5.1).
-type BreakKind string
-
-// The kinds.
-const (
-	MissingInBook   BreakKind = "missing_in_book"
-	MissingAtSource BreakKind = "missing_at_source"
-	AmountMismatch  BreakKind = "amount_mismatch"
-	FeeMismatch     BreakKind = "fee_mismatch"
-	StatusMismatch  BreakKind = "status_mismatch"
-	DateMismatch    BreakKind = "date_mismatch"
-	DuplicateLine   BreakKind = "duplicate"
-	WrongAccount    BreakKind = "wrong_account"
-	Unidentified    BreakKind = "unidentified"
-	RefundUnmatched BreakKind = "refund_unmatched"
-	BalanceBreak    BreakKind = "balance_break"
-)
 
 // BreakState says whether a break is still a difference.
 type BreakState string
@@ -61,7 +44,7 @@ type Break struct {
 	ID           BreakID
 	Run          RunID
 	Source       string
-	Kind         BreakKind
+	Kind         matching.BreakKind
 	State        BreakState
 	Holds        bool // counts in the money identity; others only tell
 	Line         LineID
@@ -85,7 +68,7 @@ type breakRow struct {
 	ID           BreakID            `db:"id"`
 	RunID        RunID              `db:"run_id"`
 	Source       string             `db:"source"`
-	Kind         BreakKind          `db:"kind"`
+	Kind         matching.BreakKind `db:"kind"`
 	State        BreakState         `db:"state"`
 	Holds        bool               `db:"holds"`
 	LineID       LineID             `db:"line_id"`
@@ -139,7 +122,7 @@ func selectBreaks(ctx context.Context, tx pgx.Tx, and string, args ...any) ([]br
 type BreakFilter struct {
 	Run    RunID
 	Source string
-	Kind   BreakKind
+	Kind   matching.BreakKind
 	Open   bool // open or carried
 	State  BreakState
 	After  BreakID // last id of the page before
@@ -174,19 +157,19 @@ func (s *Service) ListBreaks(ctx context.Context, actor auth.Actor, f BreakFilte
 
 // breakKey is what makes two breaks the same: kind and what it is about.
 type breakKey struct {
-	kind  BreakKind
-	line  LineID
+	kind  matching.BreakKind
+	line  uuid.UUID
 	item  uuid.UUID
-	batch batchKey
+	batch matching.BatchKey
 }
 
 func (r breakRow) key() breakKey {
 	item := cmp.Or(r.CaptureID.UUID(), r.RefundID.UUID(), r.TransitID.UUID())
-	return breakKey{r.Kind, r.LineID, item, batchKey{r.BatchSource, r.BatchAccount, r.BatchID}}
+	return breakKey{r.Kind, r.LineID.UUID(), item, matching.BatchKey{Source: r.BatchSource.UUID(), Account: r.BatchAccount, ID: r.BatchID}}
 }
 
 // keyOf is the key of what the matcher found.
-func keyOf(in input, f finding) breakKey {
+func keyOf(in matching.Input, f matching.Finding) breakKey {
 	k := breakKey{kind: f.Kind}
 	if f.Line >= 0 {
 		k.line = in.Lines[f.Line].ID
@@ -195,21 +178,21 @@ func keyOf(in input, f finding) breakKey {
 		k.item = in.Items[f.Item].ID
 	}
 	if f.Batch >= 0 {
-		k.batch = in.Batches[f.Batch].batchKey
+		k.batch = in.Batches[f.Batch].BatchKey
 	}
 	return k
 }
 
 // saveBreaks makes the live breaks of the run's scope be what the matcher
 // found: those found again stay, the others end, new ones are written.
-func saveBreaks(ctx context.Context, act postgres.Act, run Run, in input, out outcome) error {
+func saveBreaks(ctx context.Context, act postgres.Act, run Run, in matching.Input, out matching.Result) error {
 	live, err := selectBreaks(ctx, act, `
 		and b.state <> 'resolved' and b.statement_id is null and (b.source_id = $1 or b.batch_source_id is not null)`, run.SourceID)
 	if err != nil {
 		return err
 	}
 	scope := scopeOf(in)
-	wanted := make(map[breakKey]finding, len(out.Findings))
+	wanted := make(map[breakKey]matching.Finding, len(out.Findings))
 	for _, f := range out.Findings {
 		wanted[keyOf(in, f)] = f
 	}
@@ -246,7 +229,7 @@ func saveBreaks(ctx context.Context, act postgres.Act, run Run, in input, out ou
 	if err != nil {
 		return err
 	}
-	var fresh []finding
+	var fresh []matching.Finding
 	for _, f := range out.Findings {
 		if !kept[keyOf(in, f)] {
 			fresh = append(fresh, f)
@@ -256,7 +239,7 @@ func saveBreaks(ctx context.Context, act postgres.Act, run Run, in input, out ou
 }
 
 // refreshBreak keeps the amounts of a live break true, for example of a batch that grew.
-func refreshBreak(ctx context.Context, tx pgx.Tx, b breakRow, f finding) error {
+func refreshBreak(ctx context.Context, tx pgx.Tx, b breakRow, f matching.Finding) error {
 	if b.Amount == f.Amount && equal(b.SourceAmount, f.Source) && equal(b.BookAmount, f.Book) && b.Detail == f.Detail {
 		return nil
 	}
@@ -268,12 +251,12 @@ func refreshBreak(ctx context.Context, tx pgx.Tx, b breakRow, f finding) error {
 
 func equal(a, b *int64) bool { return a == b || (a != nil && b != nil && *a == *b) }
 
-func insertBreaks(ctx context.Context, act postgres.Act, run Run, in input, list []finding) error {
+func insertBreaks(ctx context.Context, act postgres.Act, run Run, in matching.Input, list []matching.Finding) error {
 	for part := range chunks(list) {
-		lines, batches, items := make([]LineID, len(part)), make([]batchKey, len(part)), make([]bookItem, len(part))
+		lines, batches, items := make([]LineID, len(part)), make([]matching.BatchKey, len(part)), make([]matching.Item, len(part))
 		for i, f := range part {
 			k := keyOf(in, f)
-			lines[i], batches[i] = k.line, k.batch
+			lines[i], batches[i] = LineID(k.line), k.batch
 			if f.Item >= 0 {
 				items[i] = in.Items[f.Item]
 			}
@@ -290,18 +273,18 @@ func insertBreaks(ctx context.Context, act postgres.Act, run Run, in input, list
 					source_amount, book_amount, detail)`,
 			pgx.StrictNamedArgs{
 				"authority": run.Authority, "run": run.ID, "source": run.SourceID, "currency": run.Currency, "now": act.Now,
-				"ids":   column(part, func(*finding) BreakID { return ident.New[breakKind]() }),
-				"kinds": column(part, func(f *finding) string { return string(f.Kind) }), "tells": column(part, func(f *finding) bool { return f.Tells }),
-				"lines": lines, "captures": column(items, (*bookItem).capture), "refunds": column(items, (*bookItem).refund),
-				"transits":       column(items, (*bookItem).transit),
-				"payments":       column(part, func(f *finding) payments.ID { return payments.ID(f.Payment) }),
-				"batch_sources":  column(batches, func(k *batchKey) SourceID { return k.Source }),
-				"batch_accounts": column(batches, func(k *batchKey) string { return k.Account }),
-				"batches":        column(batches, func(k *batchKey) string { return k.ID }),
-				"amounts":        column(part, func(f *finding) int64 { return f.Amount }),
-				"source_amounts": column(part, func(f *finding) *int64 { return f.Source }),
-				"book_amounts":   column(part, func(f *finding) *int64 { return f.Book }),
-				"details":        column(part, func(f *finding) string { return f.Detail }),
+				"ids":   column(part, func(*matching.Finding) BreakID { return ident.New[breakKind]() }),
+				"kinds": column(part, func(f *matching.Finding) string { return string(f.Kind) }), "tells": column(part, func(f *matching.Finding) bool { return f.Tells }),
+				"lines": lines, "captures": column(items, captureID), "refunds": column(items, refundID),
+				"transits":       column(items, transitID),
+				"payments":       column(part, func(f *matching.Finding) payments.ID { return payments.ID(f.Payment) }),
+				"batch_sources":  column(batches, func(k *matching.BatchKey) SourceID { return SourceID(k.Source) }),
+				"batch_accounts": column(batches, func(k *matching.BatchKey) string { return k.Account }),
+				"batches":        column(batches, func(k *matching.BatchKey) string { return k.ID }),
+				"amounts":        column(part, func(f *matching.Finding) int64 { return f.Amount }),
+				"source_amounts": column(part, func(f *matching.Finding) *int64 { return f.Source }),
+				"book_amounts":   column(part, func(f *matching.Finding) *int64 { return f.Book }),
+				"details":        column(part, func(f *matching.Finding) string { return f.Detail }),
 			})
 		if err != nil {
 			return err
@@ -312,9 +295,9 @@ func insertBreaks(ctx context.Context, act postgres.Act, run Run, in input, list
 
 // scope is a set of lines, items and batches.
 type scope struct {
-	lines   map[LineID]bool
+	lines   map[uuid.UUID]bool
 	items   map[uuid.UUID]bool
-	batches map[batchKey]bool
+	batches map[matching.BatchKey]bool
 }
 
 func (s scope) touches(k breakKey) bool {
@@ -322,8 +305,8 @@ func (s scope) touches(k breakKey) bool {
 }
 
 // scopeOf is everything the run looked at.
-func scopeOf(in input) scope {
-	s := scope{map[LineID]bool{}, map[uuid.UUID]bool{}, map[batchKey]bool{}}
+func scopeOf(in matching.Input) scope {
+	s := scope{map[uuid.UUID]bool{}, map[uuid.UUID]bool{}, map[matching.BatchKey]bool{}}
 	for _, l := range in.Lines {
 		s.lines[l.ID] = true
 	}
@@ -331,21 +314,21 @@ func scopeOf(in input) scope {
 		s.items[i.ID] = true
 	}
 	for _, b := range in.Batches {
-		s.batches[b.batchKey] = true
+		s.batches[b.BatchKey] = true
 	}
 	return s
 }
 
 // matchedKeys is everything that the run matched.
-func matchedKeys(in input, out outcome) scope {
-	s := scope{map[LineID]bool{}, map[uuid.UUID]bool{}, map[batchKey]bool{}}
+func matchedKeys(in matching.Input, out matching.Result) scope {
+	s := scope{map[uuid.UUID]bool{}, map[uuid.UUID]bool{}, map[matching.BatchKey]bool{}}
 	for _, m := range out.Matches {
 		s.lines[in.Lines[m.Line].ID] = true
 		if m.Item >= 0 {
 			s.items[in.Items[m.Item].ID] = true
 		}
 		if m.Batch >= 0 {
-			s.batches[in.Batches[m.Batch].batchKey] = true
+			s.batches[in.Batches[m.Batch].BatchKey] = true
 		}
 	}
 	return s

@@ -9,6 +9,7 @@ import (
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/reconcile"
+	"github.com/doisoat/doisoat/reconcile/matching"
 	"github.com/doisoat/doisoat/refunds"
 )
 
@@ -69,7 +70,7 @@ func TestBreaksOfASettlement(t *testing.T) {
 	w.ok(err)
 	same(t, "the closed report", found.Report, closed.Report)
 
-	list, _, err := w.ListBreaks(t.Context(), accountant, reconcile.BreakFilter{Run: first.ID, Kind: reconcile.AmountMismatch})
+	list, _, err := w.ListBreaks(t.Context(), accountant, reconcile.BreakFilter{Run: first.ID, Kind: matching.AmountMismatch})
 	w.ok(err)
 	source, book := int64(49_000), int64(50_000)
 	b := list[0]

@@ -13,6 +13,7 @@ import (
 	"github.com/doisoat/doisoat/internal/money"
 	"github.com/doisoat/doisoat/providers"
 	"github.com/doisoat/doisoat/providers/statements"
+	"github.com/doisoat/doisoat/reconcile/matching"
 )
 
 // row is a line of a file on its way into the database.
@@ -133,7 +134,7 @@ func refuse(src Source, file statements.File, st *Statement) bool {
 			stop(ProblemWrongCurrency, "the file is in %s, the source in %s", part.Currency, src.Currency)
 			continue
 		}
-		if src.Account != "" && squeeze(part.Account) != squeeze(src.Account) {
+		if src.Account != "" && matching.Squeeze(part.Account) != matching.Squeeze(src.Account) {
 			stop(ProblemWrongAccount, "the file is of another account than the source")
 		}
 		total, err := totalOf(part)
@@ -259,7 +260,7 @@ func rowOf(src Source, part statements.Statement, l statements.Line, now time.Ti
 func (r row) naturalKey(l statements.Line) [32]byte {
 	content := ""
 	if r.bankRef == "" && r.transactionID == "" {
-		content = squeeze(l.Content)
+		content = matching.Squeeze(l.Content)
 	}
 	return sha256.Sum256(fmt.Appendf(nil, "line 1\n%q %s %s %d %d %d %d %q %q %q %q %q %q %q",
 		r.account, firstDate(r.bookingDate, r.valueDate), r.currency, r.amount, r.fee, r.vat, r.net, l.Status, r.kind,

@@ -6,11 +6,8 @@
 // (StartRun), close runs and days (CloseRun, CloseDay) and read what was found
 // (web/api, web/console, cmd).
 //
-// The matcher is pure: lines and book items go in, matches, breaks and wishes
-// for repair come out, the same whatever the order of the input. Lanes: book ↔
-// provider settlement, settlement lump ↔ bank, bank line ↔ transfer, bank line ↔
-// money in transit (orders of refunds, vouchers, bounces). A match needs a reference in the text, or uniqueness on both sides together
-// with an exact amount; equal amount and date alone never match.
+// Package reconcile/matching compares lines with book items; this package reads
+// both, saves the result and posts it.
 //
 // Invariants:
 //   - a file is kept as it came, sealed; its lines are imported whole or not at all;

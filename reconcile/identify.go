@@ -17,6 +17,7 @@ import (
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/payments"
+	"github.com/doisoat/doisoat/reconcile/matching"
 )
 
 // Faults of identifications.
@@ -209,15 +210,15 @@ func (s *Service) matchIdentified(ctx context.Context, act postgres.Act, l heldL
 	if err != nil {
 		return err
 	}
-	in := input{
-		Lines: []matchLine{{ID: n.Line, Amount: n.Amount.Minor}},
-		Items: []bookItem{{Kind: captureItem, ID: n.Capture.UUID(), Amount: n.Amount.Minor}},
+	in := matching.Input{
+		Lines: []matching.Line{{ID: n.Line.UUID(), Amount: n.Amount.Minor}},
+		Items: []matching.Item{{Kind: matching.Capture, ID: n.Capture.UUID(), Amount: n.Amount.Minor}},
 	}
-	match := found{
-		Lane: laneIdentified, Rule: ruleIdentified, Kind: "manual", Score: scoreCertain, Batch: -1,
+	match := matching.Match{
+		Lane: matching.LaneIdentified, Rule: matching.RuleIdentified, Kind: "manual", Score: matching.ScoreCertain, Batch: -1,
 		Inputs: map[string]string{"identification": n.ID.String(), "dossier": n.DossierCode, "proposed_by": n.ProposedBy},
 	}
-	err = insertMatches(ctx, act, run, in, []found{match}, []MatchID{ident.New[matchKind]()}, make([]ledger.EntryID, 1))
+	err = insertMatches(ctx, act, run, in, []matching.Match{match}, []MatchID{ident.New[matchKind]()}, make([]ledger.EntryID, 1))
 	if err != nil {
 		return err
 	}

@@ -12,13 +12,14 @@ import (
 	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/providers/statements"
+	"github.com/doisoat/doisoat/reconcile/matching"
 )
 
 // work is what a pass looks at: the matcher's input, and what saving needs besides.
 type work struct {
-	input
-	suspense map[LineID]suspense
-	occurred map[LineID]time.Time
+	matching.Input
+	suspense map[uuid.UUID]suspense
+	occurred map[uuid.UUID]time.Time
 }
 
 // orders are the squeezed names of money on its way out of an account, and back.
@@ -154,12 +155,12 @@ func (s *Service) load(ctx context.Context, tx pgx.Tx, src Source, run Run) (w w
 
 // keys are what lines name, to find book items by.
 type keys struct {
-	lines                              []LineID
+	lines                              []uuid.UUID
 	transactions, references, bankRefs []string
 	refunds                            []string // transactions of the rows that are refunds
 }
 
-func (k *keys) add(l *matchLine) {
+func (k *keys) add(l *matching.Line) {
 	k.lines = append(k.lines, l.ID)
 	for _, named := range []struct {
 		value string
@@ -214,16 +215,16 @@ func (s *Service) loadLines(ctx context.Context, tx pgx.Tx, src Source, date cal
 	if err != nil {
 		return err
 	}
-	names, issuers := map[string][]batchKey{}, map[string]string{}
+	names, issuers := map[string][]matching.BatchKey{}, map[string]string{}
 	for _, b := range w.Batches {
-		names[squeeze(b.ID)] = append(names[squeeze(b.ID)], b.batchKey)
-		issuers[squeeze(b.Provider)] = b.Provider
+		names[matching.Squeeze(b.ID)] = append(names[matching.Squeeze(b.ID)], b.BatchKey)
+		issuers[matching.Squeeze(b.Provider)] = b.Provider
 	}
 	out, back := w.orders()
-	w.suspense, w.occurred = map[LineID]suspense{}, map[LineID]time.Time{}
+	w.suspense, w.occurred = map[uuid.UUID]suspense{}, map[uuid.UUID]time.Time{}
 	for _, r := range list {
-		l := matchLine{
-			ID: r.ID, Date: r.BusinessDate, Row: r.Row, Kind: r.Kind, Booked: r.Booked, Amount: r.Amount, Fee: r.Fee, VAT: r.FeeVAT, Net: r.Net,
+		l := matching.Line{
+			ID: r.ID.UUID(), Date: r.BusinessDate, Row: r.Row, Kind: r.Kind, Booked: r.Booked, Amount: r.Amount, Fee: r.Fee, VAT: r.FeeVAT, Net: r.Net,
 			Reference: r.Reference, TransactionID: r.TransactionID, OriginalID: r.OriginalID, BankRef: r.BankRef, Codes: r.Codes, Asked: r.Asked,
 		}
 		orders := out
@@ -237,15 +238,15 @@ func (s *Service) loadLines(ctx context.Context, tx pgx.Tx, src Source, date cal
 			}
 			text := t.Content + "\n" + t.Joined
 			if l.Amount > 0 {
-				l.Batches, l.Providers = namesIn(text, names, issuers)
+				l.Batches, l.Providers = matching.NamesIn(text, names, issuers)
 			}
-			l.Orders = namedIn(text+"\n"+l.BankRef+"\n"+l.Reference, orders)
+			l.Orders = matching.NamedIn(text+"\n"+l.BankRef+"\n"+l.Reference, orders)
 		}
 		w.Lines = append(w.Lines, l)
-		w.suspense[r.ID] = suspense{r.SuspenseEntry, r.Suspensions}
-		w.occurred[r.ID] = r.BusinessDate.Start().Add(noon)
+		w.suspense[l.ID] = suspense{r.SuspenseEntry, r.Suspensions}
+		w.occurred[l.ID] = r.BusinessDate.Start().Add(noon)
 		if r.OccurredAt != nil {
-			w.occurred[r.ID] = *r.OccurredAt
+			w.occurred[l.ID] = *r.OccurredAt
 		}
 	}
 	return nil
@@ -270,20 +271,20 @@ type captureRow struct {
 	Found         bool          `db:"found"`
 }
 
-func (r captureRow) item(kind itemKind) bookItem {
-	return bookItem{
+func (r captureRow) item(kind matching.ItemKind) matching.Item {
+	return matching.Item{
 		Kind: kind, ID: r.ID, Payment: r.Payment, Dossier: r.Dossier, Provider: r.Provider, Date: r.Date, Amount: r.Amount,
 		TransactionID: r.TransactionID, Original: r.Original, Reference: r.Reference, BankReference: r.BankReference,
 		Matched: r.Matched, Due: r.Due, Found: r.Found,
 	}
 }
 
-func collectItems(rows pgx.Rows, kind itemKind) ([]bookItem, error) {
+func collectItems(rows pgx.Rows, kind matching.ItemKind) ([]matching.Item, error) {
 	list, err := pgx.CollectRows(rows, pgx.RowToStructByName[captureRow])
 	if err != nil {
 		return nil, err
 	}
-	items := make([]bookItem, len(list))
+	items := make([]matching.Item, len(list))
 	for i, r := range list {
 		items[i] = r.item(kind)
 	}
@@ -292,7 +293,7 @@ func collectItems(rows pgx.Rows, kind itemKind) ([]bookItem, error) {
 
 // loadCaptures reads what is not settled up to date, and whatever else the
 // lines name: matched captures tell duplicates, later ones an early settlement.
-func loadCaptures(ctx context.Context, tx pgx.Tx, merchants []payments.MerchantID, date calendar.Date, k keys) ([]bookItem, error) {
+func loadCaptures(ctx context.Context, tx pgx.Tx, merchants []payments.MerchantID, date calendar.Date, k keys) ([]matching.Item, error) {
 	rows, err := tx.Query(ctx, `
 		with wanted as (
 			select c.id from payments.capture c
@@ -320,11 +321,11 @@ func loadCaptures(ctx context.Context, tx pgx.Tx, merchants []payments.MerchantI
 	if err != nil {
 		return nil, err
 	}
-	return collectItems(rows, captureItem)
+	return collectItems(rows, matching.Capture)
 }
 
 // loadRefunds reads the refunds that the provider may have and no row has shown, and those that the rows name.
-func loadRefunds(ctx context.Context, tx pgx.Tx, merchants []payments.MerchantID, date calendar.Date, k keys) ([]bookItem, error) {
+func loadRefunds(ctx context.Context, tx pgx.Tx, merchants []payments.MerchantID, date calendar.Date, k keys) ([]matching.Item, error) {
 	rows, err := tx.Query(ctx, `
 		with wanted as (
 			select r.id from refunds.refund r
@@ -345,7 +346,7 @@ func loadRefunds(ctx context.Context, tx pgx.Tx, merchants []payments.MerchantID
 	if err != nil {
 		return nil, err
 	}
-	return collectItems(rows, refundItem)
+	return collectItems(rows, matching.Refund)
 }
 
 // sentOut is what stands on the transit account of a bank account's code up to
@@ -364,7 +365,7 @@ const sentOut = `
 
 // loadTransit reads the money in transit of an account that no line has shown.
 // A bounce is known by the number of the order that it brings back, too.
-func loadTransit(ctx context.Context, tx pgx.Tx, src Source, date calendar.Date) ([]bookItem, error) {
+func loadTransit(ctx context.Context, tx pgx.Tx, src Source, date calendar.Date) ([]matching.Item, error) {
 	rows, err := tx.Query(ctx, `
 		with `+sentOut+`
 		select e.id, r.payment_id, r.dossier_id, n.refund_id, n.date, coalesce(r.reference, n.cause),
@@ -382,24 +383,24 @@ func loadTransit(ctx context.Context, tx pgx.Tx, src Source, date calendar.Date)
 	if err != nil {
 		return nil, err
 	}
-	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (bookItem, error) {
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (matching.Item, error) {
 		var (
-			item                     = bookItem{Kind: transitItem, Due: true}
+			item                     = matching.Item{Kind: matching.Transit, Due: true}
 			payment, dossier, refund uuid.NullUUID
 			code                     string
 			numbers                  []string
 		)
 		err := row.Scan(&item.ID, &payment, &dossier, &refund, &item.Date, &code, &numbers, &item.Amount)
 		item.Payment, item.Dossier, item.Refund = payment.UUID, dossier.UUID, refund.UUID
-		item.Codes = []string{squeeze(code)}
+		item.Codes = []string{matching.Squeeze(code)}
 		for _, number := range numbers {
-			item.Numbers = append(item.Numbers, squeeze(number))
+			item.Numbers = append(item.Numbers, matching.Squeeze(number))
 		}
 		return item, err
 	})
 }
 
-func loadPayments(ctx context.Context, tx pgx.Tx, merchants []payments.MerchantID, references []string) (map[string]knownPayment, error) {
+func loadPayments(ctx context.Context, tx pgx.Tx, merchants []payments.MerchantID, references []string) (map[string]matching.Payment, error) {
 	rows, err := tx.Query(ctx, `
 		select reference, id, amount from payments.payment where reference = any($1::text[]) and merchant_account_id = any($2::uuid[])`,
 		references, merchants)
@@ -412,15 +413,15 @@ func loadPayments(ctx context.Context, tx pgx.Tx, merchants []payments.MerchantI
 		Amount    int64
 	}
 	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[payment])
-	known := make(map[string]knownPayment, len(list))
+	known := make(map[string]matching.Payment, len(list))
 	for _, p := range list {
-		known[p.Reference] = knownPayment{p.ID, p.Amount}
+		known[p.Reference] = matching.Payment{ID: p.ID, Amount: p.Amount}
 	}
 	return known, err
 }
 
 // loadRefused reads the pairs whose match a person revoked.
-func loadRefused(ctx context.Context, tx pgx.Tx, lines []LineID) (map[pair]bool, error) {
+func loadRefused(ctx context.Context, tx pgx.Tx, lines []uuid.UUID) (map[matching.Pair]bool, error) {
 	rows, err := tx.Query(ctx, `
 		select l.line_id, coalesce(b.capture_id, b.refund_id, b.transit_id, b.line_id)
 		from reconcile.match_item l join reconcile.match_item b on b.match_id = l.match_id and b.side = 'book'
@@ -428,8 +429,8 @@ func loadRefused(ctx context.Context, tx pgx.Tx, lines []LineID) (map[pair]bool,
 	if err != nil {
 		return nil, err
 	}
-	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[pair])
-	refused := make(map[pair]bool, len(list))
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[matching.Pair])
+	refused := make(map[matching.Pair]bool, len(list))
 	for _, p := range list {
 		refused[p] = true
 	}
@@ -438,7 +439,7 @@ func loadRefused(ctx context.Context, tx pgx.Tx, lines []LineID) (map[pair]bool,
 
 // loadBatches adds up the settlement rows, of every provider, that no bank line
 // has paid yet. Any account may pay them; one of them lists what is missing.
-func loadBatches(ctx context.Context, tx pgx.Tx, src Source, date calendar.Date) ([]batch, error) {
+func loadBatches(ctx context.Context, tx pgx.Tx, src Source, date calendar.Date) ([]matching.Batch, error) {
 	rows, err := tx.Query(ctx, `
 		select l.source_id, l.account, l.batch_id, s.provider, max(l.business_date), sum(l.amount)::bigint, sum(l.fee + l.fee_vat)::bigint,
 			sum(l.net)::bigint, array_agg(l.id order by l.id), array_agg(l.net order by l.id), exists (
@@ -452,7 +453,7 @@ func loadBatches(ctx context.Context, tx pgx.Tx, src Source, date calendar.Date)
 	if err != nil {
 		return nil, err
 	}
-	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (b batch, err error) {
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (b matching.Batch, err error) {
 		err = row.Scan(&b.Source, &b.Account, &b.ID, &b.Provider, &b.Date, &b.Gross, &b.Fee, &b.Net, &b.Lines, &b.Nets, &b.Held)
 		return b, err
 	})

@@ -6,25 +6,28 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/ident"
 	"github.com/doisoat/doisoat/internal/money"
 	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/ledger/ledgertest"
+	"github.com/doisoat/doisoat/reconcile/matching"
 )
 
 // The manual shows every entry of this room.
 func TestManual(t *testing.T) {
 	t.Parallel()
+	today := calendar.MustParse("2024-05-02")
 	s := stamp{
 		authority: "H41", bank: ledger.Bank("vcb-h41"), transit: ledger.Transit("vcb-h41"), currency: money.VND, now: time.Date(2026, 11, 20, 3, 0, 0, 0, time.UTC), actor: "system",
 	}
 	match, line := ident.New[matchKind](), ident.New[lineKind]()
-	item := bookItem{ID: uuid.New(), Payment: uuid.New(), Dossier: uuid.New(), Provider: "vietqr", Amount: 250_000}
-	order := bookItem{Kind: transitItem, ID: uuid.New(), Payment: uuid.New(), Dossier: uuid.New(), Refund: uuid.New(), Amount: -80_000}
+	item := matching.Item{ID: uuid.New(), Payment: uuid.New(), Dossier: uuid.New(), Provider: "vietqr", Amount: 250_000}
+	order := matching.Item{Kind: matching.Transit, ID: uuid.New(), Payment: uuid.New(), Dossier: uuid.New(), Refund: uuid.New(), Amount: -80_000}
 	bounce := order
 	bounce.Amount = 80_000
-	lump := batch{Provider: "vnpay", Gross: 160_000, Fee: 880, Net: 159_120, Lines: make([]LineID, 2)}
-	short := batch{Provider: "vnpay", Gross: 160_000, Fee: 880, Net: 159_000, Lines: make([]LineID, 2)}
+	lump := matching.Batch{Provider: "vnpay", Gross: 160_000, Fee: 880, Net: 159_120, Lines: make([]uuid.UUID, 2)}
+	short := matching.Batch{Provider: "vnpay", Gross: 160_000, Fee: 880, Net: 159_000, Lines: make([]uuid.UUID, 2)}
 	ledgertest.CheckManual(t, "reconcile", []ledgertest.Example{
 		{
 			Title: "Settlement arrives", When: "A credit of the bank pays a batch of settlement rows, net of the provider's fee.",

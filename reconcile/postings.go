@@ -7,6 +7,7 @@ import (
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/money"
 	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/reconcile/matching"
 )
 
 // stamp is what every entry of a run has.
@@ -43,7 +44,7 @@ func (s stamp) debit(e *ledger.Entry, account string, minor int64, about ledger.
 //	Dr A-BANK-source net          Cr A-CLR-provider gross
 //	Dr E-FEE fee and its VAT
 //	Dr A-BREAK gross - fee - net (Cr when it is negative)
-func paidOut(s stamp, match MatchID, b batch, date calendar.Date) ledger.Entry {
+func paidOut(s stamp, match MatchID, b matching.Batch, date calendar.Date) ledger.Entry {
 	e := s.entry(date, ledger.Cause{Kind: "match", ID: match.String(), Event: "paid_out"},
 		"settlement of "+b.Provider+", "+strconv.Itoa(len(b.Lines))+" rows")
 	s.debit(&e, s.bank, b.Net, ledger.Dimensions{})
@@ -56,7 +57,7 @@ func paidOut(s stamp, match MatchID, b batch, date calendar.Date) ledger.Entry {
 // transferred is the entry of a transfer that the bank's statement confirms.
 //
 //	Dr A-BANK-source amount   Cr A-CLR-provider
-func transferred(s stamp, match MatchID, item bookItem, date calendar.Date) ledger.Entry {
+func transferred(s stamp, match MatchID, item matching.Item, date calendar.Date) ledger.Entry {
 	about := ledger.Dimensions{Dossier: item.Dossier, Payment: item.Payment}
 	e := s.entry(date, ledger.Cause{Kind: "match", ID: match.String(), Event: "transferred"}, "transfer confirmed by the bank's statement")
 	s.debit(&e, s.bank, item.Amount, about)
@@ -69,7 +70,7 @@ func transferred(s stamp, match MatchID, item bookItem, date calendar.Date) ledg
 //
 //	debit line:  Dr A-TRANSIT-source   Cr A-BANK-source
 //	credit line: Dr A-BANK-source      Cr A-TRANSIT-source
-func arrived(s stamp, match MatchID, item bookItem, date calendar.Date) ledger.Entry {
+func arrived(s stamp, match MatchID, item matching.Item, date calendar.Date) ledger.Entry {
 	about := ledger.Dimensions{Dossier: item.Dossier, Payment: item.Payment, Refund: item.Refund}
 	e := s.entry(date, ledger.Cause{Kind: "match", ID: match.String(), Event: "arrived"}, "money in transit shown by the bank's statement")
 	s.debit(&e, s.bank, item.Amount, about)

@@ -15,6 +15,7 @@ import (
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/providers"
+	"github.com/doisoat/doisoat/reconcile/matching"
 )
 
 type repairKind struct{}
@@ -41,7 +42,7 @@ type repair struct {
 
 // reserveRepairs notes what will be asked, within the caps of the day; what is
 // beyond them stays a break. A line that was asked about before counts anew.
-func (s *Service) reserveRepairs(ctx context.Context, act postgres.Act, src Source, run Run, w work, wishes []wish) ([]repair, error) {
+func (s *Service) reserveRepairs(ctx context.Context, act postgres.Act, src Source, run Run, w work, wanted []matching.RepairRequest) ([]repair, error) {
 	left, leftSum := s.RepairsPerDay, s.RepairSumPerDay
 	if left == 0 {
 		left = defaultRepairsPerDay
@@ -49,9 +50,9 @@ func (s *Service) reserveRepairs(ctx context.Context, act postgres.Act, src Sour
 	if leftSum == 0 {
 		leftSum = defaultRepairSumPerDay
 	}
-	lines := make([]LineID, len(wishes))
-	for i, wish := range wishes {
-		lines[i] = w.Lines[wish.Line].ID
+	lines := make([]LineID, len(wanted))
+	for i, request := range wanted {
+		lines[i] = LineID(w.Lines[request.Line].ID)
 	}
 	var (
 		used    int
@@ -69,14 +70,14 @@ func (s *Service) reserveRepairs(ctx context.Context, act postgres.Act, src Sour
 		list    []repair
 		amounts []int64
 	)
-	for _, wish := range wishes {
-		l := w.Lines[wish.Line]
+	for _, request := range wanted {
+		l := w.Lines[request.Line]
 		if left <= 0 || l.Amount > leftSum {
-			slog.WarnContext(ctx, "repair left to people: the daily cap is reached", "source", src.Code, "line", l.ID)
+			slog.WarnContext(ctx, "repair left to people: the daily cap is reached", "source", src.Code, "line", LineID(l.ID))
 			continue
 		}
 		left, leftSum = left-1, leftSum-l.Amount
-		r := repair{line: l.ID, payment: payments.ID(wish.Payment), kind: missedSuccess}
+		r := repair{line: LineID(l.ID), payment: payments.ID(request.Payment), kind: missedSuccess}
 		if src.Kind == BankSource {
 			r.kind = lostNotice
 			r.event = providers.Event{

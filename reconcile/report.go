@@ -3,6 +3,7 @@ package reconcile
 import (
 	"context"
 
+	"github.com/doisoat/doisoat/reconcile/matching"
 	"github.com/jackc/pgx/v5"
 )
 
@@ -10,12 +11,12 @@ import (
 // their Amount on the source's side, Items with their Book amount on ours, in
 // minor units.
 type Total struct {
-	Lane   string    `json:"lane,omitempty"`
-	Kind   BreakKind `json:"kind,omitempty"`
-	Lines  int       `json:"lines"`
-	Amount int64     `json:"amount"`
-	Items  int       `json:"items"`
-	Book   int64     `json:"book"`
+	Lane   string             `json:"lane,omitempty"`
+	Kind   matching.BreakKind `json:"kind,omitempty"`
+	Lines  int                `json:"lines"`
+	Amount int64              `json:"amount"`
+	Items  int                `json:"items"`
+	Book   int64              `json:"book"`
 }
 
 // Identity says that one side of a run is explained: total = matched + breaks.
@@ -49,11 +50,11 @@ func (r Report) Holds() bool {
 
 // side is one group of lines or items with one fate: lane, or kind, or neither.
 type side struct {
-	Lane    string    `db:"lane"`
-	Kind    BreakKind `db:"kind"`
-	Count   int       `db:"count"`
-	Total   int64     `db:"total"`
-	Matched int64     `db:"matched"`
+	Lane    string             `db:"lane"`
+	Kind    matching.BreakKind `db:"kind"`
+	Count   int                `db:"count"`
+	Total   int64              `db:"total"`
+	Matched int64              `db:"matched"`
 }
 
 const linesOfRun = `

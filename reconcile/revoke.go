@@ -11,6 +11,7 @@ import (
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/reconcile/matching"
 )
 
 // RevokeMatch undoes a match, with a reason: its entry is reversed, captures
@@ -44,7 +45,7 @@ func (s *Service) RevokeMatch(ctx context.Context, actor auth.Actor, id MatchID,
 		if match.RevokedAt != nil {
 			return ErrRevoked
 		}
-		if match.Lane == laneIdentified {
+		if match.Lane == matching.LaneIdentified {
 			return ErrIdentified.With("two persons identified the line: money that is not the dossier's goes back as a refund")
 		}
 		if err := s.revoke(ctx, act, src, run, match, reason); err != nil {
@@ -97,7 +98,7 @@ func (s *Service) revoke(ctx context.Context, act postgres.Act, src Source, run 
 }
 
 // unmatched lists as breaks what a revoked match held.
-func (s *Service) unmatched(ctx context.Context, tx pgx.Tx, match Match) (in input, list []finding, err error) {
+func (s *Service) unmatched(ctx context.Context, tx pgx.Tx, match Match) (in matching.Input, list []matching.Finding, err error) {
 	const detail = "its match was revoked"
 	lines, err := ask[revokedLine](ctx, tx, `
 		select id, business_date, amount, suspensions from reconcile.statement_line where id = any($1::uuid[]) order by id`, match.Lines)
@@ -105,9 +106,9 @@ func (s *Service) unmatched(ctx context.Context, tx pgx.Tx, match Match) (in inp
 		return in, nil, err
 	}
 	for i, l := range lines {
-		in.Lines = append(in.Lines, matchLine{ID: l.ID, Date: l.Date, Amount: l.Amount})
-		list = append(list, finding{
-			Kind: Unidentified, Line: i, Item: -1, Batch: -1, Amount: l.Amount, Source: &lines[i].Amount, Detail: detail,
+		in.Lines = append(in.Lines, matching.Line{ID: l.ID.UUID(), Date: l.Date, Amount: l.Amount})
+		list = append(list, matching.Finding{
+			Kind: matching.Unidentified, Line: i, Item: -1, Batch: -1, Amount: l.Amount, Source: &lines[i].Amount, Detail: detail,
 		})
 	}
 	items, err := ask[revokedItem](ctx, tx, `
@@ -121,25 +122,25 @@ func (s *Service) unmatched(ctx context.Context, tx pgx.Tx, match Match) (in inp
 		return in, nil, err
 	}
 	for i, item := range items {
-		kind, missing := captureItem, MissingAtSource
+		kind, missing := matching.Capture, matching.MissingAtSource
 		switch {
 		case item.IsRefund:
-			kind, missing = refundItem, RefundUnmatched
+			kind, missing = matching.Refund, matching.RefundUnmatched
 		case item.IsTransit && item.Payment.Valid: // of a refund; a voucher is of no payment
-			kind, missing = transitItem, RefundUnmatched
+			kind, missing = matching.Transit, matching.RefundUnmatched
 		case item.IsTransit:
-			kind = transitItem
+			kind = matching.Transit
 		}
-		in.Items = append(in.Items, bookItem{Kind: kind, ID: item.ID, Payment: item.Payment.UUID, Amount: item.Amount})
-		list = append(list, finding{
+		in.Items = append(in.Items, matching.Item{Kind: kind, ID: item.ID, Payment: item.Payment.UUID, Amount: item.Amount})
+		list = append(list, matching.Finding{
 			Kind: missing, Line: -1, Item: i, Batch: -1, Payment: item.Payment.UUID, Amount: item.Amount, Book: &items[i].Amount, Detail: detail,
 		})
 	}
 	batches, err := revokedBatches(ctx, tx, match.ID)
 	for i, b := range batches {
-		in.Batches = append(in.Batches, batch{batchKey: batchKey{b.Source, b.Account, b.ID}, Net: b.Net})
-		list = append(list, finding{
-			Kind: MissingAtSource, Line: -1, Item: -1, Batch: i, Amount: b.Net, Book: &batches[i].Net, Detail: detail,
+		in.Batches = append(in.Batches, matching.Batch{BatchKey: matching.BatchKey{Source: b.Source.UUID(), Account: b.Account, ID: b.ID}, Net: b.Net})
+		list = append(list, matching.Finding{
+			Kind: matching.MissingAtSource, Line: -1, Item: -1, Batch: i, Amount: b.Net, Book: &batches[i].Net, Detail: detail,
 		})
 	}
 	return in, list, err
@@ -201,7 +202,7 @@ func ask[T any](ctx context.Context, tx pgx.Tx, query string, args ...any) ([]T,
 }
 
 // unpost reverses what a match posted, on an open date, and puts its bank lines into suspense.
-func (s *Service) unpost(ctx context.Context, act postgres.Act, src Source, match Match, lines []matchLine, reason string) error {
+func (s *Service) unpost(ctx context.Context, act postgres.Act, src Source, match Match, lines []matching.Line, reason string) error {
 	p := s.poster(act.Actor, src, act.Now)
 	date, err := p.date(ctx, act, calendar.On(act.Now))
 	if err != nil {
@@ -216,12 +217,12 @@ func (s *Service) unpost(ctx context.Context, act postgres.Act, src Source, matc
 	if err != nil {
 		return err
 	}
-	times := make(map[LineID]int, len(before))
+	times := make(map[uuid.UUID]int, len(before))
 	for _, l := range before {
-		times[l.ID] = l.Suspensions
+		times[l.ID.UUID()] = l.Suspensions
 	}
 	for i := range lines {
 		lines[i].Date = date // the correction is of today, not of the line's day
 	}
-	return p.suspend(ctx, act, lines, func(id LineID) int { return times[id] + 1 })
+	return p.suspend(ctx, act, lines, func(id uuid.UUID) int { return times[id] + 1 })
 }

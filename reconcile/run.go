@@ -14,6 +14,7 @@ import (
 	"github.com/doisoat/doisoat/internal/money"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/ledger/days"
+	"github.com/doisoat/doisoat/reconcile/matching"
 )
 
 type runKind struct{}
@@ -224,13 +225,13 @@ func (s *Service) pass(ctx context.Context, act postgres.Act, src Source, run *R
 	if err != nil {
 		return nil, err
 	}
-	match := matchSettlement
+	match := matching.Settlement
 	if src.Kind == BankSource {
-		match = matchBank
+		match = matching.Bank
 	}
-	out := match(w.input)
-	if mayRepair && len(out.Wishes) > 0 {
-		asked, err := s.reserveRepairs(ctx, act, src, *run, w, out.Wishes)
+	out := match(w.Input)
+	if mayRepair && len(out.Repairs) > 0 {
+		asked, err := s.reserveRepairs(ctx, act, src, *run, w, out.Repairs)
 		if err != nil {
 			return nil, err
 		}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/doisoat/doisoat/internal/auth"
@@ -15,6 +16,7 @@ import (
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/payments"
+	"github.com/doisoat/doisoat/reconcile/matching"
 	"github.com/doisoat/doisoat/refunds"
 )
 
@@ -33,7 +35,7 @@ func chunks[T any](list []T) iter.Seq[[]T] { return slices.Chunk(list, chunk) }
 
 // save writes what a pass found: first rooms below (locks in their order), then
 // matches and breaks, then the book. Everything is in the transaction of the run.
-func (s *Service) save(ctx context.Context, act postgres.Act, src Source, run Run, w work, out outcome) error {
+func (s *Service) save(ctx context.Context, act postgres.Act, src Source, run Run, w work, out matching.Result) error {
 	ids := make([]MatchID, len(out.Matches))
 	for i := range ids {
 		ids[i] = ident.New[matchKind]()
@@ -41,7 +43,7 @@ func (s *Service) save(ctx context.Context, act postgres.Act, src Source, run Ru
 	if err := s.settle(ctx, act, w, out); err != nil {
 		return err
 	}
-	if err := insertItems(ctx, act, run, w.input, out); err != nil {
+	if err := insertItems(ctx, act, run, w.Input, out); err != nil {
 		return err
 	}
 	entries := make([]ledger.EntryID, len(ids))
@@ -51,10 +53,10 @@ func (s *Service) save(ctx context.Context, act postgres.Act, src Source, run Ru
 			return err
 		}
 	}
-	if err := insertMatches(ctx, act, run, w.input, out.Matches, ids, entries); err != nil {
+	if err := insertMatches(ctx, act, run, w.Input, out.Matches, ids, entries); err != nil {
 		return err
 	}
-	if err := saveBreaks(ctx, act, run, w.input, out); err != nil {
+	if err := saveBreaks(ctx, act, run, w.Input, out); err != nil {
 		return err
 	}
 	if src.Kind == BankSource {
@@ -64,21 +66,21 @@ func (s *Service) save(ctx context.Context, act postgres.Act, src Source, run Ru
 }
 
 // settle tells refunds and payments what the source confirmed.
-func (s *Service) settle(ctx context.Context, act postgres.Act, w work, out outcome) error {
+func (s *Service) settle(ctx context.Context, act postgres.Act, w work, out matching.Result) error {
 	var captures []payments.CaptureID
 	for _, m := range out.Matches {
 		if m.Item < 0 {
 			continue
 		}
 		switch item := w.Items[m.Item]; item.Kind {
-		case captureItem:
+		case matching.Capture:
 			captures = append(captures, payments.CaptureID(item.ID))
-		case refundItem:
+		case matching.Refund:
 			err := s.Refunds.ConfirmBySettlement(ctx, act, refunds.ID(item.ID), w.Lines[m.Line].TransactionID)
 			if err != nil {
 				return err
 			}
-		case transitItem: // its document said so already
+		case matching.Transit: // its document said so already
 		}
 	}
 	for part := range chunks(captures) {
@@ -90,8 +92,8 @@ func (s *Service) settle(ctx context.Context, act postgres.Act, w work, out outc
 }
 
 // insertItems makes the run account for the book items it decided on, unless an earlier run does.
-func insertItems(ctx context.Context, tx pgx.Tx, run Run, in input, out outcome) error {
-	var used []bookItem
+func insertItems(ctx context.Context, tx pgx.Tx, run Run, in matching.Input, out matching.Result) error {
+	var used []matching.Item
 	for _, m := range out.Matches {
 		if m.Item >= 0 {
 			used = append(used, in.Items[m.Item])
@@ -108,13 +110,25 @@ func insertItems(ctx context.Context, tx pgx.Tx, run Run, in input, out outcome)
 			select coalesce(n.capture, n.refund, n.transit), $1, $2, n.capture, n.refund, n.transit, n.amount
 			from unnest($3::uuid[], $4::uuid[], $5::uuid[], $6::bigint[]) as n (capture, refund, transit, amount)
 			on conflict (id) do nothing`, run.Authority, run.ID,
-			column(part, (*bookItem).capture), column(part, (*bookItem).refund), column(part, (*bookItem).transit),
-			column(part, func(i *bookItem) int64 { return i.Amount }))
+			column(part, captureID), column(part, refundID), column(part, transitID),
+			column(part, func(i *matching.Item) int64 { return i.Amount }))
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// captureID, refundID and transitID return the item's id where the item is of their kind, else zero.
+func captureID(b *matching.Item) (id payments.CaptureID) { return idOf(b, matching.Capture, id) }
+func refundID(b *matching.Item) (id refunds.ID)          { return idOf(b, matching.Refund, id) }
+func transitID(b *matching.Item) (id ledger.EntryID)     { return idOf(b, matching.Transit, id) }
+
+func idOf[ID ~[16]byte](b *matching.Item, kind matching.ItemKind, none ID) ID {
+	if b.Kind == kind {
+		return ID(b.ID)
+	}
+	return none
 }
 
 // matchItem is one line or book item of a match.
@@ -128,7 +142,7 @@ type matchItem struct {
 	amount  int64
 }
 
-func insertMatches(ctx context.Context, act postgres.Act, run Run, in input, list []found, ids []MatchID, entries []ledger.EntryID) error {
+func insertMatches(ctx context.Context, act postgres.Act, run Run, in matching.Input, list []matching.Match, ids []MatchID, entries []ledger.EntryID) error {
 	if len(list) == 0 {
 		return nil
 	}
@@ -140,17 +154,17 @@ func insertMatches(ctx context.Context, act postgres.Act, run Run, in input, lis
 			return err
 		}
 		match, line := ids[i], in.Lines[m.Line]
-		items = append(items, matchItem{match: match, side: "line", line: line.ID, amount: line.Amount})
+		items = append(items, matchItem{match: match, side: "line", line: LineID(line.ID), amount: line.Amount})
 		if m.Batch >= 0 {
 			b := in.Batches[m.Batch]
 			for n, id := range b.Lines {
-				items = append(items, matchItem{match: match, side: "book", line: id, amount: b.Nets[n]})
+				items = append(items, matchItem{match: match, side: "book", line: LineID(id), amount: b.Nets[n]})
 			}
 			continue
 		}
 		item := &in.Items[m.Item]
 		items = append(items, matchItem{
-			match: match, side: "book", capture: item.capture(), refund: item.refund(), transit: item.transit(), amount: item.Amount,
+			match: match, side: "book", capture: captureID(item), refund: refundID(item), transit: transitID(item), amount: item.Amount,
 		})
 	}
 	_, err := act.Exec(ctx, `
@@ -159,11 +173,11 @@ func insertMatches(ctx context.Context, act postgres.Act, run Run, in input, lis
 		from unnest(@ids::uuid[], @lanes::text[], @rules::text[], @kinds::text[], @scores::smallint[], @inputs::jsonb[], @amounts::bigint[], @entries::uuid[])
 			as n (id, lane, rule, kind, score, inputs, amount, entry)`,
 		pgx.StrictNamedArgs{
-			"authority": run.Authority, "run": run.ID, "version": version, "currency": run.Currency, "now": act.Now, "by": act.Actor.ID,
+			"authority": run.Authority, "run": run.ID, "version": matching.Version, "currency": run.Currency, "now": act.Now, "by": act.Actor.ID,
 			"ids": ids, "inputs": inputs, "entries": entries,
-			"lanes": column(list, func(m *found) string { return m.Lane }), "rules": column(list, func(m *found) string { return m.Rule }),
-			"kinds": column(list, func(m *found) string { return m.Kind }), "scores": column(list, func(m *found) int { return m.Score }),
-			"amounts": column(list, func(m *found) int64 { return in.Lines[m.Line].Amount }),
+			"lanes": column(list, func(m *matching.Match) string { return m.Lane }), "rules": column(list, func(m *matching.Match) string { return m.Rule }),
+			"kinds": column(list, func(m *matching.Match) string { return m.Kind }), "scores": column(list, func(m *matching.Match) int { return m.Score }),
+			"amounts": column(list, func(m *matching.Match) int64 { return in.Lines[m.Line].Amount }),
 		})
 	if err != nil {
 		return err
@@ -223,11 +237,11 @@ func (s *Service) poster(actor auth.Actor, src Source, now time.Time) *poster {
 // postRun writes the book of a bank: matched lines leave suspense and are
 // posted for what they are; lines that nothing explains go into suspense once.
 // It returns the entry of each match.
-func (s *Service) postRun(ctx context.Context, act postgres.Act, src Source, w work, out outcome, ids []MatchID) ([]ledger.EntryID, error) {
+func (s *Service) postRun(ctx context.Context, act postgres.Act, src Source, w work, out matching.Result, ids []MatchID) ([]ledger.EntryID, error) {
 	p := s.poster(act.Actor, src, act.Now)
 	entries := make([]ledger.Entry, 0, len(out.Matches))
 	var freed []LineID
-	done := map[LineID]bool{}
+	done := map[uuid.UUID]bool{}
 	for i, m := range out.Matches {
 		line := w.Lines[m.Line]
 		done[line.ID] = true
@@ -236,15 +250,15 @@ func (s *Service) postRun(ctx context.Context, act postgres.Act, src Source, w w
 			return nil, err
 		}
 		if held := w.suspense[line.ID]; !held.entry.IsZero() {
-			if err := p.identify(ctx, act, line.ID, held, date); err != nil {
+			if err := p.identify(ctx, act, LineID(line.ID), held, date); err != nil {
 				return nil, err
 			}
-			freed = append(freed, line.ID)
+			freed = append(freed, LineID(line.ID))
 		}
 		switch {
 		case m.Batch >= 0:
 			entries = append(entries, paidOut(p.stamp, ids[i], w.Batches[m.Batch], date))
-		case w.Items[m.Item].Kind == transitItem:
+		case w.Items[m.Item].Kind == matching.Transit:
 			entries = append(entries, arrived(p.stamp, ids[i], w.Items[m.Item], date))
 		default:
 			entries = append(entries, transferred(p.stamp, ids[i], w.Items[m.Item], date))
@@ -257,13 +271,13 @@ func (s *Service) postRun(ctx context.Context, act postgres.Act, src Source, w w
 	if err != nil {
 		return nil, err
 	}
-	var waiting []matchLine
+	var waiting []matching.Line
 	for _, l := range w.Lines {
 		if l.Booked && l.Amount != 0 && !done[l.ID] && w.suspense[l.ID].entry.IsZero() {
 			waiting = append(waiting, l)
 		}
 	}
-	return posted, p.suspend(ctx, act, waiting, func(id LineID) int { return w.suspense[id].times + 1 })
+	return posted, p.suspend(ctx, act, waiting, func(id uuid.UUID) int { return w.suspense[id].times + 1 })
 }
 
 // identify takes a line's money out of suspense.
@@ -273,14 +287,14 @@ func (p *poster) identify(ctx context.Context, tx pgx.Tx, line LineID, held susp
 }
 
 // suspend puts bank lines into suspense, each for the given time.
-func (p *poster) suspend(ctx context.Context, tx pgx.Tx, lines []matchLine, times func(LineID) int) error {
+func (p *poster) suspend(ctx context.Context, tx pgx.Tx, lines []matching.Line, times func(uuid.UUID) int) error {
 	entries := make([]ledger.Entry, 0, len(lines))
 	for _, l := range lines {
 		date, err := p.date(ctx, tx, l.Date)
 		if err != nil {
 			return err
 		}
-		entries = append(entries, suspended(p.stamp, l.ID, l.Amount, times(l.ID), date))
+		entries = append(entries, suspended(p.stamp, LineID(l.ID), l.Amount, times(l.ID), date))
 	}
 	posted, err := postAll(ctx, tx, entries)
 	if err != nil {
@@ -289,7 +303,7 @@ func (p *poster) suspend(ctx context.Context, tx pgx.Tx, lines []matchLine, time
 	_, err = tx.Exec(ctx, `
 		update reconcile.statement_line l set suspense_entry = n.entry, suspensions = l.suspensions + 1
 		from unnest($1::uuid[], $2::uuid[]) as n (line, entry) where l.id = n.line and l.id = any($1::uuid[])`,
-		column(lines, func(l *matchLine) LineID { return l.ID }), posted)
+		column(lines, func(l *matching.Line) LineID { return LineID(l.ID) }), posted)
 	return err
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/doisoat/doisoat/internal/secret"
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/providers/statements"
+	"github.com/doisoat/doisoat/reconcile/matching"
 	"github.com/doisoat/doisoat/refunds"
 )
 
@@ -194,7 +195,7 @@ func (r SourceRequest) overlaps(other SourceRequest) bool {
 	if r.Kind != other.Kind {
 		return false
 	}
-	same := squeeze(r.Account) == squeeze(other.Account)
+	same := matching.Squeeze(r.Account) == matching.Squeeze(other.Account)
 	if r.Kind == BankSource {
 		return same
 	}

@@ -34,6 +34,7 @@ var rows = map[string]int{
 	"internal/postgres/pgtest":    3,
 	"providers/providertest":      3,
 	"providers/sandbox/simulator": 3,
+	"reconcile/matching":          3,
 
 	"internal/audit": 4,
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/reconcile"
+	"github.com/doisoat/doisoat/reconcile/matching"
 	"github.com/doisoat/doisoat/web"
 )
 
@@ -80,7 +81,7 @@ func (s *server) ListRuns(ctx context.Context, r ListRunsRequestObject) (ListRun
 // ListBreaks handles GET /v1/breaks.
 func (s *server) ListBreaks(ctx context.Context, r ListBreaksRequestObject) (ListBreaksResponseObject, error) {
 	f := reconcile.BreakFilter{
-		Source: r.Params.Source, Kind: reconcile.BreakKind(r.Params.Kind), State: reconcile.BreakState(r.Params.Status), Limit: limitOf(r.Params.Limit),
+		Source: r.Params.Source, Kind: matching.BreakKind(r.Params.Kind), State: reconcile.BreakState(r.Params.Status), Limit: limitOf(r.Params.Limit),
 	}
 	if r.Params.Run != "" {
 		var err error

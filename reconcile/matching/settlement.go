@@ -1,4 +1,4 @@
-package reconcile
+package matching
 
 import (
 	"strconv"
@@ -8,11 +8,11 @@ import (
 	"github.com/doisoat/doisoat/providers/statements"
 )
 
-// matchSettlement compares the rows of a provider with captures and refunds:
+// Settlement compares the rows of a provider with captures and refunds:
 // first by the provider's transaction, then by our reference, then it says
 // what is left. Rows that are not booked count nowhere but explain a capture
 // that the provider does not yet, or no longer, stand by.
-func matchSettlement(in input) outcome {
+func Settlement(in Input) Result {
 	m := newMatcher(in)
 	m.byTransaction()
 	m.byReference()
@@ -24,15 +24,15 @@ func matchSettlement(in input) outcome {
 	return m.out
 }
 
-func isPayment(l *matchLine) bool { return l.Kind == statements.Payment && l.Amount > 0 }
+func isPayment(l *Line) bool { return l.Kind == statements.Payment && l.Amount > 0 }
 
 // byTransaction takes each row in order: the first row of a transaction with
 // the capture's amount is the capture's, further ones are duplicates. A
 // transaction names its capture beyond doubt, so another amount is a break and
 // looks no further, unless a corrected row has the right one.
 func (m *matcher) byTransaction() {
-	captures := groups(m.Items, func(_ int, v *bookItem) (string, bool) {
-		return v.TransactionID, v.Kind == captureItem && v.TransactionID != ""
+	captures := groups(m.Items, func(_ int, v *Item) (string, bool) {
+		return v.TransactionID, v.Kind == Capture && v.TransactionID != ""
 	})
 	rows := func(yield func(i int, same, open []int)) {
 		for i := range m.Lines {
@@ -44,7 +44,7 @@ func (m *matcher) byTransaction() {
 	}
 	rows(func(i int, _, open []int) { // two merchant accounts with one transaction id: the reference decides
 		if l := &m.Lines[i]; len(open) == 1 && m.Items[open[0]].Amount == l.Amount {
-			m.pairUp(i, open[0], laneSettlement, ruleTransaction, "exact", scoreCertain, map[string]string{
+			m.pairUp(i, open[0], LaneSettlement, ruleTransaction, "exact", ScoreCertain, map[string]string{
 				"transaction_id": l.TransactionID, "amount": strconv.FormatInt(l.Amount, 10),
 			})
 		}
@@ -61,10 +61,10 @@ func (m *matcher) byTransaction() {
 
 // byReference matches what is left where one row and one capture share a reference and the amount.
 func (m *matcher) byReference() {
-	captures := groups(m.Items, func(i int, v *bookItem) (string, bool) {
-		return v.Reference, v.Kind == captureItem && v.Reference != "" && !m.itemDone[i]
+	captures := groups(m.Items, func(i int, v *Item) (string, bool) {
+		return v.Reference, v.Kind == Capture && v.Reference != "" && !m.itemDone[i]
 	})
-	lines := groups(m.Lines, func(i int, l *matchLine) (string, bool) {
+	lines := groups(m.Lines, func(i int, l *Line) (string, bool) {
 		return l.Reference, l.Booked && isPayment(l) && l.Reference != "" && !m.lineDone[i]
 	})
 	for i := range m.Lines {
@@ -73,7 +73,7 @@ func (m *matcher) byReference() {
 			continue
 		}
 		if item := captures[l.Reference][0]; m.Items[item].Amount == l.Amount {
-			m.pairUp(i, item, laneSettlement, ruleReference, "rule", scoreLikely, map[string]string{
+			m.pairUp(i, item, LaneSettlement, ruleReference, "rule", scoreLikely, map[string]string{
 				"reference": l.Reference, "amount": strconv.FormatInt(l.Amount, 10),
 				"transaction_id": l.TransactionID, "book_transaction_id": m.Items[item].TransactionID,
 			})
@@ -90,8 +90,8 @@ func (m *matcher) refunds() {
 		original string
 		amount   int64
 	}
-	byOwn := groups(m.Items, func(_ int, v *bookItem) (string, bool) {
-		return v.TransactionID, v.Kind == refundItem && v.TransactionID != ""
+	byOwn := groups(m.Items, func(_ int, v *Item) (string, bool) {
+		return v.TransactionID, v.Kind == Refund && v.TransactionID != ""
 	})
 	for i := range m.Lines {
 		l := &m.Lines[i]
@@ -103,16 +103,16 @@ func (m *matcher) refunds() {
 			case m.Items[item].Amount != l.Amount:
 				m.mismatch(i, item, "same refund, different amount")
 			default:
-				m.pairUp(i, item, laneRefund, ruleTransaction, "exact", scoreCertain, map[string]string{
+				m.pairUp(i, item, LaneRefund, ruleTransaction, "exact", ScoreCertain, map[string]string{
 					"transaction_id": l.TransactionID, "amount": strconv.FormatInt(l.Amount, 10),
 				})
 			}
 		}
 	}
-	byOriginal := groups(m.Items, func(i int, v *bookItem) (partial, bool) {
-		return partial{v.Original, v.Amount}, v.Kind == refundItem && v.Original != "" && !m.itemDone[i]
+	byOriginal := groups(m.Items, func(i int, v *Item) (partial, bool) {
+		return partial{v.Original, v.Amount}, v.Kind == Refund && v.Original != "" && !m.itemDone[i]
 	})
-	rows := groups(m.Lines, func(i int, l *matchLine) (partial, bool) {
+	rows := groups(m.Lines, func(i int, l *Line) (partial, bool) {
 		return partial{l.OriginalID, l.Amount}, l.Booked && l.Kind == statements.Refund && l.OriginalID != "" && !m.lineDone[i]
 	})
 	for i := range m.Lines {
@@ -121,7 +121,7 @@ func (m *matcher) refunds() {
 			continue
 		}
 		key := partial{l.OriginalID, l.Amount}
-		if items := byOriginal[key]; len(items) == 1 && len(rows[key]) == 1 && m.pairUp(i, items[0], laneRefund, ruleOriginal, "rule", scoreLikely,
+		if items := byOriginal[key]; len(items) == 1 && len(rows[key]) == 1 && m.pairUp(i, items[0], LaneRefund, ruleOriginal, "rule", scoreLikely,
 			map[string]string{"original_transaction_id": l.OriginalID, "transaction_id": l.TransactionID, "amount": strconv.FormatInt(l.Amount, 10)}) {
 			continue
 		}
@@ -131,8 +131,8 @@ func (m *matcher) refunds() {
 
 // leftPayments says what every booked row that is left means.
 func (m *matcher) leftPayments() {
-	captures := groups(m.Items, func(_ int, v *bookItem) (string, bool) {
-		return v.Reference, v.Kind == captureItem && v.Reference != ""
+	captures := groups(m.Items, func(_ int, v *Item) (string, bool) {
+		return v.Reference, v.Kind == Capture && v.Reference != ""
 	})
 	for i := range m.Lines {
 		l := &m.Lines[i]
@@ -154,7 +154,7 @@ func (m *matcher) leftPayments() {
 		case pay.Amount != l.Amount:
 			m.lineBreak(i, MissingInBook, pay.ID, "the payment has no capture and asks for another amount")
 		default:
-			m.out.Wishes = append(m.out.Wishes, wish{i, pay.ID})
+			m.out.Repairs = append(m.out.Repairs, RepairRequest{i, pay.ID})
 			m.lineBreak(i, MissingInBook, pay.ID, "the provider settled a payment that has no capture")
 		}
 	}
@@ -162,8 +162,8 @@ func (m *matcher) leftPayments() {
 
 // notBooked compares rows that the provider does not settle (pending, failed) with captures.
 func (m *matcher) notBooked() {
-	captures := groups(m.Items, func(_ int, v *bookItem) (string, bool) {
-		return v.TransactionID, v.Kind == captureItem && v.TransactionID != ""
+	captures := groups(m.Items, func(_ int, v *Item) (string, bool) {
+		return v.TransactionID, v.Kind == Capture && v.TransactionID != ""
 	})
 	for i := range m.Lines {
 		l := &m.Lines[i]
@@ -172,7 +172,7 @@ func (m *matcher) notBooked() {
 		}
 		for _, item := range m.openItems(captures[l.TransactionID]) {
 			source, book := l.Amount, m.Items[item].Amount
-			m.miss(finding{
+			m.miss(Finding{
 				Kind: StatusMismatch, Line: i, Item: item, Batch: -1, Payment: m.Items[item].Payment, Amount: book,
 				Source: &source, Book: &book, Detail: "captured in the book, the provider does not settle it yet or at all",
 			})
@@ -187,7 +187,7 @@ func (m *matcher) fees() {
 		l := &m.Lines[i]
 		if want := l.Amount - l.Fee - l.VAT; l.Booked && l.Net != want {
 			net := l.Net
-			m.miss(finding{
+			m.miss(Finding{
 				Kind: FeeMismatch, Line: i, Item: -1, Batch: -1, Amount: net - want, Source: &net, Book: &want, Tells: true,
 				Detail: "net is not gross - fee - VAT",
 			})

@@ -1,4 +1,4 @@
-package reconcile
+package matching
 
 import (
 	"fmt"
@@ -7,10 +7,10 @@ import (
 	"github.com/google/uuid"
 )
 
-// matchBank compares the lines of a bank account with the batches that
+// Bank compares the lines of a bank account with the batches that
 // providers pay, with the captures of transfers into this account, and with the
 // money that orders sent out of it or that bounced back.
-func matchBank(in input) outcome {
+func Bank(in Input) Result {
 	m := newMatcher(in)
 	m.batchesByName()
 	m.batchesByAmount()
@@ -22,7 +22,7 @@ func matchBank(in input) outcome {
 	for i, b := range m.Batches {
 		if !m.batchDone[i] && !b.Held {
 			net := b.Net
-			m.miss(finding{
+			m.miss(Finding{
 				Kind: MissingAtSource, Line: -1, Item: -1, Batch: i, Amount: net, Book: &net,
 				Detail: fmt.Sprintf("batch of %d rows, no credit of the bank shows it", len(b.Lines)),
 			})
@@ -31,18 +31,18 @@ func matchBank(in input) outcome {
 	return m.out
 }
 
-func credit(l *matchLine) bool { return l.Booked && l.Amount > 0 }
+func credit(l *Line) bool { return l.Booked && l.Amount > 0 }
 
 func (m *matcher) payOut(line, at int, rule string, score int) bool {
 	l, b := &m.Lines[line], &m.Batches[at]
 	for _, id := range b.Lines {
-		if m.Refused[pair{l.ID, id.UUID()}] {
+		if m.Refused[Pair{l.ID, id}] {
 			return false
 		}
 	}
 	m.lineDone[line], m.batchDone[at] = true, true
-	m.out.Matches = append(m.out.Matches, found{
-		Lane: lanePayout, Rule: rule, Kind: "grouped", Score: score, Line: line, Item: -1, Batch: at, Inputs: map[string]string{
+	m.out.Matches = append(m.out.Matches, Match{
+		Lane: LanePayout, Rule: rule, Kind: "grouped", Score: score, Line: line, Item: -1, Batch: at, Inputs: map[string]string{
 			"batch_id": b.ID, "provider": b.Provider, "rows": strconv.Itoa(len(b.Lines)), "gross": strconv.FormatInt(b.Gross, 10),
 			"fee": strconv.FormatInt(b.Fee, 10), "net": strconv.FormatInt(b.Net, 10),
 		},
@@ -65,7 +65,7 @@ func (m *matcher) batchesByName() {
 			}
 		}
 		if len(exact) == 1 {
-			m.payOut(i, exact[0], ruleBatch, scoreCertain)
+			m.payOut(i, exact[0], ruleBatch, ScoreCertain)
 		}
 	}
 }
@@ -77,8 +77,8 @@ func (m *matcher) batchesByAmount() {
 		provider string
 		net      int64
 	}
-	batches := groups(m.Batches, func(i int, b *batch) (lump, bool) { return lump{b.Provider, b.Net}, !m.batchDone[i] && b.Net > 0 })
-	lines := groups(m.Lines, func(i int, l *matchLine) (lump, bool) {
+	batches := groups(m.Batches, func(i int, b *Batch) (lump, bool) { return lump{b.Provider, b.Net}, !m.batchDone[i] && b.Net > 0 })
+	lines := groups(m.Lines, func(i int, l *Line) (lump, bool) {
 		if m.lineDone[i] || !credit(l) || len(l.Batches) > 0 || len(l.Providers) != 1 {
 			return lump{}, false
 		}
@@ -103,17 +103,17 @@ type refAmount struct {
 
 // byBankReference matches where one credit and one capture share the bank's reference and the amount.
 func (m *matcher) byBankReference() {
-	captures := groups(m.Items, func(i int, v *bookItem) (refAmount, bool) {
+	captures := groups(m.Items, func(i int, v *Item) (refAmount, bool) {
 		return refAmount{v.BankReference, v.Amount}, v.BankReference != "" && !m.itemDone[i]
 	})
-	lines := groups(m.Lines, func(i int, l *matchLine) (refAmount, bool) {
+	lines := groups(m.Lines, func(i int, l *Line) (refAmount, bool) {
 		return refAmount{l.BankRef, l.Amount}, credit(l) && l.BankRef != "" && !m.lineDone[i]
 	})
 	for i := range m.Lines {
 		l := &m.Lines[i]
 		key := refAmount{l.BankRef, l.Amount}
 		if one := lines[key]; len(one) == 1 && one[0] == i && len(captures[key]) == 1 {
-			m.pairUp(i, captures[key][0], laneTransfer, ruleBankReference, "exact", scoreCertain, map[string]string{
+			m.pairUp(i, captures[key][0], LaneTransfer, ruleBankReference, "exact", ScoreCertain, map[string]string{
 				"bank_reference": l.BankRef, "amount": strconv.FormatInt(l.Amount, 10),
 			})
 		}
@@ -121,14 +121,14 @@ func (m *matcher) byBankReference() {
 }
 
 // code returns the one payment reference of ours that a content names.
-func (m *matcher) code(l *matchLine) (reference string, pay knownPayment, several bool) {
+func (m *matcher) code(l *Line) (reference string, pay Payment, several bool) {
 	for _, c := range l.Codes {
 		p, known := m.Payments[c]
 		if !known {
 			continue
 		}
 		if reference != "" {
-			return "", knownPayment{}, true
+			return "", Payment{}, true
 		}
 		reference, pay = c, p
 	}
@@ -137,10 +137,10 @@ func (m *matcher) code(l *matchLine) (reference string, pay knownPayment, severa
 
 // byCode matches where one credit and one capture share our reference and the amount.
 func (m *matcher) byCode() {
-	captures := groups(m.Items, func(i int, v *bookItem) (refAmount, bool) {
+	captures := groups(m.Items, func(i int, v *Item) (refAmount, bool) {
 		return refAmount{v.Reference, v.Amount}, v.Reference != "" && !m.itemDone[i]
 	})
-	lines := groups(m.Lines, func(i int, l *matchLine) (refAmount, bool) {
+	lines := groups(m.Lines, func(i int, l *Line) (refAmount, bool) {
 		ref, _, _ := m.code(l)
 		return refAmount{ref, l.Amount}, credit(l) && ref != "" && !m.lineDone[i]
 	})
@@ -152,7 +152,7 @@ func (m *matcher) byCode() {
 		ref, _, _ := m.code(l)
 		key := refAmount{ref, l.Amount}
 		if one := lines[key]; len(one) == 1 && one[0] == i && len(captures[key]) == 1 {
-			m.pairUp(i, captures[key][0], laneTransfer, ruleReference, "rule", scoreLikely, map[string]string{
+			m.pairUp(i, captures[key][0], LaneTransfer, ruleReference, "rule", scoreLikely, map[string]string{
 				"reference": ref, "amount": strconv.FormatInt(l.Amount, 10), "bank_reference": l.BankRef,
 			})
 		}
@@ -161,7 +161,7 @@ func (m *matcher) byCode() {
 
 // leftBankLines says what every booked line that is left means.
 func (m *matcher) leftBankLines() {
-	captures := groups(m.Items, func(_ int, v *bookItem) (string, bool) { return v.Reference, v.Reference != "" })
+	captures := groups(m.Items, func(_ int, v *Item) (string, bool) { return v.Reference, v.Reference != "" })
 	for i := range m.Lines {
 		l := &m.Lines[i]
 		if m.lineDone[i] || !l.Booked {
@@ -192,7 +192,7 @@ func (m *matcher) leftBankLines() {
 			m.transferOfOtherAmount(i, pay)
 		default:
 			if l.BankRef != "" { // without the bank's reference a late notice would count twice
-				m.out.Wishes = append(m.out.Wishes, wish{i, pay.ID})
+				m.out.Repairs = append(m.out.Repairs, RepairRequest{i, pay.ID})
 			}
 			m.lineBreak(i, MissingInBook, pay.ID, "the bank shows a transfer for a payment that has no capture")
 		}
@@ -216,15 +216,15 @@ func (m *matcher) leftPayout(line, at int) {
 	}
 	m.batchDone[at] = true
 	net := b.Net
-	m.miss(finding{
+	m.miss(Finding{
 		Kind: AmountMismatch, Line: line, Item: -1, Batch: at, Amount: amount - net, Source: &amount, Book: &net,
 		Detail: fmt.Sprintf("the batch of %d rows has another net than the credit that names it", len(b.Lines)),
 	})
 }
 
-func (m *matcher) transferOfOtherAmount(line int, pay knownPayment) {
+func (m *matcher) transferOfOtherAmount(line int, pay Payment) {
 	amount, asked := m.Lines[line].Amount, pay.Amount
-	m.miss(finding{
+	m.miss(Finding{
 		Kind: AmountMismatch, Line: line, Item: -1, Batch: -1, Payment: pay.ID, Amount: amount - asked, Source: &amount, Book: &asked,
 		Detail: "the transfer names a payment without a capture and has another amount than was asked for",
 	})

@@ -1,4 +1,4 @@
-package reconcile
+package matching
 
 import (
 	"slices"
@@ -10,9 +10,9 @@ import (
 func TestNamesIn(t *testing.T) {
 	t.Parallel()
 	ids := []string{"VNP20240502-01", "VNP20240502-012", "12"}
-	batches := map[string][]batchKey{}
+	batches := map[string][]BatchKey{}
 	for _, id := range ids {
-		batches[squeeze(id)] = []batchKey{{ID: id}}
+		batches[Squeeze(id)] = []BatchKey{{ID: id}}
 	}
 	tests := []struct {
 		content   string
@@ -31,7 +31,7 @@ func TestNamesIn(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.content, func(t *testing.T) {
 			t.Parallel()
-			keys, providers := namesIn(tt.content, batches, map[string]string{"VNPAY": "vnpay"})
+			keys, providers := NamesIn(tt.content, batches, map[string]string{"VNPAY": "vnpay"})
 			var got []string
 			for _, k := range keys {
 				got = append(got, k.ID)

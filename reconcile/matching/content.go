@@ -1,4 +1,4 @@
-package reconcile
+package matching
 
 import (
 	"slices"
@@ -34,7 +34,8 @@ func squeezeText(s string) squeezed {
 	return q
 }
 
-func squeeze(s string) string { return squeezeText(s).text }
+// Squeeze reduces a text to upper-case letters and digits without accents.
+func Squeeze(s string) string { return squeezeText(s).text }
 
 // shortestName is the least a batch id must have to be looked for in a text:
 // a shorter one is found everywhere.
@@ -68,8 +69,8 @@ func (q squeezed) free(at int) bool {
 	return !unicode.IsLetter(r) && !unicode.IsDigit(r)
 }
 
-// namedIn lists in order which of the squeezed names a content holds.
-func namedIn(content string, names map[string]bool) (list []string) {
+// NamedIn lists in order which of the squeezed names a content holds.
+func NamedIn(content string, names map[string]bool) (list []string) {
 	if len(names) == 0 {
 		return nil
 	}
@@ -83,9 +84,9 @@ func namedIn(content string, names map[string]bool) (list []string) {
 	return list
 }
 
-// namesIn finds which batches and providers a content names. A broken text can
+// NamesIn finds which batches and providers a content names. A broken text can
 // be read in two ways (…-01 2 and …-012): both are named, and amounts decide.
-func namesIn(content string, batches map[string][]batchKey, providers map[string]string) (keys []batchKey, names []string) {
+func NamesIn(content string, batches map[string][]BatchKey, providers map[string]string) (keys []BatchKey, names []string) {
 	q := squeezeText(content)
 	for name, same := range batches {
 		if len(name) >= shortestName && q.contains(name) {

@@ -1,4 +1,4 @@
-package reconcile
+package matching
 
 import (
 	"fmt"
@@ -15,47 +15,47 @@ import (
 var today = calendar.MustParse("2024-05-02")
 
 // lid and uid make ids that sort by number.
-func lid(n int) LineID {
-	var id LineID
+func lid(n int) uuid.UUID {
+	var id uuid.UUID
 	id[15], id[14] = byte(n), byte(n>>8)
 	return id
 }
 
-func uid(n int) uuid.UUID { return uuid.UUID(lid(n)) }
+func uid(n int) uuid.UUID { return lid(n) }
 
-func paid(n int, transaction, reference string, amount int64) matchLine {
-	return matchLine{
+func paid(n int, transaction, reference string, amount int64) Line {
+	return Line{
 		ID: lid(n), Row: n, Date: today, Kind: statements.Payment, Booked: true, Amount: amount, Net: amount,
 		TransactionID: transaction, Reference: reference,
 	}
 }
 
-func back(n int, transaction, original string, amount int64) matchLine {
+func back(n int, transaction, original string, amount int64) Line {
 	l := paid(n, transaction, "", -amount)
 	l.Kind, l.OriginalID = statements.Refund, original
 	return l
 }
 
-func captureOf(n int, transaction, reference string, amount int64) bookItem {
-	return bookItem{
-		Kind: captureItem, ID: uid(n), Payment: uid(1000 + n), Provider: "vnpay", Date: today, Amount: amount,
+func captureOf(n int, transaction, reference string, amount int64) Item {
+	return Item{
+		Kind: Capture, ID: uid(n), Payment: uid(1000 + n), Provider: "vnpay", Date: today, Amount: amount,
 		TransactionID: transaction, Reference: reference, Due: true,
 	}
 }
 
-func refundOf(n int, transaction, original string, amount int64) bookItem {
-	return bookItem{
-		Kind: refundItem, ID: uid(n), Payment: uid(1000 + n), Provider: "vnpay", Date: today, Amount: -amount,
+func refundOf(n int, transaction, original string, amount int64) Item {
+	return Item{
+		Kind: Refund, ID: uid(n), Payment: uid(1000 + n), Provider: "vnpay", Date: today, Amount: -amount,
 		TransactionID: transaction, Original: original, Due: true,
 	}
 }
 
-func inBank(n int, ref string, amount int64, codes ...string) matchLine {
-	return matchLine{ID: lid(n), Row: n, Date: today, Kind: statements.Credit, Booked: true, Amount: amount, Net: amount, BankRef: ref, Codes: codes}
+func inBank(n int, ref string, amount int64, codes ...string) Line {
+	return Line{ID: lid(n), Row: n, Date: today, Kind: statements.Credit, Booked: true, Amount: amount, Net: amount, BankRef: ref, Codes: codes}
 }
 
-func lump(id string, nets ...int64) batch {
-	b := batch{batchKey: batchKey{ID: id, Account: "T"}, Provider: "vnpay", Date: today, Nets: nets}
+func lump(id string, nets ...int64) Batch {
+	b := Batch{BatchKey: BatchKey{ID: id, Account: "T"}, Provider: "vnpay", Date: today, Nets: nets}
 	for i, n := range nets {
 		b.Lines = append(b.Lines, lid(500+i))
 		b.Net += n
@@ -64,28 +64,28 @@ func lump(id string, nets ...int64) batch {
 	return b
 }
 
-func naming(l matchLine, batches ...batch) matchLine {
+func naming(l Line, batches ...Batch) Line {
 	for _, b := range batches {
-		l.Batches = append(l.Batches, b.batchKey)
+		l.Batches = append(l.Batches, b.BatchKey)
 	}
 	return l
 }
 
 // orderOf is money that left (below zero) or comes back, by the code of its refund and numbers of documents.
-func orderOf(n int, amount int64, code string, numbers ...string) bookItem {
-	return bookItem{
-		Kind: transitItem, ID: uid(n), Payment: uid(1000 + n), Refund: uid(2000 + n), Date: today, Amount: amount, Due: true,
+func orderOf(n int, amount int64, code string, numbers ...string) Item {
+	return Item{
+		Kind: Transit, ID: uid(n), Payment: uid(1000 + n), Refund: uid(2000 + n), Date: today, Amount: amount, Due: true,
 		Codes: []string{code}, Numbers: numbers,
 	}
 }
 
-func ordered(l matchLine, names ...string) matchLine {
+func ordered(l Line, names ...string) Line {
 	l.Orders = names
 	return l
 }
 
 // words prints an outcome: "match rule line-item", "kind line-item amount", "ask line".
-func words(in input, out outcome) []string {
+func words(in Input, out Result) []string {
 	name := func(line, item, b int) string {
 		s := ""
 		if line >= 0 {
@@ -106,157 +106,157 @@ func words(in input, out outcome) []string {
 	for _, f := range out.Findings {
 		list = append(list, fmt.Sprintf("%s%s %d", f.Kind, name(f.Line, f.Item, f.Batch), f.Amount))
 	}
-	for _, w := range out.Wishes {
+	for _, w := range out.Repairs {
 		list = append(list, "ask"+name(w.Line, -1, -1))
 	}
 	slices.Sort(list)
 	return list
 }
 
-func with(l matchLine, change func(*matchLine)) matchLine {
+func with(l Line, change func(*Line)) Line {
 	change(&l)
 	return l
 }
 
-func item(i bookItem, change func(*bookItem)) bookItem {
+func item(i Item, change func(*Item)) Item {
 	change(&i)
 	return i
 }
 
 func TestMatchSettlement(t *testing.T) {
 	t.Parallel()
-	pay := map[string]knownPayment{"REF9": {uid(9), 900}}
+	pay := map[string]Payment{"REF9": {uid(9), 900}}
 	tests := []struct {
 		name  string
-		lines []matchLine
-		items []bookItem
+		lines []Line
+		items []Item
 		want  []string
 	}{
 		{
 			"by transaction",
-			[]matchLine{paid(1, "T1", "R1", 100)},
-			[]bookItem{captureOf(1, "T1", "R1", 100)},
+			[]Line{paid(1, "T1", "R1", 100)},
+			[]Item{captureOf(1, "T1", "R1", 100)},
 			[]string{"match settlement transaction_id line1 item1"},
 		},
 		{
 			"transaction of another amount",
-			[]matchLine{paid(1, "T1", "R1", 90)},
-			[]bookItem{captureOf(1, "T1", "R1", 100)},
+			[]Line{paid(1, "T1", "R1", 90)},
+			[]Item{captureOf(1, "T1", "R1", 100)},
 			[]string{"amount_mismatch line1 item1 -10"},
 		},
 		{
 			"by reference, the transactions differ",
-			[]matchLine{paid(1, "X", "R1", 100)},
-			[]bookItem{captureOf(1, "T1", "R1", 100)},
+			[]Line{paid(1, "X", "R1", 100)},
+			[]Item{captureOf(1, "T1", "R1", 100)},
 			[]string{"match settlement reference line1 item1"},
 		},
 		{
 			"empty values never match",
-			[]matchLine{paid(1, "", "", 100)},
-			[]bookItem{captureOf(1, "T1", "R1", 100)},
+			[]Line{paid(1, "", "", 100)},
+			[]Item{captureOf(1, "T1", "R1", 100)},
 			[]string{"missing_at_source item1 100", "unidentified line1 100"},
 		},
 		{
 			"equal amount and date alone never match",
-			[]matchLine{paid(1, "T2", "R2", 100)},
-			[]bookItem{captureOf(1, "T1", "R1", 100)},
+			[]Line{paid(1, "T2", "R2", 100)},
+			[]Item{captureOf(1, "T1", "R1", 100)},
 			[]string{"missing_at_source item1 100", "unidentified line1 100"},
 		},
 		{
 			"row twice",
-			[]matchLine{paid(1, "T1", "R1", 100), paid(2, "T1", "R1", 100)},
-			[]bookItem{captureOf(1, "T1", "R1", 100)},
+			[]Line{paid(1, "T1", "R1", 100), paid(2, "T1", "R1", 100)},
+			[]Item{captureOf(1, "T1", "R1", 100)},
 			[]string{"duplicate line2 100", "match settlement transaction_id line1 item1"},
 		},
 		{
 			"row corrected by a later one",
-			[]matchLine{paid(1, "T1", "R1", 90), paid(2, "T1", "R1", 100)},
-			[]bookItem{captureOf(1, "T1", "R1", 100)},
+			[]Line{paid(1, "T1", "R1", 90), paid(2, "T1", "R1", 100)},
+			[]Item{captureOf(1, "T1", "R1", 100)},
 			[]string{"duplicate line1 90", "match settlement transaction_id line2 item1"},
 		},
 		{
 			"paid twice, the book knows one",
-			[]matchLine{paid(1, "T1", "R1", 100), paid(2, "T2", "R1", 100)},
-			[]bookItem{captureOf(1, "T1", "R1", 100)},
+			[]Line{paid(1, "T1", "R1", 100), paid(2, "T2", "R1", 100)},
+			[]Item{captureOf(1, "T1", "R1", 100)},
 			[]string{"duplicate line2 100", "match settlement transaction_id line1 item1"},
 		},
 		{
 			"one reference, two captures, two rows without their transactions",
-			[]matchLine{paid(1, "X1", "R1", 100), paid(2, "X2", "R1", 100)},
-			[]bookItem{captureOf(1, "T1", "R1", 100), captureOf(2, "T2", "R1", 100)},
+			[]Line{paid(1, "X1", "R1", 100), paid(2, "X2", "R1", 100)},
+			[]Item{captureOf(1, "T1", "R1", 100), captureOf(2, "T2", "R1", 100)},
 			[]string{"missing_at_source item1 100", "missing_at_source item2 100", "missing_in_book line1 100", "missing_in_book line2 100"},
 		},
 		{
 			"missed success asks",
-			[]matchLine{paid(1, "T9", "REF9", 900)},
+			[]Line{paid(1, "T9", "REF9", 900)},
 			nil,
 			[]string{"ask line1", "missing_in_book line1 900"},
 		},
 		{
 			"missed success of another amount does not ask",
-			[]matchLine{paid(1, "T9", "REF9", 901)},
+			[]Line{paid(1, "T9", "REF9", 901)},
 			nil,
 			[]string{"missing_in_book line1 901"},
 		},
 		{
 			"not settled by the provider",
-			[]matchLine{with(paid(1, "T1", "R1", 100), func(l *matchLine) { l.Booked = false })},
-			[]bookItem{captureOf(1, "T1", "R1", 100)},
+			[]Line{with(paid(1, "T1", "R1", 100), func(l *Line) { l.Booked = false })},
+			[]Item{captureOf(1, "T1", "R1", 100)},
 			[]string{"status_mismatch line1 item1 100"},
 		},
 		{
 			"failed and unknown to the book",
-			[]matchLine{with(paid(1, "T1", "R1", 100), func(l *matchLine) { l.Booked = false })},
+			[]Line{with(paid(1, "T1", "R1", 100), func(l *Line) { l.Booked = false })},
 			nil,
 			[]string{},
 		},
 		{
 			"later captures are not missing yet", nil,
-			[]bookItem{item(captureOf(1, "T1", "R1", 100), func(i *bookItem) { i.Due = false })},
+			[]Item{item(captureOf(1, "T1", "R1", 100), func(i *Item) { i.Due = false })},
 			[]string{},
 		},
 		{
 			"net is wrong",
-			[]matchLine{with(paid(1, "T1", "R1", 100), func(l *matchLine) { l.Fee, l.VAT, l.Net = 5, 1, 93 })},
-			[]bookItem{captureOf(1, "T1", "R1", 100)},
+			[]Line{with(paid(1, "T1", "R1", 100), func(l *Line) { l.Fee, l.VAT, l.Net = 5, 1, 93 })},
+			[]Item{captureOf(1, "T1", "R1", 100)},
 			[]string{"fee_mismatch line1 -1", "match settlement transaction_id line1 item1"},
 		},
 		{
 			"charge-back",
-			[]matchLine{with(paid(1, "T1", "R1", -100), func(l *matchLine) { l.Kind = statements.Chargeback })},
-			[]bookItem{item(captureOf(1, "T1", "R1", 100), func(i *bookItem) { i.Matched = true })},
+			[]Line{with(paid(1, "T1", "R1", -100), func(l *Line) { l.Kind = statements.Chargeback })},
+			[]Item{item(captureOf(1, "T1", "R1", 100), func(i *Item) { i.Matched = true })},
 			[]string{"unidentified line1 -100"},
 		},
 		{
 			"refund by its own transaction",
-			[]matchLine{back(1, "F1", "T1", 40)},
-			[]bookItem{refundOf(1, "F1", "T1", 40)},
+			[]Line{back(1, "F1", "T1", 40)},
+			[]Item{refundOf(1, "F1", "T1", 40)},
 			[]string{"match refund transaction_id line1 item1"},
 		},
 		{
 			"refund by the payment and amount",
-			[]matchLine{back(1, "F1", "T1", 40)},
-			[]bookItem{refundOf(1, "", "T1", 40), refundOf(2, "", "T1", 60)},
+			[]Line{back(1, "F1", "T1", 40)},
+			[]Item{refundOf(1, "", "T1", 40), refundOf(2, "", "T1", 60)},
 			[]string{"match refund original_transaction line1 item1", "refund_unmatched item2 -60"},
 		},
 		{
 			"two equal refunds of one payment are told apart by people",
-			[]matchLine{back(1, "F1", "T1", 40)},
-			[]bookItem{refundOf(1, "", "T1", 40), refundOf(2, "", "T1", 40)},
+			[]Line{back(1, "F1", "T1", 40)},
+			[]Item{refundOf(1, "", "T1", 40), refundOf(2, "", "T1", 40)},
 			[]string{"refund_unmatched item1 -40", "refund_unmatched item2 -40", "refund_unmatched line1 -40"},
 		},
 		{
 			"refund of another amount",
-			[]matchLine{back(1, "F1", "T1", 50)},
-			[]bookItem{refundOf(1, "F1", "T1", 40)},
+			[]Line{back(1, "F1", "T1", 50)},
+			[]Item{refundOf(1, "F1", "T1", 40)},
 			[]string{"amount_mismatch line1 item1 -10"},
 		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			in := input{Lines: tt.lines, Items: tt.items, Payments: pay}
-			out := matchSettlement(in)
+			in := Input{Lines: tt.lines, Items: tt.items, Payments: pay}
+			out := Settlement(in)
 			if diff := cmp.Diff(words(in, out), tt.want); diff != "" {
 				t.Errorf("outcome (-got +want):\n%s", diff)
 			}
@@ -267,193 +267,193 @@ func TestMatchSettlement(t *testing.T) {
 func TestMatchBank(t *testing.T) {
 	t.Parallel()
 	one, other := lump("B1", 60, 40), lump("B2", 30)
-	transfer := func(n int, ref, code string, amount int64) bookItem {
+	transfer := func(n int, ref, code string, amount int64) Item {
 		i := captureOf(n, "S"+ref, code, amount)
 		i.Provider, i.BankReference = "vietqr", ref
 		return i
 	}
-	pay := map[string]knownPayment{"C1": {uid(1), 100}, "C2": {uid(2), 200}}
-	vnpay := func(l matchLine) matchLine { l.Providers = []string{"vnpay"}; return l }
+	pay := map[string]Payment{"C1": {uid(1), 100}, "C2": {uid(2), 200}}
+	vnpay := func(l Line) Line { l.Providers = []string{"vnpay"}; return l }
 	tests := []struct {
 		name    string
-		lines   []matchLine
-		items   []bookItem
-		batches []batch
+		lines   []Line
+		items   []Item
+		batches []Batch
 		want    []string
 	}{
-		{"batch named", []matchLine{naming(inBank(1, "F1", 100), one)}, nil, []batch{one}, []string{"match payout batch_id line1 B1"}},
+		{"batch named", []Line{naming(inBank(1, "F1", 100), one)}, nil, []Batch{one}, []string{"match payout batch_id line1 B1"}},
 		{
 			"batch named, other amount",
-			[]matchLine{naming(inBank(1, "F1", 90), one)},
+			[]Line{naming(inBank(1, "F1", 90), one)},
 			nil,
-			[]batch{one},
+			[]Batch{one},
 			[]string{"amount_mismatch line1 B1 -10"},
 		},
 		{
 			"batch paid twice",
-			[]matchLine{naming(inBank(1, "F1", 100), one), naming(inBank(2, "F2", 100), one)},
+			[]Line{naming(inBank(1, "F1", 100), one), naming(inBank(2, "F2", 100), one)},
 			nil,
-			[]batch{one},
+			[]Batch{one},
 			[]string{"duplicate line2 100", "match payout batch_id line1 B1"},
 		},
 		{
 			"the wrong amount comes first",
-			[]matchLine{naming(inBank(1, "F1", 90), one), naming(inBank(2, "F2", 100), one)},
+			[]Line{naming(inBank(1, "F1", 90), one), naming(inBank(2, "F2", 100), one)},
 			nil,
-			[]batch{one},
+			[]Batch{one},
 			[]string{"duplicate line1 90", "match payout batch_id line2 B1"},
 		},
 		{
 			"two readings of a name, one has the amount",
-			[]matchLine{naming(inBank(1, "F1", 30), one, other)},
+			[]Line{naming(inBank(1, "F1", 30), one, other)},
 			nil,
-			[]batch{one, other},
+			[]Batch{one, other},
 			[]string{"match payout batch_id line1 B2", "missing_at_source B1 100"},
 		},
 		{
 			"two readings of a name, none has the amount",
-			[]matchLine{naming(inBank(1, "F1", 31), one, other)},
+			[]Line{naming(inBank(1, "F1", 31), one, other)},
 			nil,
-			[]batch{one, other},
+			[]Batch{one, other},
 			[]string{"missing_at_source B1 100", "missing_at_source B2 30", "unidentified line1 31"},
 		},
 		{
 			"batch not named, unique",
-			[]matchLine{vnpay(inBank(1, "F1", 100))},
+			[]Line{vnpay(inBank(1, "F1", 100))},
 			nil,
-			[]batch{one, other},
+			[]Batch{one, other},
 			[]string{"match payout provider_and_amount line1 B1", "missing_at_source B2 30"},
 		},
 		{
 			"batch not named, two of that net",
-			[]matchLine{vnpay(inBank(1, "F1", 100))},
+			[]Line{vnpay(inBank(1, "F1", 100))},
 			nil,
-			[]batch{one, lump("B3", 100)},
+			[]Batch{one, lump("B3", 100)},
 			[]string{"missing_at_source B1 100", "missing_at_source B3 100", "unidentified line1 100"},
 		},
 		{
 			"batch not named, provider not named",
-			[]matchLine{inBank(1, "F1", 100)},
+			[]Line{inBank(1, "F1", 100)},
 			nil,
-			[]batch{one},
+			[]Batch{one},
 			[]string{"missing_at_source B1 100", "unidentified line1 100"},
 		},
 		{
 			"by the bank's reference",
-			[]matchLine{inBank(1, "F1", 100)},
-			[]bookItem{transfer(1, "F1", "C1", 100)},
+			[]Line{inBank(1, "F1", 100)},
+			[]Item{transfer(1, "F1", "C1", 100)},
 			nil,
 			[]string{"match transfer bank_reference line1 item1"},
 		},
 		{
 			"by our reference",
-			[]matchLine{inBank(1, "F1", 100, "C1")},
-			[]bookItem{transfer(1, "", "C1", 100)},
+			[]Line{inBank(1, "F1", 100, "C1")},
+			[]Item{transfer(1, "", "C1", 100)},
 			nil,
 			[]string{"match transfer reference line1 item1"},
 		},
 		{
 			"two transfers told apart by the bank's references",
-			[]matchLine{inBank(1, "F1", 100, "C1"), inBank(2, "F2", 100, "C1")},
-			[]bookItem{transfer(1, "F2", "C1", 100), transfer(2, "F1", "C1", 100)},
+			[]Line{inBank(1, "F1", 100, "C1"), inBank(2, "F2", 100, "C1")},
+			[]Item{transfer(1, "F2", "C1", 100), transfer(2, "F1", "C1", 100)},
 			nil,
 			[]string{"match transfer bank_reference line1 item2", "match transfer bank_reference line2 item1"},
 		},
 		{
 			"our reference, other amount",
-			[]matchLine{inBank(1, "F1", 90, "C1")},
-			[]bookItem{transfer(1, "", "C1", 100)},
+			[]Line{inBank(1, "F1", 90, "C1")},
+			[]Item{transfer(1, "", "C1", 100)},
 			nil,
 			[]string{"amount_mismatch line1 item1 -10"},
 		},
-		{"lost notice asks", []matchLine{inBank(1, "F1", 100, "C1")}, nil, nil, []string{"ask line1", "missing_in_book line1 100"}},
-		{"lost notice without the bank's reference", []matchLine{inBank(1, "", 100, "C1")}, nil, nil, []string{"missing_in_book line1 100"}},
-		{"lost notice of another amount", []matchLine{inBank(1, "F1", 70, "C1")}, nil, nil, []string{"amount_mismatch line1 -30"}},
-		{"two payments named", []matchLine{inBank(1, "F1", 300, "C1", "C2")}, nil, nil, []string{"unidentified line1 300"}},
-		{"a code that is nobody's", []matchLine{inBank(1, "F1", 100, "C7")}, nil, nil, []string{"unidentified line1 100"}},
+		{"lost notice asks", []Line{inBank(1, "F1", 100, "C1")}, nil, nil, []string{"ask line1", "missing_in_book line1 100"}},
+		{"lost notice without the bank's reference", []Line{inBank(1, "", 100, "C1")}, nil, nil, []string{"missing_in_book line1 100"}},
+		{"lost notice of another amount", []Line{inBank(1, "F1", 70, "C1")}, nil, nil, []string{"amount_mismatch line1 -30"}},
+		{"two payments named", []Line{inBank(1, "F1", 300, "C1", "C2")}, nil, nil, []string{"unidentified line1 300"}},
+		{"a code that is nobody's", []Line{inBank(1, "F1", 100, "C7")}, nil, nil, []string{"unidentified line1 100"}},
 		{
 			"order by its code",
-			[]matchLine{ordered(inBank(1, "F1", -100), "R1")},
-			[]bookItem{orderOf(1, -100, "R1", "UNC1")},
+			[]Line{ordered(inBank(1, "F1", -100), "R1")},
+			[]Item{orderOf(1, -100, "R1", "UNC1")},
 			nil,
 			[]string{"match transit order_code line1 item1"},
 		},
 		{
 			"order by its document",
-			[]matchLine{ordered(inBank(1, "F1", -100), "UNC1")},
-			[]bookItem{orderOf(1, -100, "R1", "UNC1")},
+			[]Line{ordered(inBank(1, "F1", -100), "UNC1")},
+			[]Item{orderOf(1, -100, "R1", "UNC1")},
 			nil,
 			[]string{"match transit document_number line1 item1"},
 		},
 		{
 			"amount and date alone never",
-			[]matchLine{inBank(1, "F1", -100)},
-			[]bookItem{orderOf(1, -100, "R1", "UNC1")},
+			[]Line{inBank(1, "F1", -100)},
+			[]Item{orderOf(1, -100, "R1", "UNC1")},
 			nil,
 			[]string{"refund_unmatched item1 -100", "unidentified line1 -100"},
 		},
 		{
 			"order of another amount",
-			[]matchLine{ordered(inBank(1, "F1", -103), "UNC1")},
-			[]bookItem{orderOf(1, -100, "R1", "UNC1")},
+			[]Line{ordered(inBank(1, "F1", -103), "UNC1")},
+			[]Item{orderOf(1, -100, "R1", "UNC1")},
 			nil,
 			[]string{"amount_mismatch line1 item1 -3"},
 		},
 		{
 			"a credit does not pay an order",
-			[]matchLine{ordered(inBank(1, "F1", 100), "UNC1")},
-			[]bookItem{orderOf(1, -100, "R1", "UNC1")},
+			[]Line{ordered(inBank(1, "F1", 100), "UNC1")},
+			[]Item{orderOf(1, -100, "R1", "UNC1")},
 			nil,
 			[]string{"refund_unmatched item1 -100", "unidentified line1 100"},
 		},
 		{
 			"one document, two orders of one amount",
-			[]matchLine{ordered(inBank(1, "F1", -100), "UNC1")},
-			[]bookItem{orderOf(1, -100, "R1", "UNC1"), orderOf(2, -100, "R2", "UNC1")},
+			[]Line{ordered(inBank(1, "F1", -100), "UNC1")},
+			[]Item{orderOf(1, -100, "R1", "UNC1"), orderOf(2, -100, "R2", "UNC1")},
 			nil,
 			[]string{"refund_unmatched item1 -100", "refund_unmatched item2 -100", "unidentified line1 -100"},
 		},
 		{
 			"one document, two orders told apart by their codes",
-			[]matchLine{ordered(inBank(1, "F1", -100), "R2", "UNC1"), ordered(inBank(2, "F2", -100), "UNC1")},
-			[]bookItem{orderOf(1, -100, "R1", "UNC1"), orderOf(2, -100, "R2", "UNC1")},
+			[]Line{ordered(inBank(1, "F1", -100), "R2", "UNC1"), ordered(inBank(2, "F2", -100), "UNC1")},
+			[]Item{orderOf(1, -100, "R1", "UNC1"), orderOf(2, -100, "R2", "UNC1")},
 			nil,
 			[]string{"match transit document_number line2 item1", "match transit order_code line1 item2"},
 		},
 		{
 			"two lines for one order",
-			[]matchLine{ordered(inBank(1, "F1", -100), "UNC1"), ordered(inBank(2, "F2", -100), "UNC1")},
-			[]bookItem{orderOf(1, -100, "R1", "UNC1")},
+			[]Line{ordered(inBank(1, "F1", -100), "UNC1"), ordered(inBank(2, "F2", -100), "UNC1")},
+			[]Item{orderOf(1, -100, "R1", "UNC1")},
 			nil,
 			[]string{"refund_unmatched item1 -100", "unidentified line1 -100", "unidentified line2 -100"},
 		},
 		{
 			"bounce by the order that it brings back",
-			[]matchLine{ordered(inBank(1, "F1", 100), "UNC1")},
-			[]bookItem{orderOf(1, -100, "R1", "UNC1"), orderOf(2, 100, "R1", "BC1", "UNC1")},
+			[]Line{ordered(inBank(1, "F1", 100), "UNC1")},
+			[]Item{orderOf(1, -100, "R1", "UNC1"), orderOf(2, 100, "R1", "BC1", "UNC1")},
 			nil,
 			[]string{"match transit document_number line1 item2", "refund_unmatched item1 -100"},
 		},
 		{
 			"voucher that the bank does not show",
 			nil,
-			[]bookItem{item(orderOf(1, -100, "V1", "GNT1"), func(i *bookItem) { i.Payment, i.Refund = uuid.Nil, uuid.Nil })},
+			[]Item{item(orderOf(1, -100, "V1", "GNT1"), func(i *Item) { i.Payment, i.Refund = uuid.Nil, uuid.Nil })},
 			nil,
 			[]string{"missing_at_source item1 -100"},
 		},
 		{
 			"order whose line is matched",
-			[]matchLine{ordered(inBank(1, "F1", -100), "UNC1")},
-			[]bookItem{item(orderOf(1, -100, "R1", "UNC1"), func(i *bookItem) { i.Matched = true })},
+			[]Line{ordered(inBank(1, "F1", -100), "UNC1")},
+			[]Item{item(orderOf(1, -100, "R1", "UNC1"), func(i *Item) { i.Matched = true })},
 			nil,
 			[]string{"unidentified line1 -100"},
 		},
-		{"debit", []matchLine{inBank(1, "F1", -100, "C1")}, nil, nil, []string{"unidentified line1 -100"}},
-		{"not booked", []matchLine{with(inBank(1, "F1", 100, "C1"), func(l *matchLine) { l.Booked = false })}, nil, nil, []string{}},
+		{"debit", []Line{inBank(1, "F1", -100, "C1")}, nil, nil, []string{"unidentified line1 -100"}},
+		{"not booked", []Line{with(inBank(1, "F1", 100, "C1"), func(l *Line) { l.Booked = false })}, nil, nil, []string{}},
 		{
 			"transfer again for a matched capture",
-			[]matchLine{inBank(1, "F9", 100, "C1")},
-			[]bookItem{item(transfer(1, "F1", "C1", 100), func(i *bookItem) { i.Matched = true })},
+			[]Line{inBank(1, "F9", 100, "C1")},
+			[]Item{item(transfer(1, "F1", "C1", 100), func(i *Item) { i.Matched = true })},
 			nil,
 			[]string{"duplicate line1 100"},
 		},
@@ -461,8 +461,8 @@ func TestMatchBank(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			in := input{Lines: tt.lines, Items: tt.items, Batches: slices.Clone(tt.batches), Payments: pay}
-			out := matchBank(in)
+			in := Input{Lines: tt.lines, Items: tt.items, Batches: slices.Clone(tt.batches), Payments: pay}
+			out := Bank(in)
 			if diff := cmp.Diff(words(in, out), tt.want); diff != "" {
 				t.Errorf("outcome (-got +want):\n%s", diff)
 			}
@@ -473,11 +473,11 @@ func TestMatchBank(t *testing.T) {
 // An order whose match was revoked is a person's.
 func TestRevokedOrderIsNotMadeAgain(t *testing.T) {
 	t.Parallel()
-	in := input{
-		Lines: []matchLine{ordered(inBank(1, "F1", -100), "UNC1")}, Items: []bookItem{orderOf(1, -100, "R1", "UNC1")},
-		Refused: map[pair]bool{{lid(1), uid(1)}: true},
+	in := Input{
+		Lines: []Line{ordered(inBank(1, "F1", -100), "UNC1")}, Items: []Item{orderOf(1, -100, "R1", "UNC1")},
+		Refused: map[Pair]bool{{lid(1), uid(1)}: true},
 	}
-	got := words(in, matchBank(in))
+	got := words(in, Bank(in))
 	if diff := cmp.Diff(got, []string{"refund_unmatched item1 -100", "unidentified line1 -100"}); diff != "" {
 		t.Errorf("outcome (-got +want):\n%s", diff)
 	}
@@ -485,11 +485,11 @@ func TestRevokedOrderIsNotMadeAgain(t *testing.T) {
 
 func TestRevokedPairsAreNotMadeAgain(t *testing.T) {
 	t.Parallel()
-	in := input{
-		Lines: []matchLine{paid(1, "T1", "R1", 100)}, Items: []bookItem{captureOf(1, "T1", "R1", 100)},
-		Refused: map[pair]bool{{lid(1), uid(1)}: true},
+	in := Input{
+		Lines: []Line{paid(1, "T1", "R1", 100)}, Items: []Item{captureOf(1, "T1", "R1", 100)},
+		Refused: map[Pair]bool{{lid(1), uid(1)}: true},
 	}
-	got := words(in, matchSettlement(in))
+	got := words(in, Settlement(in))
 	if diff := cmp.Diff(got, []string{"missing_at_source item1 100", "missing_in_book line1 100"}); diff != "" {
 		t.Errorf("outcome (-got +want):\n%s", diff)
 	}

@@ -1,4 +1,4 @@
-package reconcile
+package matching
 
 import (
 	"fmt"
@@ -6,25 +6,26 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 	"pgregory.net/rapid"
 
 	"github.com/doisoat/doisoat/providers/statements"
 )
 
 // drawInput makes small worlds in which everything collides.
-func drawInput(t *rapid.T) input {
+func drawInput(t *rapid.T) Input {
 	word := func(label string) string { return rapid.SampledFrom([]string{"", "A", "B", "C"}).Draw(t, label) }
 	amount := func(label string) int64 { return rapid.SampledFrom([]int64{100, 200}).Draw(t, label) }
-	in := input{Payments: map[string]knownPayment{"A": {uid(901), 100}, "B": {uid(902), 200}}, Refused: map[pair]bool{}}
+	in := Input{Payments: map[string]Payment{"A": {uid(901), 100}, "B": {uid(902), 200}}, Refused: map[Pair]bool{}}
 	for i := range rapid.IntRange(0, 3).Draw(t, "batches") {
-		in.Batches = append(in.Batches, batch{
-			batchKey: batchKey{ID: fmt.Sprint(i)}, Provider: word("provider"), Date: today, Net: amount("net"),
-			Lines: []LineID{lid(600 + i)}, Nets: []int64{0},
+		in.Batches = append(in.Batches, Batch{
+			BatchKey: BatchKey{ID: fmt.Sprint(i)}, Provider: word("provider"), Date: today, Net: amount("net"),
+			Lines: []uuid.UUID{lid(600 + i)}, Nets: []int64{0},
 		})
 	}
 	kinds := []statements.Kind{statements.Payment, statements.Refund, statements.Adjustment, ""}
 	for i := range rapid.IntRange(0, 8).Draw(t, "lines") {
-		l := matchLine{
+		l := Line{
 			ID: lid(i), Row: rapid.IntRange(1, 3).Draw(t, "row"), Date: today.AddDays(-rapid.IntRange(0, 1).Draw(t, "age")),
 			Kind: rapid.SampledFrom(kinds).Draw(t, "kind"), Booked: rapid.IntRange(0, 4).Draw(t, "booked") > 0, Amount: amount("amount"),
 			TransactionID: word("transaction"), Reference: word("reference"), OriginalID: word("original"), BankRef: word("bank ref"),
@@ -41,7 +42,7 @@ func drawInput(t *rapid.T) input {
 		}
 		for _, b := range in.Batches {
 			if rapid.IntRange(0, 2).Draw(t, "names batch") == 0 {
-				l.Batches = append(l.Batches, b.batchKey)
+				l.Batches = append(l.Batches, b.BatchKey)
 			}
 		}
 		if p := word("names provider"); p != "" {
@@ -68,31 +69,31 @@ func drawInput(t *rapid.T) input {
 	for _, l := range in.Lines {
 		for _, i := range in.Items {
 			if rapid.IntRange(0, 9).Draw(t, "refused") == 0 {
-				in.Refused[pair{l.ID, i.ID}] = true
+				in.Refused[Pair{l.ID, i.ID}] = true
 			}
 		}
 	}
 	return in
 }
 
-func clone(in input) input {
+func clone(in Input) Input {
 	in.Lines, in.Items, in.Batches = slices.Clone(in.Lines), slices.Clone(in.Items), slices.Clone(in.Batches)
 	return in
 }
 
-// Whatever the order of the input, the outcome is the same; nothing is used
+// Whatever the order of the input, the result is the same; nothing is used
 // twice; and every booked line and every due item is matched or held, once.
 func TestMatcherProperties(t *testing.T) {
 	t.Parallel()
-	for name, match := range map[string]func(input) outcome{"settlement": matchSettlement, "bank": matchBank} {
+	for name, match := range map[string]func(Input) Result{"settlement": Settlement, "bank": Bank} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			rapid.Check(t, func(t *rapid.T) {
 				drawn := drawInput(t)
 				if name == "bank" { // transfers only: an account shows no refunds of a provider
-					drawn.Items = slices.DeleteFunc(drawn.Items, func(i bookItem) bool { return i.Kind == refundItem })
+					drawn.Items = slices.DeleteFunc(drawn.Items, func(i Item) bool { return i.Kind == Refund })
 				} else {
-					drawn.Items = slices.DeleteFunc(drawn.Items, func(i bookItem) bool { return i.Kind == transitItem })
+					drawn.Items = slices.DeleteFunc(drawn.Items, func(i Item) bool { return i.Kind == Transit })
 					drawn.Batches = nil
 				}
 				in := clone(drawn)
@@ -103,14 +104,14 @@ func TestMatcherProperties(t *testing.T) {
 				shuffled.Items = rapid.Permutation(drawn.Items).Draw(t, "items")
 				shuffled.Batches = rapid.Permutation(drawn.Batches).Draw(t, "batches")
 				if diff := cmp.Diff(words(shuffled, match(shuffled)), words(in, out)); diff != "" {
-					t.Fatalf("another order, another outcome (-shuffled +first):\n%s", diff)
+					t.Fatalf("another order, another result (-shuffled +first):\n%s", diff)
 				}
 			})
 		})
 	}
 }
 
-func checkIdentity(t *rapid.T, in input, out outcome) {
+func checkIdentity(t *rapid.T, in Input, out Result) {
 	lines, items, batches := make([]int, len(in.Lines)), make([]int, len(in.Items)), make([]int, len(in.Batches))
 	use := func(counts []int, at int) {
 		if at >= 0 {
@@ -121,7 +122,7 @@ func checkIdentity(t *rapid.T, in input, out outcome) {
 		use(lines, m.Line)
 		use(items, m.Item)
 		use(batches, m.Batch)
-		if m.Item >= 0 && (in.Items[m.Item].Amount != in.Lines[m.Line].Amount || in.Items[m.Item].Matched || in.Refused[pair{in.Lines[m.Line].ID, in.Items[m.Item].ID}]) {
+		if m.Item >= 0 && (in.Items[m.Item].Amount != in.Lines[m.Line].Amount || in.Items[m.Item].Matched || in.Refused[Pair{in.Lines[m.Line].ID, in.Items[m.Item].ID}]) {
 			t.Fatalf("match of line %+v and item %+v", in.Lines[m.Line], in.Items[m.Item])
 		}
 		if m.Batch >= 0 && in.Batches[m.Batch].Net != in.Lines[m.Line].Amount {

@@ -1,4 +1,4 @@
-package reconcile
+package matching
 
 import (
 	"slices"
@@ -11,14 +11,14 @@ import (
 // names and that has exactly its amount, where no other line and no other item
 // fits: first by our own code for it, then by the number of its document.
 func (m *matcher) byOrder() {
-	m.ordersNamed(ruleOrderCode, scoreCertain, func(v *bookItem) []string { return v.Codes })
-	m.ordersNamed(ruleDocument, scoreLikely, func(v *bookItem) []string { return v.Numbers })
+	m.ordersNamed(ruleOrderCode, ScoreCertain, func(v *Item) []string { return v.Codes })
+	m.ordersNamed(ruleDocument, scoreLikely, func(v *Item) []string { return v.Numbers })
 }
 
-func (m *matcher) ordersNamed(rule string, score int, names func(*bookItem) []string) {
+func (m *matcher) ordersNamed(rule string, score int, names func(*Item) []string) {
 	items := map[refAmount][]int{}
 	for i := range m.Items {
-		if v := &m.Items[i]; v.Kind == transitItem && !m.itemDone[i] {
+		if v := &m.Items[i]; v.Kind == Transit && !m.itemDone[i] {
 			for _, name := range names(v) {
 				items[refAmount{name, v.Amount}] = append(items[refAmount{name, v.Amount}], i)
 			}
@@ -45,7 +45,7 @@ func (m *matcher) ordersNamed(rule string, score int, names func(*bookItem) []st
 			continue
 		}
 		v := &m.Items[fits[i][0]]
-		m.pairUp(i, fits[i][0], laneTransit, rule, "rule", score, map[string]string{
+		m.pairUp(i, fits[i][0], LaneTransit, rule, "rule", score, map[string]string{
 			"named": named(m.Lines[i].Orders, names(v)), "amount": strconv.FormatInt(v.Amount, 10), "bank_reference": m.Lines[i].BankRef,
 		})
 	}
@@ -67,7 +67,7 @@ func (m *matcher) leftOrder(line int) (ok bool) {
 	var open []int
 	for i := range m.Items {
 		v := &m.Items[i]
-		if v.Kind == transitItem && !m.itemDone[i] && (v.Amount < 0) == (l.Amount < 0) && named(l.Orders, slices.Concat(v.Codes, v.Numbers)) != "" {
+		if v.Kind == Transit && !m.itemDone[i] && (v.Amount < 0) == (l.Amount < 0) && named(l.Orders, slices.Concat(v.Codes, v.Numbers)) != "" {
 			open = append(open, i)
 		}
 	}

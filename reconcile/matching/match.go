@@ -1,4 +1,19 @@
-package reconcile
+// Package matching compares the lines of a statement with the items of the book.
+// It is pure: it reads no table, no clock and no random number, and gives the same
+// result for any order of its input. Package reconcile calls it: Settlement for the
+// rows of a provider, Bank for the lines of a bank account.
+//
+// Lanes: settlement row ↔ capture, settlement row ↔ refund, batch of rows ↔ bank
+// credit, bank credit ↔ transfer, bank line ↔ money in transit (orders of refunds,
+// vouchers, bounces).
+//
+// Invariants:
+//   - a match needs a reference in the text, or uniqueness on both sides with an
+//     exact amount; equal amount and date alone never match;
+//   - a line, an item and a batch are each in at most one match;
+//   - every booked line and every due item is matched, or a finding holds it;
+//   - a pair that a person revoked is never proposed again.
+package matching
 
 import (
 	"cmp"
@@ -7,30 +22,41 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/doisoat/doisoat/internal/calendar"
-	"github.com/doisoat/doisoat/ledger"
-	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/providers/statements"
-	"github.com/doisoat/doisoat/refunds"
 )
 
-// This file and its neighbours match_settlement.go, match_bank.go and
-// match_transit.go are the matcher. It is pure: the same lines and items give the same outcome, in
-// whatever order they come.
+// Version numbers the rules. Every match keeps it; a change of the rules raises it.
+const Version = 2
 
-// version of the rules; it is kept with every match and changes with them.
-const version = 2
+// BreakKind is a kind of difference. The list is closed (domain 5.1).
+type BreakKind string
+
+// The kinds.
+const (
+	MissingInBook   BreakKind = "missing_in_book"
+	MissingAtSource BreakKind = "missing_at_source"
+	AmountMismatch  BreakKind = "amount_mismatch"
+	FeeMismatch     BreakKind = "fee_mismatch"
+	StatusMismatch  BreakKind = "status_mismatch"
+	DateMismatch    BreakKind = "date_mismatch"
+	DuplicateLine   BreakKind = "duplicate"
+	WrongAccount    BreakKind = "wrong_account"
+	Unidentified    BreakKind = "unidentified"
+	RefundUnmatched BreakKind = "refund_unmatched"
+	BalanceBreak    BreakKind = "balance_break"
+)
 
 // Lanes of matching.
 const (
-	laneSettlement = "settlement" // settlement row ↔ capture
-	laneRefund     = "refund"     // settlement row ↔ refund
-	lanePayout     = "payout"     // bank credit ↔ batch of settlement rows
-	laneTransfer   = "transfer"   // bank credit ↔ capture of a transfer
-	laneTransit    = "transit"    // bank line ↔ order that was paid, or bounce that came back
-	laneIdentified = "identified" // bank credit ↔ capture that two persons made of it
+	LaneSettlement = "settlement" // settlement row ↔ capture
+	LaneRefund     = "refund"     // settlement row ↔ refund
+	LanePayout     = "payout"     // bank credit ↔ batch of settlement rows
+	LaneTransfer   = "transfer"   // bank credit ↔ capture of a transfer
+	LaneTransit    = "transit"    // bank line ↔ order that was paid, or bounce that came back
+	LaneIdentified = "identified" // bank credit ↔ capture that two persons made of it
 )
 
-// Rules, by what they look at.
+// Rules, by the members that they compare.
 const (
 	ruleTransaction    = "transaction_id"       // provider's transaction and exact amount
 	ruleReference      = "reference"            // our reference and exact amount, single on both sides
@@ -41,14 +67,14 @@ const (
 	ruleRepaired       = "repaired"             // capture recorded by a repair because of this line
 	ruleOrderCode      = "order_code"           // code of a refund or voucher in the content and exact amount, single on both sides
 	ruleDocument       = "document_number"      // number of its document in the content and exact amount, single on both sides
-	ruleIdentified     = "identified"           // a maker and a checker say so
-	scoreCertain       = 100
+	RuleIdentified     = "identified"           // a maker and a checker say so
+	ScoreCertain       = 100
 	scoreLikely        = 90
 )
 
-// matchLine is what the matcher sees of a statement line.
-type matchLine struct {
-	ID            LineID
+// Line holds the members of a statement line that the matcher compares.
+type Line struct {
+	ID            uuid.UUID
 	Date          calendar.Date
 	Row           int
 	Kind          statements.Kind
@@ -60,23 +86,25 @@ type matchLine struct {
 	OriginalID    string
 	BankRef       string
 	Codes         []string   // payment references in the content
-	Batches       []batchKey // bank: batches that the content names
+	Batches       []BatchKey // bank: batches that the content names
 	Providers     []string   // bank: providers that the content names
 	Orders        []string   // bank: codes and document numbers of money in transit that the content names
 	Asked         bool       // a repair asked about a payment because of this line
 }
 
-type itemKind int
+// ItemKind says what an Item is in the book.
+type ItemKind int
 
+// The kinds of items.
 const (
-	captureItem itemKind = iota
-	refundItem
-	transitItem // money on its way out of a bank account (negative), or back to it
+	Capture ItemKind = iota
+	Refund
+	Transit // money on its way out of a bank account (negative), or back to it
 )
 
-// bookItem is what the matcher sees of a capture, a refund or money in transit.
-type bookItem struct {
-	Kind          itemKind
+// Item is a capture, a refund or money in transit, as the matcher compares it.
+type Item struct {
+	Kind          ItemKind
 	ID            uuid.UUID // of money in transit the entry that sent it
 	Payment       uuid.UUID
 	Refund        uuid.UUID // transit: the refund that it pays or brings back; none for a voucher
@@ -95,60 +123,48 @@ type bookItem struct {
 	Numbers       []string // transit: numbers of its documents, squeezed
 }
 
-// capture, refund and transit are the item's id where it is of that kind, else zero.
-func (b *bookItem) capture() (id payments.CaptureID) { return idOf(b, captureItem, id) }
-func (b *bookItem) refund() (id refunds.ID)          { return idOf(b, refundItem, id) }
-func (b *bookItem) transit() (id ledger.EntryID)     { return idOf(b, transitItem, id) }
-
-func idOf[ID ~[16]byte](b *bookItem, kind itemKind, none ID) ID {
-	if b.Kind == kind {
-		return ID(b.ID)
-	}
-	return none
-}
-
-// batchKey names a batch: ids are unique within one terminal of one source.
-type batchKey struct {
-	Source  SourceID
+// BatchKey names a batch: ids are unique within one terminal of one source.
+type BatchKey struct {
+	Source  uuid.UUID
 	Account string
 	ID      string
 }
 
-// batch is a lump of settlement rows that a provider pays in one transfer.
-type batch struct {
-	batchKey
+// Batch is a lump of settlement rows that a provider pays in one transfer.
+type Batch struct {
+	BatchKey
 	Provider string
 	Date     calendar.Date // of its last row
 	Gross    int64
 	Fee      int64 // with VAT
 	Net      int64
-	Lines    []LineID
+	Lines    []uuid.UUID
 	Nets     []int64 // of Lines
 	Held     bool    // a run of another account lists it as missing
 }
 
-// knownPayment is a payment that a line names by our reference.
-type knownPayment struct {
+// Payment is a payment that a line names by our reference.
+type Payment struct {
 	ID     uuid.UUID
 	Amount int64
 }
 
-type pair struct {
-	Line LineID
-	Item uuid.UUID
+// Pair names a line and an item.
+type Pair struct {
+	Line, Item uuid.UUID
 }
 
-// input is everything that a run looks at.
-type input struct {
-	Lines    []matchLine
-	Items    []bookItem
-	Batches  []batch
-	Payments map[string]knownPayment
-	Refused  map[pair]bool // pairs whose match was revoked: never again by a rule
+// Input holds all lines and items that a run compares.
+type Input struct {
+	Lines    []Line
+	Items    []Item
+	Batches  []Batch
+	Payments map[string]Payment
+	Refused  map[Pair]bool // pairs whose match was revoked: never again by a rule
 }
 
-// found is a match that the matcher proposes; Lines, Items and Batch index the input.
-type found struct {
+// Match is a match that the matcher proposes; Lines, Items and Batch index the input.
+type Match struct {
 	Lane, Rule string
 	Kind       string
 	Score      int
@@ -158,8 +174,8 @@ type found struct {
 	Inputs     map[string]string
 }
 
-// finding is a break that the matcher proposes; -1 stands for none.
-type finding struct {
+// Finding is a break that the matcher proposes; -1 stands for none.
+type Finding struct {
 	Kind              BreakKind
 	Line, Item, Batch int
 	Payment           uuid.UUID
@@ -169,45 +185,45 @@ type finding struct {
 	Detail            string
 }
 
-// wish asks for a repair: a line names a payment of exactly its amount that has no capture.
-type wish struct {
+// RepairRequest asks for a repair: a line names a payment of exactly its amount that has no capture.
+type RepairRequest struct {
 	Line    int
 	Payment uuid.UUID
 }
 
-// outcome is what the matcher found.
-type outcome struct {
-	Matches  []found
-	Findings []finding
-	Wishes   []wish
+// Result holds everything that the matcher found.
+type Result struct {
+	Matches  []Match
+	Findings []Finding
+	Repairs  []RepairRequest
 }
 
 type matcher struct {
-	input
+	Input
 	lineDone  []bool // matched, or its break is decided
 	itemDone  []bool
 	batchDone []bool
-	batchAt   map[batchKey]int
-	out       outcome
+	batchAt   map[BatchKey]int
+	out       Result
 }
 
 // newMatcher sorts the input, so that its order does not matter.
-func newMatcher(in input) *matcher {
-	slices.SortFunc(in.Lines, func(a, b matchLine) int {
+func newMatcher(in Input) *matcher {
+	slices.SortFunc(in.Lines, func(a, b Line) int {
 		return cmp.Or(a.Date.Compare(b.Date), cmp.Compare(a.Row, b.Row), slices.Compare(a.ID[:], b.ID[:]))
 	})
-	slices.SortFunc(in.Items, func(a, b bookItem) int {
+	slices.SortFunc(in.Items, func(a, b Item) int {
 		return cmp.Or(a.Date.Compare(b.Date), slices.Compare(a.ID[:], b.ID[:]))
 	})
-	slices.SortFunc(in.Batches, func(a, b batch) int {
+	slices.SortFunc(in.Batches, func(a, b Batch) int {
 		return cmp.Or(a.Date.Compare(b.Date), cmp.Compare(a.ID, b.ID), cmp.Compare(a.Account, b.Account), slices.Compare(a.Source[:], b.Source[:]))
 	})
 	m := &matcher{
-		input: in, lineDone: make([]bool, len(in.Lines)), itemDone: make([]bool, len(in.Items)),
-		batchDone: make([]bool, len(in.Batches)), batchAt: make(map[batchKey]int, len(in.Batches)),
+		Input: in, lineDone: make([]bool, len(in.Lines)), itemDone: make([]bool, len(in.Items)),
+		batchDone: make([]bool, len(in.Batches)), batchAt: make(map[BatchKey]int, len(in.Batches)),
 	}
 	for i, b := range in.Batches {
-		m.batchAt[b.batchKey] = i
+		m.batchAt[b.BatchKey] = i
 	}
 	for i, item := range in.Items {
 		m.itemDone[i] = item.Matched
@@ -217,25 +233,25 @@ func newMatcher(in input) *matcher {
 
 // pairUp records a match of one line and one item, unless a person revoked that very pair.
 func (m *matcher) pairUp(line, item int, lane, rule, kind string, score int, inputs map[string]string) bool {
-	if m.Refused[pair{m.Lines[line].ID, m.Items[item].ID}] {
+	if m.Refused[Pair{m.Lines[line].ID, m.Items[item].ID}] {
 		return false
 	}
 	if m.Lines[line].Asked && m.Items[item].Found {
 		inputs["found_by"], rule = rule, ruleRepaired
 		inputs["evidence"] = "settlement row and the provider's answer to an inquiry"
-		if lane == laneTransfer {
+		if lane == LaneTransfer {
 			inputs["evidence"] = "bank line and the payment reference in its content, exact amount"
 		}
 	}
 	m.lineDone[line], m.itemDone[item] = true, true
-	m.out.Matches = append(m.out.Matches, found{
+	m.out.Matches = append(m.out.Matches, Match{
 		Lane: lane, Rule: rule, Kind: kind, Score: score, Line: line, Item: item, Batch: -1, Inputs: inputs,
 	})
 	return true
 }
 
 // miss records a break.
-func (m *matcher) miss(f finding) {
+func (m *matcher) miss(f Finding) {
 	if f.Line >= 0 && !f.Tells {
 		m.lineDone[f.Line] = true
 	}
@@ -248,13 +264,13 @@ func (m *matcher) miss(f finding) {
 // lineBreak is a break about a line alone, with the whole line's money.
 func (m *matcher) lineBreak(line int, kind BreakKind, payment uuid.UUID, detail string) {
 	amount := m.Lines[line].Amount
-	m.miss(finding{Kind: kind, Line: line, Item: -1, Batch: -1, Payment: payment, Amount: amount, Source: &amount, Detail: detail})
+	m.miss(Finding{Kind: kind, Line: line, Item: -1, Batch: -1, Payment: payment, Amount: amount, Source: &amount, Detail: detail})
 }
 
 // mismatch is a break about a line and an item whose amounts differ.
 func (m *matcher) mismatch(line, item int, detail string) {
 	source, book := m.Lines[line].Amount, m.Items[item].Amount
-	m.miss(finding{
+	m.miss(Finding{
 		Kind: AmountMismatch, Line: line, Item: item, Batch: -1, Payment: m.Items[item].Payment,
 		Amount: source - book, Source: &source, Book: &book, Detail: detail,
 	})
@@ -267,16 +283,16 @@ func (m *matcher) missingItems() {
 			continue
 		}
 		amount := item.Amount
-		f := finding{
+		f := Finding{
 			Kind: MissingAtSource, Line: -1, Item: i, Batch: -1, Payment: item.Payment, Amount: amount, Book: &amount,
 			Detail: "captured in the book, no line of the source shows it",
 		}
 		switch {
-		case item.Kind == refundItem:
+		case item.Kind == Refund:
 			f.Kind, f.Detail = RefundUnmatched, "sent to the provider, no line of the source shows it"
-		case item.Kind == transitItem && item.Refund != uuid.Nil:
+		case item.Kind == Transit && item.Refund != uuid.Nil:
 			f.Kind, f.Detail = RefundUnmatched, "paid by order, or bounced, no line of the bank shows it"
-		case item.Kind == transitItem:
+		case item.Kind == Transit:
 			f.Detail = "ordered by voucher, no line of the bank shows it"
 		}
 		m.miss(f)
