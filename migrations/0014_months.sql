@@ -437,7 +437,10 @@ begin
 			select to_timestamp(('x' || left(replace(m.id::text, '-', ''), 12))::bit(48)::bigint / 1000.0) as made
 			from (select id from before_months.entry union all select id from before_months.event) m
 			where substr(m.id::text, 15, 1) = '7' -- the version
-			union all select now() + n * interval '1 month' from generate_series(0, 3) n) r
+			union all
+			-- whole months first: on 30 November three months from now is 1 March in Viet Nam, which would leave out February
+			select (date_trunc('month', now() at time zone 'Asia/Ho_Chi_Minh') + n * interval '1 month') at time zone 'Asia/Ho_Chi_Minh'
+			from generate_series(0, 3) n) r
 		order by 1
 	loop
 		call app.make_part(to_char(month, 'YYYYMM'), month);
