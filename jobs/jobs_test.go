@@ -31,7 +31,7 @@ import (
 	"github.com/doisoat/doisoat/ledger/seal"
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/providers"
-	"github.com/doisoat/doisoat/providers/sandbox/simulator"
+	"github.com/doisoat/doisoat/providers/simulator"
 	"github.com/doisoat/doisoat/providers/vnpay"
 	"github.com/doisoat/doisoat/refunds"
 )

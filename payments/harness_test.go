@@ -36,8 +36,8 @@ import (
 	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/providers"
-	"github.com/doisoat/doisoat/providers/sandbox/simulator"
 	"github.com/doisoat/doisoat/providers/sepay"
+	"github.com/doisoat/doisoat/providers/simulator"
 	"github.com/doisoat/doisoat/providers/vietqr"
 	"github.com/doisoat/doisoat/providers/vnpay"
 )

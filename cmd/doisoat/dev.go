@@ -18,7 +18,7 @@ import (
 	"github.com/doisoat/doisoat/internal/fault"
 	"github.com/doisoat/doisoat/internal/postgres/pglocal"
 	"github.com/doisoat/doisoat/jobs"
-	"github.com/doisoat/doisoat/providers/sandbox/simulator"
+	"github.com/doisoat/doisoat/providers/simulator"
 	"github.com/doisoat/doisoat/web"
 )
 

@@ -30,11 +30,11 @@ var rows = map[string]int{
 	"providers/vietqr":     2,
 	"providers/vnpay":      2,
 
-	"internal/auth/registry":      3,
-	"internal/postgres/pgtest":    3,
-	"providers/providertest":      3,
-	"providers/sandbox/simulator": 3,
-	"reconcile/matching":          3,
+	"internal/auth/registry":   3,
+	"internal/postgres/pgtest": 3,
+	"providers/providertest":   3,
+	"providers/simulator":      3,
+	"reconcile/matching":       3,
 
 	"internal/audit": 4,
 

@@ -8,8 +8,8 @@ import (
 
 	"github.com/doisoat/doisoat/providers"
 	"github.com/doisoat/doisoat/providers/providertest"
-	"github.com/doisoat/doisoat/providers/sandbox/simulator"
 	"github.com/doisoat/doisoat/providers/sepay"
+	"github.com/doisoat/doisoat/providers/simulator"
 	"github.com/doisoat/doisoat/providers/vietqr"
 )
 

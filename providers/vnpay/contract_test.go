@@ -9,7 +9,7 @@ import (
 
 	"github.com/doisoat/doisoat/providers"
 	"github.com/doisoat/doisoat/providers/providertest"
-	"github.com/doisoat/doisoat/providers/sandbox/simulator"
+	"github.com/doisoat/doisoat/providers/simulator"
 	"github.com/doisoat/doisoat/providers/vnpay"
 )
 

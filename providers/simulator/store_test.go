@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/doisoat/doisoat/providers/sandbox/simulator"
+	"github.com/doisoat/doisoat/providers/simulator"
 )
 
 // TestUnreadableState: a damaged file is reported and left as it is, never

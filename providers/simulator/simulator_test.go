@@ -18,7 +18,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/doisoat/doisoat/providers/sandbox/simulator"
+	"github.com/doisoat/doisoat/providers/simulator"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -11,7 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/doisoat/doisoat/providers/sandbox/simulator"
+	"github.com/doisoat/doisoat/providers/simulator"
 )
 
 // Codes of the account under test: 50,000 dong, and none for the payer to type.
