@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/doisoat/doisoat/internal/approval"
 	"github.com/doisoat/doisoat/internal/audit"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/calendar"
@@ -91,14 +92,14 @@ func (s Service) SubmitPolicy(ctx context.Context, actor auth.Actor, id, note st
 
 // ApprovePolicy adopts a submitted policy, after the same examination as on
 // submission, and ends the policies it names in replaces on the day before its
-// first. Somebody else than the maker must approve: ErrMakerChecker. Needs
+// first. Another person than the maker must approve: approval.ErrSamePerson. Needs
 // auth.PermPolicyApprove. Other faults as SubmitPolicy. Approving again changes nothing.
 func (s Service) ApprovePolicy(ctx context.Context, actor auth.Actor, id, note string) (RecordedPolicy, error) {
 	return s.act(ctx, actor, auth.PermPolicyApprove, id, step{act: ActApprove, reason: note})
 }
 
 // RejectPolicy refuses a submitted policy for a reason that its maker reads.
-// Needs auth.PermPolicyApprove. Faults: ErrNotFound, ErrOwner, ErrState, ErrMakerChecker.
+// Needs auth.PermPolicyApprove. Faults: ErrNotFound, ErrOwner, ErrState, approval.ErrSamePerson.
 func (s Service) RejectPolicy(ctx context.Context, actor auth.Actor, id, reason string) (RecordedPolicy, error) {
 	if err := auth.Require(actor, auth.PermPolicyApprove); err != nil {
 		return RecordedPolicy{}, err
@@ -119,7 +120,7 @@ type Repeal struct {
 // RepealPolicy ends an adopted policy of the actor's authority, or of one
 // merged into it. The version stays as it was recorded, its end first announced
 // stays known, and what was priced before stays. Needs auth.PermPolicyApprove.
-// Faults: ErrNotFound, ErrOwner, ErrState, ErrMakerChecker, ErrRepeal.
+// Faults: ErrNotFound, ErrOwner, ErrState, approval.ErrSamePerson, ErrRepeal.
 func (s Service) RepealPolicy(ctx context.Context, actor auth.Actor, id string, r Repeal) (RecordedPolicy, error) {
 	if err := auth.Require(actor, auth.PermPolicyApprove); err != nil {
 		return RecordedPolicy{}, err
@@ -171,10 +172,7 @@ func (s Service) act(ctx context.Context, actor auth.Actor, perm auth.Permission
 		done, err = withHistory(ctx, act, id)
 		return err
 	})
-	if postgres.Constraint(err) == "policy_act_maker_checker" {
-		return RecordedPolicy{}, ErrMakerChecker
-	}
-	return done, err
+	return done, approval.Refused(postgres.Constraint(err), err)
 }
 
 // doneBefore reports whether the last act was this one, by this actor.
@@ -212,8 +210,11 @@ func (n step) allowed(ctx context.Context, act postgres.Act) error {
 	if _, ok := p.Status.After(n.act); !ok {
 		return ErrState.With("a policy in status %s does not take the act %s", p.Status, n.act)
 	}
-	if n.act != ActSubmit && (act.Actor.ID == n.about.DraftedBy || act.Actor.ID == n.about.SubmittedBy) {
-		return ErrMakerChecker
+	if n.act != ActSubmit {
+		makers := approval.Proposal{MadeBy: []string{n.about.DraftedBy, n.about.SubmittedBy}, Open: true}
+		if _, err := approval.Check(act.Actor, makers); err != nil {
+			return err
+		}
 	}
 	if n.act != ActRepeal {
 		return nil

@@ -24,8 +24,6 @@ var (
 	ErrNotFound = fault.New(fault.NotFound, "fees.not_found", "no such policy or fee type")
 	// ErrState: the policy's state does not allow this act.
 	ErrState = fault.New(fault.Precondition, "fees.state", "the state of the policy does not allow this")
-	// ErrMakerChecker: who drafted or submitted a policy tries to decide on it.
-	ErrMakerChecker = fault.New(fault.Forbidden, "fees.maker_checker", "somebody else than its maker must decide on a policy")
 	// ErrCases: examples that the policy brings along do not come out as it says.
 	ErrCases = fault.New(fault.Invalid, "fees.cases", "the policy's own cases fail")
 	// ErrClash: the policy overlaps with or contradicts adopted ones that it does not replace.

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/internal/approval"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/fault"
@@ -442,9 +443,9 @@ func TestRightsOfMakerAndChecker(t *testing.T) {
 		"another authority submits":       {otherSubmits, fees.ErrOwner},
 		"no such policy":                  {none, fees.ErrNotFound},
 		"editor approves":                 {editorApproves, auth.ErrForbidden},
-		"maker approves":                  {makerApproves, fees.ErrMakerChecker},
-		"maker rejects":                   {makerRejects, fees.ErrMakerChecker},
-		"maker repeals":                   {makerRepeals, fees.ErrMakerChecker},
+		"maker approves":                  {makerApproves, approval.ErrSamePerson},
+		"maker rejects":                   {makerRejects, approval.ErrSamePerson},
+		"maker repeals":                   {makerRepeals, approval.ErrSamePerson},
 		"repeal without basis":            {noBasis, fees.ErrRepeal},
 		"repeal before the first day":     {tooEarly, fees.ErrRepeal},
 		"repeal that ends nothing early":  {tooLate, fees.ErrRepeal},

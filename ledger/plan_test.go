@@ -118,7 +118,7 @@ func TestStatementsUseIndexes(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		_, err = days.Decide(t.Context(), acting(tx, ngheAn, "key_chief"), p, days.Approved, "")
+		_, _, err = days.Decide(t.Context(), acting(tx, ngheAn, "key_chief"), p, days.Approved, "")
 		if err != nil {
 			return err
 		}

@@ -76,15 +76,13 @@ func (s *Service) DecideDay(ctx context.Context, actor auth.Actor, date calendar
 		if p.BusinessDate != date {
 			return days.ErrNotFound
 		}
-		if p.Status == decision && p.DecidedBy == actor.ID {
-			return nil
-		}
 		if p.Change == days.Closing && decision == days.Approved && p.Status == days.Proposed {
 			if err := refuseUnfinished(ctx, act, actor.Authority, date); err != nil {
 				return err
 			}
 		}
-		if p, err = days.Decide(ctx, act, p, decision, note); err != nil {
+		decided := false
+		if p, decided, err = days.Decide(ctx, act, p, decision, note); err != nil || !decided {
 			return err
 		}
 		verb := "day.reject"

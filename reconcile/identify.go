@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/doisoat/doisoat/dossiers"
+	"github.com/doisoat/doisoat/internal/approval"
 	"github.com/doisoat/doisoat/internal/audit"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/calendar"
@@ -26,8 +27,6 @@ var (
 	ErrUnknownIdentification = fault.New(fault.NotFound, "reconcile.unknown_identification", "no such identification")
 	ErrNotSuspended          = fault.New(fault.Precondition, "reconcile.not_suspended", "the line is not a credit that waits in suspense")
 	ErrIdentified            = fault.New(fault.Conflict, "reconcile.identified", "the line is identified, or waits for a decision on that")
-	ErrDecided               = fault.New(fault.Conflict, "reconcile.decided", "the identification is decided already")
-	ErrMakerChecker          = fault.New(fault.Forbidden, "reconcile.maker_checker", "who proposed an identification cannot decide on it")
 )
 
 type identificationKind struct{}
@@ -185,13 +184,11 @@ func (s *Service) decideIdentification(ctx context.Context, actor auth.Actor, id
 			return ErrUnknownIdentification
 		}
 		n = list[0]
-		switch {
-		case n.ProposedBy == actor.ID:
-			return ErrMakerChecker
-		case n.State == to && n.DecidedBy == actor.ID:
-			return nil
-		case n.State != IdentificationProposed:
-			return ErrDecided
+		repeated, err := approval.Check(actor, approval.Proposal{
+			MadeBy: []string{n.ProposedBy}, Open: n.State == IdentificationProposed, DecidedBy: n.DecidedBy, Same: n.State == to,
+		})
+		if err != nil || repeated {
+			return err
 		}
 		if err := body(act, &n); err != nil {
 			return err
@@ -373,13 +370,9 @@ func updateIdentification(ctx context.Context, tx postgres.Act, n Identification
 }
 
 func identificationFault(err error) error {
-	switch postgres.Constraint(err) {
-	case "identification_once":
+	constraint := postgres.Constraint(err)
+	if constraint == "identification_once" {
 		return ErrIdentified.Because(err)
-	case "identification_maker_is_not_checker":
-		return ErrMakerChecker.Because(err)
-	case "identification_decided_once":
-		return ErrDecided.Because(err)
 	}
-	return err
+	return approval.Refused(constraint, err)
 }

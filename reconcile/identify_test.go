@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/doisoat/doisoat/dossiers"
+	"github.com/doisoat/doisoat/internal/approval"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/fault"
@@ -72,8 +73,8 @@ func TestCreditIsIdentified(t *testing.T) {
 	}
 	maker := chief
 	maker.ID = accountant.ID
-	if _, err := w.ApproveIdentification(t.Context(), maker, n.ID, ""); !reconcile.ErrMakerChecker.Is(err) {
-		t.Errorf("approved by its maker: got %v, want %v", err, reconcile.ErrMakerChecker)
+	if _, err := w.ApproveIdentification(t.Context(), maker, n.ID, ""); !approval.ErrSamePerson.Is(err) {
+		t.Errorf("approved by its maker: got %v, want %v", err, approval.ErrSamePerson)
 	}
 	same(t, "nothing moved", w.balances(), map[string]int64{"A-BANK-" + bank: 75_000, "L-SUSPENSE": 75_000})
 
@@ -115,8 +116,8 @@ func (w *world) refusedAfter(at place, n reconcile.Identification, code string) 
 	again, created, err := w.ProposeIdentification(w.t.Context(), accountant, at.statement, at.line, pays(code, 75_000))
 	w.ok(err)
 	same(w.t, "proposed after", []any{again.ID, again.State, created}, []any{n.ID, n.State, false})
-	if _, err := w.RejectIdentification(w.t.Context(), chief, n.ID, "nhầm"); !reconcile.ErrDecided.Is(err) {
-		w.t.Errorf("rejected after: got %v, want %v", err, reconcile.ErrDecided)
+	if _, err := w.RejectIdentification(w.t.Context(), chief, n.ID, "nhầm"); !approval.ErrDecided.Is(err) {
+		w.t.Errorf("rejected after: got %v, want %v", err, approval.ErrDecided)
 	}
 	list, _, err := w.ListMatches(w.t.Context(), accountant, reconcile.MatchFilter{})
 	w.ok(err)
@@ -166,8 +167,8 @@ func TestIdentifiedAtOnce(t *testing.T) {
 			default:
 				_, _, err = w.StartRun(t.Context(), accountant, bank, day)
 			}
-			if err != nil && !reconcile.ErrDecided.Is(err) {
-				t.Errorf("at once: got %v, want none or %v", err, reconcile.ErrDecided)
+			if err != nil && !approval.ErrDecided.Is(err) {
+				t.Errorf("at once: got %v, want none or %v", err, approval.ErrDecided)
 			}
 		})
 	}

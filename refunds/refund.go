@@ -24,15 +24,14 @@ func ParseID(s string) (ID, error) { return ident.Parse[refundKind](s) }
 
 // Faults of refunds.
 var (
-	ErrNotFound     = fault.New(fault.NotFound, "refunds.not_found", "no such refund")
-	ErrInvalid      = fault.New(fault.Invalid, "refunds.invalid", "the refund request is not valid")
-	ErrNothingLeft  = fault.New(fault.Precondition, "refunds.nothing_left", "nothing that was paid is left to refund")
-	ErrExceeds      = fault.New(fault.Precondition, "refunds.exceeds", "more than what was paid and not yet given back")
-	ErrChanged      = fault.New(fault.Precondition, "refunds.changed", "the refundable amount is not what was expected")
-	ErrSeveral      = fault.New(fault.Precondition, "refunds.several_captures", "the money came in several captures: ask for items of one of them")
-	ErrMakerChecker = fault.New(fault.Forbidden, "refunds.maker_checker", "who asked for a refund cannot decide on it")
-	ErrKeyReused    = fault.New(fault.Conflict, "refunds.idempotency_key", "the idempotency key was used for another request")
-	ErrCannotSend   = fault.New(fault.Unavailable, "refunds.cannot_send", "the provider cannot be reached, nothing was sent")
+	ErrNotFound    = fault.New(fault.NotFound, "refunds.not_found", "no such refund")
+	ErrInvalid     = fault.New(fault.Invalid, "refunds.invalid", "the refund request is not valid")
+	ErrNothingLeft = fault.New(fault.Precondition, "refunds.nothing_left", "nothing that was paid is left to refund")
+	ErrExceeds     = fault.New(fault.Precondition, "refunds.exceeds", "more than what was paid and not yet given back")
+	ErrChanged     = fault.New(fault.Precondition, "refunds.changed", "the refundable amount is not what was expected")
+	ErrSeveral     = fault.New(fault.Precondition, "refunds.several_captures", "the money came in several captures: ask for items of one of them")
+	ErrKeyReused   = fault.New(fault.Conflict, "refunds.idempotency_key", "the idempotency key was used for another request")
+	ErrCannotSend  = fault.New(fault.Unavailable, "refunds.cannot_send", "the provider cannot be reached, nothing was sent")
 )
 
 // Origin tells who opened a refund.

@@ -7,9 +7,9 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/doisoat/doisoat/dossiers"
+	"github.com/doisoat/doisoat/internal/approval"
 	"github.com/doisoat/doisoat/internal/audit"
 	"github.com/doisoat/doisoat/internal/auth"
-	"github.com/doisoat/doisoat/internal/fault"
 	"github.com/doisoat/doisoat/internal/ident"
 	"github.com/doisoat/doisoat/internal/postgres"
 )
@@ -24,9 +24,6 @@ type RepricingID = ident.ID[repricingKind]
 
 // ParseRepricingID reads the outside form of a repricing's id.
 func ParseRepricingID(s string) (RepricingID, error) { return ident.Parse[repricingKind](s) }
-
-// ErrRepricingDecided: somebody has decided about the repricing already.
-var ErrRepricingDecided = fault.New(fault.Conflict, "refunds.repricing_decided", "the repricing is decided already")
 
 // RepricingStatus is how far a repricing is: proposed → approved → done, or proposed → rejected.
 type RepricingStatus string
@@ -188,7 +185,7 @@ func (c *RepricingCounts) add(s step) {
 
 // ApproveRepricing lets jobs carry a repricing out (checker). The maker cannot
 // approve. Approving again by the same checker changes nothing. Needs
-// auth.PermRefundApprove. Faults: ErrMakerChecker, ErrRepricingDecided.
+// auth.PermRefundApprove. Faults: approval.ErrSamePerson, approval.ErrDecided.
 func (s *Service) ApproveRepricing(ctx context.Context, actor auth.Actor, id RepricingID) (Repricing, error) {
 	return s.decideRepricing(ctx, actor, id, RepricingApproved, "")
 }
@@ -211,13 +208,11 @@ func (s *Service) decideRepricing(ctx context.Context, actor auth.Actor, id Repr
 			return err
 		}
 		approvedBefore := to == RepricingApproved && (r.Status == RepricingApproved || r.Status == RepricingDone)
-		switch {
-		case r.RequestedBy == actor.ID:
-			return ErrMakerChecker
-		case r.DecidedBy == actor.ID && (r.Status == to || approvedBefore):
-			return nil
-		case r.Status != RepricingProposed:
-			return ErrRepricingDecided
+		repeated, err := approval.Check(actor, approval.Proposal{
+			MadeBy: []string{r.RequestedBy}, Open: r.Status == RepricingProposed, DecidedBy: r.DecidedBy, Same: r.Status == to || approvedBefore,
+		})
+		if err != nil || repeated {
+			return err
 		}
 		now := act.Now
 		r.Status, r.DecidedAt, r.DecidedBy, r.DecisionReason = to, &now, actor.ID, reason

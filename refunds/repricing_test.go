@@ -9,6 +9,7 @@ import (
 
 	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/internal/approval"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/refunds"
@@ -85,8 +86,8 @@ func TestRepricingOfTooMuch(t *testing.T) {
 	if got := w.refundsOf(paid); len(got) != 0 {
 		t.Errorf("a forecast opened %d refunds, want none", len(got))
 	}
-	if _, err := w.refunds.ApproveRepricing(t.Context(), auth.Actor{Authority: province, Role: auth.RoleChiefAccountant, ID: accountant.ID}, r.ID); !refunds.ErrMakerChecker.Is(err) {
-		t.Errorf("the maker approves: got %v, want %v", err, refunds.ErrMakerChecker)
+	if _, err := w.refunds.ApproveRepricing(t.Context(), auth.Actor{Authority: province, Role: auth.RoleChiefAccountant, ID: accountant.ID}, r.ID); !approval.ErrSamePerson.Is(err) {
+		t.Errorf("the maker approves: got %v, want %v", err, approval.ErrSamePerson)
 	}
 
 	r = w.reprice(r)
@@ -227,8 +228,8 @@ func TestRepricingIsProposedOnce(t *testing.T) {
 	if rejected.Status != refunds.RepricingRejected {
 		t.Errorf("got %s, want rejected", rejected.Status)
 	}
-	if _, err := w.refunds.ApproveRepricing(t.Context(), chief, first.ID); !refunds.ErrRepricingDecided.Is(err) {
-		t.Errorf("approve after reject: got %v, want %v", err, refunds.ErrRepricingDecided)
+	if _, err := w.refunds.ApproveRepricing(t.Context(), chief, first.ID); !approval.ErrDecided.Is(err) {
+		t.Errorf("approve after reject: got %v, want %v", err, approval.ErrDecided)
 	}
 	w.ok(w.refunds.Reprice(t.Context(), province, first.ID)) // a stray job does nothing
 }

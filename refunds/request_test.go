@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/doisoat/doisoat/internal/approval"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/fault"
@@ -151,7 +152,7 @@ func TestDecisions(t *testing.T) {
 		err  error
 		want *fault.Error
 	}{
-		"maker approves":   {approve(maker), refunds.ErrMakerChecker},
+		"maker approves":   {approve(maker), approval.ErrSamePerson},
 		"accountant":       {approve(accountant), auth.ErrForbidden},
 		"auditor":          {approve(auditor), auth.ErrForbidden},
 		"a job":            {approve(auth.System(province)), auth.ErrForbidden},
@@ -161,8 +162,8 @@ func TestDecisions(t *testing.T) {
 			t.Errorf("%s: got %v, want %v", name, c.err, c.want)
 		}
 	}
-	if _, err := w.refunds.Reject(t.Context(), maker, r.ID, "không"); !refunds.ErrMakerChecker.Is(err) {
-		t.Errorf("maker rejects: got %v, want %v", err, refunds.ErrMakerChecker)
+	if _, err := w.refunds.Reject(t.Context(), maker, r.ID, "không"); !approval.ErrSamePerson.Is(err) {
+		t.Errorf("maker rejects: got %v, want %v", err, approval.ErrSamePerson)
 	}
 	if _, err := w.refunds.Reject(t.Context(), chief, r.ID, ""); !refunds.ErrInvalid.Is(err) {
 		t.Errorf("no reason: got %v, want %v", err, refunds.ErrInvalid)
@@ -181,8 +182,8 @@ func TestDecisions(t *testing.T) {
 			t.Errorf("Reject: got %+v, %v", got, err)
 		}
 	}
-	if err := approve(chief); !refunds.ErrState.Is(err) {
-		t.Errorf("approve what was rejected: got %v, want %v", err, refunds.ErrState)
+	if err := approve(chief); !approval.ErrDecided.Is(err) {
+		t.Errorf("approve what was rejected: got %v, want %v", err, approval.ErrDecided)
 	}
 	if got := w.payment(p.ID).Reserved; got != 0 {
 		t.Errorf("reserved after the rejection: got %d, want 0", got)
@@ -195,11 +196,11 @@ func TestDecisions(t *testing.T) {
 			t.Errorf("Approve: got %+v, want it reserved", got)
 		}
 	}
-	if _, err := w.refunds.Approve(t.Context(), otherChief, second.ID, ""); !refunds.ErrState.Is(err) {
-		t.Errorf("another checker: got %v, want %v", err, refunds.ErrState)
+	if _, err := w.refunds.Approve(t.Context(), otherChief, second.ID, ""); !approval.ErrDecided.Is(err) {
+		t.Errorf("another checker: got %v, want %v", err, approval.ErrDecided)
 	}
-	if _, err := w.refunds.Reject(t.Context(), chief, second.ID, "đổi ý"); !refunds.ErrState.Is(err) {
-		t.Errorf("reject what was approved: got %v, want %v", err, refunds.ErrState)
+	if _, err := w.refunds.Reject(t.Context(), chief, second.ID, "đổi ý"); !approval.ErrDecided.Is(err) {
+		t.Errorf("reject what was approved: got %v, want %v", err, approval.ErrDecided)
 	}
 	w.book(promised)
 	if got := w.jobs("send_refund"); len(got) != 1 {
@@ -368,8 +369,10 @@ func TestDecisionAndEntryCarryOneDate(t *testing.T) {
 	}
 	var decided, recorded, business string
 	err := w.db.Owner.QueryRow(t.Context(), `
-		select (r.decided_at at time zone 'Asia/Ho_Chi_Minh')::date::text, (e.recorded_at at time zone 'Asia/Ho_Chi_Minh')::date::text, e.business_date::text
-		from refunds.refund r, ledger.entry e where r.id = $1 and e.cause_id = $2 and e.cause_event = 'approved'`, r.ID, r.ID.String()).Scan(&decided, &recorded, &business)
+		select (r.decided_at at time zone 'Asia/Ho_Chi_Minh')::date::text,
+			(e.recorded_at at time zone 'Asia/Ho_Chi_Minh')::date::text, e.business_date::text
+		from refunds.refund r, ledger.entry e
+		where r.id = $1 and e.cause_id = $2 and e.cause_event = 'approved'`, r.ID, r.ID.String()).Scan(&decided, &recorded, &business)
 	if err != nil {
 		t.Fatal(err)
 	}

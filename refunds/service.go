@@ -13,6 +13,7 @@ import (
 
 	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/internal/approval"
 	"github.com/doisoat/doisoat/internal/audit"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/calendar"
@@ -149,11 +150,7 @@ func (s *Service) Approve(ctx context.Context, actor auth.Actor, id ID, note str
 	if err := auth.Require(actor, auth.PermRefundApprove); err != nil {
 		return Refund{}, err
 	}
-	err = s.decide(ctx, actor, id, func(act postgres.Act, d dossiers.Dossier, locked *Refund) error {
-		r = *locked
-		if locked.Status != Requested && locked.DecidedBy == actor.ID && locked.Status != Rejected {
-			return nil
-		}
+	err = s.decide(ctx, actor, id, Approved, &r, func(act postgres.Act, d dossiers.Dossier, locked *Refund) error {
 		if err := s.move(ctx, act, locked, Approved, note); err != nil {
 			return err
 		}
@@ -191,11 +188,7 @@ func (s *Service) Reject(ctx context.Context, actor auth.Actor, id ID, reason st
 	if reason == "" {
 		return Refund{}, ErrInvalid.At("/reason", "must say why")
 	}
-	err = s.decide(ctx, actor, id, func(act postgres.Act, _ dossiers.Dossier, locked *Refund) error {
-		r = *locked
-		if locked.Status == Rejected && locked.DecidedBy == actor.ID {
-			return nil
-		}
+	err = s.decide(ctx, actor, id, Rejected, &r, func(act postgres.Act, _ dossiers.Dossier, locked *Refund) error {
 		if err := s.move(ctx, act, locked, Rejected, reason); err != nil {
 			return err
 		}
@@ -205,15 +198,23 @@ func (s *Service) Reject(ctx context.Context, actor auth.Actor, id ID, reason st
 	return r, err
 }
 
-// decide locks dossier and refund in order and refuses a checker who is the maker.
-func (s *Service) decide(ctx context.Context, actor auth.Actor, id ID, body func(act postgres.Act, d dossiers.Dossier, r *Refund) error) error {
+// decide locks dossier and refund in order, asks approval.Check, and sets found
+// to the refund as it stands; body runs for a first decision.
+func (s *Service) decide(ctx context.Context, actor auth.Actor, id ID, to Status, found *Refund,
+	body func(act postgres.Act, d dossiers.Dossier, r *Refund) error,
+) error {
 	return postgres.InTx(ctx, s.DB, actor, func(act postgres.Act) error {
 		d, r, err := lockBoth(ctx, act, id)
 		if err != nil {
 			return err
 		}
-		if r.RequestedBy == actor.ID {
-			return ErrMakerChecker
+		*found = r
+		repeated, err := approval.Check(actor, approval.Proposal{
+			MadeBy: []string{r.RequestedBy}, Open: r.Status == Requested, DecidedBy: r.DecidedBy,
+			Same: (r.Status == Rejected) == (to == Rejected),
+		})
+		if err != nil || repeated {
+			return err
 		}
 		return body(act, d, &r)
 	})

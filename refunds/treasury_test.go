@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/internal/approval"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/postgres"
@@ -380,7 +381,7 @@ func TestSplitsAndVouchers(t *testing.T) {
 	w.ok(propose(remittance.BudgetPhi, bank))
 	refused("the number with another account", propose(remittance.BudgetPhi, ""), remittance.ErrOtherContent)
 	_, err = w.remit.Approve(t.Context(), auth.Actor{Authority: province, Role: auth.RoleChiefAccountant, ID: accountant.ID}, v.ID)
-	refused("the maker approves", err, remittance.ErrMakerChecker)
+	refused("the maker approves", err, approval.ErrSamePerson)
 	_, err = w.remit.Approve(t.Context(), accountant, v.ID)
 	refused("an accountant approves", err, auth.ErrForbidden)
 
@@ -390,7 +391,7 @@ func TestSplitsAndVouchers(t *testing.T) {
 	_, err = w.remit.Reject(t.Context(), chief, v.ID, "số tiền đã thay đổi")
 	w.ok(err)
 	_, err = w.remit.Approve(t.Context(), chief, v.ID)
-	refused("approve what is rejected", err, remittance.ErrState)
+	refused("approve what is rejected", err, approval.ErrDecided)
 	second := w.voucherOf(remittance.ToWaiting, bank)
 	second.Number = "GNT-2"
 	v, _, err = w.remit.Propose(t.Context(), accountant, s.ID, second)

@@ -44,7 +44,6 @@ var (
 	ErrPeriodOrder  = fault.New(fault.Precondition, "remittance.period_order", "a later period is divided already")
 	ErrState        = fault.New(fault.Precondition, "remittance.state", "the money of this split is not where the voucher takes it from")
 	ErrChanged      = fault.New(fault.Precondition, "remittance.changed", "refunds have taken from this money since the voucher was proposed")
-	ErrMakerChecker = fault.New(fault.Forbidden, "remittance.maker_checker", "who proposed a voucher cannot decide on it")
 	ErrNoAccount    = fault.New(fault.Invalid, "remittance.no_account", "no bank account has this code")
 )
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/internal/approval"
 	"github.com/doisoat/doisoat/internal/audit"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/calendar"
@@ -178,14 +179,11 @@ func (s *Service) decide(ctx context.Context, actor auth.Actor, id VoucherID, to
 		if v, err = selectVoucher(ctx, act, id); err != nil {
 			return err
 		}
-		if v.ProposedBy == actor.ID {
-			return ErrMakerChecker
-		}
-		if v.Status == to && v.DecidedBy == actor.ID {
-			return nil
-		}
-		if v.Status != Proposed {
-			return ErrState.With("the voucher is %s already", v.Status)
+		repeated, err := approval.Check(actor, approval.Proposal{
+			MadeBy: []string{v.ProposedBy}, Open: v.Status == Proposed, DecidedBy: v.DecidedBy, Same: v.Status == to,
+		})
+		if err != nil || repeated {
+			return err
 		}
 		split, err := selectSplit(ctx, act, v.Split)
 		if err != nil {

@@ -14,9 +14,9 @@ var clockReading = regexp.MustCompile(`\b\w+\.(DB\.)?(Now|now|Instant)\(\)`)
 
 // readingsOutside are the readings that belong to no transaction, each with its reason.
 var readingsOutside = map[string]string{
-	"payments/inquiry.go Now: s.DB.Now(),":                     "the provider wants the time of the question, which is asked with no transaction open",
-	"payments/callback.go now    = s.DB.Instant()":             "the one instant of a callback, made before its commit group opens the transaction",
-	"reconcile/statement.go digest(src, file, s.DB.Instant())": "the time of receipt, which a dry run without a transaction reports too",
+	"payments/inquiry.go Now: s.DB.Now(),":                     "the provider wants the time of the question, asked with no transaction open",
+	"payments/callback.go now    = s.DB.Instant()":             "the one instant of a callback, before its commit group begins",
+	"reconcile/statement.go digest(src, file, s.DB.Instant())": "the time of receipt, which a dry run reports too",
 }
 
 // Inside a transaction the instant is Act.Now: a use case that reads the clock

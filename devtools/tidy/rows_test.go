@@ -24,6 +24,7 @@ var rows = map[string]int{
 	"migrations":                1,
 	"providers":                 1,
 
+	"internal/approval":    2,
 	"internal/postgres":    2,
 	"providers/sepay":      2,
 	"providers/statements": 2,

@@ -18,6 +18,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/doisoat/doisoat/internal/approval"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/fault"
 	"github.com/doisoat/doisoat/internal/ident"
@@ -53,13 +54,11 @@ type ProposalID = ident.ID[proposalKind]
 
 // Faults of business dates.
 var (
-	ErrSame       = fault.New(fault.Precondition, "ledger.day_state", "the business date is already open or already closed")
-	ErrProposed   = fault.New(fault.Conflict, "ledger.day_proposed", "another proposal for the business date waits for a decision")
-	ErrKey        = fault.New(fault.Conflict, "ledger.day_idempotency_key", "the idempotency key was used for another request")
-	ErrReason     = fault.New(fault.Invalid, "ledger.day_reason", "a reason is required")
-	ErrNotFound   = fault.New(fault.NotFound, "ledger.day_proposal_not_found", "no such proposal")
-	ErrDecided    = fault.New(fault.Conflict, "ledger.day_proposal_decided", "the proposal is already decided")
-	ErrSamePerson = fault.New(fault.Forbidden, "ledger.same_person", "the person who proposed may not decide")
+	ErrSame     = fault.New(fault.Precondition, "ledger.day_state", "the business date is already open or already closed")
+	ErrProposed = fault.New(fault.Conflict, "ledger.day_proposed", "another proposal for the business date waits for a decision")
+	ErrKey      = fault.New(fault.Conflict, "ledger.day_idempotency_key", "the idempotency key was used for another request")
+	ErrReason   = fault.New(fault.Invalid, "ledger.day_reason", "a reason is required")
+	ErrNotFound = fault.New(fault.NotFound, "ledger.day_proposal_not_found", "no such proposal")
 )
 
 // Proposal is a wish to close or reopen a business date, with its reason.
@@ -168,20 +167,20 @@ func findProposal(ctx context.Context, tx pgx.Tx, where string, args ...any) (Pr
 }
 
 // Decide ends a proposal. Approved, the date is closed or reopened in the
-// same transaction: it waits for running posters of that day. ErrSamePerson
-// when actor proposed it, ErrDecided when it is not open any more.
-func Decide(ctx context.Context, act postgres.Act, p Proposal, decision Status, note string) (Proposal, error) {
-	if p.Status != Proposed {
-		return p, ErrDecided
+// same transaction: it waits for running posters of that day. decided is
+// false when the same actor decided the same before; see approval.Check for the faults.
+func Decide(ctx context.Context, act postgres.Act, p Proposal, decision Status, note string) (_ Proposal, decided bool, err error) {
+	repeated, err := approval.Check(act.Actor, approval.Proposal{
+		MadeBy: []string{p.ProposedBy}, Open: p.Status == Proposed, DecidedBy: p.DecidedBy, Same: p.Status == decision,
+	})
+	if err != nil || repeated {
+		return p, false, err
 	}
-	if p.ProposedBy == act.Actor.ID {
-		return p, ErrSamePerson
-	}
-	_, err := act.Exec(ctx, `
+	_, err = act.Exec(ctx, `
 		update ledger.day_proposal set state = @state, decided_at = @at, decided_by = @by, note = @note where id = @id`,
 		pgx.StrictNamedArgs{"id": p.ID, "state": decision, "at": act.Now, "by": act.Actor.ID, "note": note})
 	if err != nil {
-		return p, refused(err)
+		return p, false, refused(err)
 	}
 	if decision == Approved {
 		_, err = act.Exec(ctx, `
@@ -190,11 +189,11 @@ func Decide(ctx context.Context, act postgres.Act, p Proposal, decision Status, 
 			"authority": act.Actor.Authority, "date": p.BusinessDate, "change": p.Change, "at": act.Now, "by": act.Actor.ID, "proposed_by": p.ProposedBy, "id": p.ID,
 		})
 		if err != nil {
-			return p, refused(err)
+			return p, false, refused(err)
 		}
 	}
 	p.Status, p.DecidedAt, p.DecidedBy, p.Note = decision, &act.Now, act.Actor.ID, note
-	return p, nil
+	return p, true, nil
 }
 
 func refused(err error) error {
@@ -205,12 +204,8 @@ func refused(err error) error {
 		return ErrKey.Because(err)
 	case "day_proposal_one_open":
 		return ErrProposed.Because(err)
-	case "day_proposal_two_people", "day_event_two_people":
-		return ErrSamePerson.Because(err)
-	case "day_proposal_decided_once":
-		return ErrDecided.Because(err)
 	}
-	return err
+	return approval.Refused(postgres.Constraint(err), err)
 }
 
 // Find returns a business date of the transaction's authority; one that

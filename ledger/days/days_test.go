@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/doisoat/doisoat/internal/approval"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/ledger/days"
@@ -104,18 +105,18 @@ func TestProposalsNeedTwoPeople(t *testing.T) {
 		return b.InTx(ngheAn, func(tx pgx.Tx) error {
 			p, err := days.LockProposal(t.Context(), tx, first.ID)
 			if err == nil {
-				_, err = days.Decide(t.Context(), acting(tx, ngheAn, actor), p, decision, "")
+				_, _, err = days.Decide(t.Context(), acting(tx, ngheAn, actor), p, decision, "")
 			}
 			return err
 		})
 	}
-	if err := decide(days.Approved, accountant); !errors.Is(err, days.ErrSamePerson) {
+	if err := decide(days.Approved, accountant); !errors.Is(err, approval.ErrSamePerson) {
 		t.Errorf("one person: got %v, want ErrSamePerson", err)
 	}
 	if err := decide(days.Rejected, chief); err != nil {
 		t.Fatal(err)
 	}
-	if err := decide(days.Approved, chief); !errors.Is(err, days.ErrDecided) {
+	if err := decide(days.Approved, chief); !errors.Is(err, approval.ErrDecided) {
 		t.Errorf("decide again: got %v, want ErrProposalDecided", err)
 	}
 	b.MustPost(captured(ngheAn, cause(1), 5, uuid.Nil)) // rejected: the day is open

@@ -134,7 +134,7 @@ func (b Book) ChangeDay(q days.Request) error {
 		ctx := context.WithoutCancel(b.T.Context())
 		p, _, err := days.Propose(ctx, Acting(tx, NgheAn, Accountant), q)
 		if err == nil {
-			_, err = days.Decide(ctx, Acting(tx, NgheAn, Chief), p, days.Approved, "seen")
+			_, _, err = days.Decide(ctx, Acting(tx, NgheAn, Chief), p, days.Approved, "seen")
 		}
 		return err
 	})

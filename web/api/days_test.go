@@ -44,12 +44,12 @@ func TestBusinessDays(t *testing.T) {
 			t.Errorf("approved: %s", a.body)
 		}
 	}
-	refused(409, "ledger.day_proposal_decided", auth.RoleChiefAccountant, at+"/reject", `{}`)
+	refused(409, "approval.decided", auth.RoleChiefAccountant, at+"/reject", `{}`)
 
 	// Who approves may propose as well, and then not approve.
 	own := h.must(201, auth.RoleChiefAccountant, http.MethodPost, day+"/proposals", reopen)
-	refused(403, "ledger.same_person", auth.RoleChiefAccountant, day+"/proposals/"+own.text("id")+"/approve", `{}`)
-	refused(403, "ledger.same_person", auth.RoleChiefAccountant, day+"/proposals/"+own.text("id")+"/reject", `{}`)
+	refused(403, "approval.same_person", auth.RoleChiefAccountant, day+"/proposals/"+own.text("id")+"/approve", `{}`)
+	refused(403, "approval.same_person", auth.RoleChiefAccountant, day+"/proposals/"+own.text("id")+"/reject", `{}`)
 
 	found := h.must(200, auth.RoleAuditor, http.MethodGet, day, "")
 	got := []any{found.at("status"), found.at("events.0.change"), found.at("events.0.proposal"), found.at("events.1"), found.at("proposals.1.status")}
