@@ -61,7 +61,14 @@ func findForEvent(ctx context.Context, tx pgx.Tx, account MerchantAccount, m pro
 
 // apply records what a provider says of a locked payment, in w, and returns how
 // to answer. An event seen before changes nothing.
-func (s *Service) apply(ctx context.Context, act postgres.Act, w *ledger.Writes, u *subject, e providers.Event, by Evidence) (providers.ReplyKind, error) {
+func (s *Service) apply(
+	ctx context.Context,
+	act postgres.Act,
+	w *ledger.Writes,
+	u *subject,
+	e providers.Event,
+	by Evidence,
+) (providers.ReplyKind, error) {
 	p := &u.payment
 	if by == ByCallback && u.stored {
 		return providers.ReplyAlreadyStored, nil
@@ -113,7 +120,16 @@ func captureOf(p Payment, e providers.Event, at time.Time, by Evidence, now time
 
 // capture records money taken: allocates it to what is outstanding, the rest
 // is excess; posts on date; issues receipts; proposes giving the excess back.
-func (s *Service) capture(ctx context.Context, act postgres.Act, w *ledger.Writes, d dossiers.Dossier, p *Payment, c Capture, date calendar.Date, reason string) error {
+func (s *Service) capture(
+	ctx context.Context,
+	act postgres.Act,
+	w *ledger.Writes,
+	d dossiers.Dossier,
+	p *Payment,
+	c Capture,
+	date calendar.Date,
+	reason string,
+) error {
 	now := c.RecordedAt
 	paid := allocate(&c, d.Charges)
 	insertCapture(&w.Batch, p.Authority, c)
@@ -135,8 +151,18 @@ func (s *Service) capture(ctx context.Context, act postgres.Act, w *ledger.Write
 		}
 	}
 	return audit.Queue(&w.Batch, audit.Event{
-		Actor: act.Actor, At: now, Act: "capture.record", ObjectKind: "capture", ObjectID: c.ID.String(),
-		After: map[string]any{"payment": p.ID, "amount": c.Amount.Minor, "excess": c.Excess, "evidence": c.Evidence, "transaction": c.TransactionID},
+		Actor:      act.Actor,
+		At:         now,
+		Act:        "capture.record",
+		ObjectKind: "capture",
+		ObjectID:   c.ID.String(),
+		After: map[string]any{
+			"payment":     p.ID,
+			"amount":      c.Amount.Minor,
+			"excess":      c.Excess,
+			"evidence":    c.Evidence,
+			"transaction": c.TransactionID,
+		},
 	})
 }
 

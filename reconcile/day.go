@@ -65,7 +65,14 @@ func (s *Service) ProposeDay(ctx context.Context, actor auth.Actor, q days.Reque
 // who made it. Approved, the date is closed or reopened at once, and runs that
 // were opened again since the proposal refuse a closing. The same decision of
 // the same person again changes nothing.
-func (s *Service) DecideDay(ctx context.Context, actor auth.Actor, date calendar.Date, id days.ProposalID, decision days.Status, note string) (p days.Proposal, err error) {
+func (s *Service) DecideDay(
+	ctx context.Context,
+	actor auth.Actor,
+	date calendar.Date,
+	id days.ProposalID,
+	decision days.Status,
+	note string,
+) (p days.Proposal, err error) {
 	if err := auth.Require(actor, auth.PermDayApprove); err != nil {
 		return p, err
 	}

@@ -64,7 +64,8 @@ type Voucher struct {
 }
 
 func (v Voucher) asks(q VoucherRequest) bool {
-	return v.Kind == q.Kind && v.Account == q.Account && v.Number == q.Number && v.DocumentDate == q.DocumentDate && v.Treasury == q.Treasury
+	return v.Kind == q.Kind && v.Account == q.Account && v.Number == q.Number && v.DocumentDate == q.DocumentDate &&
+		v.Treasury == q.Treasury
 }
 
 // line is what a voucher moves of one fee type.
@@ -113,8 +114,18 @@ func (s *Service) Propose(ctx context.Context, actor auth.Actor, id SplitID, q V
 			return err
 		}
 		v = Voucher{
-			ID: ident.New[voucherKind](), Authority: actor.Authority, Split: id, Kind: q.Kind, Amount: total(lines), Account: q.Account,
-			Number: q.Number, DocumentDate: q.DocumentDate, Treasury: q.Treasury, ProposedAt: act.Now, ProposedBy: actor.ID, Status: Proposed,
+			ID:           ident.New[voucherKind](),
+			Authority:    actor.Authority,
+			Split:        id,
+			Kind:         q.Kind,
+			Amount:       total(lines),
+			Account:      q.Account,
+			Number:       q.Number,
+			DocumentDate: q.DocumentDate,
+			Treasury:     q.Treasury,
+			ProposedAt:   act.Now,
+			ProposedBy:   actor.ID,
+			Status:       Proposed,
 		}
 		created = true
 		if err := insertVoucher(ctx, act, v); err != nil {
@@ -168,7 +179,14 @@ func (s *Service) Reject(ctx context.Context, actor auth.Actor, id VoucherID, re
 	return s.decide(ctx, actor, id, Rejected, reason, func(postgres.Act, Split, Voucher) error { return nil })
 }
 
-func (s *Service) decide(ctx context.Context, actor auth.Actor, id VoucherID, to VoucherStatus, reason string, body func(postgres.Act, Split, Voucher) error) (v Voucher, err error) {
+func (s *Service) decide(
+	ctx context.Context,
+	actor auth.Actor,
+	id VoucherID,
+	to VoucherStatus,
+	reason string,
+	body func(postgres.Act, Split, Voucher) error,
+) (v Voucher, err error) {
 	if err := auth.Require(actor, auth.PermRemitApprove); err != nil {
 		return Voucher{}, err
 	}
@@ -196,15 +214,31 @@ func (s *Service) decide(ctx context.Context, actor auth.Actor, id VoucherID, to
 		if err := insertDecision(ctx, act, v); err != nil {
 			return err
 		}
-		return audit.Record(ctx, act, v.audited(act, "voucher."+map[VoucherStatus]string{Approved: "approve", Rejected: "reject"}[to], reason))
+		return audit.Record(
+			ctx,
+			act,
+			v.audited(act, "voucher."+map[VoucherStatus]string{Approved: "approve", Rejected: "reject"}[to], reason),
+		)
 	})
 	return v, err
 }
 
 func (v Voucher) audited(act postgres.Act, verb, reason string) audit.Event {
 	return audit.Event{
-		Actor: act.Actor, At: act.Now, Act: verb, ObjectKind: "voucher", ObjectID: v.ID.String(), Reason: reason,
-		After: map[string]any{"status": v.Status, "kind": v.Kind, "split": v.Split, "amount": v.Amount, "number": v.Number, "account": v.Account},
+		Actor:      act.Actor,
+		At:         act.Now,
+		Act:        verb,
+		ObjectKind: "voucher",
+		ObjectID:   v.ID.String(),
+		Reason:     reason,
+		After: map[string]any{
+			"status":  v.Status,
+			"kind":    v.Kind,
+			"split":   v.Split,
+			"amount":  v.Amount,
+			"number":  v.Number,
+			"account": v.Account,
+		},
 	}
 }
 

@@ -17,7 +17,11 @@ import (
 // Faults of a decision.
 var (
 	// ErrSamePerson: the actor proposed and tries to decide.
-	ErrSamePerson = fault.New(fault.Forbidden, "approval.same_person", "the person who proposed may not decide; ask another person with this right")
+	ErrSamePerson = fault.New(
+		fault.Forbidden,
+		"approval.same_person",
+		"the person who proposed may not decide; ask another person with this right",
+	)
 	// ErrDecided: another decision, or the same decision of another person, stands.
 	ErrDecided = fault.New(fault.Conflict, "approval.decided", "this proposal is already decided; read it again to see the decision")
 )

@@ -58,7 +58,14 @@ const selectAccount = ledger.PostedColumns + `
 	order by p.business_date, p.entry_id, p.line
 	limit @limit`
 
-func selectAccountPostings(ctx context.Context, tx pgx.Tx, code string, after cursorPosition, until calendar.Date, limit int) ([]ledger.Posted, error) {
+func selectAccountPostings(
+	ctx context.Context,
+	tx pgx.Tx,
+	code string,
+	after cursorPosition,
+	until calendar.Date,
+	limit int,
+) ([]ledger.Posted, error) {
 	rows, err := tx.Query(ctx, selectAccount, pgx.StrictNamedArgs{
 		"code": code, "after_date": after.Date, "after_entry": after.Entry, "after_line": after.Line, "until": until, "limit": limit,
 	})

@@ -139,12 +139,25 @@ func Propose(ctx context.Context, act postgres.Act, q Request) (p Proposal, crea
 		return p, false, ErrSame
 	}
 	p = Proposal{
-		ID: ident.New[proposalKind](), BusinessDate: q.Date, Change: q.Change, Reason: q.Reason, Status: Proposed, ProposedAt: act.Now, ProposedBy: act.Actor.ID,
+		ID:           ident.New[proposalKind](),
+		BusinessDate: q.Date,
+		Change:       q.Change,
+		Reason:       q.Reason,
+		Status:       Proposed,
+		ProposedAt:   act.Now,
+		ProposedBy:   act.Actor.ID,
 	}
 	_, err = act.Exec(ctx, `
 		insert into ledger.day_proposal (id, authority, business_date, change, reason, proposed_at, proposed_by, key)
 		values (@id, @authority, @date, @change, @reason, @at, @by, nullif(@key::text, ''))`, pgx.StrictNamedArgs{
-		"id": p.ID, "authority": act.Actor.Authority, "date": q.Date, "change": q.Change, "reason": q.Reason, "at": act.Now, "by": act.Actor.ID, "key": q.Key,
+		"id":        p.ID,
+		"authority": act.Actor.Authority,
+		"date":      q.Date,
+		"change":    q.Change,
+		"reason":    q.Reason,
+		"at":        act.Now,
+		"by":        act.Actor.ID,
+		"key":       q.Key,
 	})
 	return p, true, refused(err)
 }
@@ -186,7 +199,13 @@ func Decide(ctx context.Context, act postgres.Act, p Proposal, decision Status, 
 		_, err = act.Exec(ctx, `
 			insert into ledger.day_event (authority, business_date, number, change, at, approved_by, proposed_by, proposal_id)
 			values (@authority, @date, 0, @change, @at, @by, @proposed_by, @id)`, pgx.StrictNamedArgs{
-			"authority": act.Actor.Authority, "date": p.BusinessDate, "change": p.Change, "at": act.Now, "by": act.Actor.ID, "proposed_by": p.ProposedBy, "id": p.ID,
+			"authority":   act.Actor.Authority,
+			"date":        p.BusinessDate,
+			"change":      p.Change,
+			"at":          act.Now,
+			"by":          act.Actor.ID,
+			"proposed_by": p.ProposedBy,
+			"id":          p.ID,
 		})
 		if err != nil {
 			return p, false, refused(err)

@@ -101,7 +101,12 @@ func (b Book) Count(query string, args ...any) int {
 func (b Book) Month() string {
 	b.T.Helper()
 	var suffix string
-	err := b.Owner.QueryRow(context.WithoutCancel(b.T.Context()), `select to_char(now() at time zone 'Asia/Ho_Chi_Minh', '_YYYYMM')`).Scan(&suffix)
+	err := b.Owner.QueryRow(
+		context.WithoutCancel(b.T.Context()),
+		`select to_char(now() at time zone 'Asia/Ho_Chi_Minh', '_YYYYMM')`,
+	).Scan(
+		&suffix,
+	)
 	if err != nil {
 		b.T.Fatal(err)
 	}

@@ -31,7 +31,10 @@ func DrawPostings(t *rapid.T) []ledger.Posting {
 			if n > 1 {
 				part = rapid.Int64Range(1, left).Draw(t, "part")
 			}
-			list = append(list, post(rapid.SampledFrom(accounts).Draw(t, "account"), money.Amount{Currency: currency, Minor: part}, ledger.Dimensions{}))
+			list = append(
+				list,
+				post(rapid.SampledFrom(accounts).Draw(t, "account"), money.Amount{Currency: currency, Minor: part}, ledger.Dimensions{}),
+			)
 			left -= part
 		}
 	}
