@@ -11,7 +11,7 @@ import (
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/ident"
 	"github.com/doisoat/doisoat/internal/money"
-	"github.com/doisoat/doisoat/providers"
+	"github.com/doisoat/doisoat/providers/transfers"
 	"github.com/doisoat/doisoat/providers/statements"
 	"github.com/doisoat/doisoat/reconcile/matching"
 )
@@ -244,9 +244,9 @@ func rowOf(src Source, part statements.Statement, l statements.Line, now time.Ti
 	}
 	if src.Kind == BankSource {
 		r.fee, r.vat, r.net, r.batchID = 0, 0, r.amount, "" // charges of a bank are within its amount
-		r.codes = append(r.codes, providers.References(l.Content)...)
+		r.codes = append(r.codes, transfers.References(l.Content)...)
 		if len(r.codes) == 0 && r.text.Joined != "" {
-			r.codes = append(r.codes, providers.References(r.text.Joined)...)
+			r.codes = append(r.codes, transfers.References(r.text.Joined)...)
 		}
 	}
 	r.key = r.naturalKey(l)

@@ -8,6 +8,7 @@ import (
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/money"
 	"github.com/doisoat/doisoat/providers"
+	"github.com/doisoat/doisoat/providers/transfers"
 )
 
 // maxBody limits a notice; real ones have about 500 bytes.
@@ -70,7 +71,7 @@ func (*Provider) Translate(m providers.Merchant, c providers.RawCallback) (provi
 // reference is the one of ours that code and content agree on. A payer can
 // write anything, so two different ones are nobody's: people decide.
 func reference(notice providers.Members) string {
-	found := providers.References(text(notice, "code") + " " + text(notice, "content"))
+	found := transfers.References(text(notice, "code") + " " + text(notice, "content"))
 	if len(found) != 1 {
 		return ""
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/doisoat/doisoat/internal/money"
+	"github.com/doisoat/doisoat/internal/text"
 )
 
 //go:embed profiles/*.json
@@ -134,10 +135,10 @@ func readProfile(raw []byte) (*Profile, error) {
 			return nil, fmt.Errorf("profile %s: unknown field %q", p.Name, f)
 		}
 		for _, w := range c.Words {
-			if other, twice := p.header[fold(w)]; twice {
+			if other, twice := p.header[text.Words(w)]; twice {
 				return nil, fmt.Errorf("profile %s: %q names %s and %s", p.Name, w, other, f)
 			}
-			p.header[fold(w)] = f
+			p.header[text.Words(w)] = f
 		}
 	}
 	for _, f := range []field{fieldAmount, fieldTransactionID} {
@@ -147,16 +148,16 @@ func readProfile(raw []byte) (*Profile, error) {
 	}
 	for kind, words := range p.Kinds {
 		for _, w := range words {
-			p.kinds[fold(w)] = kind
+			p.kinds[text.Words(w)] = kind
 		}
 	}
 	for status, words := range p.Statuses {
 		for _, w := range words {
-			p.statuses[fold(w)] = status
+			p.statuses[text.Words(w)] = status
 		}
 	}
 	for _, w := range p.Footer.Words {
-		p.footers = append(p.footers, fold(w))
+		p.footers = append(p.footers, text.Words(w))
 	}
 	return p, nil
 }
@@ -173,7 +174,7 @@ type layout struct {
 func (p *Profile) fit(cells []string) (at map[field]int, missing []field) {
 	at = map[field]int{}
 	for i, cell := range cells {
-		f, known := p.header[fold(cell)]
+		f, known := p.header[text.Words(cell)]
 		if _, twice := at[f]; known && !twice {
 			at[f] = i
 		}
@@ -198,7 +199,7 @@ func (l *layout) cell(row []string, f field) string {
 // isFooter reports whether a row begins with a word of the footer.
 func (p *Profile) isFooter(row []string) bool {
 	for _, cell := range row {
-		words := fold(cell)
+		words := text.Words(cell)
 		if words == "" {
 			continue
 		}
@@ -216,12 +217,12 @@ func (p *Profile) isFooter(row []string) bool {
 var zones = []string{" GMT+7", " GMT+07:00", " UTC+7", " (GMT+7)", " +07:00", " +0700"}
 
 // instant reads a time in one of the layouts, day first.
-func (p *Profile) instant(text string, local *time.Location) (time.Time, bool) {
+func (p *Profile) instant(written string, local *time.Location) (time.Time, bool) {
 	for _, zone := range zones {
-		text = strings.TrimSuffix(text, zone)
+		written = strings.TrimSuffix(written, zone)
 	}
 	for _, form := range p.Times {
-		if at, err := time.ParseInLocation(form, text, local); err == nil {
+		if at, err := time.ParseInLocation(form, written, local); err == nil {
 			return at, true
 		}
 	}

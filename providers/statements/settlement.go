@@ -11,6 +11,7 @@ import (
 	"github.com/shopspring/decimal"
 
 	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/internal/text"
 )
 
 const (
@@ -46,11 +47,11 @@ type settlementReader struct {
 
 // readSettlement reads a CSV settlement file into f.
 func (f *File) readSettlement(raw []byte, opts Options) error {
-	text, guessed := decode(raw)
-	if strings.IndexByte(text, 0) >= 0 {
+	content, guessed := decode(raw)
+	if strings.IndexByte(content, 0) >= 0 {
 		return reject(0, UnsupportedType, "the file is not text")
 	}
-	found, err := findLayout(text, opts.Profile)
+	found, err := findLayout(content, opts.Profile)
 	if err != nil {
 		var r rejection
 		if errors.As(err, &r) && guessed && r.problem.Code == UnknownLayout {
@@ -63,7 +64,7 @@ func (f *File) readSettlement(raw []byte, opts Options) error {
 	s := &settlementReader{file: f, layout: found, accounts: map[string]int{}, batches: map[string]map[string]int{}}
 	// Two passes: how a column writes numbers is known after all of it was
 	// seen, and reading twice is cheaper than keeping every cell.
-	if err := s.each(text, s.learn); err != nil {
+	if err := s.each(content, s.learn); err != nil {
 		return err
 	}
 	for i, c := range s.columns {
@@ -72,7 +73,7 @@ func (f *File) readSettlement(raw []byte, opts Options) error {
 			return reject(0, AmountAmbiguous, "column %s writes numbers in ways that contradict each other", amounts[i])
 		}
 	}
-	if err := s.each(text, s.add); err != nil {
+	if err := s.each(content, s.add); err != nil {
 		return err
 	}
 	if s.rows == 0 {
@@ -86,7 +87,7 @@ func (f *File) readSettlement(raw []byte, opts Options) error {
 
 // findLayout finds the header among the first rows: the profile, delimiter
 // and row that map the most fields.
-func findLayout(text, name string) (layout, error) {
+func findLayout(content, name string) (layout, error) {
 	candidates := profiles
 	if name != "" {
 		p, known := profiles[name]
@@ -99,7 +100,7 @@ func findLayout(text, name string) (layout, error) {
 	var nearest []field
 	names := Profiles() // a fixed order makes ties deterministic
 	for i := range len(delimiters) {
-		t := newTable(text, delimiters[i])
+		t := newTable(content, delimiters[i])
 		for n := range headerRows {
 			cells, _, done, err := t.next()
 			if done || err != nil {
@@ -145,7 +146,7 @@ func (s *settlementReader) class(r settlementRow) class {
 	p := s.layout.profile
 	amount := s.layout.cell(r.cells, fieldAmount)
 	// A merchant may be called "Total": a row with a known kind is a transaction.
-	_, kind := p.kinds[fold(s.layout.cell(r.cells, fieldKind))]
+	_, kind := p.kinds[text.Words(s.layout.cell(r.cells, fieldKind))]
 	switch {
 	case kind, amount != "" && !p.isFooter(r.cells):
 		return transaction
@@ -156,8 +157,8 @@ func (s *settlementReader) class(r settlementRow) class {
 }
 
 // each calls do for every row below the header that has text.
-func (s *settlementReader) each(text string, do func(settlementRow) error) error {
-	t := newTable(text, s.layout.comma)
+func (s *settlementReader) each(content string, do func(settlementRow) error) error {
+	t := newTable(content, s.layout.comma)
 	for n := 0; ; n++ {
 		cells, line, done, err := t.next()
 		switch {
@@ -269,14 +270,14 @@ func (s *settlementReader) add(r settlementRow) error {
 func (s *settlementReader) words(l *Line, kind, status string) {
 	p := s.layout.profile
 	var known bool
-	if l.Kind, known = p.kinds[fold(kind)]; !known {
+	if l.Kind, known = p.kinds[text.Words(kind)]; !known {
 		s.file.note(l.Row, UnknownKind, "kind %s is not known to profile %s", quote(kind), p.Name)
 	}
 	if _, mapped := s.layout.at[fieldStatus]; !mapped {
 		l.Status = Booked // a layout without the column lists settled rows only
 		return
 	}
-	if l.Status, known = p.statuses[fold(status)]; !known {
+	if l.Status, known = p.statuses[text.Words(status)]; !known {
 		l.Status = Information
 		s.file.note(l.Row, UnknownStatus, "status %s is not known to profile %s: the row is not counted", quote(status), p.Name)
 	}
@@ -300,13 +301,13 @@ func (s *settlementReader) times(l *Line, paid, settled string) {
 }
 
 // day reads a date with or without a time, day first.
-func (s *settlementReader) day(text string) (time.Time, bool) {
+func (s *settlementReader) day(written string) (time.Time, bool) {
 	for _, form := range []string{"02/01/2006", "02-01-2006", time.DateOnly} {
-		if at, err := time.ParseInLocation(form, text, calendar.HoChiMinh); err == nil {
+		if at, err := time.ParseInLocation(form, written, calendar.HoChiMinh); err == nil {
 			return at, true
 		}
 	}
-	return s.layout.profile.instant(text, calendar.HoChiMinh)
+	return s.layout.profile.instant(written, calendar.HoChiMinh)
 }
 
 // keep files the line under its account and batch and counts it for the footer.

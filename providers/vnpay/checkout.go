@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/doisoat/doisoat/internal/text"
 	"github.com/doisoat/doisoat/providers"
 )
 
@@ -44,11 +45,11 @@ func (p *Provider) Checkout(_ context.Context, m providers.Merchant, r providers
 	} {
 		pay.set(name, value)
 	}
-	text := pay.canonical(encoders[0])
-	signature := sign(liveSecrets(m)[0], text)
+	canonical := pay.canonical(encoders[0])
+	signature := sign(liveSecrets(m)[0], canonical)
 	return providers.Checkout{
 		Kind: providers.Redirect,
-		URL:  m.Settings[settingPayURL] + "?" + text + "&" + hashName + "=" + signature,
+		URL:  m.Settings[settingPayURL] + "?" + canonical + "&" + hashName + "=" + signature,
 	}, nil
 }
 
@@ -78,8 +79,8 @@ func locale(word string) string {
 }
 
 // orderInfo is the text shown to the payer; VNPAY wants some, without accents or special characters.
-func orderInfo(text, otherwise string) string {
-	if plain := providers.PlainText(text, maxOrderInfo); plain != "" {
+func orderInfo(wanted, otherwise string) string {
+	if plain := text.Plain(wanted, maxOrderInfo); plain != "" {
 		return plain
 	}
 	return otherwise

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/doisoat/doisoat/internal/text"
 	"github.com/doisoat/doisoat/providers"
 )
 
@@ -67,7 +68,7 @@ func (p *Provider) refundOf(m providers.Merchant, r providers.RefundRequest) (ma
 	if r.Captured.Currency != r.Amount.Currency || r.Amount.Minor > r.Captured.Minor {
 		return nil, providers.ErrMessage.With("refund is larger than the capture")
 	}
-	by := providers.PlainText(r.RequestedBy, maxCreateBy)
+	by := text.Plain(r.RequestedBy, maxCreateBy)
 	if by == "" {
 		return nil, providers.ErrMessage.With("refund names nobody who asks")
 	}

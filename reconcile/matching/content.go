@@ -5,7 +5,7 @@ import (
 	"strings"
 	"unicode"
 
-	"golang.org/x/text/unicode/norm"
+	"github.com/doisoat/doisoat/internal/text"
 )
 
 // squeezed is a text reduced to upper-case letters and digits without accents,
@@ -14,17 +14,14 @@ import (
 type squeezed struct {
 	text string
 	from []int  // rune index of each byte of text
-	full []rune // the text, decomposed
+	full []rune // the text without accents
 }
 
 func squeezeText(s string) squeezed {
-	q := squeezed{full: []rune(norm.NFD.String(s))}
+	q := squeezed{full: []rune(text.Fold(s))}
 	var b strings.Builder
 	for i, r := range q.full {
 		r = unicode.ToUpper(r)
-		if r == 'Đ' {
-			r = 'D'
-		}
 		if r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
 			b.WriteRune(r)
 			q.from = append(q.from, i)

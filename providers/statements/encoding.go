@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"io"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/text/encoding/charmap"
@@ -64,28 +63,4 @@ func decode(raw []byte) (text string, guessed bool) {
 		guessed = true
 	}
 	return string(norm.NFC.Bytes(raw)), guessed
-}
-
-// fold makes words comparable: lower case, no accents, đ as d, and one blank
-// for every run of anything that is no letter or digit.
-func fold(s string) string {
-	var b strings.Builder
-	gap := false
-	for _, r := range norm.NFD.String(s) {
-		switch {
-		case unicode.Is(unicode.Mn, r):
-			continue
-		case r == 'đ' || r == 'Đ':
-			r = 'd'
-		case !unicode.IsLetter(r) && !unicode.IsDigit(r):
-			gap = true
-			continue
-		}
-		if gap && b.Len() > 0 {
-			b.WriteByte(' ')
-		}
-		gap = false
-		b.WriteRune(unicode.ToLower(r))
-	}
-	return b.String()
 }
