@@ -37,14 +37,6 @@ func (s Status) After(a Act) (to Status, ok bool) {
 	return to, ok
 }
 
-// Statuses lists every status a document may carry, in the order of life.
-func Statuses() []Status {
-	return []Status{Draft, Submitted, Rejected, Approved, InForce, InForceOrPast, Expired, Repealed, Superseded}
-}
-
-// Acts lists every act.
-func Acts() []Act { return []Act{ActSubmit, ActApprove, ActReject, ActRepeal, ActSupersede} }
-
 // revisable reports whether an editor may write the next version of a policy in this status.
 func (s Status) revisable() bool { return s == Draft || s == Rejected }
 

@@ -69,10 +69,12 @@ func newWorld(t *testing.T) *world {
 	registry := providers.NewRegistry(vnpay.New(&http.Client{Timeout: 10 * time.Second}))
 	w.dossiers = &dossiers.Service{DB: postgres.DB{Pool: w.db.App, Now: now}, Fees: schedule, Secret: ring, Jobs: w.inserts}
 	w.payments = &payments.Service{
-		DB: postgres.DB{Pool: w.db.App, Now: now}, Group: ledger.NewGroup(w.db.App, 2), Providers: registry, Secret: ring, Jobs: w.inserts, Random: rand.Reader, PublicURL: "https://thu.example.gov.vn",
+		DB: postgres.DB{Pool: w.db.App, Now: now}, Group: ledger.NewGroup(w.db.App, 2), Providers: registry, Secret: ring, Jobs: w.inserts,
+		Random: rand.Reader, PublicURL: "https://thu.example.gov.vn",
 	}
 	w.refunds = &refunds.Service{
-		DB: postgres.DB{Pool: w.db.App, Now: now}, Payments: w.payments, Fees: schedule, Providers: registry, Jobs: w.inserts, Random: rand.Reader,
+		DB: postgres.DB{Pool: w.db.App, Now: now}, Payments: w.payments, Fees: schedule, Providers: registry, Jobs: w.inserts,
+		Random: rand.Reader,
 	}
 	w.seed(schedule)
 	return w
@@ -108,7 +110,10 @@ func (w *world) seed(schedule *fees.Service) {
 // work starts the working client and stops it before the database goes.
 func (w *world) work() {
 	w.t.Helper()
-	client, err := New(w.db.App, Rooms{Payments: w.payments, Refunds: w.refunds, Ledger: &balances.Service{DB: w.db.App}, Seal: &seal.Service{DB: w.db.App, Now: time.Now}}, Options{
+	client, err := New(w.db.App, Rooms{
+		Payments: w.payments, Refunds: w.refunds, Ledger: &balances.Service{DB: w.db.App},
+		Seal: &seal.Service{DB: w.db.App, Now: time.Now},
+	}, Options{
 		Log: slog.New(slog.NewTextHandler(w.t.Output(), nil)), Workers: 2, SoftStop: time.Second, SweepEach: 100 * time.Millisecond, Test: true,
 	})
 	if err != nil {

@@ -85,7 +85,9 @@ func queueNames() []string {
 type planner struct{ river.MiddlewareDefaults }
 
 // InsertMany implements rivertype.JobInsertMiddleware.
-func (*planner) InsertMany(ctx context.Context, list []*rivertype.JobInsertParams, insert func(context.Context) ([]*rivertype.JobInsertResult, error)) ([]*rivertype.JobInsertResult, error) {
+func (*planner) InsertMany(ctx context.Context, list []*rivertype.JobInsertParams,
+	insert func(context.Context) ([]*rivertype.JobInsertResult, error),
+) ([]*rivertype.JobInsertResult, error) {
 	for _, job := range list {
 		p := planOf(job.Kind)
 		job.Queue, job.MaxAttempts = p.queue, p.attempts

@@ -7,10 +7,8 @@ package migrations
 
 import (
 	"context"
-	"crypto/sha256"
 	"database/sql"
 	"embed"
-	"encoding/hex"
 	"fmt"
 	"io/fs"
 
@@ -23,8 +21,10 @@ import (
 	"github.com/riverqueue/river/rivermigrate"
 )
 
+// Files are the migrations, named in their order.
+//
 //go:embed [0-9]*.sql
-var files embed.FS
+var Files embed.FS
 
 // RiverSchema is the PostgreSQL schema of River's tables.
 const RiverSchema = "river"
@@ -54,7 +54,7 @@ func Apply(ctx context.Context, dsn string) error {
 
 // Pending counts our migrations that dsn's database still lacks.
 func Pending(ctx context.Context, pool *pgxpool.Pool) (int, error) {
-	names, err := fs.Glob(files, "*.sql")
+	names, err := fs.Glob(Files, "*.sql")
 	if err != nil {
 		return 0, err
 	}
@@ -66,23 +66,6 @@ func Pending(ctx context.Context, pool *pgxpool.Pool) (int, error) {
 	return len(names) - applied, nil
 }
 
-// Hash identifies the whole set of files, for templates of test databases.
-func Hash() (string, error) {
-	names, err := fs.Glob(files, "*.sql")
-	if err != nil {
-		return "", err
-	}
-	sum := sha256.New()
-	for _, name := range names {
-		text, err := files.ReadFile(name)
-		if err != nil {
-			return "", err
-		}
-		fmt.Fprintf(sum, "%s %d\n%s", name, len(text), text)
-	}
-	return hex.EncodeToString(sum.Sum(nil)), nil
-}
-
 func newProvider(db *sql.DB) (*goose.Provider, error) {
 	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 120))
 	if err != nil {
@@ -92,7 +75,7 @@ func newProvider(db *sql.DB) (*goose.Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	return goose.NewProvider(goose.DialectCustom, db, files, goose.WithSessionLocker(locker), goose.WithStore(store))
+	return goose.NewProvider(goose.DialectCustom, db, Files, goose.WithSessionLocker(locker), goose.WithStore(store))
 }
 
 // applyRiver runs River's migrations, each in a transaction of its own, under a
@@ -106,7 +89,8 @@ func applyRiver(ctx context.Context, pool *pgxpool.Pool) error {
 	if _, err := conn.Exec(ctx, `select pg_advisory_lock(hashtext('doisoat river migration'))`); err != nil {
 		return err
 	}
-	defer conn.Exec(ctx, `select pg_advisory_unlock(hashtext('doisoat river migration'))`) //nolint:errcheck // ends with the session at the latest
+	//nolint:errcheck // the lock ends with the session at the latest
+	defer conn.Exec(ctx, `select pg_advisory_unlock(hashtext('doisoat river migration'))`)
 	migrator, err := rivermigrate.New(riverpgxv5.New(pool), &rivermigrate.Config{Schema: RiverSchema})
 	if err != nil {
 		return err

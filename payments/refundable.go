@@ -128,14 +128,6 @@ func refundFault(err error) error {
 	return err
 }
 
-// Unsettled returns captures of a provider that no statement has settled yet,
-// with a business date up to and including the given one, oldest first.
-func Unsettled(ctx context.Context, tx pgx.Tx, authority, provider string, upTo any, most int) ([]Capture, error) {
-	return selectCaptures(ctx, tx, `
-		where c.authority = $1 and c.provider = $2 and c.settled_at is null and c.business_date <= $3
-		order by c.business_date, c.id limit $4`, authority, provider, upTo, most)
-}
-
 // lockPayments takes the payments of captures first, in one order, as every other writer does.
 func lockPayments(ctx context.Context, tx pgx.Tx, ids []CaptureID) error {
 	_, err := tx.Exec(ctx, `

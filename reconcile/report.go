@@ -3,8 +3,9 @@ package reconcile
 import (
 	"context"
 
-	"github.com/doisoat/doisoat/reconcile/matching"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/doisoat/doisoat/reconcile/matching"
 )
 
 // Total counts what one lane matched or one kind of break holds: Lines with

@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -282,18 +283,19 @@ func (s *sequence) sync(t *rapid.T, d *modelDossier) {
 	var (
 		found    dossiers.Dossier
 		captures []payments.Capture
-		list     []refunds.Refund
 	)
 	s.read(t, func(ctx context.Context, tx pgx.Tx) (err error) {
 		if found, err = dossiers.Find(ctx, tx, d.code); err != nil {
 			return err
 		}
-		if captures, err = payments.CapturesOf(ctx, tx, d.id); err != nil {
-			return err
-		}
-		list, err = refunds.ListOf(ctx, tx, d.id)
+		captures, err = payments.CapturesOf(ctx, tx, d.id)
 		return err
 	})
+	list, _, err := s.refunds.List(context.Background(), s.as(auth.RoleAuditor), refunds.Filter{DossierCode: d.code})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Reverse(list) // oldest first
 	for _, c := range captures[len(d.captures):] {
 		s.capture(d, c)
 	}

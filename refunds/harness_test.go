@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -305,12 +306,11 @@ func (w *world) refund(id refunds.ID) refunds.Refund {
 	return r
 }
 
-func (w *world) refundsOf(d dossiers.Dossier) (list []refunds.Refund) {
+func (w *world) refundsOf(d dossiers.Dossier) []refunds.Refund {
 	w.t.Helper()
-	w.in(province, func(tx pgx.Tx) (err error) {
-		list, err = refunds.ListOf(context.Background(), tx, d.ID)
-		return err
-	})
+	list, _, err := w.refunds.List(w.t.Context(), auditor, refunds.Filter{DossierCode: d.Code})
+	w.ok(err)
+	slices.Reverse(list) // oldest first
 	return list
 }
 

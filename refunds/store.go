@@ -190,17 +190,3 @@ func update(ctx context.Context, tx pgx.Tx, r Refund) error {
 		})
 	return err
 }
-
-// Unsettled returns refunds of a provider that the provider may have and no
-// settlement has shown yet, decided up to and including a date, oldest first.
-func Unsettled(ctx context.Context, tx pgx.Tx, authority, provider string, upTo calendar.Date, most int) ([]Refund, error) {
-	return selectRefunds(ctx, tx, `
-		where r.authority = $1 and r.provider = $2 and r.route = 'provider' and r.settled_at is null
-			and r.status in ('sending', 'sent', 'unknown', 'done') and r.decided_at < $3
-		order by r.id limit $4`, authority, provider, upTo.AddDays(1).Start(), most)
-}
-
-// ListOf returns every refund of a dossier, oldest first.
-func ListOf(ctx context.Context, tx pgx.Tx, dossier dossiers.ID) ([]Refund, error) {
-	return selectRefunds(ctx, tx, ` where r.dossier_id = $1 order by r.requested_at, r.id`, dossier)
-}

@@ -39,7 +39,8 @@ func TestEndToEndCommands(t *testing.T) {
 	if diff := cmp.Diff(run["source_side"], any(map[string]any{"total": 60000.0, "matched": 60000.0, "breaks": 0.0})); diff != "" {
 		t.Errorf("reconcile: source side differs (-got +want):\n%s", diff)
 	}
-	if got := d.must(http.StatusOK, d.key(firstAuthority, auth.RoleAuditor), http.MethodGet, "/v1/payments/"+payment, "").text("status"); got != "settled" {
+	if got := d.must(http.StatusOK, d.key(firstAuthority, auth.RoleAuditor), http.MethodGet, "/v1/payments/"+payment,
+		"").text("status"); got != "settled" {
 		t.Errorf("after reconcile: got payment %s, want settled", got)
 	}
 
@@ -50,7 +51,11 @@ func TestEndToEndCommands(t *testing.T) {
 	}{
 		{"a day that is not over", []string{"close", "--authority", firstAuthority, "--date", today.String()}, "is not over"},
 		{"no date", []string{"close", "--authority", firstAuthority, "--date", "today"}, "YYYY-MM-DD"},
-		{"unknown source", []string{"reconcile", "--authority", firstAuthority, "--source", "nobody", "--date", today.String()}, "no source \"nobody\""},
+		{
+			"unknown source",
+			[]string{"reconcile", "--authority", firstAuthority, "--source", "nobody", "--date", today.String()},
+			"no source \"nobody\"",
+		},
 		{"import without a source", []string{"import", file}, "--source"},
 		{"unknown authority", []string{"check", "--authority", "H99"}, "no such authority"},
 		{"no role", []string{"keys", "create", "--authority", firstAuthority, "--role", "king", "--name", "x"}, "no role that a key can have"},

@@ -119,7 +119,8 @@ func (l *load) dossier(code string, random *rand.Rand) {
 	l.mu.Unlock()
 
 	payment, ok := l.insist(random, func(m manifest) (answer, error) {
-		return l.d.request(portalKey(m), http.MethodPost, m.API+"/v1/dossiers/"+code+"/payments", `{"provider":"vnpay"}`, "Idempotency-Key", "key-"+code)
+		return l.d.request(portalKey(m), http.MethodPost, m.API+"/v1/dossiers/"+code+"/payments", `{"provider":"vnpay"}`, "Idempotency-Key",
+			"key-"+code)
 	}, http.StatusOK, http.StatusCreated)
 	if !ok {
 		return

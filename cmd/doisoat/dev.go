@@ -86,13 +86,16 @@ func (c *devCommand) listen() (forAPI, forSimulator net.Listener, err error) {
 		return nil, nil, fmt.Errorf("listen for the API (choose another address with --listen): %w", err)
 	}
 	if forSimulator, err = net.Listen("tcp", c.SimulatorListen); err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("listen for the simulator (choose another address with --simulator-listen): %w", err), forAPI.Close())
+		return nil, nil, errors.Join(fmt.Errorf("listen for the simulator (choose another address with --simulator-listen): %w", err),
+			forAPI.Close())
 	}
 	return forAPI, forSimulator, nil
 }
 
 // runOn is everything above the database.
-func (c *devCommand) runOn(ctx context.Context, p *program, settings config.Config, log *slog.Logger, forAPI, forSimulator net.Listener) error {
+func (c *devCommand) runOn(ctx context.Context, p *program, settings config.Config, log *slog.Logger, forAPI,
+	forSimulator net.Listener,
+) error {
 	ring, err := openKeys(settings.SecretKeys, true)
 	if err != nil {
 		return err

@@ -228,7 +228,8 @@ func (d *devProgram) awaitReady(outFile string) {
 	d.t.Helper()
 	deadline := time.Now().Add(readyWithin)
 	for {
-		if text, err := os.ReadFile(outFile); err == nil && bytes.Contains(text, []byte("doisoat is ready")) && bytes.HasSuffix(text, []byte("\n")) {
+		if text, err := os.ReadFile(outFile); err == nil && bytes.Contains(text, []byte("doisoat is ready")) &&
+			bytes.HasSuffix(text, []byte("\n")) {
 			return
 		}
 		select {

@@ -59,7 +59,8 @@ func (d *devProgram) garbageFiles() {
 	today := calendar.On(time.Now()).String()
 	good := d.control(http.MethodGet, "statement?source=bank&account="+account+"&date="+today, "").body
 	before := d.rowCounts()
-	bomb := `<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "aaaaaaaaaa">` + entities() + `]><Document xmlns="urn:iso:std:iso:20022:tech:xsd:camt.053.001.08">&z;</Document>`
+	bomb := `<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "aaaaaaaaaa">` + entities() +
+		`]><Document xmlns="urn:iso:std:iso:20022:tech:xsd:camt.053.001.08">&z;</Document>`
 	for _, tt := range []struct {
 		name string
 		file []byte
@@ -76,7 +77,8 @@ func (d *devProgram) garbageFiles() {
 		{"a letter in an amount", bytes.Replace(good, []byte(`Ccy="VND">`), []byte(`Ccy="VND">O`), 1)},
 	} {
 		a := d.upload(accountant, "bank", tt.name, tt.file)
-		if a.status != http.StatusCreated || a.text("status") != "rejected" || a.text("problems.0.code") == "" || a.text("problems.0.detail") == "" {
+		if a.status != http.StatusCreated || a.text("status") != "rejected" || a.text("problems.0.code") == "" ||
+			a.text("problems.0.detail") == "" {
 			d.t.Errorf("%s: got %d %.400s, want it kept as rejected with a reason", tt.name, a.status, a.body)
 			continue
 		}

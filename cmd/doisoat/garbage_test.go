@@ -137,7 +137,10 @@ func (d *devProgram) garbageBodies(open string) {
 		d.wantProblem(tt.name, d.ask(d.key(firstAuthority, auth.RolePortal), http.MethodPost, "/v1/dossiers", tt.body), tt.status, tt.code)
 	}
 	portal, accountant := d.key(firstAuthority, auth.RolePortal), d.key(firstAuthority, auth.RoleAccountant)
-	for _, kind := range []string{"", "text/plain", "application/x-www-form-urlencoded", "application/json; charset=utf-16", "multipart/form-data", "application/json/x"} {
+	for _, kind := range []string{
+		"", "text/plain", "application/x-www-form-urlencoded", "application/json; charset=utf-16",
+		"multipart/form-data", "application/json/x",
+	} {
 		a := d.ask(portal, http.MethodPost, "/v1/dossiers", good, "Content-Type", kind)
 		d.wantProblem(fmt.Sprintf("content type %q", kind), a, 415, "http.content_type")
 	}
@@ -152,8 +155,14 @@ func (d *devProgram) garbageBodies(open string) {
 		{"status 11", portal, open + "/status", `{"status":11,"at":"2024-05-03T10:00:00+07:00"}`, 422, "http.invalid"},
 		{"unknown reason", portal, open + "/status", `{"status":4,"at":"2024-05-03T10:00:00+07:00","reason":"MOOD"}`, 422, "http.invalid"},
 		{"refund of nothing paid", accountant, open + "/refunds", `{"reason":"SERVICE_IMPOSSIBLE"}`, 409, "refunds.nothing_left"},
-		{"refund of a charge that is none", accountant, open + "/refunds", `{"reason":"SERVICE_IMPOSSIBLE","items":[{"charge":"chg_x","amount":1}]}`, 422, "refunds.invalid"},
-		{"refund of less than nothing", accountant, open + "/refunds", `{"reason":"SERVICE_IMPOSSIBLE","items":[{"charge":"chg_x","amount":-1}]}`, 422, "http.invalid"},
+		{
+			"refund of a charge that is none", accountant, open + "/refunds",
+			`{"reason":"SERVICE_IMPOSSIBLE","items":[{"charge":"chg_x","amount":1}]}`, 422, "refunds.invalid",
+		},
+		{
+			"refund of less than nothing", accountant, open + "/refunds", `{"reason":"SERVICE_IMPOSSIBLE","items":[{"charge":"chg_x","amount":-1}]}`,
+			422, "http.invalid",
+		},
 		{"run of a day that is none", accountant, "/v1/runs", `{"source":"bank","business_date":"2024-13-01"}`, 422, "http.invalid"},
 		{"run of no source", accountant, "/v1/runs", `{"source":"nowhere","business_date":"2024-05-02"}`, 404, "reconcile.unknown_source"},
 	} {
@@ -216,7 +225,8 @@ func (d *devProgram) garbageAddresses(paid, payment string) {
 func (d *devProgram) garbageKeys() {
 	good := d.key(firstAuthority, auth.RoleAuditor)
 	for _, header := range []string{
-		"", "Bearer", "Bearer ", "Basic " + good, good, "Bearer  " + good, "Bearer " + good + " x", "Bearer " + good + good, "Bearer " + good[:len(good)-1],
+		"", "Bearer", "Bearer ", "Basic " + good, good, "Bearer  " + good, "Bearer " + good + " x", "Bearer " + good + good,
+		"Bearer " + good[:len(good)-1],
 		"Bearer " + good[:len(good)-1] + "!", "Bearer " + strings.ToUpper(good), "Bearer ds_000000000000_" + strings.Repeat("a", 43),
 		"Bearer " + strings.Repeat("x", 20_000), "Bearer \xff\xfe", "Bearer ' or 1=1 --",
 	} {
@@ -256,7 +266,10 @@ func (d *devProgram) wrongMethods() {
 				allowed = append(allowed, method)
 			}
 		}
-		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions, "TRACE", "BREW"} {
+		for _, method := range []string{
+			http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions,
+			"TRACE", "BREW",
+		} {
 			if slices.Contains(allowed, method) {
 				continue
 			}
@@ -277,8 +290,10 @@ func (d *devProgram) garbageCallbacks() {
 	const values = "vnp_TmnCode=DOISOH41&vnp_Amount=6000000&vnp_TxnRef=DSGFDRXNQM6W&vnp_ResponseCode=00&vnp_TransactionStatus=00&vnp_TransactionNo=1"
 	hash := "&vnp_SecureHash=" + strings.Repeat("0", 128)
 	for _, query := range []string{
-		"", "?", "?" + values, "?" + values + hash, "?" + values + "&vnp_Amount=1" + hash, "?" + values + hash + hash, "?" + values + "&vnp_SecureHash=",
-		"?" + values + "&vnp_SecureHash=zz", "?%zz=1" + hash, "?vnp_TxnRef=%ff%fe" + hash, "?vnp_TxnRef=%00" + hash, "?;" + hash, "?" + strings.Repeat("a=1&", 5000) + hash,
+		"", "?", "?" + values, "?" + values + hash, "?" + values + "&vnp_Amount=1" + hash, "?" + values + hash + hash,
+		"?" + values + "&vnp_SecureHash=",
+		"?" + values + "&vnp_SecureHash=zz", "?%zz=1" + hash, "?vnp_TxnRef=%ff%fe" + hash, "?vnp_TxnRef=%00" + hash, "?;" + hash,
+		"?" + strings.Repeat("a=1&", 5000) + hash,
 	} {
 		a := d.ask("", http.MethodGet, ipn+query, "")
 		if a.status != http.StatusOK || a.text("RspCode") != "97" {
@@ -291,7 +306,8 @@ func (d *devProgram) garbageCallbacks() {
 	}
 	d.wantProblem("notice of 65 KiB", d.ask("", http.MethodPost, notice, `{"x":"`+strings.Repeat("x", 65<<10)+`"}`), 413, "http.too_large")
 	for _, body := range []string{"", "x", "{}", "[]", "null", `{"id":1,"transferAmount":-1}`, strings.Repeat("[", 60_000), "\xff\xfe"} {
-		if a := d.ask("", http.MethodPost, notice, body); a.status != http.StatusUnauthorized && a.status != http.StatusBadRequest && a.at("success") != false {
+		if a := d.ask("", http.MethodPost, notice, body); a.status != http.StatusUnauthorized && a.status != http.StatusBadRequest &&
+			a.at("success") != false {
 			d.t.Errorf("notice %.30q: got %d %s, want a refusal", body, a.status, a.body)
 		}
 	}

@@ -175,7 +175,10 @@ func (d *devProgram) strangerSeesNothing(p province) {
 		{auth.RoleChiefAccountant, "POST", "/v1/refunds/" + p.requested + "/approve", "", 404, "refunds.not_found"},
 		{auth.RoleChiefAccountant, "POST", "/v1/refunds/" + p.requested + "/reject", `{"reason":"x"}`, 404, "refunds.not_found"},
 		{auth.RoleAuditor, "GET", "/v1/ledger/entries/" + p.entry, "", 404, "ledger.entry_not_found"},
-		{auth.RoleAdmin, "POST", "/v1/merchant-accounts/" + p.vnpay + "/secrets", `{"name":"hash_secret","value":"TESTONLYFOREIGNSECRET0000000001"}`, 404, "payments.merchant_not_found"},
+		{
+			auth.RoleAdmin, "POST", "/v1/merchant-accounts/" + p.vnpay + "/secrets",
+			`{"name":"hash_secret","value":"TESTONLYFOREIGNSECRET0000000001"}`, 404, "payments.merchant_not_found",
+		},
 		{auth.RoleAuditor, "GET", "/v1/statements/" + p.statement, "", 404, "reconcile.unknown_statement"},
 		{auth.RoleAuditor, "GET", "/v1/statements/" + p.statement + "/lines", "", 404, "reconcile.unknown_statement"},
 		{auth.RoleAccountant, "POST", "/v1/runs", `{"source":"` + p.source + `","business_date":"2024-05-02"}`, 404, "reconcile.unknown_source"},
@@ -192,11 +195,13 @@ func (d *devProgram) strangerSeesNothing(p province) {
 	d.strangerListsNothing(p)
 	// What is unique is so within a province: nothing of ours stands in the stranger's way.
 	body := dossierBody(d.t, strings.TrimPrefix(p.paid, "/v1/dossiers/"), map[string]any{"authority": stranger, "agency": stranger})
-	a := d.must(http.StatusCreated, d.key(stranger, auth.RolePortal), http.MethodPost, "/v1/dossiers", body, "Idempotency-Key", "key-of-h41-0001")
+	a := d.must(http.StatusCreated, d.key(stranger, auth.RolePortal), http.MethodPost, "/v1/dossiers", body, "Idempotency-Key",
+		"key-of-h41-0001")
 	if paid := a.at("paid"); paid != 0.0 {
 		d.t.Errorf("the stranger's own dossier: got paid %v, want 0", paid)
 	}
-	if a := d.upload(d.key(stranger, auth.RoleAccountant), "bank", "sao-ke.xml", p.statementFile); a.text("status") == "duplicate" || a.text("duplicate_of") != "" {
+	if a := d.upload(d.key(stranger, auth.RoleAccountant), "bank", "sao-ke.xml", p.statementFile); a.text("status") == "duplicate" ||
+		a.text("duplicate_of") != "" {
 		d.t.Errorf("the stranger learns that somebody has the file: %s", a.body)
 	}
 	// And nothing was moved.
@@ -259,13 +264,19 @@ func (d *devProgram) rolesAreRefused(p province) {
 		{auth.RolePortal, "GET", "/v1/ledger/entries/" + p.entry, ""},
 		{auth.RoleAccountant, "POST", "/v1/merchant-accounts", `{"authority":"H41","provider":"vnpay","settings":{},"secrets":{}}`},
 		{auth.RolePortal, "GET", "/v1/merchant-accounts", ""},
-		{auth.RoleChiefAccountant, "POST", "/v1/merchant-accounts/" + p.vnpay + "/secrets", `{"name":"hash_secret","value":"TESTONLYFOREIGNSECRET0000000001"}`},
+		{
+			auth.RoleChiefAccountant, "POST", "/v1/merchant-accounts/" + p.vnpay + "/secrets",
+			`{"name":"hash_secret","value":"TESTONLYFOREIGNSECRET0000000001"}`,
+		},
 		{auth.RoleAccountant, "POST", "/v1/sources", `{"code":"x","kind":"bank","account":"1"}`},
 		{auth.RolePortal, "GET", "/v1/statements", ""},
 		{auth.RolePortal, "GET", "/v1/breaks", ""},
 		{auth.RoleChiefAccountant, "POST", "/v1/runs", `{"source":"bank","business_date":"2024-05-02"}`},
 		{auth.RoleAccountant, "POST", "/v1/runs/" + p.run + "/close", ""},
-		{auth.RolePolicyEditor, "POST", "/v1/fee-types", `{"code":"LP_X","name":"x","kind":"le_phi","rates":[{"valid_from":"2023-01-01","base":1}]}`},
+		{
+			auth.RolePolicyEditor, "POST", "/v1/fee-types",
+			`{"code":"LP_X","name":"x","kind":"le_phi","rates":[{"valid_from":"2023-01-01","base":1}]}`,
+		},
 	} {
 		a := d.ask(d.key(firstAuthority, tt.role), tt.method, tt.path, tt.body)
 		if a.status != http.StatusForbidden || a.text("code") != "auth.forbidden" {

@@ -37,7 +37,8 @@ func TestEndToEndSeal(t *testing.T) {
 	proof, receipt, book := filepath.Join(dir, "proof.json"), filepath.Join(dir, "receipt.json"), filepath.Join(dir, "book.jsonl")
 	cause := d.must(http.StatusOK, auditor, http.MethodGet, "/v1/ledger/entries/"+entry, "").text("cause.id")
 	for file, id := range map[string]string{proof: entry, receipt: cause} {
-		if err := os.WriteFile(file, d.must(http.StatusOK, auditor, http.MethodGet, "/v1/ledger/entries/"+id+"/proof", "").body, 0o600); err != nil {
+		if err := os.WriteFile(file, d.must(http.StatusOK, auditor, http.MethodGet, "/v1/ledger/entries/"+id+"/proof", "").body,
+			0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -57,7 +58,8 @@ func TestEndToEndSeal(t *testing.T) {
 			t.Errorf("verify %s (-got +want):\n%s", filepath.Base(file), diff)
 		}
 	}
-	if code, stdout, _ := verified(t, "--head", head, book); code != exitOK || !strings.Contains(stdout, "the book of "+firstAuthority+" is whole") {
+	if code, stdout, _ := verified(t, "--head", head, book); code != exitOK ||
+		!strings.Contains(stdout, "the book of "+firstAuthority+" is whole") {
 		t.Errorf("verify: got exit code %d, %q", code, stdout)
 	}
 	text, err := os.ReadFile(book)
@@ -67,10 +69,12 @@ func TestEndToEndSeal(t *testing.T) {
 	if err := os.WriteFile(book, []byte(strings.Replace(string(text), `"amount":60000`, `"amount":60001`, 1)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if code, stdout, _ := verified(t, book); code != exitFailed || !strings.Contains(stdout, "WRONG") || !strings.Contains(stdout, "entry ent_") {
+	if code, stdout, _ := verified(t, book); code != exitFailed || !strings.Contains(stdout, "WRONG") ||
+		!strings.Contains(stdout, "entry ent_") {
 		t.Errorf("verify a changed book: got exit code %d, %q, want the entry named", code, stdout)
 	}
-	if code, stdout, _ := verified(t, "--head", strings.Repeat("0", 64), proof); code != exitFailed || !strings.Contains(stdout, "leads to the head") {
+	if code, stdout, _ := verified(t, "--head", strings.Repeat("0", 64), proof); code != exitFailed ||
+		!strings.Contains(stdout, "leads to the head") {
 		t.Errorf("verify against another head: got exit code %d, %q", code, stdout)
 	}
 	if code, _, stderr := verified(t, "--head", "12", proof); code != exitFailed || !strings.Contains(stderr, "64 hex digits") {

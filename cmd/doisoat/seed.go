@@ -120,7 +120,10 @@ func (d demo) merchants(ctx context.Context, authority string, far *simulator.Si
 // sources are where the statements of both accounts come from.
 func (d demo) sources(ctx context.Context, authority string, accounts map[string]merchantManifest) error {
 	for _, r := range []reconcile.SourceRequest{
-		{Code: "vnpay", Kind: reconcile.SettlementSource, Provider: vnpay.Name, Account: accounts[vnpay.Name].TmnCode, Profile: "vnpay-settlement-v1"},
+		{
+			Code: "vnpay", Kind: reconcile.SettlementSource, Provider: vnpay.Name, Account: accounts[vnpay.Name].TmnCode,
+			Profile: "vnpay-settlement-v1",
+		},
 		{Code: "bank", Kind: reconcile.BankSource, Account: accounts[vietqr.Name].Account},
 	} {
 		if _, _, err := d.rooms.reconcile.RegisterSource(ctx, auth.Operator(authority), r); err != nil {

@@ -76,6 +76,7 @@ func printVerified(p *program, r verifyReport) {
 			fmt.Fprintf(p.stdout, "  %s %s: debits %d, credits %d\n", t.Currency, class, t.Debits, t.Credits)
 		}
 	default:
-		fmt.Fprintf(p.stdout, "entry %s is in block %d of the book of %s; head %s\n", r.Proof.Entry, r.Proof.Block, r.Proof.Authority, r.Proof.Head)
+		fmt.Fprintf(p.stdout, "entry %s is in block %d of the book of %s; head %s\n", r.Proof.Entry, r.Proof.Block, r.Proof.Authority,
+			r.Proof.Head)
 	}
 }

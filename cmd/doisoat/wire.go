@@ -94,10 +94,12 @@ func wire(s surroundings) (rooms, error) {
 	r.dossiers = &dossiers.Service{DB: postgres.DB{Pool: s.pool, Now: s.now}, Fees: r.fees, Secret: s.ring, Jobs: inserts}
 	r.remittance = &remittance.Service{DB: postgres.DB{Pool: s.pool, Now: s.now}, Fees: r.fees}
 	r.payments = &payments.Service{
-		DB: postgres.DB{Pool: s.pool, Now: s.now}, Group: ledger.NewGroup(s.pool, callbackCommitters), Providers: connected, Secret: s.ring, Jobs: inserts, Random: s.random, PublicURL: s.publicURL,
+		DB: postgres.DB{Pool: s.pool, Now: s.now}, Group: ledger.NewGroup(s.pool, callbackCommitters), Providers: connected, Secret: s.ring,
+		Jobs: inserts, Random: s.random, PublicURL: s.publicURL,
 	}
 	r.refunds = &refunds.Service{
-		DB: postgres.DB{Pool: s.pool, Now: s.now}, Payments: r.payments, Dossiers: r.dossiers, Fees: r.fees, Providers: connected, Jobs: inserts, Random: s.random,
+		DB: postgres.DB{Pool: s.pool, Now: s.now}, Payments: r.payments, Dossiers: r.dossiers, Fees: r.fees, Providers: connected, Jobs: inserts,
+		Random: s.random,
 	}
 	r.reconcile = &reconcile.Service{DB: postgres.DB{Pool: s.pool, Now: s.now}, Payments: r.payments, Refunds: r.refunds, Secret: s.ring}
 	return r, nil

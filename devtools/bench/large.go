@@ -134,9 +134,13 @@ func ask(ctx context.Context, service *balances.Service, out io.Writer) error {
 	}{
 		{"balance of one account, today", wantedBalance, look(balances.Query{Account: "any", AsOf: day})},
 		{"balance of one account, a past date", wantedBalance, look(balances.Query{Account: "any", AsOf: past})},
-		{"balance of a fee type and policy on one account, a past date", wantedBalance, look(balances.Query{Account: "any", FeeType: "PHI-7", Policy: "NQ-3", AsOf: past})},
+		{
+			"balance of a fee type and policy on one account, a past date", wantedBalance,
+			look(balances.Query{Account: "any", FeeType: "PHI-7", Policy: "NQ-3", AsOf: past}),
+		},
 		{"a page of an account's ledger from a past date on", 0, func() error {
-			_, _, err := service.ListPostings(ctx, actor, balances.PostingQuery{Account: bank(rand.IntN(accounts)), From: day.AddDays(-rand.IntN(largeDays))})
+			_, _, err := service.ListPostings(ctx, actor,
+				balances.PostingQuery{Account: bank(rand.IntN(accounts)), From: day.AddDays(-rand.IntN(largeDays))})
 			return err
 		}},
 		{"trial balance, today", wantedTrial, look(balances.Query{AsOf: day})},

@@ -69,7 +69,8 @@ func posting(pool *pgxpool.Pool, clients int, hot bool) func(context.Context, ti
 // other loads wrote is sealed before: that makes work for the disk which lasts
 // into the load, so it is done also where nothing is sealed meanwhile. Half of
 // what the load writes waits for its seal when it begins and when it ends.
-func sealing(pool *pgxpool.Pool, seals seals, run func(context.Context, time.Duration) (float64, error)) func(context.Context, time.Duration) (float64, error) {
+func sealing(pool *pgxpool.Pool, seals seals, run func(context.Context, time.Duration) (float64, error)) func(context.Context,
+	time.Duration) (float64, error) {
 	return func(ctx context.Context, d time.Duration) (float64, error) {
 		if err := sealAll(ctx, pool, d); err != nil {
 			return 0, err
@@ -162,7 +163,10 @@ func copyRows(n int) (entries, postings [][]any) {
 		to := (from + 1 + rand.Int64N(accounts-1)) % accounts
 		amount := int64(1_000 + rand.IntN(999_000))
 		dossier, payment := [16]byte(uuid.New()), [16]byte(uuid.New())
-		entries = append(entries, []any{id, authority, day, now, "bench", "cap_" + uuid.NewString(), "captured", "capture by bench", "system", "", int16(2), digest, content, marks})
+		entries = append(entries, []any{
+			id, authority, day, now, "bench", "cap_" + uuid.NewString(), "captured", "capture by bench", "system", "",
+			int16(2), digest, content, marks,
+		})
 		postings = append(postings,
 			[]any{id, int16(1), int16(2), authority, day, from + 1, "D", amount, "VND", false, dossier, payment},
 			[]any{id, int16(2), int16(2), authority, day, to + 1, "C", amount, "VND", false, dossier, payment})
@@ -172,7 +176,8 @@ func copyRows(n int) (entries, postings [][]any) {
 
 func copyInto(ctx context.Context, tx pgx.Tx, entries, postings [][]any) error {
 	_, err := tx.CopyFrom(ctx, pgx.Identifier{"ledger", "entry"}, []string{
-		"id", "authority", "business_date", "recorded_at", "cause_kind", "cause_id", "cause_event", "description", "actor", "reason", "lines", "digest",
+		"id", "authority", "business_date", "recorded_at", "cause_kind", "cause_id", "cause_event", "description", "actor", "reason", "lines",
+		"digest",
 		"content", "marks",
 	}, pgx.CopyFromRows(entries))
 	if err != nil {

@@ -61,7 +61,8 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	flags.IntVar(&opt.rounds, "rounds", 4, "how often each load runs")
 	flags.DurationVar(&opt.duration, "time", 3*time.Second, "how long a load runs in one round")
 	flags.StringVar(&opt.only, "only", "", "run only loads whose name contains this (yardsticks always run)")
-	flags.BoolVar(&opt.large, "large", false, "measure balances over a large book instead, its seal and its check (-only check: the check alone, unsealed)")
+	flags.BoolVar(&opt.large, "large", false,
+		"measure balances over a large book instead, its seal and its check (-only check: the check alone, unsealed)")
 	flags.IntVar(&opt.postings, "postings", 10_000_000, "postings of the large book")
 	if err := flags.Parse(args); err != nil {
 		return err

@@ -171,7 +171,8 @@ func printRates(out io.Writer, list []load, rates map[string][]float64, spent ma
 		for _, c := range spent[l.name] {
 			server, clients = append(server, float64(c.server.Microseconds())), append(clients, float64(c.clients.Microseconds()))
 		}
-		_, _ = fmt.Fprintf(out, "| %s | %.0f | %.0f | %.0f | %.0f | %.0f |\n", l.name, median(r), slices.Min(r), slices.Max(r), median(server), median(clients))
+		_, _ = fmt.Fprintf(out, "| %s | %.0f | %.0f | %.0f | %.0f | %.0f |\n", l.name, median(r), slices.Min(r), slices.Max(r), median(server),
+			median(clients))
 	}
 }
 

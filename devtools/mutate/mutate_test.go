@@ -29,7 +29,10 @@ func TestMutantsOfARule(t *testing.T) {
 	if err := os.Mkdir("shop", 0o700); err != nil {
 		t.Fatal(err)
 	}
-	for file, text := range map[string]string{"shop/sale.go": rule, "shop/sale_test.go": rule, "shop/plain.go": "package shop\n\nfunc plain() int { return 1 - 1 }\n"} {
+	for file, text := range map[string]string{
+		"shop/sale.go": rule, "shop/sale_test.go": rule,
+		"shop/plain.go": "package shop\n\nfunc plain() int { return 1 - 1 }\n",
+	} {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}

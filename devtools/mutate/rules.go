@@ -61,7 +61,8 @@ type finder struct {
 
 func (s *finder) add(kind string, at ast.Node, apply func() func(), format string, args ...any) {
 	m := &mutant{
-		room: s.room, file: s.file, rule: s.function.Name.Name, kind: kind, what: fmt.Sprintf(format, args...), line: s.set.Position(at.Pos()).Line,
+		room: s.room, file: s.file, rule: s.function.Name.Name, kind: kind, what: fmt.Sprintf(format, args...),
+		line: s.set.Position(at.Pos()).Line,
 		body: s.set.Position(s.function.Body.Lbrace).Offset + 1,
 	}
 	name := fmt.Sprintf("%s_%d", m.rule, s.first+len(s.found))
@@ -227,7 +228,8 @@ func (s *finder) call(c *ast.CallExpr) {
 		}
 	}
 	if text := s.show(*amount); strings.HasPrefix(text, "r.amount(") {
-		s.add("amount", *amount, put(amount, ast.Expr(&ast.SelectorExpr{X: ast.NewIdent("r"), Sel: ast.NewIdent("Amount")})), "r.Amount instead of %s", text)
+		s.add("amount", *amount, put(amount, ast.Expr(&ast.SelectorExpr{X: ast.NewIdent("r"), Sel: ast.NewIdent("Amount")})),
+			"r.Amount instead of %s", text)
 	}
 }
 
@@ -254,7 +256,8 @@ func (s *finder) literal(l *ast.CompositeLit) {
 		case strings.HasSuffix(s.show(l.Type), "Dimensions"), key == "Dimensions":
 			s.add("dimension", field, put(&l.Elts, slices.Delete(slices.Clone(l.Elts), i, i+1)), "without %s", s.show(field))
 		case key == "Minor":
-			s.add("amount", field, put(&field.Value, ast.Expr(&ast.BinaryExpr{X: &ast.ParenExpr{X: field.Value}, Op: token.ADD, Y: &ast.BasicLit{Kind: token.INT, Value: "1"}})),
+			s.add("amount", field, put(&field.Value,
+				ast.Expr(&ast.BinaryExpr{X: &ast.ParenExpr{X: field.Value}, Op: token.ADD, Y: &ast.BasicLit{Kind: token.INT, Value: "1"}})),
 				"one more than %s", s.show(field.Value))
 		case key == "Event", key == "BusinessDate":
 			s.add("cause or date", field, put(&l.Elts, slices.Delete(slices.Clone(l.Elts), i, i+1)), "without %s", s.show(field))

@@ -57,7 +57,8 @@ func TestPackagesAreSmall(t *testing.T) {
 		delete(unused, room)
 		switch x, listed := large[room]; {
 		case !listed:
-			t.Errorf("%s has %d lines in %d files, want at most %d in %d: split it by noun", room, s.lines, s.files, maxPackageLines, maxPackageFiles)
+			t.Errorf("%s has %d lines in %d files, want at most %d in %d: split it by noun", room, s.lines, s.files, maxPackageLines,
+				maxPackageFiles)
 		case s.lines > x.lines || s.files > x.files:
 			t.Errorf("%s grew to %d lines in %d files, from %d in %d: it must shrink (%s)", room, s.lines, s.files, x.lines, x.files, x.reason)
 		}
@@ -69,8 +70,8 @@ func TestPackagesAreSmall(t *testing.T) {
 
 // Lines that may be longer than maxLineLength today, in code and in tests. Lower both with every line that goes; wanted is 0.
 const (
-	longLines     = 196
-	longTestLines = 525
+	longLines     = 181
+	longTestLines = 488
 )
 
 func TestLinesAreShort(t *testing.T) {

@@ -6,7 +6,7 @@
 // sees its own.
 //
 // Before and After hold states, amounts, codes and ids: never personal data,
-// never secrets. The trail outlives what it describes and is read by auditors.
+// never secrets. The trail outlives the things that it describes.
 package audit
 
 import (
@@ -18,20 +18,10 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/fault"
-	"github.com/doisoat/doisoat/internal/ident"
-	"github.com/doisoat/doisoat/internal/postgres"
 )
-
-type kind struct{}
-
-func (kind) Prefix() string { return "aud" }
-
-// ID names one recorded event.
-type ID = ident.ID[kind]
 
 // Event is one act. Before and After are written as JSON; nil is NULL. They and
 // Reason must hold no personal data and no secrets.
@@ -109,7 +99,7 @@ func (r *rows) add(e Event) error {
 	if err != nil {
 		return fmt.Errorf("write after of %s: %w", e.Act, err)
 	}
-	r.id = append(r.id, ident.New[kind]().UUID())
+	r.id = append(r.id, uuid.Must(uuid.NewV7()))
 	r.at = append(r.at, e.At)
 	r.authority = append(r.authority, e.Actor.Authority)
 	r.role = append(r.role, string(e.Actor.Role))
@@ -133,62 +123,4 @@ func document(v any) ([]byte, error) {
 		return nil, err
 	}
 	return b, nil
-}
-
-// Recorded is one event of the trail as it was kept.
-type Recorded struct {
-	ID         ID
-	At         time.Time
-	Authority  string
-	ActorRole  auth.Role
-	ActorID    string
-	Act        string
-	ObjectKind string
-	ObjectID   string
-	Before     json.RawMessage // nil when there was none
-	After      json.RawMessage // nil when there was none
-	Reason     string
-}
-
-// Service reads the trail for staff.
-type Service struct {
-	DB *pgxpool.Pool
-}
-
-// MaxPage is the most events that one call of List returns.
-const MaxPage = 200
-
-// List returns the events of one object of the actor's authority, oldest first,
-// after the event with id after (zero: from the start), at most limit (1 to
-// MaxPage). Needs auth.PermAuditRead.
-func (s Service) List(ctx context.Context, actor auth.Actor, objectKind, objectID string, after ID, limit int) ([]Recorded, error) {
-	if err := auth.Require(actor, auth.PermAuditRead); err != nil {
-		return nil, err
-	}
-	var list []Recorded
-	err := postgres.ReadTx(ctx, s.DB, actor.Authority, func(tx pgx.Tx) (err error) {
-		list, err = List(ctx, tx, objectKind, objectID, after, limit)
-		return err
-	})
-	return list, err
-}
-
-// List is Service.List inside a transaction of the caller, who has checked the rights.
-func List(ctx context.Context, tx pgx.Tx, objectKind, objectID string, after ID, limit int) ([]Recorded, error) {
-	found, err := tx.Query(ctx, `
-		select e.id, e.at, e.authority, e.actor_role, e.actor_id, e.act, e.object_kind, e.object_id, e.before, e.after, e.reason
-		from audit.event e
-		where e.authority = app.authority() and e.object_kind = @kind and e.object_id = @object
-			and (@after::uuid is null or (e.at, e.id) > (select a.at, a.id from audit.event a where a.id = @after))
-		order by e.at, e.id
-		limit @limit`,
-		pgx.StrictNamedArgs{"kind": objectKind, "object": objectID, "after": after, "limit": min(max(limit, 1), MaxPage)})
-	if err != nil {
-		return nil, fmt.Errorf("list audit events: %w", err)
-	}
-	list, err := pgx.CollectRows(found, pgx.RowToStructByName[Recorded])
-	if err != nil {
-		return nil, fmt.Errorf("list audit events: %w", err)
-	}
-	return list, nil
 }

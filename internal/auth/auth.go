@@ -42,9 +42,6 @@ func KeyRoles() []Role {
 	}
 }
 
-// Roles are all roles, in the order of the manual.
-func Roles() []Role { return append(KeyRoles(), RoleOperator, RoleSystem) }
-
 // Actor is who does something: one key, person or job acting for one authority.
 // It holds no secret. Maker and checker are told apart by ID.
 type Actor struct {

@@ -45,7 +45,8 @@ func TestDrawnCredentialsParse(t *testing.T) {
 func TestDrawFailsWithItsSource(t *testing.T) {
 	t.Parallel()
 	for name, random := range map[string]io.Reader{
-		"at once": iotest.ErrReader(io.ErrUnexpectedEOF), "in the id": bytes.NewReader(make([]byte, 5)), "in the secret": bytes.NewReader(make([]byte, 20)),
+		"at once": iotest.ErrReader(io.ErrUnexpectedEOF), "in the id": bytes.NewReader(make([]byte, 5)),
+		"in the secret": bytes.NewReader(make([]byte, 20)),
 	} {
 		if _, err := DrawCredential(random); err == nil {
 			t.Errorf("%s: got a credential, want an error", name)

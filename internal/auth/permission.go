@@ -41,7 +41,6 @@ const (
 	PermSourceRead     Permission = "source.read"
 	PermKeysWrite      Permission = "keys.write"
 	PermKeysRead       Permission = "keys.read"
-	PermAuditRead      Permission = "audit.read"
 )
 
 // grant is one row of the table. The literals below name no fields, so the
@@ -94,7 +93,6 @@ var grants = []grant{
 	{o, x, x, o, o, x, x, x, x, PermSourceRead, "read statement sources"},
 	{o, o, o, o, o, o, x, x, o, PermKeysWrite, "create and revoke API keys"},
 	{o, o, o, o, o, x, x, x, o, PermKeysRead, "list API keys; secrets never come out"},
-	{o, o, x, o, o, x, x, o, o, PermAuditRead, "read the audit trail"},
 }
 
 var allowed = func() map[Permission]map[Role]bool {
@@ -111,12 +109,3 @@ var allowed = func() map[Permission]map[Role]bool {
 
 // Allowed reports whether the table gives permission to role; what it does not know is refused.
 func Allowed(role Role, permission Permission) bool { return allowed[permission][role] }
-
-// Permissions lists every permission in the order of the manual.
-func Permissions() []Permission {
-	list := make([]Permission, len(grants))
-	for i, g := range grants {
-		list[i] = g.permission
-	}
-	return list
-}

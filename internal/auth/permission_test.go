@@ -49,6 +49,18 @@ func declared(t *testing.T, file, typ string) []string {
 	return values
 }
 
+// Roles are all roles, in the order of the manual.
+func Roles() []Role { return append(KeyRoles(), RoleOperator, RoleSystem) }
+
+// Permissions lists every permission in the order of the manual.
+func Permissions() []Permission {
+	list := make([]Permission, len(grants))
+	for i, g := range grants {
+		list[i] = g.permission
+	}
+	return list
+}
+
 func TestEveryRoleAndPermissionIsDecided(t *testing.T) {
 	t.Parallel()
 	var perms, roles []string
@@ -116,7 +128,8 @@ func TestSeparationOfDuties(t *testing.T) {
 	}
 	forbidden(RoleAuditor, changes()...)
 	forbidden(RoleAdmin, money...)
-	forbidden(RoleOperator, PermDossierWrite, PermPaymentCreate, PermRefundRequest, PermRefundApprove, PermRefundConfirm, PermCasePropose, PermCaseApprove, PermRunClose)
+	forbidden(RoleOperator, PermDossierWrite, PermPaymentCreate, PermRefundRequest, PermRefundApprove, PermRefundConfirm, PermCasePropose,
+		PermCaseApprove, PermRunClose)
 	forbidden(RoleSystem, PermRefundApprove, PermCaseApprove, PermRunClose, PermPolicyApprove, PermKeysWrite, PermMerchantWrite)
 	for _, p := range Permissions() {
 		if strings.HasSuffix(string(p), ".read") && !Allowed(RoleAuditor, p) {

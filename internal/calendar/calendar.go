@@ -1,5 +1,5 @@
-// Package calendar knows dates of Viet Nam: business dates, cut-offs and the
-// time zone. Business dates are made here and nowhere else.
+// Package calendar knows the dates of Viet Nam and its time zone. Business
+// dates are made here and nowhere else.
 package calendar
 
 import (
@@ -37,16 +37,6 @@ type Date struct {
 func On(t time.Time) Date {
 	y, m, d := t.In(HoChiMinh).Date()
 	return Date{y, m, d}
-}
-
-// BusinessDate returns the day t counts for at a source that ends its day at
-// cutoff after midnight; 0 means midnight. A cut-off of 23h ends the day an
-// hour early, so that 23:30 already counts for tomorrow.
-func BusinessDate(t time.Time, cutoff time.Duration) Date {
-	if cutoff <= 0 || cutoff >= 24*time.Hour {
-		return On(t)
-	}
-	return On(t.Add(24*time.Hour - cutoff))
 }
 
 // Parse reads YYYY-MM-DD and refuses days that do not exist.

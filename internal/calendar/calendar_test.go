@@ -67,32 +67,6 @@ func TestAppend(t *testing.T) {
 	}
 }
 
-func TestBusinessDate(t *testing.T) {
-	t.Parallel()
-	at := func(hour, minute, second int) time.Time {
-		return time.Date(2026, 11, 20, hour, minute, second, 0, HoChiMinh)
-	}
-	for _, tt := range []struct {
-		at     time.Time
-		cutoff time.Duration
-		want   string
-	}{
-		{at(0, 0, 0), 0, "2026-11-20"},
-		{at(23, 59, 59), 0, "2026-11-20"},
-		{at(22, 59, 59), 23 * time.Hour, "2026-11-20"},
-		{at(23, 0, 0), 23 * time.Hour, "2026-11-21"},
-		{at(0, 0, 0), 23 * time.Hour, "2026-11-20"},
-		{at(16, 29, 59), 16*time.Hour + 30*time.Minute, "2026-11-20"},
-		{at(16, 30, 0), 16*time.Hour + 30*time.Minute, "2026-11-21"},
-		{at(23, 59, 59), 24 * time.Hour, "2026-11-20"},
-		{at(12, 0, 0), -time.Hour, "2026-11-20"},
-	} {
-		if got := BusinessDate(tt.at.UTC(), tt.cutoff).String(); got != tt.want {
-			t.Errorf("%s with cut-off %s: got %s, want %s", tt.at, tt.cutoff, got, tt.want)
-		}
-	}
-}
-
 // Validity windows are whole days, both ends inclusive, zero is open.
 func TestWithin(t *testing.T) {
 	t.Parallel()

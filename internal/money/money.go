@@ -6,7 +6,6 @@ package money
 import (
 	"fmt"
 	"math"
-	"math/bits"
 
 	"github.com/shopspring/decimal"
 
@@ -25,7 +24,6 @@ var (
 	ErrOverflow = fault.New(fault.Invalid, "money.overflow", "amount is too large")
 	ErrNotWhole = fault.New(fault.Invalid, "money.not_whole", "amount has more digits than its currency has minor units")
 	ErrSyntax   = fault.New(fault.Invalid, "money.syntax", "amount is not a number")
-	ErrShares   = fault.New(fault.Invalid, "money.shares", "weights must be non-negative and not all zero")
 	ErrRounding = fault.New(fault.Invalid, "money.rounding", "rounding needs a unit of at least 1 and a known mode")
 )
 
@@ -87,18 +85,6 @@ func (a Amount) String() string { return fmt.Sprintf("%d %s", a.Minor, a.Currenc
 // Decimal returns the amount in major units, exactly.
 func (a Amount) Decimal() decimal.Decimal { return decimal.New(a.Minor, -a.Currency.Exponent()) }
 
-// Sum adds all amounts; the sum of nothing is zero of c.
-func Sum(c Currency, list ...Amount) (Amount, error) {
-	total := Zero(c)
-	for _, a := range list {
-		var err error
-		if total, err = total.Add(a); err != nil {
-			return Amount{}, err
-		}
-	}
-	return total, nil
-}
-
 // Mode is how a fraction of the rounding unit is resolved.
 type Mode string
 
@@ -132,42 +118,6 @@ func (a Amount) Share(numerator, denominator, unit int64, mode Mode) (Amount, er
 		return Amount{}, ErrRounding
 	}
 	return fromInteger(a.Currency, quotient.Mul(decimal.NewFromInt(unit)))
-}
-
-// Split divides a by weights with the largest remainder, so that the parts add
-// up to a exactly. Equal remainders are served in order of position.
-func (a Amount) Split(weights ...int64) ([]Amount, error) {
-	var total int64
-	for _, w := range weights {
-		if w < 0 || w > math.MaxInt64-total {
-			return nil, ErrShares
-		}
-		total += w
-	}
-	if total == 0 || a.Minor < 0 {
-		return nil, ErrShares
-	}
-	parts := make([]Amount, len(weights))
-	rests := make([]uint64, len(weights))
-	left := a.Minor
-	for i, w := range weights {
-		hi, lo := bits.Mul64(uint64(a.Minor), uint64(w)) //nolint:gosec // neither is negative: checked above
-		quotient, rest := bits.Div64(hi, lo, uint64(total))
-		parts[i] = Amount{a.Currency, int64(quotient)} //nolint:gosec // quotient ≤ a.Minor
-		rests[i] = rest
-		left -= int64(quotient) //nolint:gosec // quotient ≤ a.Minor
-	}
-	for ; left > 0; left-- {
-		best := 0
-		for i := range rests {
-			if rests[i] > rests[best] {
-				best = i
-			}
-		}
-		parts[best].Minor++
-		rests[best] = 0
-	}
-	return parts, nil
 }
 
 // Parse reads a plain decimal number in major units ("150000", "-10.50").

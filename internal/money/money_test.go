@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/shopspring/decimal"
 	"pgregory.net/rapid"
 )
@@ -37,85 +36,6 @@ func TestAddAndSub(t *testing.T) {
 	dollar := Amount{"USD", 1}
 	if _, err := Dong(1).Add(dollar); !errors.Is(err, ErrCurrency) {
 		t.Errorf("two currencies: got %v, want ErrCurrency", err)
-	}
-	if got, err := Sum(VND, Dong(1), Dong(2)); err != nil || got != Dong(3) {
-		t.Errorf("Sum: got %v, %v, want 3", got, err)
-	}
-	if got, err := Sum(VND); err != nil || got != Zero(VND) {
-		t.Errorf("sum of nothing: got %v, %v, want 0 VND", got, err)
-	}
-	if _, err := Sum(VND, dollar); !errors.Is(err, ErrCurrency) {
-		t.Errorf("sum of another currency: got %v, want ErrCurrency", err)
-	}
-}
-
-// Parts add up to the whole, none is off by more than one unit, and weight 0 gets nothing.
-func TestSplitAddsUp(t *testing.T) {
-	t.Parallel()
-	rapid.Check(t, func(t *rapid.T) {
-		amount := Dong(rapid.Int64Range(0, math.MaxInt64).Draw(t, "amount"))
-		weights := rapid.SliceOfN(rapid.Int64Range(0, math.MaxInt64/20), 1, 20).Draw(t, "weights")
-		total := decimal.Zero
-		for _, w := range weights {
-			total = total.Add(decimal.NewFromInt(w))
-		}
-		parts, err := amount.Split(weights...)
-		if total.IsZero() {
-			if !errors.Is(err, ErrShares) {
-				t.Fatalf("weights of 0: got %v, want ErrShares", err)
-			}
-			return
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got, err := Sum(VND, parts...); err != nil || got != amount {
-			t.Fatalf("parts %v sum to %v, %v, want %v", parts, got, err, amount)
-		}
-		for i, p := range parts {
-			quotient, _ := decimal.NewFromInt(amount.Minor).Mul(decimal.NewFromInt(weights[i])).QuoRem(total, 0)
-			floor := quotient.IntPart()
-			if off := p.Minor - floor; off < 0 || off > 1 || weights[i] == 0 && p.Minor != 0 {
-				t.Fatalf("part %d of weight %d: got %d, want %d or one more", i, weights[i], p.Minor, floor)
-			}
-		}
-		again, err := amount.Split(weights...)
-		if diff := cmp.Diff(again, parts); err != nil || diff != "" {
-			t.Fatalf("split again: %v (-got +want):\n%s", err, diff)
-		}
-	})
-}
-
-func TestSplit(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct {
-		amount  int64
-		weights []int64
-		want    []int64
-	}{
-		{100, []int64{1, 1, 1}, []int64{34, 33, 33}},
-		{2, []int64{1, 1, 1}, []int64{1, 1, 0}},
-		{10, []int64{0, 1}, []int64{0, 10}},
-		{100, []int64{50, 25, 25}, []int64{50, 25, 25}},
-		{5, []int64{60_000, 20_000}, []int64{4, 1}},
-		{0, []int64{1, 2}, []int64{0, 0}},
-	} {
-		parts, err := Dong(tt.amount).Split(tt.weights...)
-		var got []int64
-		for _, p := range parts {
-			got = append(got, p.Minor)
-		}
-		if diff := cmp.Diff(got, tt.want); err != nil || diff != "" {
-			t.Errorf("%d by %v: %v (-got +want):\n%s", tt.amount, tt.weights, err, diff)
-		}
-	}
-	for _, weights := range [][]int64{nil, {0}, {-1, 2}, {math.MaxInt64, 1}} {
-		if _, err := Dong(1).Split(weights...); !errors.Is(err, ErrShares) {
-			t.Errorf("weights %v: got %v, want ErrShares", weights, err)
-		}
-	}
-	if _, err := Dong(-1).Split(1); !errors.Is(err, ErrShares) {
-		t.Errorf("negative amount: got %v, want ErrShares", err)
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"github.com/tink-crypto/tink-go/v2/aead"
 	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
@@ -64,38 +63,7 @@ func Create(path string) (*Keyring, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make fingerprint key: %w", err)
 	}
-	if err := write(path, sealing, fingerprints, os.Link); err != nil {
-		return nil, err
-	}
-	return newKeyring(sealing, fingerprints)
-}
-
-// Rotate adds a sealing key to the file at path, which from then on seals, and
-// returns the new ring. Older keys still open. Running processes use the new
-// key after their next start and cannot open what it sealed until then: restart
-// them all before sealing anew. Two calls at once wait for each other.
-func Rotate(path string) (*Keyring, error) {
-	unlock, err := lockFolder(filepath.Dir(path))
-	if err != nil {
-		return nil, err
-	}
-	defer unlock()
-	sealing, fingerprints, err := read(path)
-	if err != nil {
-		return nil, err
-	}
-	manager := keyset.NewManagerFromHandle(sealing)
-	id, err := manager.Add(aead.AES256GCMKeyTemplate())
-	if err != nil {
-		return nil, fmt.Errorf("make sealing key: %w", err)
-	}
-	if err := manager.SetPrimary(id); err != nil {
-		return nil, fmt.Errorf("make sealing key the first: %w", err)
-	}
-	if sealing, err = manager.Handle(); err != nil {
-		return nil, fmt.Errorf("make sealing key: %w", err)
-	}
-	if err := write(path, sealing, fingerprints, os.Rename); err != nil {
+	if err := write(path, sealing, fingerprints); err != nil {
 		return nil, err
 	}
 	return newKeyring(sealing, fingerprints)
@@ -155,9 +123,9 @@ func exposed(path string, mode fs.FileMode) bool {
 	return mode.Perm()&others != 0
 }
 
-// write puts the whole file beside path and moves it there with place: after a
-// crash there is the old file or the new one, never half of one.
-func write(path string, sealing, fingerprints *keyset.Handle, place func(from, to string) error) error {
+// write puts the whole file beside path and links it there: after a crash
+// there is no file or the whole one, and an existing file is never replaced.
+func write(path string, sealing, fingerprints *keyset.Handle) error {
 	content, err := encode(sealing, fingerprints)
 	if err != nil {
 		return err
@@ -167,7 +135,7 @@ func write(path string, sealing, fingerprints *keyset.Handle, place func(from, t
 	if err != nil {
 		return fmt.Errorf("write key file: %w", err)
 	}
-	defer os.Remove(f.Name()) //nolint:errcheck // already gone after a rename
+	defer os.Remove(f.Name()) //nolint:errcheck // the file lives on under its other name
 	_, err = f.Write(content)
 	if err == nil {
 		err = f.Sync()
@@ -175,7 +143,7 @@ func write(path string, sealing, fingerprints *keyset.Handle, place func(from, t
 	if err = errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("write key file: %w", err)
 	}
-	if err := place(f.Name(), path); err != nil {
+	if err := os.Link(f.Name(), path); err != nil {
 		return fmt.Errorf("write key file: %w", err)
 	}
 	return syncFolder(folder)
@@ -205,19 +173,4 @@ func syncFolder(folder string) error {
 		return fmt.Errorf("write key file: %w", err)
 	}
 	return nil
-}
-
-// lockFolder keeps other processes from changing keys at the same time: of two
-// rotations from one state the later would drop the earlier's key, and with it
-// everything sealed meanwhile.
-func lockFolder(folder string) (unlock func(), err error) {
-	d, err := os.Open(folder)
-	if err != nil {
-		return nil, fmt.Errorf("lock key file: %w", err)
-	}
-	if err := syscall.Flock(int(d.Fd()), syscall.LOCK_EX); err != nil {
-		_ = d.Close() // the lock is what failed
-		return nil, fmt.Errorf("lock key file: %w", err)
-	}
-	return func() { _ = d.Close() }, nil // closing unlocks, also when it fails
 }

@@ -66,7 +66,9 @@ type Service struct {
 // CreateKey makes a key and returns its text, which is shown this once and
 // cannot be found again. A zero expires means never. Needs auth.PermKeysWrite.
 // Fails with ErrInvalid, and with ErrTooMany when the name has MaxLive live keys.
-func (s Service) CreateKey(ctx context.Context, actor auth.Actor, role auth.Role, name string, expires time.Time) (text string, key Key, err error) {
+func (s Service) CreateKey(ctx context.Context, actor auth.Actor, role auth.Role, name string, expires time.Time) (text string, key Key,
+	err error,
+) {
 	if err := auth.Require(actor, auth.PermKeysWrite); err != nil {
 		return "", Key{}, err
 	}

@@ -56,7 +56,8 @@ func ownerAccount(dir string) (account, error) {
 	case uid == os.Geteuid():
 		return account{}, nil
 	case os.Geteuid() != 0:
-		return account{}, ErrFolder.With("the cluster %s belongs to another user: start as that user or as root, or choose another data folder", dir)
+		return account{}, ErrFolder.With("the cluster %s belongs to another user: start as that user or as root, or choose another data folder",
+			dir)
 	}
 	if u, err := user.LookupId(strconv.Itoa(uid)); err == nil {
 		return accountOf(u)

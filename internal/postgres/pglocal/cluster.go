@@ -46,7 +46,8 @@ func openCluster(ctx context.Context, dataDir string, opt Options, log *slog.Log
 		return c.create(ctx, link, opt.Durable, log)
 	}
 	if c.dir, err = filepath.EvalSymlinks(link); err != nil {
-		return cluster{}, ErrFolder.With("%s cannot be followed to its cluster: bring the cluster back, or move the link away to begin anew", link).Because(err)
+		return cluster{}, ErrFolder.With("%s cannot be followed to its cluster: bring the cluster back, or move the link away to begin anew",
+			link).Because(err)
 	}
 	if c.account, err = ownerAccount(c.dir); err != nil {
 		return cluster{}, err
@@ -137,7 +138,8 @@ func isEmpty(dir string) (bool, error) {
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return false, ErrFolder.With("%s cannot be read by this user: start as the user who made it, or choose another data folder", dir).Because(err)
+		return false, ErrFolder.With("%s cannot be read by this user: start as the user who made it, or choose another data folder",
+			dir).Because(err)
 	}
 	return len(entries) == 0, nil
 }

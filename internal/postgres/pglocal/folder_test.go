@@ -232,7 +232,10 @@ func TestFindBinaries(t *testing.T) {
 		{name: "path, link resolved", env: map[string]string{"PATH": "/none:" + links, "HOME": home}, system: "none", want: onPath},
 		{name: "too old in the system", env: map[string]string{"PATH": links}, system: "old", want: onPath},
 		{name: "folder of the user", env: map[string]string{"HOME": home}, system: "none", want: private},
-		{name: "folder of the user, moved", env: map[string]string{"HOME": home, "DOISOAT_PG_HOME": filepath.Join(root, "moved")}, system: "none", want: moved},
+		{
+			name: "folder of the user, moved", env: map[string]string{"HOME": home, "DOISOAT_PG_HOME": filepath.Join(root, "moved")}, system: "none",
+			want: moved,
+		},
 		{name: "relative path is not ours", env: map[string]string{"PATH": "."}, system: "none", err: ErrNoBinaries},
 		{name: "nothing", system: "none", err: ErrNoBinaries},
 		{name: "only too old", system: "old", err: ErrNoBinaries},

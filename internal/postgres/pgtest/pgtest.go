@@ -13,8 +13,11 @@ package pgtest
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
+	"encoding/hex"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"strings"
@@ -156,7 +159,21 @@ func closePool(t testing.TB, pool *pgxpool.Pool) {
 type migrator struct{}
 
 // Hash names the template; other files, other template.
-func (migrator) Hash() (string, error) { return migrations.Hash() }
+func (migrator) Hash() (string, error) {
+	names, err := fs.Glob(migrations.Files, "*.sql")
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.New()
+	for _, name := range names {
+		text, err := migrations.Files.ReadFile(name)
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(sum, "%s %d\n%s", name, len(text), text)
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
+}
 
 // Migrate applies the migrations as the program does.
 func (migrator) Migrate(ctx context.Context, _ *sql.DB, config pgtestdb.Config) error {

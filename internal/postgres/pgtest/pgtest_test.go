@@ -89,7 +89,8 @@ func TestDatabaseGoesWithItsTest(t *testing.T) {
 		}
 	})
 	db := New(t)
-	err := db.Owner.QueryRow(t.Context(), "select coalesce((select datname::text from pg_catalog.pg_database where datname = $1), '')", gone).Scan(&name)
+	err := db.Owner.QueryRow(t.Context(), "select coalesce((select datname::text from pg_catalog.pg_database where datname = $1), '')",
+		gone).Scan(&name)
 	if err != nil || name != "" {
 		t.Errorf("database after its test: got %q, %v, want none", name, err)
 	}
