@@ -1,12 +1,8 @@
--- What grows without end is divided by month: the book, its seals and the audit
--- trail. A row lies in the month, in Viet Nam, in which its id was made (UUIDv7
--- begins with the time), so an old month never changes again. A job makes months
--- ahead (app.make_months); what belongs to none lies in a default partition,
--- where every rule holds too, and raises an alarm (app.stray_rows).
---
--- What must be unique over all months has a table of its own: causes and
--- reversals. Nothing on the way of a posting looks at more than one month,
--- however many there are.
+-- Tables that grow without end lie in months: the book, its seals and the audit trail.
+-- A row lies in the month, in Viet Nam, of its id (UUIDv7 begins with the time), so an old month never changes again.
+-- A job makes months ahead (app.make_months). A row of no month lies in a default partition, where every rule holds
+-- too, and raises an alarm (app.stray_rows). Causes and reversals are unique over all months, so each has a table of
+-- its own: a posting looks at one month only, however many there are.
 
 -- +goose Up
 

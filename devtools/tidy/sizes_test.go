@@ -28,7 +28,7 @@ var large = map[string]struct {
 	"dossiers":             {2280, 13, "receipts get a room; replay goes to repricing"},
 	"fees":                 {3920, 23, "fees/schedule takes the documents, fees/quote the price"},
 	"ledger/seal":          {1920, 11, "ledger/proof takes what an outsider runs without a database"},
-	"payments":             {2370, 13, "payments/callbacks takes the raw messages, merchants the accounts"},
+	"payments":             {2400, 13, "payments/callbacks takes the raw messages, merchants the accounts"},
 	"providers/simulator":  {2520, 12, "each far side gets its own package"},
 	"providers/statements": {2400, 11, "each family of formats gets its own package"},
 	"reconcile":            {5020, 22, "reconcile/matching, statements and cases take their parts"},
