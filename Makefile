@@ -92,6 +92,10 @@ generate: ## Write generated code again (API server from web/api/openapi.yaml)
 schema: postgres ## Write migrations/schema.sql, the reviewed dump of what the migrations make
 	@$(WITH_PG) $(GO) test -count=1 -run '^TestSchema' ./migrations/... -update
 
+.PHONY: english
+english: ## Show the share of comment sentences with vague words, per package
+	@$(GO) run ./devtools/english
+
 .PHONY: docs
 docs: postgres ## Print the parts of the documents that come from the source
 	@$(GO) test -count=1 ./devtools/tidy -run 'Printed|Licences' -update

@@ -64,6 +64,7 @@ var rows = map[string]int{
 
 	"cmd/doisoat":                         12,
 	"devtools/bench":                      12,
+	"devtools/english":                    12,
 	"devtools/mutate":                     12,
 	"internal/postgres/pgtest/withserver": 12,
 }
