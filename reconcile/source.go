@@ -17,7 +17,7 @@ import (
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/internal/secret"
 	"github.com/doisoat/doisoat/payments"
-	"github.com/doisoat/doisoat/providers/statements"
+	"github.com/doisoat/doisoat/providers/statements/settlement"
 	"github.com/doisoat/doisoat/reconcile/matching"
 	"github.com/doisoat/doisoat/refunds"
 )
@@ -113,7 +113,7 @@ func (r SourceRequest) validate() error {
 		if !providerName.MatchString(r.Provider) {
 			e = e.At("/provider", "a settlement comes from a provider")
 		}
-		if r.Profile != "" && !slices.Contains(statements.Profiles(), r.Profile) {
+		if r.Profile != "" && !slices.Contains(settlement.Profiles(), r.Profile) {
 			e = e.At("/profile", "is not a known mapping profile")
 		}
 	case BankSource:

@@ -16,6 +16,7 @@ import (
 	"github.com/doisoat/doisoat/internal/money"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/providers/statements"
+	"github.com/doisoat/doisoat/providers/statements/formats"
 )
 
 type (
@@ -126,7 +127,7 @@ func (s *Service) Ingest(ctx context.Context, actor auth.Actor, sourceCode, file
 		return Statement{}, ctx.Err()
 	}
 	// Reading a large file takes seconds: it is done with no transaction open.
-	file, err := statements.Parse(bytes.NewReader(content), statements.Options{Profile: src.Profile})
+	file, err := formats.Parse(bytes.NewReader(content), formats.Options{Profile: src.Profile})
 	if err != nil {
 		return Statement{}, err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/providers/statements"
+	"github.com/doisoat/doisoat/providers/statements/formats"
 	"github.com/doisoat/doisoat/reconcile"
 )
 
@@ -52,7 +53,7 @@ func (c *importCommand) Run(ctx context.Context, p *program) error {
 }
 
 func (c *importCommand) dryRun(p *program, f io.Reader) error {
-	parsed, err := statements.Parse(f, statements.Options{Profile: c.Profile})
+	parsed, err := formats.Parse(f, formats.Options{Profile: c.Profile})
 	if err != nil {
 		return fmt.Errorf("read %s: %w", c.File, err)
 	}

@@ -13,9 +13,9 @@ const (
 	maxFraction = 10
 )
 
-// plain reads an unsigned xs:decimal ("150000", "8.850"). An amount of ISO 20022 has no
+// Decimal reads an unsigned xs:decimal ("150000", "8.850"). An amount of ISO 20022 has no
 // sign of its own: CdtDbtInd has it.
-func plain(text string) (decimal.Decimal, bool) {
+func Decimal(text string) (decimal.Decimal, bool) {
 	whole, fraction, dotted := strings.Cut(strings.TrimPrefix(text, "+"), ".")
 	if !digits(whole) || len(whole) > maxWhole || dotted && (!digits(fraction) || len(fraction) > maxFraction) {
 		return decimal.Decimal{}, false
@@ -34,14 +34,14 @@ func digits(s string) bool {
 	return s != ""
 }
 
-// style is a way to write numbers: a mark between thousands and one before decimals.
-type style struct{ group, point byte }
+// Style is a way to write numbers: a mark between thousands and one before decimals.
+type Style struct{ group, point byte }
 
-var styles = [...]style{{',', '.'}, {'.', ','}, {' ', '.'}, {' ', ','}}
+var styles = [...]Style{{',', '.'}, {'.', ','}, {' ', '.'}, {' ', ','}}
 
 // read returns the plain form of body, and whether it has decimals. Thousands
 // are groups of exactly three digits after a first group of one to three.
-func (s style) read(body string) (text string, decimals, ok bool) {
+func (s Style) read(body string) (text string, decimals, ok bool) {
 	whole, fraction, decimals := strings.Cut(body, string(s.point))
 	if decimals && (!digits(fraction) || len(fraction) > maxFraction) {
 		return "", false, false
@@ -62,15 +62,15 @@ func (s style) read(body string) (text string, decimals, ok bool) {
 	return text, decimals, true
 }
 
-// column decides from all values of a column how its numbers are written:
+// Column decides from all values of a column how its numbers are written:
 // "150.000" alone is 150000, but not in a column that also holds "150.50".
-type column struct {
+type Column struct {
 	refused  [len(styles)]bool // some value cannot be read in this style
 	decimals [len(styles)]bool // some value has decimals in this style
 }
 
-// see takes one value into account. It reports whether the value is a number at all.
-func (c *column) see(cell string) bool {
+// See takes one value into account. It reports whether the value is a number at all.
+func (c *Column) See(cell string) bool {
 	_, body, ok := unsigned(cell)
 	if !ok {
 		return false
@@ -85,10 +85,10 @@ func (c *column) see(cell string) bool {
 	return readable
 }
 
-// style chooses. Where every mark can be a thousands mark it is one; where two
+// Style chooses. Where every mark can be a thousands mark it is one; where two
 // readings with decimals remain, or none, the column is ambiguous.
-func (c *column) style() (style, bool) {
-	found, ok := style{}, false
+func (c *Column) Style() (Style, bool) {
+	found, ok := Style{}, false
 	for i, s := range styles {
 		if c.refused[i] {
 			continue
@@ -97,7 +97,7 @@ func (c *column) style() (style, bool) {
 			return s, true
 		}
 		if ok && found.point != s.point {
-			return style{}, false
+			return Style{}, false
 		}
 		if !ok {
 			found, ok = s, true
@@ -106,8 +106,8 @@ func (c *column) style() (style, bool) {
 	return found, ok
 }
 
-// signed reads a cell in the chosen style.
-func (s style) signed(cell string) (decimal.Decimal, bool) {
+// Signed reads a cell in the chosen style.
+func (s Style) Signed(cell string) (decimal.Decimal, bool) {
 	negative, body, ok := unsigned(cell)
 	if !ok {
 		return decimal.Decimal{}, false

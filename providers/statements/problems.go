@@ -78,21 +78,22 @@ func (c Code) Outcome() Outcome {
 	case partialCodes[c]:
 		return Partial
 	default:
-		return Reject // a code that nobody classified must not import anything
+		return Reject // a code without a class imports nothing
 	}
 }
 
-// rejection ends parsing: it travels as an error inside the package.
-type rejection struct{ problem Problem }
+// Refusal is the error that ends parsing: a parser returns it, and the file is rejected.
+type Refusal struct{ Problem Problem }
 
-func (r rejection) Error() string { return string(r.problem.Code) + ": " + r.problem.Detail }
+func (r Refusal) Error() string { return string(r.Problem.Code) + ": " + r.Problem.Detail }
 
-func reject(row int, code Code, format string, args ...any) error {
-	return rejection{Problem{row, code, fmt.Sprintf(format, args...)}}
+// Refuse returns a [Refusal].
+func Refuse(row int, code Code, format string, args ...any) error {
+	return Refusal{Problem{row, code, fmt.Sprintf(format, args...)}}
 }
 
-// note records a problem that does not end parsing.
-func (f *File) note(row int, code Code, format string, args ...any) {
+// Note records a problem that does not end parsing.
+func (f *File) Note(row int, code Code, format string, args ...any) {
 	if f.Outcome != Reject && code.Outcome() == Partial {
 		f.Outcome = Partial
 	}
@@ -104,8 +105,8 @@ func (f *File) note(row int, code Code, format string, args ...any) {
 	}
 }
 
-// refuse turns f into a rejected file: nothing of it can be imported.
-func (f *File) refuse(p Problem) {
+// Refuse turns f into a rejected file: nothing of it can be imported.
+func (f *File) Refuse(p Problem) {
 	if len(f.Problems) >= MaxProblems {
 		f.Problems = f.Problems[:MaxProblems-1]
 	}
@@ -113,8 +114,8 @@ func (f *File) refuse(p Problem) {
 	f.Statements, f.Outcome = nil, Reject
 }
 
-// quote shortens a cell for a detail.
-func quote(s string) string {
+// Quote shortens a cell for a detail.
+func Quote(s string) string {
 	if r := []rune(s); len(r) > 40 {
 		s = string(r[:40]) + "…"
 	}

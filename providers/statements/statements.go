@@ -1,15 +1,16 @@
-// Package statements reads what banks and providers report: bank statements
-// (camt.053, and the interim camt.052 and camt.054) and settlement files in
-// CSV. Reader in, lines out: it is pure, owns no data and calls nobody. The
-// reconcile room and the dry run of the import command call it.
+// Package statements holds the neutral form of a bank's statement and of a
+// provider's settlement file: files, statements, lines, problems and amounts.
+// Its parsers fill it: camt for ISO 20022, settlement for CSV. Package formats
+// is the entry: it recognises a file and calls the parser. The reconcile room
+// and the dry run of the import command read the result.
 //
-// Invariants: a file is imported as a whole or rejected with a reason; no row
-// is dropped in silence and none is invented; amounts keep the digits of the
-// file; the sign of an amount is the account owner's view (credit +, debit -);
-// nothing a file contains makes the package panic; limits bound its memory.
-// A bank's balance that does not add up never drops a row: it is reported, and
-// the reconcile room decides. A settlement file whose total row contradicts its
-// rows is rejected: rows are missing or changed.
+// It owns no data and is pure. Invariants of every parser: a file is imported
+// as a whole or rejected with a reason; no row is dropped in silence and none
+// is invented; amounts keep the digits of the file; the sign of an amount is
+// the account owner's view (credit +, debit -); no input makes a parser panic;
+// limits bound its memory. A bank's balance that does not add up drops no row:
+// the parser reports it, and the reconcile room decides. A settlement file
+// whose total row contradicts its rows is rejected: rows are missing or changed.
 package statements
 
 import (
@@ -222,8 +223,8 @@ func (l Line) Settled() (Settled, error) {
 	return s, nil
 }
 
-// add appends l and counts it when it is booked.
-func (s *Statement) add(l Line) {
+// Add appends l and counts it when it is booked.
+func (s *Statement) Add(l Line) {
 	s.Lines = append(s.Lines, l)
 	if l.Status != Booked {
 		return
@@ -239,8 +240,8 @@ func (s *Statement) add(l Line) {
 	}
 }
 
-// balance sets BalanceCheck and returns the computed closing balance.
-func (s *Statement) balance() decimal.Decimal {
+// CheckBalance sets BalanceCheck and returns the computed closing balance.
+func (s *Statement) CheckBalance() decimal.Decimal {
 	s.BalanceCheck = CheckMissing
 	if s.Opening == nil || s.Closing == nil ||
 		s.Opening.Currency != s.Currency || s.Closing.Currency != s.Currency {

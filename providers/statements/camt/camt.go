@@ -1,4 +1,12 @@
-package statements
+// Package camt reads the cash management messages of ISO 20022: camt.053, and
+// the interim camt.052 and camt.054. Package formats calls it after it has
+// recognised XML.
+//
+// It is pure: reader in, lines out. Invariants: it reads every version and any
+// or no namespace; it skips elements that it does not know; it keeps of an
+// entry only the members of a line, so that the limits bound its memory; a
+// document type declaration rejects the file.
+package camt
 
 import (
 	"encoding/xml"
@@ -10,24 +18,25 @@ import (
 
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/money"
+	"github.com/doisoat/doisoat/providers/statements"
 )
 
 // messages are the roots of ISO 20022 cash management messages and the name
 // of the statements in them.
 var messages = map[string]struct {
-	format    Format
+	format    statements.Format
 	statement string
 }{
-	"BkToCstmrStmt":         {Camt053, "Stmt"},
-	"BkToCstmrAcctRpt":      {Camt052, "Rpt"},
-	"BkToCstmrDbtCdtNtfctn": {Camt054, "Ntfctn"},
+	"BkToCstmrStmt":         {statements.Camt053, "Stmt"},
+	"BkToCstmrAcctRpt":      {statements.Camt052, "Rpt"},
+	"BkToCstmrDbtCdtNtfctn": {statements.Camt054, "Ntfctn"},
 }
 
-// camt walks the tokens of one file. Elements are known by their path of
-// local names, so every version and any or no namespace is read; what is not
-// known is skipped. Nothing is kept of an entry but what Line holds.
-type camt struct {
-	file *File
+// reader walks the tokens of one file. Elements are known by their path of
+// local names, so every version and any or no namespace is read; unknown
+// elements are skipped. Nothing is kept of an entry but what Line holds.
+type reader struct {
+	file *statements.File
 	path []byte // "Document/BkToCstmrStmt/Stmt/Ntry/"
 	ends []int  // length of path before each open element
 	text []byte // of the innermost open element
@@ -40,7 +49,7 @@ type camt struct {
 
 	rows     int // entries and details so far
 	entries  int
-	st       *Statement
+	st       *statements.Statement
 	summary  summary
 	balances int
 	bal      balanceText
@@ -48,11 +57,12 @@ type camt struct {
 	assumed  bool // status_assumed was noted for this statement
 }
 
-// readCamt reads a camt file into f.
-func (f *File) readCamt(in io.Reader) error {
+// Read reads the messages of one file into f. It fails with a
+// [statements.Refusal], with the reader's error, or with that of broken XML.
+func Read(f *statements.File, in io.Reader) error {
 	dec := xml.NewDecoder(in)
 	dec.CharsetReader = charsetReader
-	c := &camt{file: f}
+	c := &reader{file: f}
 	for {
 		token, err := dec.RawToken() // checks everything but the nesting, which c does
 		if errors.Is(err, io.EOF) {
@@ -68,7 +78,7 @@ func (f *File) readCamt(in io.Reader) error {
 	return c.end()
 }
 
-func (c *camt) token(token xml.Token) error {
+func (c *reader) token(token xml.Token) error {
 	switch t := token.(type) {
 	case xml.StartElement:
 		return c.open(t)
@@ -78,24 +88,24 @@ func (c *camt) token(token xml.Token) error {
 		if !c.leaf {
 			return nil
 		}
-		if len(c.text)+len(t) > MaxText {
-			return reject(c.row(), TextTooLong, "a text is longer than 32 KiB")
+		if len(c.text)+len(t) > statements.MaxText {
+			return statements.Refuse(c.row(), statements.TextTooLong, "a text is longer than 32 KiB")
 		}
 		c.text = append(c.text, t...)
 	case xml.Directive:
-		return reject(0, Doctype, "the file has a document type declaration; such files are not read")
+		return statements.Refuse(0, statements.Doctype, "the file has a document type declaration; such files are not read")
 	}
 	return nil
 }
 
-func (c *camt) open(t xml.StartElement) error {
+func (c *reader) open(t xml.StartElement) error {
 	switch {
-	case len(c.ends) >= MaxDepth:
-		return reject(c.row(), TooDeep, "elements are nested more than 64 deep")
-	case len(c.path)+len(t.Name.Local) > MaxText:
-		return reject(c.row(), TextTooLong, "element names are longer than 32 KiB")
+	case len(c.ends) >= statements.MaxDepth:
+		return statements.Refuse(c.row(), statements.TooDeep, "elements are nested more than 64 deep")
+	case len(c.path)+len(t.Name.Local) > statements.MaxText:
+		return statements.Refuse(c.row(), statements.TextTooLong, "element names are longer than 32 KiB")
 	case len(c.ends) == 0 && c.seen:
-		return reject(0, BrokenXML, "the file has more than one root element")
+		return statements.Refuse(0, statements.BrokenXML, "the file has more than one root element")
 	}
 	c.seen = true
 	c.ends = append(c.ends, len(c.path))
@@ -115,7 +125,7 @@ func (c *camt) open(t xml.StartElement) error {
 }
 
 // opened starts a message, a statement or a part of it.
-func (c *camt) opened(name string) error {
+func (c *reader) opened(name string) error {
 	switch {
 	case c.inMessage == 0:
 		message, known := messages[name]
@@ -123,13 +133,13 @@ func (c *camt) opened(name string) error {
 			return nil
 		}
 		if c.file.Format != "" && c.file.Format != message.format {
-			return reject(0, UnknownLayout, "the file holds messages of different kinds")
+			return statements.Refuse(0, statements.UnknownLayout, "the file holds messages of different kinds")
 		}
 		c.file.Format, c.inMessage = message.format, len(c.ends)
 	case c.inStatement == 0:
 		if len(c.ends) == c.inMessage+1 && name == messages[c.local(c.inMessage)].statement {
 			c.inStatement = len(c.ends)
-			c.st, c.summary, c.balances, c.assumed = &Statement{}, summary{}, 0, false
+			c.st, c.summary, c.balances, c.assumed = &statements.Statement{}, summary{}, 0, false
 		}
 	case len(c.ends) == c.inStatement+1 && name == "Bal":
 		c.bal = balanceText{}
@@ -145,17 +155,17 @@ func (c *camt) opened(name string) error {
 }
 
 // count keeps the number of entries and details within MaxRows.
-func (c *camt) count() error {
-	if c.rows++; c.rows > MaxRows {
-		return reject(0, TooManyRows, "the file has more than 1,000,000 entries and transactions")
+func (c *reader) count() error {
+	if c.rows++; c.rows > statements.MaxRows {
+		return statements.Refuse(0, statements.TooManyRows, "the file has more than 1,000,000 entries and transactions")
 	}
 	return nil
 }
 
-func (c *camt) close(name string) error {
+func (c *reader) close(name string) error {
 	depth := len(c.ends)
 	if depth == 0 || c.local(depth) != name {
-		return reject(c.row(), BrokenXML, "element %s is closed where it is not open", quote(name))
+		return statements.Refuse(c.row(), statements.BrokenXML, "element %s is closed where it is not open", statements.Quote(name))
 	}
 	if c.inStatement > 0 && depth > c.inStatement && c.leaf {
 		text := strings.TrimSpace(string(c.text))
@@ -183,23 +193,23 @@ func (c *camt) close(name string) error {
 }
 
 // end checks that the file was whole and held something.
-func (c *camt) end() error {
+func (c *reader) end() error {
 	switch {
 	case len(c.ends) > 0 || !c.seen:
-		return reject(0, BrokenXML, "the file is cut off: %d elements are not closed", len(c.ends))
+		return statements.Refuse(0, statements.BrokenXML, "the file is cut off: %d elements are not closed", len(c.ends))
 	case c.file.Format == "":
-		return reject(0, UnknownLayout, "the XML is no camt.052, camt.053 or camt.054")
+		return statements.Refuse(0, statements.UnknownLayout, "the XML is no camt.052, camt.053 or camt.054")
 	}
 	for _, st := range c.file.Statements {
 		if len(st.Lines) > 0 || st.Opening != nil || st.Closing != nil {
 			return nil
 		}
 	}
-	return reject(0, NoStatement, "the file holds no statement with an entry or a balance")
+	return statements.Refuse(0, statements.NoStatement, "the file holds no statement with an entry or a balance")
 }
 
 // local returns the name of the open element at a depth, counted from 1.
-func (c *camt) local(depth int) string {
+func (c *reader) local(depth int) string {
 	end := len(c.path)
 	if depth < len(c.ends) {
 		end = c.ends[depth]
@@ -208,10 +218,10 @@ func (c *camt) local(depth int) string {
 }
 
 // below returns the path inside the statement, "Bal/Amt/".
-func (c *camt) below() []byte { return c.path[c.ends[c.inStatement]:] }
+func (c *reader) below() []byte { return c.path[c.ends[c.inStatement]:] }
 
 // row is the entry that is being read, 0 outside entries.
-func (c *camt) row() int {
+func (c *reader) row() int {
 	if c.entry == nil {
 		return 0
 	}
@@ -219,7 +229,7 @@ func (c *camt) row() int {
 }
 
 // value takes the text of a leaf inside a statement.
-func (c *camt) value(text string) {
+func (c *reader) value(text string) {
 	path := string(c.below())
 	if rest, ok := strings.CutPrefix(path, "Ntry/"); ok {
 		c.entry.value(rest, text, c.attr)
@@ -266,12 +276,13 @@ type balanceText struct{ code, amount, currency, indicator, date string }
 
 // endBalance keeps opening and closing; OPBD wins over PRCD, and the first of
 // several opening and the last of several closing ones count.
-func (c *camt) endBalance() error {
+func (c *reader) endBalance() error {
 	b := c.bal
 	number, negative := strings.CutPrefix(b.amount, "-")
-	amount, ok := plain(number)
+	amount, ok := statements.Decimal(number)
 	if !ok {
-		return reject(0, AmountNotNumber, "balance %s is %s, which is no number", quote(b.code), quote(b.amount))
+		return statements.Refuse(0, statements.AmountNotNumber,
+			"balance %s is %s, which is no number", statements.Quote(b.code), statements.Quote(b.amount))
 	}
 	currency := money.Currency(b.currency)
 	if c.balances++; c.balances == 1 && c.st.Currency == "" {
@@ -291,14 +302,14 @@ func (c *camt) endBalance() error {
 		if negative {
 			amount = amount.Neg()
 		}
-		c.file.note(0, IndicatorAssumed, "balance %s of statement %s says neither credit nor debit: taken as it is written",
-			b.code, quote(c.st.ID))
+		c.file.Note(0, statements.IndicatorAssumed, "balance %s of statement %s says neither credit nor debit: taken as it is written",
+			b.code, statements.Quote(c.st.ID))
 	}
 	date, _, err := moment(b.date, currency == money.VND)
 	if err != nil {
-		c.file.note(0, BadDate, "balance %s has the date %s", b.code, quote(b.date))
+		c.file.Note(0, statements.BadDate, "balance %s has the date %s", b.code, statements.Quote(b.date))
 	}
-	found := &Balance{Code: b.code, Amount: amount, Currency: currency, Date: date}
+	found := &statements.Balance{Code: b.code, Amount: amount, Currency: currency, Date: date}
 	switch {
 	case b.code == "CLBD":
 		c.st.Closing = found
@@ -309,10 +320,10 @@ func (c *camt) endBalance() error {
 }
 
 // endStatement counts, checks and keeps the statement.
-func (c *camt) endStatement() {
+func (c *reader) endStatement() {
 	st := c.st
 	if st.Account == "" {
-		c.file.note(0, MissingAccount, "statement %s names no account", quote(st.ID))
+		c.file.Note(0, statements.MissingAccount, "statement %s names no account", statements.Quote(st.ID))
 	}
 	lines := st.Lines
 	if st.Currency == "" && len(lines) > 0 {
@@ -321,13 +332,13 @@ func (c *camt) endStatement() {
 	st.Lines = lines[:0]
 	for _, l := range lines {
 		if l.Currency != st.Currency {
-			c.file.note(l.Row, ForeignEntry, "the entry is in %s, the account in %s: it is not in the sums", l.Currency, st.Currency)
+			c.file.Note(l.Row, statements.ForeignEntry, "the entry is in %s, the account in %s: it is not in the sums", l.Currency, st.Currency)
 		}
-		st.add(l)
+		st.Add(l)
 	}
-	if computed := st.balance(); st.BalanceCheck == CheckMismatch {
-		c.file.note(0, BalanceMismatch, "statement %s: opening + credits - debits is %s, its closing balance %s",
-			quote(st.ID), computed, st.Closing.Amount)
+	if computed := st.CheckBalance(); st.BalanceCheck == statements.CheckMismatch {
+		c.file.Note(0, statements.BalanceMismatch, "statement %s: opening + credits - debits is %s, its closing balance %s",
+			statements.Quote(st.ID), computed, st.Closing.Amount)
 	}
 	c.summary.check(c.file, st)
 	for i := len(c.file.Statements) - 1; i >= 0; i-- {
@@ -336,7 +347,8 @@ func (c *camt) endStatement() {
 			continue
 		}
 		if before.Closing != nil && st.Opening != nil && !before.Closing.Amount.Equal(st.Opening.Amount) {
-			c.file.note(0, ChainGap, "statement %s does not open with the closing balance of the one before it", quote(st.ID))
+			c.file.Note(0, statements.ChainGap,
+				"statement %s does not open with the closing balance of the one before it", statements.Quote(st.ID))
 		}
 		break
 	}

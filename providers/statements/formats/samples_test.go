@@ -1,4 +1,4 @@
-package statements_test
+package formats_test
 
 import (
 	"bytes"
@@ -13,6 +13,7 @@ import (
 	"github.com/shopspring/decimal"
 
 	"github.com/doisoat/doisoat/providers/statements"
+	"github.com/doisoat/doisoat/providers/statements/formats"
 )
 
 // answer is the part of expected.json that is compared.
@@ -213,7 +214,7 @@ func TestChainOfDays(t *testing.T) {
 	t.Parallel()
 	var closing map[string]string
 	for _, day := range []string{"1", "2", "3", "4", "5"} {
-		f := parse(t, read(t, filepath.Join("testdata/labelled/camt053-chain-day"+day, "input.xml")), "")
+		f := parse(t, read(t, filepath.Join("../testdata/labelled/camt053-chain-day"+day, "input.xml")), "")
 		opening, next := map[string]string{}, map[string]string{}
 		for _, s := range f.Statements {
 			opening[s.Account], next[s.Account] = s.Opening.Amount.String(), s.Closing.Amount.String()
@@ -230,7 +231,7 @@ func folders(t *testing.T, patterns ...string) []string {
 	t.Helper()
 	var all []string
 	for _, p := range patterns {
-		found, err := filepath.Glob(filepath.Join("testdata", p))
+		found, err := filepath.Glob(filepath.Join("..", "testdata", p))
 		if err != nil || len(found) == 0 {
 			t.Fatalf("no samples at %s: %v", p, err)
 		}
@@ -250,7 +251,7 @@ func read(t *testing.T, path string) []byte {
 
 func parse(t *testing.T, raw []byte, profile string) statements.File {
 	t.Helper()
-	f, err := statements.Parse(bytes.NewReader(raw), statements.Options{Profile: profile})
+	f, err := formats.Parse(bytes.NewReader(raw), formats.Options{Profile: profile})
 	if err != nil {
 		t.Fatalf("Parse: %v", err)
 	}

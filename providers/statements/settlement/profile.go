@@ -1,4 +1,4 @@
-package statements
+package settlement
 
 import (
 	"embed"
@@ -12,6 +12,7 @@ import (
 
 	"github.com/doisoat/doisoat/internal/money"
 	"github.com/doisoat/doisoat/internal/text"
+	"github.com/doisoat/doisoat/providers/statements"
 )
 
 //go:embed profiles/*.json
@@ -61,11 +62,11 @@ type Profile struct {
 	// Times are Go layouts tried in order, in the time of Viet Nam.
 	Times []string `json:"times"`
 	// Kinds and Statuses map the file's words.
-	Kinds    map[Kind][]string   `json:"kinds"`
-	Statuses map[Status][]string `json:"statuses"`
+	Kinds    map[statements.Kind][]string   `json:"kinds"`
+	Statuses map[statements.Status][]string `json:"statuses"`
 	// Negative lists kinds whose amount is money given back although it is
 	// written positive. Their net is negative as written.
-	Negative []Kind `json:"negative"`
+	Negative []statements.Kind `json:"negative"`
 	Footer   struct {
 		// Words begin a total row, or a remark, below the transactions.
 		Words []string `json:"words"`
@@ -78,8 +79,8 @@ type Profile struct {
 	CheckNet bool `json:"check_net"`
 
 	header   map[string]field
-	kinds    map[string]Kind
-	statuses map[string]Status
+	kinds    map[string]statements.Kind
+	statuses map[string]statements.Status
 	footers  []string
 }
 
@@ -123,7 +124,7 @@ func mustLoadProfiles(files fs.FS) map[string]*Profile {
 func readProfile(raw []byte) (*Profile, error) {
 	dec := json.NewDecoder(strings.NewReader(string(raw)))
 	dec.DisallowUnknownFields()
-	p := &Profile{header: map[string]field{}, kinds: map[string]Kind{}, statuses: map[string]Status{}}
+	p := &Profile{header: map[string]field{}, kinds: map[string]statements.Kind{}, statuses: map[string]statements.Status{}}
 	if err := dec.Decode(p); err != nil {
 		return nil, err
 	}

@@ -1,4 +1,4 @@
-package statements_test
+package formats_test
 
 import (
 	"encoding/json"
@@ -26,7 +26,7 @@ const (
 
 func TestSettlementReplica(t *testing.T) {
 	t.Parallel()
-	f := parse(t, read(t, "testdata/replicas/settlement-lump-a/input.csv"), "")
+	f := parse(t, read(t, "../testdata/replicas/settlement-lump-a/input.csv"), "")
 	if f.Outcome != statements.OK || len(f.Problems) > 0 || f.Profile != "settlement-generic-v1" {
 		t.Fatalf("Parse: %s by %q with %v, want ok by settlement-generic-v1", f.Outcome, f.Profile, f.Problems)
 	}
@@ -170,7 +170,7 @@ func TestTerminalsAreAccounts(t *testing.T) {
 
 func TestReportJSON(t *testing.T) {
 	t.Parallel()
-	f := parse(t, read(t, "testdata/replicas/camt053-vnd-a/input.xml"), "")
+	f := parse(t, read(t, "../testdata/replicas/camt053-vnd-a/input.xml"), "")
 	raw, err := statements.ReportJSON(f)
 	if err != nil {
 		t.Fatal(err)

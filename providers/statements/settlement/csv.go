@@ -1,6 +1,10 @@
-package statements
+package settlement
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/doisoat/doisoat/providers/statements"
+)
 
 // table reads RFC 4180 rows from a text. It is our own reader because a
 // hostile file must not cost more memory than its limits say, and because the
@@ -26,8 +30,9 @@ func (t *table) next() (cells []string, line int, done bool, err error) {
 		if err != nil {
 			return nil, line, false, err
 		}
-		if len(cell) > MaxText || len(cells) == MaxColumns {
-			return nil, line, false, reject(line, TextTooLong, "a cell is longer than 32 KiB, or a row has more than 256 cells")
+		if len(cell) > statements.MaxText || len(cells) == statements.MaxColumns {
+			return nil, line, false, statements.Refuse(line, statements.TextTooLong,
+				"a cell is longer than 32 KiB, or a row has more than 256 cells")
 		}
 		cells = append(cells, cell)
 		if end {
@@ -77,7 +82,7 @@ func (t *table) quoted(line int) (text, rest string, err error) {
 	for {
 		i := strings.IndexByte(rest, '"')
 		if i < 0 {
-			return "", "", reject(line, BrokenCSV, "a quoted cell that starts on this row never ends")
+			return "", "", statements.Refuse(line, statements.BrokenCSV, "a quoted cell that starts on this row never ends")
 		}
 		parts.WriteString(rest[:i])
 		t.line += strings.Count(rest[:i], "\n")
@@ -87,8 +92,8 @@ func (t *table) quoted(line int) (text, rest string, err error) {
 		}
 		parts.WriteByte('"')
 		rest = rest[1:]
-		if parts.Len() > MaxText {
-			return "", "", reject(line, TextTooLong, "a cell is longer than 32 KiB")
+		if parts.Len() > statements.MaxText {
+			return "", "", statements.Refuse(line, statements.TextTooLong, "a cell is longer than 32 KiB")
 		}
 	}
 }

@@ -1,4 +1,12 @@
-package statements
+// Package settlement reads the settlement files of providers in CSV. A mapping
+// profile, which is data, says how a layout names its columns. Package formats
+// calls it; the reconcile room asks it for the profiles.
+//
+// It is pure: bytes in, lines out. Invariants: the whole of a column decides
+// how its numbers are written; an old file still reads as it did, since a
+// changed layout is a new version of its profile; a total row that contradicts
+// the rows rejects the file.
+package settlement
 
 import (
 	"errors"
@@ -12,6 +20,7 @@ import (
 
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/text"
+	"github.com/doisoat/doisoat/providers/statements"
 )
 
 const (
@@ -19,23 +28,23 @@ const (
 	delimiters = ",;\t|"
 )
 
-// amounts are the fields that hold numbers, in the order of settlementRow.numbers.
+// amounts are the fields that hold numbers, in the order of row.numbers.
 var amounts = [...]field{fieldAmount, fieldFee, fieldFeeVAT, fieldNet}
 
-// settlementRow is one row with its line number.
-type settlementRow struct {
-	row   int
+// row is one row of the file with its line number.
+type row struct {
+	line  int
 	cells []string
 }
 
-// settlementReader turns the rows of one file into statements.
-type settlementReader struct {
-	file     *File
+// reader turns the rows of one file into statements.
+type reader struct {
+	file     *statements.File
 	layout   layout
-	columns  [len(amounts)]column
-	styles   [len(amounts)]style
+	columns  [len(amounts)]statements.Column
+	styles   [len(amounts)]statements.Style
 	rows     int                           // transactions
-	footer   *settlementRow                // the last total row
+	footer   *row                          // the last total row
 	accounts map[string]int                // account to index in file.Statements
 	batches  map[string]map[string]int     // account to batch to index
 	written  [len(amounts)]decimal.Decimal // sums of all rows as written
@@ -45,23 +54,24 @@ type settlementReader struct {
 	loose    bool
 }
 
-// readSettlement reads a CSV settlement file into f.
-func (f *File) readSettlement(raw []byte, opts Options) error {
+// Read reads a CSV file into f by the named profile; empty tries all of them.
+// It fails with a [statements.Refusal].
+func Read(f *statements.File, raw []byte, profile string) error {
 	content, guessed := decode(raw)
 	if strings.IndexByte(content, 0) >= 0 {
-		return reject(0, UnsupportedType, "the file is not text")
+		return statements.Refuse(0, statements.UnsupportedType, "the file is not text")
 	}
-	found, err := findLayout(content, opts.Profile)
+	found, err := findLayout(content, profile)
 	if err != nil {
-		var r rejection
-		if errors.As(err, &r) && guessed && r.problem.Code == UnknownLayout {
-			r.problem.Detail += "; the text is not UTF-8 and may be in a font encoding such as TCVN3 or VNI: save it as UTF-8"
+		var r statements.Refusal
+		if errors.As(err, &r) && guessed && r.Problem.Code == statements.UnknownLayout {
+			r.Problem.Detail += "; the text is not UTF-8 and may be in a font encoding such as TCVN3 or VNI: save it as UTF-8"
 			return r
 		}
 		return err
 	}
-	f.Format, f.Profile = Settlement, found.profile.Name
-	s := &settlementReader{file: f, layout: found, accounts: map[string]int{}, batches: map[string]map[string]int{}}
+	f.Format, f.Profile = statements.Settlement, found.profile.Name
+	s := &reader{file: f, layout: found, accounts: map[string]int{}, batches: map[string]map[string]int{}}
 	// Two passes: how a column writes numbers is known after all of it was
 	// seen, and reading twice is cheaper than keeping every cell.
 	if err := s.each(content, s.learn); err != nil {
@@ -69,18 +79,18 @@ func (f *File) readSettlement(raw []byte, opts Options) error {
 	}
 	for i, c := range s.columns {
 		var ok bool
-		if s.styles[i], ok = c.style(); !ok {
-			return reject(0, AmountAmbiguous, "column %s writes numbers in ways that contradict each other", amounts[i])
+		if s.styles[i], ok = c.Style(); !ok {
+			return statements.Refuse(0, statements.AmountAmbiguous, "column %s writes numbers in ways that contradict each other", amounts[i])
 		}
 	}
 	if err := s.each(content, s.add); err != nil {
 		return err
 	}
 	if s.rows == 0 {
-		return reject(0, NoStatement, "the file has a header and no transaction")
+		return statements.Refuse(0, statements.NoStatement, "the file has a header and no transaction")
 	}
 	for i := range f.Statements {
-		f.Statements[i].balance() // settlement files carry no balances: missing
+		f.Statements[i].CheckBalance() // settlement files carry no balances: missing
 	}
 	return s.checkFooter()
 }
@@ -92,7 +102,7 @@ func findLayout(content, name string) (layout, error) {
 	if name != "" {
 		p, known := profiles[name]
 		if !known {
-			return layout{}, reject(0, UnknownProfile, "there is no mapping profile %s", quote(name))
+			return layout{}, statements.Refuse(0, statements.UnknownProfile, "there is no mapping profile %s", statements.Quote(name))
 		}
 		candidates = map[string]*Profile{name: p}
 	}
@@ -128,9 +138,10 @@ func findLayout(content, name string) (layout, error) {
 	case best.profile != nil:
 		return best, nil
 	case nearest != nil:
-		return layout{}, reject(0, UnknownLayout, "no mapping profile fits: the nearest lacks the columns %v", nearest)
+		return layout{}, statements.Refuse(0, statements.UnknownLayout, "no mapping profile fits: the nearest lacks the columns %v", nearest)
 	}
-	return layout{}, reject(0, UnknownLayout, "no mapping profile fits: no row has the header words of a known layout")
+	return layout{}, statements.Refuse(0, statements.UnknownLayout,
+		"no mapping profile fits: no row has the header words of a known layout")
 }
 
 // class is what a row below the header is.
@@ -142,7 +153,7 @@ const (
 	remark            // anything else
 )
 
-func (s *settlementReader) class(r settlementRow) class {
+func (s *reader) class(r row) class {
 	p := s.layout.profile
 	amount := s.layout.cell(r.cells, fieldAmount)
 	// A merchant may be called "Total": a row with a known kind is a transaction.
@@ -157,7 +168,7 @@ func (s *settlementReader) class(r settlementRow) class {
 }
 
 // each calls do for every row below the header that has text.
-func (s *settlementReader) each(content string, do func(settlementRow) error) error {
+func (s *reader) each(content string, do func(row) error) error {
 	t := newTable(content, s.layout.comma)
 	for n := 0; ; n++ {
 		cells, line, done, err := t.next()
@@ -167,30 +178,30 @@ func (s *settlementReader) each(content string, do func(settlementRow) error) er
 		case done:
 			s.loose = t.loose
 			return nil
-		case n > MaxRows:
-			return reject(0, TooManyRows, "the file has more than 1,000,000 rows")
+		case n > statements.MaxRows:
+			return statements.Refuse(0, statements.TooManyRows, "the file has more than 1,000,000 rows")
 		case n <= s.layout.header || empty(cells):
 			continue
 		}
-		if err := do(settlementRow{line, cells}); err != nil {
+		if err := do(row{line, cells}); err != nil {
 			return err
 		}
 	}
 }
 
 // learn is the first pass: numbers, totals and rows that are neither.
-func (s *settlementReader) learn(r settlementRow) error {
+func (s *reader) learn(r row) error {
 	switch s.class(r) {
 	case total:
 		s.footer = &r
 	case transaction:
 		s.rows++
 		if blank(s.layout.cell(r.cells, fieldAmount)) {
-			return reject(r.row, AmountNotNumber, "the transaction has no amount")
+			return statements.Refuse(r.line, statements.AmountNotNumber, "the transaction has no amount")
 		}
 	case remark:
 		if s.footer == nil && !s.layout.profile.isFooter(r.cells) { // signatures stand below the totals
-			s.file.note(r.row, UnreadableRow, "the row is neither a transaction nor a total")
+			s.file.Note(r.line, statements.UnreadableRow, "the row is neither a transaction nor a total")
 		}
 		return nil
 	}
@@ -198,10 +209,10 @@ func (s *settlementReader) learn(r settlementRow) error {
 }
 
 // see learns from the numbers of a row how their columns are written.
-func (s *settlementReader) see(r settlementRow) error {
+func (s *reader) see(r row) error {
 	for i, f := range amounts {
-		if cell := s.layout.cell(r.cells, f); !blank(cell) && !s.columns[i].see(cell) {
-			return reject(r.row, AmountNotNumber, "%s is %s, which is no number", f, quote(cell))
+		if cell := s.layout.cell(r.cells, f); !blank(cell) && !s.columns[i].See(cell) {
+			return statements.Refuse(r.line, statements.AmountNotNumber, "%s is %s, which is no number", f, statements.Quote(cell))
 		}
 	}
 	return nil
@@ -211,15 +222,15 @@ func (s *settlementReader) see(r settlementRow) error {
 func blank(cell string) bool { return cell == "" || cell == "-" }
 
 // numbers reads the four amounts of a row. has tells which are written.
-func (s *settlementReader) numbers(r settlementRow) (values [len(amounts)]decimal.Decimal, has [len(amounts)]bool, err error) {
+func (s *reader) numbers(r row) (values [len(amounts)]decimal.Decimal, has [len(amounts)]bool, err error) {
 	for i, f := range amounts {
 		cell := s.layout.cell(r.cells, f)
 		if blank(cell) {
 			continue
 		}
 		var ok bool
-		if values[i], ok = s.styles[i].signed(cell); !ok {
-			return values, has, reject(r.row, AmountNotNumber, "%s is %s, which is no number", f, quote(cell))
+		if values[i], ok = s.styles[i].Signed(cell); !ok {
+			return values, has, statements.Refuse(r.line, statements.AmountNotNumber, "%s is %s, which is no number", f, statements.Quote(cell))
 		}
 		has[i] = true
 	}
@@ -227,7 +238,7 @@ func (s *settlementReader) numbers(r settlementRow) (values [len(amounts)]decima
 }
 
 // add is the second pass: it turns a row into a line of its account's statement.
-func (s *settlementReader) add(r settlementRow) error {
+func (s *reader) add(r row) error {
 	if s.class(r) != transaction {
 		return nil
 	}
@@ -236,8 +247,8 @@ func (s *settlementReader) add(r settlementRow) error {
 		return err
 	}
 	p, cell := s.layout.profile, func(f field) string { return s.layout.cell(r.cells, f) }
-	l := Line{
-		Row: r.row, Amount: values[0], Fee: values[1], FeeVAT: values[2], Net: values[3], Currency: p.Currency,
+	l := statements.Line{
+		Row: r.line, Amount: values[0], Fee: values[1], FeeVAT: values[2], Net: values[3], Currency: p.Currency,
 		Ref: cell(fieldBankRef), Reference: cell(fieldReference), TransactionID: cell(fieldTransactionID),
 		OriginalID: cell(fieldOriginalID), BatchID: cell(fieldBatchID), Content: cell(fieldContent),
 	}
@@ -245,50 +256,51 @@ func (s *settlementReader) add(r settlementRow) error {
 	s.words(&l, cell(fieldKind), cell(fieldStatus))
 	s.times(&l, cell(fieldTime), cell(fieldValueDate))
 	if l.TransactionID == "" && l.Reference == "" {
-		s.file.note(l.Row, MissingID, "the row has neither a transaction id nor a reference")
+		s.file.Note(l.Row, statements.MissingID, "the row has neither a transaction id nor a reference")
 	}
 	if slices.Contains(p.Negative, l.Kind) {
 		l.Amount = l.Amount.Abs().Neg()
-	} else if l.Kind == Payment && l.Amount.IsNegative() {
-		s.file.note(l.Row, SignConflict, "a payment has the amount %s", l.Amount)
+	} else if l.Kind == statements.Payment && l.Amount.IsNegative() {
+		s.file.Note(l.Row, statements.SignConflict, "a payment has the amount %s", l.Amount)
 	}
 	due := l.Amount.Sub(l.Fee).Sub(l.FeeVAT)
 	if !has[3] {
 		l.Net = due
 	}
 	if p.CheckNet && !l.Net.Equal(due) {
-		s.file.note(l.Row, RowNetMismatch, "net is %s, but gross - fee - VAT is %s", l.Net, due)
+		s.file.Note(l.Row, statements.RowNetMismatch, "net is %s, but gross - fee - VAT is %s", l.Net, due)
 	}
 	if _, err := l.Settled(); err != nil {
-		s.file.note(l.Row, AmountNotWhole, "an amount of the row cannot be booked in minor units of %s", l.Currency)
+		s.file.Note(l.Row, statements.AmountNotWhole, "an amount of the row cannot be booked in minor units of %s", l.Currency)
 	}
 	s.keep(l, cell(fieldAccount), values)
 	return nil
 }
 
 // words translates kind and status. What is not understood is kept and said.
-func (s *settlementReader) words(l *Line, kind, status string) {
+func (s *reader) words(l *statements.Line, kind, status string) {
 	p := s.layout.profile
 	var known bool
 	if l.Kind, known = p.kinds[text.Words(kind)]; !known {
-		s.file.note(l.Row, UnknownKind, "kind %s is not known to profile %s", quote(kind), p.Name)
+		s.file.Note(l.Row, statements.UnknownKind, "kind %s is not known to profile %s", statements.Quote(kind), p.Name)
 	}
 	if _, mapped := s.layout.at[fieldStatus]; !mapped {
-		l.Status = Booked // a layout without the column lists settled rows only
+		l.Status = statements.Booked // a layout without the column lists settled rows only
 		return
 	}
 	if l.Status, known = p.statuses[text.Words(status)]; !known {
-		l.Status = Information
-		s.file.note(l.Row, UnknownStatus, "status %s is not known to profile %s: the row is not counted", quote(status), p.Name)
+		l.Status = statements.Information
+		s.file.Note(l.Row, statements.UnknownStatus,
+			"status %s is not known to profile %s: the row is not counted", statements.Quote(status), p.Name)
 	}
 }
 
 // times reads when the money moved; the day counts in Viet Nam.
-func (s *settlementReader) times(l *Line, paid, settled string) {
+func (s *reader) times(l *statements.Line, paid, settled string) {
 	if at, ok := s.layout.profile.instant(paid, calendar.HoChiMinh); ok {
 		l.OccurredAt, l.BookingDate = at, calendar.On(at)
 	} else {
-		s.file.note(l.Row, BadDate, "time is %s", quote(paid))
+		s.file.Note(l.Row, statements.BadDate, "time is %s", statements.Quote(paid))
 	}
 	if settled == "" {
 		return
@@ -296,12 +308,12 @@ func (s *settlementReader) times(l *Line, paid, settled string) {
 	if at, ok := s.day(settled); ok {
 		l.ValueDate = calendar.On(at)
 	} else {
-		s.file.note(l.Row, BadDate, "value date is %s", quote(settled))
+		s.file.Note(l.Row, statements.BadDate, "value date is %s", statements.Quote(settled))
 	}
 }
 
 // day reads a date with or without a time, day first.
-func (s *settlementReader) day(written string) (time.Time, bool) {
+func (s *reader) day(written string) (time.Time, bool) {
 	for _, form := range []string{"02/01/2006", "02-01-2006", time.DateOnly} {
 		if at, err := time.ParseInLocation(form, written, calendar.HoChiMinh); err == nil {
 			return at, true
@@ -311,20 +323,20 @@ func (s *settlementReader) day(written string) (time.Time, bool) {
 }
 
 // keep files the line under its account and batch and counts it for the footer.
-func (s *settlementReader) keep(l Line, account string, values [len(amounts)]decimal.Decimal) {
+func (s *reader) keep(l statements.Line, account string, values [len(amounts)]decimal.Decimal) {
 	at, known := s.accounts[account]
 	if !known {
 		at = len(s.file.Statements)
 		s.accounts[account] = at
 		s.batches[account] = map[string]int{}
-		s.file.Statements = append(s.file.Statements, Statement{Account: account, Currency: l.Currency})
+		s.file.Statements = append(s.file.Statements, statements.Statement{Account: account, Currency: l.Currency})
 	}
 	st := &s.file.Statements[at]
-	st.add(l)
+	st.Add(l)
 	for i := range values {
 		s.written[i] = s.written[i].Add(values[i])
 	}
-	if l.Status != Booked {
+	if l.Status != statements.Booked {
 		return
 	}
 	s.booked++
@@ -336,7 +348,7 @@ func (s *settlementReader) keep(l Line, account string, values [len(amounts)]dec
 	if !known {
 		b = len(st.Batches)
 		s.batches[account][l.BatchID] = b
-		st.Batches = append(st.Batches, Batch{ID: l.BatchID})
+		st.Batches = append(st.Batches, statements.Batch{ID: l.BatchID})
 	}
 	batch := &st.Batches[b]
 	batch.Rows++
@@ -347,9 +359,9 @@ func (s *settlementReader) keep(l Line, account string, values [len(amounts)]dec
 // checkFooter compares the last total row. A total may be of the cells as
 // written or with money given back taken off, of all rows or of the settled
 // ones; a figure that fits none of these means rows are missing or changed.
-func (s *settlementReader) checkFooter() error {
+func (s *reader) checkFooter() error {
 	if s.loose {
-		s.file.note(0, LooseQuotes, "quotes inside cells follow no rule and were kept as text")
+		s.file.Note(0, statements.LooseQuotes, "quotes inside cells follow no rule and were kept as text")
 	}
 	if s.footer == nil {
 		return nil
@@ -364,13 +376,13 @@ func (s *settlementReader) checkFooter() error {
 			continue
 		}
 		if t := totals[i]; !t.Equal(s.written[i]) && !t.Equal(s.counted[i]) && !t.Equal(s.signed[i]) {
-			return reject(last.row, TotalMismatch, "the total of %s is %s, but the rows add up to %s", f, t, s.signed[i])
+			return statements.Refuse(last.line, statements.TotalMismatch, "the total of %s is %s, but the rows add up to %s", f, t, s.signed[i])
 		}
 	}
 	count := s.layout.cell(last.cells, s.layout.profile.Footer.Count)
 	n, err := strconv.Atoi(count)
 	if err == nil && n != s.rows && n != s.booked {
-		return reject(last.row, TotalMismatch, "the file says it has %d transactions, but %s", n, counted(s.rows))
+		return statements.Refuse(last.line, statements.TotalMismatch, "the file says it has %d transactions, but %s", n, counted(s.rows))
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package statements
+package camt
 
 import (
 	"strconv"
@@ -9,6 +9,7 @@ import (
 
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/money"
+	"github.com/doisoat/doisoat/providers/statements"
 )
 
 // entryText is an entry as it is written; endEntry judges it.
@@ -32,7 +33,7 @@ type detailText struct {
 	endToEnd, transaction, instruction, uetr, ref  string
 	returnReason, additional, when                 string
 	unstructured, structured                       []string
-	debtor, creditor                               Party
+	debtor, creditor                               statements.Party
 }
 
 func (e *entryText) value(path, text, currency string) {
@@ -158,14 +159,14 @@ func (d *detailText) party(path, text string) {
 }
 
 // endEntry turns the entry into a line.
-func (c *camt) endEntry() error {
+func (c *reader) endEntry() error {
 	e, row := c.entry, c.entries
 	c.entry = nil
-	amount, ok := plain(e.amount)
+	amount, ok := statements.Decimal(e.amount)
 	if !ok {
-		return reject(row, AmountNotNumber, "amount %s is no number", quote(e.amount))
+		return statements.Refuse(row, statements.AmountNotNumber, "amount %s is no number", statements.Quote(e.amount))
 	}
-	l := Line{
+	l := statements.Line{
 		Row: row, Amount: amount, Currency: money.Currency(e.currency), Status: c.status(row, e.status),
 		Reversal: truth(e.reversal), Ref: e.servicerRef, BatchID: e.batchID, Code: e.code(),
 	}
@@ -175,11 +176,12 @@ func (c *camt) endEntry() error {
 	// The sign comes from CdtDbtInd only: RvslInd says what the entry undoes.
 	switch e.indicator {
 	case "CRDT":
-		l.Kind = Credit
+		l.Kind = statements.Credit
 	case "DBIT":
-		l.Kind, l.Amount = Debit, amount.Neg()
+		l.Kind, l.Amount = statements.Debit, amount.Neg()
 	default:
-		return reject(row, MissingIndicator, "the entry is neither credit nor debit: CdtDbtInd is %s", quote(e.indicator))
+		return statements.Refuse(row, statements.MissingIndicator,
+			"the entry is neither credit nor debit: CdtDbtInd is %s", statements.Quote(e.indicator))
 	}
 	l.Net = l.Amount
 	if n, err := strconv.Atoi(e.batchCount); err == nil && n > 0 {
@@ -196,9 +198,9 @@ func (c *camt) endEntry() error {
 		}
 		l.Details = append(l.Details, detail)
 	}
-	l.describe(e.additional)
+	describe(&l, e.additional)
 	if _, err := l.Money(); err != nil {
-		c.file.note(row, AmountNotWhole, "amount %s %s cannot be booked in minor units", l.Amount, l.Currency)
+		c.file.Note(row, statements.AmountNotWhole, "amount %s %s cannot be booked in minor units", l.Amount, l.Currency)
 	}
 	c.st.Lines = append(c.st.Lines, l)
 	return nil
@@ -206,32 +208,32 @@ func (c *camt) endEntry() error {
 
 // status reads Sts. An entry without one is booked: banks that leave it out
 // report nothing else in a statement.
-func (c *camt) status(row int, text string) Status {
-	switch s := Status(text); s {
-	case Booked, Pending, Information, Future:
+func (c *reader) status(row int, text string) statements.Status {
+	switch s := statements.Status(text); s {
+	case statements.Booked, statements.Pending, statements.Information, statements.Future:
 		return s
 	case "":
 		if !c.assumed {
 			c.assumed = true
-			c.file.note(row, StatusAssumed, "statement %s has entries without a status: taken as booked", quote(c.st.ID))
+			c.file.Note(row, statements.StatusAssumed, "statement %s has entries without a status: taken as booked", statements.Quote(c.st.ID))
 		}
-		return Booked
+		return statements.Booked
 	}
-	c.file.note(row, UnknownStatus, "status %s is not known: the entry is not counted", quote(text))
-	return Information
+	c.file.Note(row, statements.UnknownStatus, "status %s is not known: the entry is not counted", statements.Quote(text))
+	return statements.Information
 }
 
 // dates reads booking and value date; a detail's time serves when the entry has a day only.
-func (c *camt) dates(l *Line, e *entryText) {
+func (c *reader) dates(l *statements.Line, e *entryText) {
 	vietnam := l.Currency == money.VND
 	var at instant
 	var err error
 	if l.BookingDate, at, err = moment(e.booked, vietnam); err != nil {
-		c.file.note(l.Row, BadDate, "booking date is %s", quote(e.booked))
+		c.file.Note(l.Row, statements.BadDate, "booking date is %s", statements.Quote(e.booked))
 	}
 	l.OccurredAt = at.Time
 	if l.ValueDate, _, err = moment(e.valued, vietnam); err != nil {
-		c.file.note(l.Row, BadDate, "value date is %s", quote(e.valued))
+		c.file.Note(l.Row, statements.BadDate, "value date is %s", statements.Quote(e.valued))
 	}
 	if len(e.details) == 1 && at.IsZero() {
 		if at, err := readInstant(e.details[0].when); err == nil {
@@ -242,11 +244,11 @@ func (c *camt) dates(l *Line, e *entryText) {
 
 // fee sums the charges that the bank kept from the entry (ChrgInclInd true).
 // Amount is net of them already.
-func (e *entryText) fee(l *Line) error {
+func (e *entryText) fee(l *statements.Line) error {
 	for _, charge := range e.charges {
-		amount, ok := plain(charge.amount)
+		amount, ok := statements.Decimal(charge.amount)
 		if !ok {
-			return reject(l.Row, AmountNotNumber, "charge %s is no number", quote(charge.amount))
+			return statements.Refuse(l.Row, statements.AmountNotNumber, "charge %s is no number", statements.Quote(charge.amount))
 		}
 		if !truth(charge.included) || money.Currency(charge.currency) != l.Currency {
 			continue
@@ -268,8 +270,8 @@ func (e *entryText) code() string {
 }
 
 // read turns one transaction into a detail of l.
-func (d *detailText) read(l Line) (Detail, error) {
-	out := Detail{
+func (d *detailText) read(l statements.Line) (statements.Detail, error) {
+	out := statements.Detail{
 		TransactionID: d.transaction, InstructionID: d.instruction, UETR: d.uetr, BankRef: d.ref,
 		ReturnReason: d.returnReason, CreditorReferences: d.structured,
 	}
@@ -279,18 +281,18 @@ func (d *detailText) read(l Line) (Detail, error) {
 	if d.amount == "" {
 		d.amount, d.currency = d.transacted, d.transactedCcy
 	}
-	debit := d.indicator == "DBIT" || d.indicator == "" && l.Kind == Debit
+	debit := d.indicator == "DBIT" || d.indicator == "" && l.Kind == statements.Debit
 	var err error
 	if out.Amount, err = detailAmount(l.Row, d.amount, debit); err != nil {
-		return Detail{}, err
+		return statements.Detail{}, err
 	}
 	if out.Instructed, err = detailAmount(l.Row, d.ordered, debit); err != nil {
-		return Detail{}, err
+		return statements.Detail{}, err
 	}
 	out.Currency, out.InstructedCurrency = money.Currency(d.currency), money.Currency(d.orderedCcy)
 	// The other side of a credit is the debtor. A reversal keeps the roles of
 	// the payment it undoes.
-	if (l.Kind == Credit) != l.Reversal {
+	if (l.Kind == statements.Credit) != l.Reversal {
 		out.Counterparty = d.debtor
 	} else {
 		out.Counterparty = d.creditor
@@ -308,9 +310,10 @@ func detailAmount(row int, text string, debit bool) (decimal.NullDecimal, error)
 	if text == "" {
 		return decimal.NullDecimal{}, nil
 	}
-	amount, ok := plain(text)
+	amount, ok := statements.Decimal(text)
 	if !ok {
-		return decimal.NullDecimal{}, reject(row, AmountNotNumber, "amount %s of a transaction is no number", quote(text))
+		return decimal.NullDecimal{}, statements.Refuse(row, statements.AmountNotNumber,
+			"amount %s of a transaction is no number", statements.Quote(text))
 	}
 	if debit {
 		amount = amount.Neg()
@@ -320,7 +323,7 @@ func detailAmount(row int, text string, debit bool) (decimal.NullDecimal, error)
 
 // describe sets content and counterparty from the details, else from the
 // entry's own text, which is all that some banks give.
-func (l *Line) describe(additional string) {
+func describe(l *statements.Line, additional string) {
 	var blank, joined []string
 	for _, d := range l.Details {
 		if d.Content != "" {
@@ -361,16 +364,17 @@ func (s *summary) value(path, text string) {
 
 // check compares with the entries. Banks count either all of them or the
 // booked ones; figures that fit neither way are reported.
-func (s *summary) check(f *File, st *Statement) {
+func (s *summary) check(f *statements.File, st *statements.Statement) {
 	var all, booked tally
 	for _, l := range st.Lines {
 		all.add(l)
-		if l.Status == Booked {
+		if l.Status == statements.Booked {
 			booked.add(l)
 		}
 	}
 	if !s.fits(all) && !s.fits(booked) {
-		f.note(0, SummaryMismatch, "statement %s: the bank's own counts or sums do not fit its %d entries", quote(st.ID), len(st.Lines))
+		f.Note(0, statements.SummaryMismatch,
+			"statement %s: the bank's own counts or sums do not fit its %d entries", statements.Quote(st.ID), len(st.Lines))
 	}
 }
 
@@ -380,8 +384,8 @@ type tally struct {
 	creditSum, debitSum decimal.Decimal
 }
 
-func (t *tally) add(l Line) {
-	if l.Kind == Debit {
+func (t *tally) add(l statements.Line) {
+	if l.Kind == statements.Debit {
 		t.debits, t.debitSum = t.debits+1, t.debitSum.Sub(l.Amount)
 	} else {
 		t.credits, t.creditSum = t.credits+1, t.creditSum.Add(l.Amount)
@@ -393,7 +397,7 @@ func (s *summary) fits(t tally) bool {
 		if text == "" {
 			return true
 		}
-		got, ok := plain(text)
+		got, ok := statements.Decimal(text)
 		return ok && got.Equal(want)
 	}
 	count := func(n int) decimal.Decimal { return decimal.NewFromInt(int64(n)) }

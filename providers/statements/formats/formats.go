@@ -1,4 +1,11 @@
-package statements
+// Package formats recognises the files of banks and providers by content and
+// hands each to its parser: camt for ISO 20022, settlement for CSV. The
+// reconcile room and the dry run of the import command call it.
+//
+// It is pure: reader in, lines out. Invariants: the hash and the size are of
+// the whole file, also when parsing stops early; a failed read is an error and
+// never a rejected file.
+package formats
 
 import (
 	"bufio"
@@ -8,6 +15,10 @@ import (
 	"hash"
 	"io"
 	"strings"
+
+	"github.com/doisoat/doisoat/providers/statements"
+	"github.com/doisoat/doisoat/providers/statements/camt"
+	"github.com/doisoat/doisoat/providers/statements/settlement"
 )
 
 // Options direct a parse. The zero value recognises everything by content.
@@ -18,25 +29,25 @@ type Options struct {
 }
 
 // Parse reads one file and recognises its format by content. The error is of
-// reading r only; whatever is wrong with the file is its Outcome and Problems.
-func Parse(r io.Reader, opts Options) (File, error) {
+// reading r only; a fault of the file shows in its Outcome and Problems.
+func Parse(r io.Reader, opts Options) (statements.File, error) {
 	src := &source{r: r, hash: sha256.New()}
-	f := File{Outcome: OK}
-	err := f.parse(src, opts)
+	f := statements.File{Outcome: statements.OK}
+	err := parse(&f, src, opts)
 	// The hash is of the whole file, also when parsing stopped early.
 	_, _ = io.Copy(io.Discard, src) // src remembers what went wrong
 	if src.failed != nil {
-		return File{}, src.failed
+		return statements.File{}, src.failed
 	}
-	var stop rejection
+	var stop statements.Refusal
 	switch {
-	case src.size > MaxBytes:
-		f.refuse(Problem{0, TooLarge, "the file is larger than 64 MiB"})
+	case src.size > statements.MaxBytes:
+		f.Refuse(statements.Problem{Code: statements.TooLarge, Detail: "the file is larger than 64 MiB"})
 		return f, nil
 	case errors.As(err, &stop):
-		f.refuse(stop.problem)
+		f.Refuse(stop.Problem)
 	case err != nil:
-		f.refuse(Problem{0, BrokenXML, err.Error()})
+		f.Refuse(statements.Problem{Code: statements.BrokenXML, Detail: err.Error()})
 	}
 	f.Size = src.size
 	src.hash.Sum(f.SHA256[:0])
@@ -44,7 +55,7 @@ func Parse(r io.Reader, opts Options) (File, error) {
 }
 
 // parse recognises the format and hands over.
-func (f *File) parse(src *source, opts Options) error {
+func parse(f *statements.File, src *source, opts Options) error {
 	in := bufio.NewReaderSize(src, 64<<10)
 	head, _ := in.Peek(512) // a failed read is kept by src
 	if order, found := utf16Of(head); found {
@@ -57,19 +68,19 @@ func (f *File) parse(src *source, opts Options) error {
 	}
 	start := bytes.TrimSpace(head)
 	if len(start) == 0 {
-		return reject(0, EmptyFile, "the file is empty")
+		return statements.Refuse(0, statements.EmptyFile, "the file is empty")
 	}
 	if hint := unsupported(start); hint != "" {
-		return reject(0, UnsupportedType, "%s", hint)
+		return statements.Refuse(0, statements.UnsupportedType, "%s", hint)
 	}
 	if start[0] == '<' {
-		return f.readCamt(in)
+		return camt.Read(f, in)
 	}
 	raw, err := io.ReadAll(in)
 	if err != nil {
 		return err
 	}
-	return f.readSettlement(raw, opts)
+	return settlement.Read(f, raw, opts.Profile)
 }
 
 // unsupported names files that are recognised in order to say what to do with them.
@@ -112,7 +123,7 @@ func (s *source) Read(p []byte) (int, error) {
 	if s.failed != nil {
 		return 0, s.failed
 	}
-	if s.size > MaxBytes {
+	if s.size > statements.MaxBytes {
 		return 0, errTooLarge
 	}
 	n, err := s.r.Read(p)

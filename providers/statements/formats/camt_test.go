@@ -1,4 +1,4 @@
-package statements_test
+package formats_test
 
 import (
 	"crypto/sha256"
@@ -16,6 +16,7 @@ import (
 
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/providers/statements"
+	"github.com/doisoat/doisoat/providers/statements/formats"
 )
 
 // document wraps entries of an account in đồng.
@@ -193,7 +194,7 @@ func TestCharsets(t *testing.T) {
 
 func TestTooLarge(t *testing.T) {
 	t.Parallel()
-	f, err := statements.Parse(io.MultiReader(strings.NewReader("<Document>"), endless(' ')), statements.Options{})
+	f, err := formats.Parse(io.MultiReader(strings.NewReader("<Document>"), endless(' ')), formats.Options{})
 	if err != nil || f.Outcome != statements.Reject {
 		t.Fatalf("Parse: %s, %v, want reject", f.Outcome, err)
 	}
@@ -216,7 +217,7 @@ func TestReadFailureIsNoRejection(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("connection lost")
 	for _, start := range []string{"", document(entry(""))[:300], genericHeader} {
-		f, err := statements.Parse(io.MultiReader(strings.NewReader(start), iotest.ErrReader(broken)), statements.Options{})
+		f, err := formats.Parse(io.MultiReader(strings.NewReader(start), iotest.ErrReader(broken)), formats.Options{})
 		if !errors.Is(err, broken) {
 			t.Errorf("Parse after %d bytes: %v with %v, want the reader's error", len(start), f.Outcome, err)
 		}
@@ -260,7 +261,7 @@ func run(b *testing.B, file string, rows int) {
 	b.SetBytes(int64(len(file)))
 	b.ReportAllocs()
 	for b.Loop() {
-		f, err := statements.Parse(strings.NewReader(file), statements.Options{})
+		f, err := formats.Parse(strings.NewReader(file), formats.Options{})
 		if err != nil || f.Outcome != statements.OK {
 			b.Fatalf("Parse: %s %v %v", f.Outcome, f.Problems, err)
 		}
