@@ -162,7 +162,10 @@ func retry(ctx context.Context, pool *pgxpool.Pool, options pgx.TxOptions, autho
 }
 
 func inTx(ctx context.Context, pool *pgxpool.Pool, options pgx.TxOptions, authority string, body func(tx pgx.Tx) error) (err error) {
-	tx := &unsent{pool: pool, options: options, authority: authority}
+	tx, err := begin(ctx, pool, options, authority)
+	if err != nil {
+		return err
+	}
 	defer func() { // a committed transaction answers ErrTxClosed
 		if e := tx.Rollback(ctx); e != nil && !errors.Is(e, pgx.ErrTxClosed) && err == nil {
 			err = e
@@ -172,6 +175,20 @@ func inTx(ctx context.Context, pool *pgxpool.Pool, options pgx.TxOptions, author
 		return err
 	}
 	return tx.Commit(ctx)
+}
+
+// begin opens a transaction and binds it to authority, in one round trip.
+func begin(ctx context.Context, pool *pgxpool.Pool, options pgx.TxOptions, authority string) (pgx.Tx, error) {
+	b := &pgx.Batch{}
+	b.BeginTx(options)
+	b.Queue(`select set_config('app.authority', $1, true)`, authority)
+	results := pool.SendBatch(ctx, b)
+	tx := results.Tx()
+	if err := results.Close(); err != nil {
+		tx.Rollback(context.WithoutCancel(ctx))
+		return nil, err
+	}
+	return tx, nil
 }
 
 func lostRace(err error) bool {
