@@ -11,8 +11,8 @@ import (
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/ident"
 	"github.com/doisoat/doisoat/internal/money"
-	"github.com/doisoat/doisoat/providers/transfers"
 	"github.com/doisoat/doisoat/providers/statements"
+	"github.com/doisoat/doisoat/providers/transfers"
 	"github.com/doisoat/doisoat/reconcile/matching"
 )
 
