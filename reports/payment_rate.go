@@ -31,9 +31,9 @@ type PaymentRate struct {
 // PaymentRate counts dossiers on which work began in the period: the first
 // report of a status from acceptance on (2, 4, 5, 6, 9, 10) lies in it. A
 // dossier counts as paid online when a provider confirmed money for it, by
-// gateway or by transfer with a VietQR code, whatever was given back later, and
-// not when people found out whose a transfer was; a
-// dossier of which every item is 0 counts as zero, and as nothing else. Needs
+// gateway or by transfer with a VietQR code, also if the money was given back later. A
+// transfer that people identified is no online payment. A dossier of which
+// every item is 0 counts as zero only. Needs
 // auth.PermReportRead. Faults: ErrPeriod, ErrTooMany.
 func (s *Service) PaymentRate(ctx context.Context, actor auth.Actor, p Period, decimals int, r Rounding) (PaymentRate, error) {
 	if err := auth.Require(actor, auth.PermReportRead); err != nil {
@@ -56,7 +56,7 @@ func (s *Service) PaymentRate(ctx context.Context, actor auth.Actor, p Period, d
 	return report, nil
 }
 
-// PaymentRateOf computes the rate of counts that somebody else published, by
+// PaymentRateOf computes the rate of counts that another office published, by
 // the same code, so that figures can be compared. Fault: ErrCounts.
 func (s *Service) PaymentRateOf(_ context.Context, actor auth.Actor, c Counts, decimals int, r Rounding) (PaymentRate, error) {
 	if err := auth.Require(actor, auth.PermReportRead); err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/doisoat/doisoat/ledger"
 )
 
-// PolicyCostRow is what one policy cost in one month, by procedure and agency,
+// PolicyCostRow is the cost of one policy in one month, by procedure and agency,
 // in minor units. Discount is the balance of M-DISCOUNT, Exempt the part of it
 // that the law itself exempts (never an online discount), Subsidy that of
 // A-SUBSIDY. Corrections count in the month in which they were booked.
@@ -32,7 +32,7 @@ type Cost struct {
 	Subsidy  int64
 }
 
-// PolicyCost is what policies cost in a period of business dates. The totals are per currency.
+// PolicyCost is the cost of policies in a period of business dates. The totals are per currency.
 type PolicyCost struct {
 	Period Period
 	Totals []PolicyCostTotal
@@ -87,8 +87,8 @@ func (r *PolicyCost) add(row PolicyCostRow) {
 
 func selectPolicyCost(ctx context.Context, tx pgx.Tx, authority string, p Period) ([]PolicyCostRow, error) {
 	// The subsidy account is also settled by the budget that pays: only postings
-	// that name a policy are what a policy cost. What a correction takes back was
-	// granted by the charge that came before it, and was exempt if that one was.
+	// that name a policy are the cost of a policy. A correction takes back an
+	// amount that the earlier charge granted, exempt if the earlier charge was.
 	rows, err := tx.Query(ctx, `
 		select policy, procedure, agency, month, currency, count(distinct dossier_id) as dossiers,
 			coalesce(sum(amount) filter (where code = @discount), 0)::bigint as discount,

@@ -1,12 +1,12 @@
-// Package reports reads what the rooms recorded and sums it for people outside:
-// the online payment rate of QĐ 766/QĐ-TTg and what policies cost.
+// Package reports reads the records of all rooms and sums them for people outside:
+// the online payment rate of QĐ 766/QĐ-TTg and the cost of policies.
 //
 // It owns no schema and writes nothing; its queries are the only ones that
 // cross schemas (docs/adr/0012). web/api calls it. Every figure is whole
 // numbers: a rate is hundredths of a per cent, rounded once, from counts that
 // stand beside it.
 //
-// Invariants: what policies cost is read from the book, so its sums are the
+// Invariants: the cost of policies is read from the book, so its sums are the
 // balance of M-DISCOUNT and A-SUBSIDY over the period to the đồng; a rate
 // without a denominator is no rate, shown as "–", never 0 and never 100.
 package reports

@@ -10,9 +10,9 @@ import (
 	"github.com/xuri/excelize/v2"
 )
 
-// Table is a report as people read it, whatever the file is.
+// Table is a report as people read it, in any format of file.
 type Table struct {
-	Title    string // also the name of the sheet, cut to what a sheet may be called
+	Title    string // also the name of the sheet, cut to the length that a sheet allows
 	Headings []string
 	Rows     [][]Cell
 }
@@ -30,8 +30,8 @@ func Text(s string) Cell { return Cell{text: s, isText: true} }
 // Number makes a cell that a spreadsheet can add up.
 func Number(n int64) Cell { return Cell{number: n} }
 
-// shown disarms a text that a spreadsheet would run: what citizens and other
-// systems wrote is never a formula of ours.
+// shown disarms a text that a spreadsheet would run: a text of citizens or
+// other systems is never a formula.
 func (c Cell) shown() string {
 	if !c.isText {
 		return strconv.FormatInt(c.number, 10)
@@ -121,7 +121,7 @@ func (t Table) XLSX(w io.Writer) (err error) {
 	return book.Write(w)
 }
 
-// sheetName drops what a sheet may not be called.
+// sheetName drops the characters that the name of a sheet may not have.
 func sheetName(title string) string {
 	name := []rune(strings.Map(func(r rune) rune {
 		if strings.ContainsRune(`:\/?*[]`, r) {

@@ -16,8 +16,8 @@ const largeDays = 365
 const chunk = 20_000
 
 // fillBook writes a year's book of entries with two postings each, in the order
-// of time, as PostgreSQL's own work: the walls of the book are taken down for it
-// and put up again, since what is measured afterwards is how the book is read.
+// of time, as PostgreSQL's own work: it takes the walls of the book down and
+// puts them up again, since the bench measures afterwards how the book is read.
 func (s *stage) fillBook(ctx context.Context, entries int, out io.Writer) error {
 	if err := s.walls(ctx, "disable"); err != nil {
 		return err

@@ -31,7 +31,7 @@ import (
 	"github.com/doisoat/doisoat/providers/vnpay"
 )
 
-// What the payer of every measured callback pays, and the contract with VNPAY.
+// The amount of every measured callback, and the contract with VNPAY.
 const (
 	feeDue   = 60_000
 	terminal = "DVCBENCH"

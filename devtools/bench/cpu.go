@@ -53,7 +53,7 @@ func (s *stage) cpuNow() cpu {
 	return c
 }
 
-// since is what was used after before, per entry.
+// since is the use after an earlier reading, per entry.
 func (c cpu) since(before cpu, entries float64) cpu {
 	per := func(d time.Duration) time.Duration { return time.Duration(float64(d) / max(entries, 1)) }
 	return cpu{per(c.server - before.server), per(c.clients - before.clients)}

@@ -83,7 +83,7 @@ func (s *stage) large(ctx context.Context, opt options, out io.Writer) error {
 	return s.check(ctx, out)
 }
 
-// analyze does what autovacuum has done in a book that grew by and by. Seals are
+// analyze does the work of autovacuum in a book that grew by and by. Seals are
 // left alone while there are none: the planner takes an empty table that was
 // analyzed to stay so, and reads all of it for each entry until autovacuum comes.
 func (s *stage) analyze(ctx context.Context) error {
@@ -110,7 +110,7 @@ func (s *stage) fill(ctx context.Context, entries int) error {
 	return nil
 }
 
-// ask measures the questions and prints what they took.
+// ask measures the questions and prints their times.
 func ask(ctx context.Context, service *balances.Service, out io.Writer) error {
 	actor := auth.Actor{Authority: authority, Role: auth.RoleAccountant, ID: "bench"}
 	look := func(q balances.Query) func() error {

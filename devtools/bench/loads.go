@@ -65,10 +65,10 @@ func posting(pool *pgxpool.Pool, clients int, hot bool) func(context.Context, ti
 	}
 }
 
-// sealing runs a load and calls seals when it begins and at half time. What
-// other loads wrote is sealed before: that makes work for the disk which lasts
-// into the load, so it is done also where nothing is sealed meanwhile. Half of
-// what the load writes waits for its seal when it begins and when it ends.
+// sealing runs a load and calls seals when it begins and at half time. The
+// entries of other loads are sealed before: sealing makes work for the disk which
+// lasts into the load, so this happens also where nothing is sealed meanwhile.
+// Half of the new entries wait for their seal when the load begins and ends.
 func sealing(pool *pgxpool.Pool, seals seals, run func(context.Context, time.Duration) (float64, error)) func(context.Context,
 	time.Duration) (float64, error) {
 	return func(ctx context.Context, d time.Duration) (float64, error) {
@@ -98,7 +98,7 @@ func sealAll(ctx context.Context, pool *pgxpool.Pool, _ time.Duration) error {
 	return err
 }
 
-// What the job does for one authority: so many full blocks, every five minutes (seal.Service.SealDue).
+// The work of the job for one authority: so many full blocks, every five minutes (seal.Service.SealDue).
 const (
 	jobBlocks = 16
 	jobEach   = 5 * time.Minute
@@ -189,8 +189,8 @@ func copyInto(ctx context.Context, tx pgx.Tx, entries, postings [][]any) error {
 	return err
 }
 
-// repeat calls work from each client until the time is over and returns what
-// it wrote per second. The first error ends the load.
+// repeat calls work from each client until the time is over and returns the
+// entries per second. The first error ends the load.
 func repeat(ctx context.Context, clients int, d time.Duration, work func(ctx context.Context) (int, error)) (float64, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

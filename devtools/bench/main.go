@@ -6,7 +6,7 @@
 //	go run ./devtools/bench -large     # balances over 10,000,000 postings
 //
 // Machines drift, so every load runs once in each round and only ratios of
-// the same round are judged; what is printed is their median.
+// the same round are judged; the bench prints their median.
 package main
 
 import (

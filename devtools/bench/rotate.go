@@ -38,7 +38,7 @@ var claims = []claim{
 	{"script 16", "bare script 16", 0},
 }
 
-// loads opens what each load needs; connections stay open over all rounds.
+// loads opens the connections and accounts of each load, which stay open over all rounds.
 func (s *stage) loads(ctx context.Context) ([]load, error) {
 	few, err := s.pool(ctx, postgres.AppRole, 16)
 	if err != nil {
@@ -69,7 +69,7 @@ func (s *stage) loads(ctx context.Context) ([]load, error) {
 		{"group 64", grouped(s.group, 64, false)},
 		{"group hot 64", grouped(s.group, 64, true)},
 		{"callbacks 64", counter.callbacks(s.group, 64)},
-		{"callbacks alone 64", counter.callbacks(ledger.NewGroup(few, 64), 64)}, // a committer for each: nobody waits for company
+		{"callbacks alone 64", counter.callbacks(ledger.NewGroup(few, 64), 64)}, // a committer for each: no caller waits for company
 		{"batch 1000", batches(few)},
 		{"copy 1000", copies(s.owner)},
 	}
@@ -141,7 +141,7 @@ func (s *stage) rotate(ctx context.Context, opt options, out io.Writer) error {
 		if _, err := s.owner.Exec(ctx, `checkpoint`); err != nil {
 			return err
 		}
-		// Whoever writes first after a checkpoint writes whole pages: every other round runs backwards.
+		// The first load after a checkpoint writes whole pages: every other round runs backwards.
 		order := slices.Clone(list)
 		if round%2 == 1 {
 			slices.Reverse(order)

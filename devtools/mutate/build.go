@@ -50,7 +50,7 @@ func (b *build) put(file, text string) error {
 // place is where the compiler found a mistake.
 var place = regexp.MustCompile(`(?m)^\S*?mutant_(\d+)_rule\.go:\d+`)
 
-// compile leaves out, until the rest compiles, what does not.
+// compile leaves out the mutants that do not compile, until the rest compiles.
 func (b *build) compile(ctx context.Context) error {
 	for {
 		overlay, err := b.overlay()

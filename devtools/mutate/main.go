@@ -7,7 +7,7 @@
 // Every broken rule is compiled into one test binary beside the true one, and a
 // variable of the environment chooses it: go test -overlay puts files of a
 // temporary folder in the place of the true ones, and the working tree is never
-// written. What does not compile is no mutant. A mutant that no test notices is
+// written. Text that does not compile is no mutant. A mutant that no test notices is
 // a survivor, and one survivor is enough for exit code 1.
 package main
 
@@ -105,11 +105,11 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 func (b *build) try(ctx context.Context, number int, tests string) (string, error) {
 	m := b.mutants[number]
 	quick := "Manual"
-	if m.room == "ledger" { // it has no entries of its own, only what reverses and corrects those of others
+	if m.room == "ledger" { // it has no entries of its own, only reversals of the entries of other rooms
 		quick = "Differ|Revers|Correct|Cause|Post|Find|Pages"
 	}
 	last := rooms[len(rooms)-1]
-	// What a property shrinks to matters to nobody here.
+	// The smallest failing example of a property does not matter here.
 	stages := [][]string{{m.room, quick}, {m.room, "."}, {last, "^TestSequences$", "-rapid.shrinktime=0s", "-rapid.nofailfile"}}
 	if tests != "" {
 		stages = [][]string{{m.room, tests}, {last, tests, "-rapid.shrinktime=0s", "-rapid.nofailfile"}}

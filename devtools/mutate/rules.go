@@ -159,7 +159,7 @@ func (s *finder) look() error {
 }
 
 // isPosting tells a call that makes one posting: its last two arguments are
-// amount and what it is about, or it is one of the rooms' small helpers.
+// amount and dimensions, or it is one of the rooms' small helpers.
 func isPosting(c *ast.CallExpr) bool {
 	name := ""
 	switch f := c.Fun.(type) {
@@ -244,7 +244,7 @@ func (s *finder) elements(list *[]ast.Expr, from int) {
 	}
 }
 
-// literal drops what a posting is about and shifts the amount of money by one.
+// literal drops the dimensions of a posting and shifts the amount of money by one.
 func (s *finder) literal(l *ast.CompositeLit) {
 	s.elements(&l.Elts, 0)
 	for i, e := range l.Elts {
