@@ -69,8 +69,8 @@ func TestPackagesAreSmall(t *testing.T) {
 
 // Lines that may be longer than maxLineLength today, in code and in tests. Lower both with every line that goes; wanted is 0.
 const (
-	longLines     = 181
-	longTestLines = 488
+	longLines     = 169
+	longTestLines = 485
 )
 
 func TestLinesAreShort(t *testing.T) {

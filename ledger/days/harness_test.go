@@ -1,10 +1,8 @@
 package days_test
 
 import (
-	"strconv"
 	"testing"
 
-	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/ledger/ledgertest"
 )
 
@@ -26,7 +24,3 @@ var (
 type book struct{ ledgertest.Book }
 
 func newBook(t testing.TB) book { return book{ledgertest.NewBook(t)} }
-
-func because(n int) ledger.Cause {
-	return ledger.Cause{Kind: "case", ID: strconv.Itoa(n), Event: "resolved"}
-}
