@@ -190,8 +190,8 @@ func stageAfter(stage fees.Stage, s Status) fees.Stage {
 	return stage
 }
 
-// reportsOf lists the statuses that tell of a day which a policy may count: of acceptance, or of the result.
-func reportsOf(day fees.Basis) []Status {
+// ReportsOf lists the statuses that tell of a day which a policy may count: of acceptance, or of the result.
+func ReportsOf(day fees.Basis) []Status {
 	switch day {
 	case fees.ByAcceptance:
 		return []Status{Accepted}
@@ -205,7 +205,7 @@ func reportsOf(day fees.Basis) []Status {
 // dayBy is the day that a status tells of.
 func dayBy(s Status) (fees.Basis, bool) {
 	for _, day := range []fees.Basis{fees.ByAcceptance, fees.ByIssue} {
-		if slices.Contains(reportsOf(day), s) {
+		if slices.Contains(ReportsOf(day), s) {
 			return day, true
 		}
 	}

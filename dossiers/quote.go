@@ -19,11 +19,11 @@ func (s *Service) quote(ctx context.Context, tx pgx.Tx, d Dossier, a Applicant, 
 	var accepted, issued time.Time
 	if d.Stage != fees.BeforeAcceptance {
 		var err error
-		if accepted, issued, err = milestones(ctx, tx, d.ID); err != nil {
+		if accepted, issued, err = Milestones(ctx, tx, d.ID); err != nil {
 			return fees.Quote{}, err
 		}
 	}
-	schedule, err := s.Fees.Schedule(ctx, tx, d.Authority, lastOf(d.PricingDate, accepted, issued))
+	schedule, err := s.Fees.Schedule(ctx, tx, d.Authority, LastDay(d.PricingDate, accepted, issued))
 	if err != nil {
 		return fees.Quote{}, err
 	}
@@ -34,8 +34,8 @@ func (s *Service) quote(ctx context.Context, tx pgx.Tx, d Dossier, a Applicant, 
 	}, schedule)
 }
 
-// lastOf is the last of the days that the price of a dossier may depend on.
-func lastOf(submitted calendar.Date, times ...time.Time) calendar.Date {
+// LastDay is the last of the days that the price of a dossier may depend on.
+func LastDay(submitted calendar.Date, times ...time.Time) calendar.Date {
 	for _, at := range times {
 		if day := calendar.On(at); !at.IsZero() && day.After(submitted) {
 			submitted = day

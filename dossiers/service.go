@@ -6,6 +6,8 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"regexp"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -360,4 +362,20 @@ func (r Registration) validate(actor auth.Actor) error {
 		return e
 	}
 	return nil
+}
+
+// GroupsOf decrypts an applicant, as dossiers.dossier holds it, and returns the codes of its groups alone, in one order.
+func (s *Service) GroupsOf(id ID, ciphertext []byte) (string, error) {
+	text, err := s.Secret.Open(ciphertext, sealedAt(id))
+	if err != nil {
+		return "", err
+	}
+	var a struct {
+		Groups []string `json:"groups"`
+	}
+	if err := json.Unmarshal(text, &a); err != nil {
+		return "", err
+	}
+	slices.Sort(a.Groups)
+	return strings.Join(a.Groups, " "), nil
 }

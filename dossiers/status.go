@@ -90,11 +90,11 @@ func (s *Service) queuePriceAgain(ctx context.Context, tx pgx.Tx, d Dossier, r S
 	if !ok {
 		return nil
 	}
-	reports, err := countReports(ctx, tx, d.ID, reportsOf(day))
+	reports, err := countReports(ctx, tx, d.ID, ReportsOf(day))
 	if err != nil || reports > 1 {
 		return err
 	}
-	schedule, err := s.Fees.Schedule(ctx, tx, d.Authority, lastOf(d.PricingDate, r.At))
+	schedule, err := s.Fees.Schedule(ctx, tx, d.Authority, LastDay(d.PricingDate, r.At))
 	if err != nil || !schedule.AsksForMilestones() {
 		return err
 	}

@@ -134,17 +134,17 @@ func readItems(b *pgx.Batch, id ID, d *Dossier) {
 	readReceipts(b, id, d)
 }
 
-// milestones are the first times a dossier was accepted and had its result, as
+// Milestones are the first times a dossier was accepted and had its result, as
 // reported; zero: not yet. A time before the submission counts as the
 // submission: it is a clock that went wrong.
-func milestones(ctx context.Context, tx pgx.Tx, dossier ID) (accepted, issued time.Time, err error) {
+func Milestones(ctx context.Context, tx pgx.Tx, dossier ID) (accepted, issued time.Time, err error) {
 	var first, last *time.Time
 	err = tx.QueryRow(ctx, `
 		select greatest(min(e.at) filter (where e.status = any(@accepted)), max(d.submitted_at) filter (where e.status = any(@accepted))),
 			greatest(min(e.at) filter (where e.status = any(@finished)), max(d.submitted_at) filter (where e.status = any(@finished)))
 		from dossiers.status_event e join dossiers.dossier d on d.id = e.dossier_id
 		where e.dossier_id = @dossier`,
-		pgx.StrictNamedArgs{"dossier": dossier, "accepted": reportsOf(fees.ByAcceptance), "finished": reportsOf(fees.ByIssue)}).Scan(&first, &last)
+		pgx.StrictNamedArgs{"dossier": dossier, "accepted": ReportsOf(fees.ByAcceptance), "finished": ReportsOf(fees.ByIssue)}).Scan(&first, &last)
 	if first != nil {
 		accepted = *first
 	}

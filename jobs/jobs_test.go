@@ -34,6 +34,8 @@ import (
 	"github.com/doisoat/doisoat/providers/simulator"
 	"github.com/doisoat/doisoat/providers/vnpay"
 	"github.com/doisoat/doisoat/refunds"
+	"github.com/doisoat/doisoat/repricing"
+	"github.com/doisoat/doisoat/repricing/replay"
 )
 
 const (
@@ -44,14 +46,15 @@ const (
 // world is the rooms over a database and a far side of their own, with jobs
 // worked for real. offset moves the clock of the rooms.
 type world struct {
-	t        *testing.T
-	db       *pgtest.DB
-	inserts  *river.Client[pgx.Tx]
-	dossiers *dossiers.Service
-	payments *payments.Service
-	refunds  *refunds.Service
-	far      *simulator.Simulator
-	offset   atomic.Int64
+	t         *testing.T
+	db        *pgtest.DB
+	inserts   *river.Client[pgx.Tx]
+	dossiers  *dossiers.Service
+	payments  *payments.Service
+	refunds   *refunds.Service
+	repricing *repricing.Service
+	far       *simulator.Simulator
+	offset    atomic.Int64
 }
 
 func newWorld(t *testing.T) *world {
@@ -75,6 +78,10 @@ func newWorld(t *testing.T) *world {
 	w.refunds = &refunds.Service{
 		DB: postgres.DB{Pool: w.db.App, Now: now}, Payments: w.payments, Fees: schedule, Providers: registry, Jobs: w.inserts,
 		Random: rand.Reader,
+	}
+	db := postgres.DB{Pool: w.db.App, Now: now}
+	w.repricing = &repricing.Service{
+		DB: db, Replay: &replay.Service{DB: db, Fees: schedule, Dossiers: w.dossiers}, Payments: w.payments, Refunds: w.refunds, Jobs: w.inserts,
 	}
 	w.seed(schedule)
 	return w
@@ -111,7 +118,7 @@ func (w *world) seed(schedule *fees.Service) {
 func (w *world) work() {
 	w.t.Helper()
 	client, err := New(w.db.App, Rooms{
-		Payments: w.payments, Refunds: w.refunds, Ledger: &balances.Service{DB: w.db.App},
+		Payments: w.payments, Refunds: w.refunds, Repricing: w.repricing, Ledger: &balances.Service{DB: w.db.App},
 		Seal: &seal.Service{DB: w.db.App, Now: time.Now},
 	}, Options{
 		Log: slog.New(slog.NewTextHandler(w.t.Output(), nil)), Workers: 2, SoftStop: time.Second, SweepEach: 100 * time.Millisecond, Test: true,
@@ -314,7 +321,7 @@ func TestPlansAreSound(t *testing.T) {
 		dossiers.PriceAgain{},
 		refunds.SendRefund{},
 		refunds.InquireRefund{},
-		refunds.RunRepricing{},
+		repricing.Run{},
 		SweepInquiries{},
 		SweepRefunds{},
 		RollUpBook{},

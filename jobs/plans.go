@@ -11,6 +11,7 @@ import (
 	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/refunds"
+	"github.com/doisoat/doisoat/repricing"
 )
 
 // Queues. Work that waits for a provider does not hold up work that does not.
@@ -52,7 +53,7 @@ var (
 		payments.InquirePayment{}.Kind():      inquiryPlan,
 		refunds.SendRefund{}.Kind():           refundPlan,
 		refunds.InquireRefund{}.Kind():        refundPlan,
-		refunds.RunRepricing{}.Kind():         ownPlan,
+		repricing.Run{}.Kind():                ownPlan,
 		SweepInquiries{}.Kind():               sweepPlan,
 		SweepRefunds{}.Kind():                 sweepPlan,
 		RollUpBook{}.Kind():                   rollUpPlan,

@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/riverqueue/river"
@@ -13,14 +14,16 @@ import (
 	"github.com/doisoat/doisoat/ledger/seal"
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/refunds"
+	"github.com/doisoat/doisoat/repricing"
 )
 
 // Rooms are the use cases that jobs call.
 type Rooms struct {
-	Payments *payments.Service
-	Refunds  *refunds.Service
-	Ledger   *balances.Service
-	Seal     *seal.Service
+	Payments  *payments.Service
+	Refunds   *refunds.Service
+	Repricing *repricing.Service
+	Ledger    *balances.Service
+	Seal      *seal.Service
 }
 
 // register adds a worker for every kind of job there is.
@@ -39,7 +42,7 @@ func (r Rooms) register(w *river.Workers) {
 		return r.Refunds.ProposeForDossier(ctx, a.Authority, a.Dossier, a.Reason)
 	})
 	add(w, func(ctx context.Context, a dossiers.PriceAgain) error {
-		return r.Refunds.PriceAgain(ctx, a.Authority, a.Dossier, a.Day)
+		return r.Repricing.PriceAgain(ctx, a.Authority, a.Dossier, a.Day)
 	})
 	add(w, func(ctx context.Context, a refunds.SendRefund) error {
 		return r.Refunds.Send(ctx, a.Authority, a.Refund)
@@ -47,16 +50,17 @@ func (r Rooms) register(w *river.Workers) {
 	add(w, func(ctx context.Context, a refunds.InquireRefund) error {
 		return r.Refunds.Inquire(ctx, a.Authority, a.Refund)
 	})
-	add(w, func(ctx context.Context, a refunds.RunRepricing) error {
-		return r.Refunds.Reprice(ctx, a.Authority, a.Repricing)
+	add(w, func(ctx context.Context, a repricing.Run) error {
+		return r.Repricing.Reprice(ctx, a.Authority, a.Repricing)
 	})
 	add(w, func(ctx context.Context, _ SweepInquiries) error {
 		_, err := r.Payments.QueueDue(ctx)
 		return err
 	})
 	add(w, func(ctx context.Context, _ SweepRefunds) error {
-		_, err := r.Refunds.QueueDue(ctx)
-		return err
+		_, refunding := r.Refunds.QueueDue(ctx)
+		_, repricing := r.Repricing.QueueDue(ctx)
+		return errors.Join(refunding, repricing)
 	})
 	add(w, func(ctx context.Context, _ SealBooks) error {
 		return r.Seal.SealDue(ctx)

@@ -21,6 +21,8 @@ CREATE SCHEMA refunds;
 
 CREATE SCHEMA remittance;
 
+CREATE SCHEMA repricing;
+
 CREATE PROCEDURE app.append_only(IN target regclass)
     LANGUAGE plpgsql
     AS $$
@@ -796,52 +798,6 @@ CREATE FUNCTION refunds.due_for_inquiry(at timestamp with time zone, most intege
   LIMIT due_for_inquiry.most;
 END;
 
-CREATE TABLE refunds.repricing (
-    id uuid NOT NULL,
-    authority text NOT NULL,
-    policy text NOT NULL,
-    period_from date NOT NULL,
-    period_to date NOT NULL,
-    reason text NOT NULL,
-    status text NOT NULL,
-    forecast jsonb NOT NULL,
-    place_date date NOT NULL,
-    place_dossier uuid NOT NULL,
-    dossiers_seen bigint DEFAULT 0 NOT NULL,
-    requested_at timestamp with time zone NOT NULL,
-    requested_by text NOT NULL,
-    decided_at timestamp with time zone,
-    decided_by text,
-    decision_reason text DEFAULT ''::text NOT NULL,
-    done_at timestamp with time zone,
-    idempotency_key text,
-    CONSTRAINT repricing_decided CHECK ((((status = 'proposed'::text) = (decided_by IS NULL)) AND ((decided_at IS NULL) = (decided_by IS NULL)))),
-    CONSTRAINT repricing_dossiers_seen_check CHECK ((dossiers_seen >= 0)),
-    CONSTRAINT repricing_ended CHECK (((status = 'done'::text) = (done_at IS NOT NULL))),
-    CONSTRAINT repricing_forecast_check CHECK ((jsonb_typeof(forecast) = 'object'::text)),
-    CONSTRAINT repricing_maker_checker CHECK ((decided_by <> requested_by)),
-    CONSTRAINT repricing_period CHECK ((period_from <= period_to)),
-    CONSTRAINT repricing_policy_check CHECK ((policy <> ''::text)),
-    CONSTRAINT repricing_reason_check CHECK ((reason <> ''::text)),
-    CONSTRAINT repricing_requested_by_check CHECK ((requested_by <> ''::text)),
-    CONSTRAINT repricing_status CHECK ((status = ANY (ARRAY['proposed'::text, 'approved'::text, 'rejected'::text, 'done'::text])))
-);
-
-ALTER TABLE ONLY refunds.repricing FORCE ROW LEVEL SECURITY;
-
-CREATE FUNCTION refunds.due_for_repricing(before timestamp with time zone, most integer) RETURNS TABLE(authority text, repricing_id uuid, dossiers_seen bigint)
-    LANGUAGE sql STABLE SECURITY DEFINER
-    SET search_path TO 'pg_catalog'
-    BEGIN ATOMIC
- SELECT r.authority,
-     r.id,
-     r.dossiers_seen
-    FROM refunds.repricing r
-   WHERE ((r.status = 'approved'::text) AND (r.decided_at <= due_for_repricing.before))
-   ORDER BY r.decided_at
-  LIMIT due_for_repricing.most;
-END;
-
 CREATE FUNCTION refunds.due_for_sending(before timestamp with time zone, most integer) RETURNS TABLE(authority text, refund_id uuid)
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog'
@@ -888,6 +844,52 @@ begin
 	return null;
 end
 $$;
+
+CREATE TABLE repricing.repricing (
+    id uuid NOT NULL,
+    authority text NOT NULL,
+    policy text NOT NULL,
+    period_from date NOT NULL,
+    period_to date NOT NULL,
+    reason text NOT NULL,
+    status text NOT NULL,
+    forecast jsonb NOT NULL,
+    place_date date NOT NULL,
+    place_dossier uuid NOT NULL,
+    dossiers_seen bigint DEFAULT 0 NOT NULL,
+    requested_at timestamp with time zone NOT NULL,
+    requested_by text NOT NULL,
+    decided_at timestamp with time zone,
+    decided_by text,
+    decision_reason text DEFAULT ''::text NOT NULL,
+    done_at timestamp with time zone,
+    idempotency_key text,
+    CONSTRAINT repricing_decided CHECK ((((status = 'proposed'::text) = (decided_by IS NULL)) AND ((decided_at IS NULL) = (decided_by IS NULL)))),
+    CONSTRAINT repricing_dossiers_seen_check CHECK ((dossiers_seen >= 0)),
+    CONSTRAINT repricing_ended CHECK (((status = 'done'::text) = (done_at IS NOT NULL))),
+    CONSTRAINT repricing_forecast_check CHECK ((jsonb_typeof(forecast) = 'object'::text)),
+    CONSTRAINT repricing_maker_checker CHECK ((decided_by <> requested_by)),
+    CONSTRAINT repricing_period CHECK ((period_from <= period_to)),
+    CONSTRAINT repricing_policy_check CHECK ((policy <> ''::text)),
+    CONSTRAINT repricing_reason_check CHECK ((reason <> ''::text)),
+    CONSTRAINT repricing_requested_by_check CHECK ((requested_by <> ''::text)),
+    CONSTRAINT repricing_status CHECK ((status = ANY (ARRAY['proposed'::text, 'approved'::text, 'rejected'::text, 'done'::text])))
+);
+
+ALTER TABLE ONLY repricing.repricing FORCE ROW LEVEL SECURITY;
+
+CREATE FUNCTION repricing.due(before timestamp with time zone, most integer) RETURNS TABLE(authority text, repricing_id uuid, dossiers_seen bigint)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog'
+    BEGIN ATOMIC
+ SELECT r.authority,
+     r.id,
+     r.dossiers_seen
+    FROM repricing.repricing r
+   WHERE ((r.status = 'approved'::text) AND (r.decided_at <= due.before))
+   ORDER BY r.decided_at
+  LIMIT due.most;
+END;
 
 CREATE TABLE audit.event (
     id uuid NOT NULL,
@@ -1757,16 +1759,6 @@ CREATE TABLE reconcile.statement_line (
 
 ALTER TABLE ONLY reconcile.statement_line FORCE ROW LEVEL SECURITY;
 
-CREATE TABLE refunds.day_repriced (
-    dossier_id uuid NOT NULL,
-    day text NOT NULL,
-    authority text NOT NULL,
-    recorded_at timestamp with time zone NOT NULL,
-    CONSTRAINT day_repriced_day CHECK ((day = ANY (ARRAY['acceptance'::text, 'issue'::text])))
-);
-
-ALTER TABLE ONLY refunds.day_repriced FORCE ROW LEVEL SECURITY;
-
 CREATE TABLE refunds.document (
     refund_id uuid NOT NULL,
     seq smallint NOT NULL,
@@ -1796,36 +1788,6 @@ CREATE TABLE refunds.item (
 );
 
 ALTER TABLE ONLY refunds.item FORCE ROW LEVEL SECURITY;
-
-CREATE TABLE refunds.repricing_item (
-    repricing_id uuid,
-    charge_id uuid NOT NULL,
-    authority text NOT NULL,
-    dossier_id uuid NOT NULL,
-    assessed bigint NOT NULL,
-    lawful bigint NOT NULL,
-    outcome text NOT NULL,
-    refunded bigint NOT NULL,
-    waived bigint NOT NULL,
-    added bigint NOT NULL,
-    recorded_at timestamp with time zone NOT NULL,
-    day text,
-    CONSTRAINT repricing_item_added_check CHECK ((added >= 0)),
-    CONSTRAINT repricing_item_adds_up CHECK (
-CASE outcome
-    WHEN 'reduced'::text THEN (((assessed - lawful) = (refunded + waived)) AND (added = 0))
-    WHEN 'increased'::text THEN (((lawful - assessed) = added) AND ((refunded + waived) = 0))
-    ELSE (((refunded + waived) + added) = 0)
-END),
-    CONSTRAINT repricing_item_assessed_check CHECK ((assessed >= 0)),
-    CONSTRAINT repricing_item_cause CHECK ((num_nonnulls(repricing_id, day) = 1)),
-    CONSTRAINT repricing_item_lawful_check CHECK ((lawful >= 0)),
-    CONSTRAINT repricing_item_outcome CHECK ((outcome = ANY (ARRAY['reduced'::text, 'increased'::text, 'manual'::text]))),
-    CONSTRAINT repricing_item_refunded_check CHECK ((refunded >= 0)),
-    CONSTRAINT repricing_item_waived_check CHECK ((waived >= 0))
-);
-
-ALTER TABLE ONLY refunds.repricing_item FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE remittance.decision (
     voucher_id uuid NOT NULL,
@@ -1939,6 +1901,46 @@ CREATE TABLE remittance.voucher (
 );
 
 ALTER TABLE ONLY remittance.voucher FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE repricing.day (
+    dossier_id uuid NOT NULL,
+    day text NOT NULL,
+    authority text NOT NULL,
+    recorded_at timestamp with time zone NOT NULL,
+    CONSTRAINT day_repriced_day CHECK ((day = ANY (ARRAY['acceptance'::text, 'issue'::text])))
+);
+
+ALTER TABLE ONLY repricing.day FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE repricing.item (
+    repricing_id uuid,
+    charge_id uuid NOT NULL,
+    authority text NOT NULL,
+    dossier_id uuid NOT NULL,
+    assessed bigint NOT NULL,
+    lawful bigint NOT NULL,
+    outcome text NOT NULL,
+    refunded bigint NOT NULL,
+    waived bigint NOT NULL,
+    added bigint NOT NULL,
+    recorded_at timestamp with time zone NOT NULL,
+    day text,
+    CONSTRAINT repricing_item_added_check CHECK ((added >= 0)),
+    CONSTRAINT repricing_item_adds_up CHECK (
+CASE outcome
+    WHEN 'reduced'::text THEN (((assessed - lawful) = (refunded + waived)) AND (added = 0))
+    WHEN 'increased'::text THEN (((lawful - assessed) = added) AND ((refunded + waived) = 0))
+    ELSE (((refunded + waived) + added) = 0)
+END),
+    CONSTRAINT repricing_item_assessed_check CHECK ((assessed >= 0)),
+    CONSTRAINT repricing_item_cause CHECK ((num_nonnulls(repricing_id, day) = 1)),
+    CONSTRAINT repricing_item_lawful_check CHECK ((lawful >= 0)),
+    CONSTRAINT repricing_item_outcome CHECK ((outcome = ANY (ARRAY['reduced'::text, 'increased'::text, 'manual'::text]))),
+    CONSTRAINT repricing_item_refunded_check CHECK ((refunded >= 0)),
+    CONSTRAINT repricing_item_waived_check CHECK ((waived >= 0))
+);
+
+ALTER TABLE ONLY repricing.item FORCE ROW LEVEL SECURITY;
 
 ALTER TABLE ONLY audit.event ATTACH PARTITION audit.event_default DEFAULT;
 
@@ -2191,9 +2193,6 @@ ALTER TABLE ONLY reconcile.statement
 ALTER TABLE ONLY reconcile.statement
     ADD CONSTRAINT statement_pkey PRIMARY KEY (id);
 
-ALTER TABLE ONLY refunds.day_repriced
-    ADD CONSTRAINT day_repriced_once PRIMARY KEY (dossier_id, day);
-
 ALTER TABLE ONLY refunds.document
     ADD CONSTRAINT document_once UNIQUE (refund_id, act, number, document_date);
 
@@ -2217,21 +2216,6 @@ ALTER TABLE ONLY refunds.refund
 
 ALTER TABLE ONLY refunds.refund
     ADD CONSTRAINT refund_reference UNIQUE (reference);
-
-ALTER TABLE ONLY refunds.repricing
-    ADD CONSTRAINT repricing_idempotency_key UNIQUE (authority, idempotency_key);
-
-ALTER TABLE ONLY refunds.repricing
-    ADD CONSTRAINT repricing_identity UNIQUE (id, authority);
-
-ALTER TABLE ONLY refunds.repricing_item
-    ADD CONSTRAINT repricing_item_day_once UNIQUE (charge_id, day);
-
-ALTER TABLE ONLY refunds.repricing_item
-    ADD CONSTRAINT repricing_item_key UNIQUE (repricing_id, charge_id);
-
-ALTER TABLE ONLY refunds.repricing
-    ADD CONSTRAINT repricing_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY remittance.decision
     ADD CONSTRAINT decision_pkey PRIMARY KEY (voucher_id);
@@ -2262,6 +2246,24 @@ ALTER TABLE ONLY remittance.voucher
 
 ALTER TABLE ONLY remittance.voucher
     ADD CONSTRAINT voucher_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY repricing.day
+    ADD CONSTRAINT day_repriced_once PRIMARY KEY (dossier_id, day);
+
+ALTER TABLE ONLY repricing.repricing
+    ADD CONSTRAINT repricing_idempotency_key UNIQUE (authority, idempotency_key);
+
+ALTER TABLE ONLY repricing.repricing
+    ADD CONSTRAINT repricing_identity UNIQUE (id, authority);
+
+ALTER TABLE ONLY repricing.item
+    ADD CONSTRAINT repricing_item_day_once UNIQUE (charge_id, day);
+
+ALTER TABLE ONLY repricing.item
+    ADD CONSTRAINT repricing_item_key UNIQUE (repricing_id, charge_id);
+
+ALTER TABLE ONLY repricing.repricing
+    ADD CONSTRAINT repricing_pkey PRIMARY KEY (id);
 
 CREATE INDEX event_time ON ONLY audit.event USING btree (authority, at, id);
 
@@ -2527,12 +2529,6 @@ CREATE UNIQUE INDEX refund_proposed_once ON refunds.refund USING btree (capture_
 
 CREATE INDEX refund_unsent ON refunds.refund USING btree (status_at) WHERE ((status = 'reserved'::text) AND (route = 'provider'::text));
 
-CREATE INDEX repricing_item_by_day ON refunds.repricing_item USING btree (dossier_id, day) WHERE (day IS NOT NULL);
-
-CREATE INDEX repricing_listed ON refunds.repricing USING btree (authority, id DESC);
-
-CREATE INDEX repricing_unfinished ON refunds.repricing USING btree (decided_at) WHERE (status = 'approved'::text);
-
 CREATE UNIQUE INDEX decision_once ON remittance.decision USING btree (split_id, kind) WHERE approved;
 
 CREATE INDEX share_by_charge ON remittance.share USING btree (charge_id);
@@ -2542,6 +2538,12 @@ CREATE INDEX share_by_dossier ON remittance.share USING btree (dossier_id);
 CREATE INDEX taken_by_share ON remittance.taken USING btree (split_id, charge_id);
 
 CREATE INDEX voucher_by_account ON remittance.voucher USING btree (authority, account, document_date);
+
+CREATE INDEX repricing_item_by_day ON repricing.item USING btree (dossier_id, day) WHERE (day IS NOT NULL);
+
+CREATE INDEX repricing_listed ON repricing.repricing USING btree (authority, id DESC);
+
+CREATE INDEX repricing_unfinished ON repricing.repricing USING btree (decided_at) WHERE (status = 'approved'::text);
 
 ALTER INDEX audit.event_time ATTACH PARTITION audit.event_default_authority_at_id_idx;
 
@@ -2827,10 +2829,6 @@ CREATE TRIGGER refuse_reopening BEFORE UPDATE ON reconcile.run FOR EACH ROW WHEN
 
 ALTER TABLE reconcile.run ENABLE ALWAYS TRIGGER refuse_reopening;
 
-CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON refunds.day_repriced FOR EACH ROW EXECUTE FUNCTION app.refuse_change();
-
-ALTER TABLE refunds.day_repriced ENABLE ALWAYS TRIGGER append_only;
-
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON refunds.document FOR EACH ROW EXECUTE FUNCTION app.refuse_change();
 
 ALTER TABLE refunds.document ENABLE ALWAYS TRIGGER append_only;
@@ -2839,14 +2837,6 @@ CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON refunds.item FOR EACH ROW 
 
 ALTER TABLE refunds.item ENABLE ALWAYS TRIGGER append_only;
 
-CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON refunds.repricing_item FOR EACH ROW EXECUTE FUNCTION app.refuse_change();
-
-ALTER TABLE refunds.repricing_item ENABLE ALWAYS TRIGGER append_only;
-
-CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON refunds.day_repriced FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_change();
-
-ALTER TABLE refunds.day_repriced ENABLE ALWAYS TRIGGER append_only_truncate;
-
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON refunds.document FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_change();
 
 ALTER TABLE refunds.document ENABLE ALWAYS TRIGGER append_only_truncate;
@@ -2854,10 +2844,6 @@ ALTER TABLE refunds.document ENABLE ALWAYS TRIGGER append_only_truncate;
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON refunds.item FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_change();
 
 ALTER TABLE refunds.item ENABLE ALWAYS TRIGGER append_only_truncate;
-
-CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON refunds.repricing_item FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_change();
-
-ALTER TABLE refunds.repricing_item ENABLE ALWAYS TRIGGER append_only_truncate;
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON remittance.decision FOR EACH ROW EXECUTE FUNCTION app.refuse_change();
 
@@ -2906,6 +2892,22 @@ ALTER TABLE remittance.share ENABLE ALWAYS TRIGGER sum_shares;
 CREATE TRIGGER sum_taken AFTER INSERT ON remittance.taken REFERENCING NEW TABLE AS new_taken FOR EACH STATEMENT EXECUTE FUNCTION remittance.sum_taken();
 
 ALTER TABLE remittance.taken ENABLE ALWAYS TRIGGER sum_taken;
+
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON repricing.day FOR EACH ROW EXECUTE FUNCTION app.refuse_change();
+
+ALTER TABLE repricing.day ENABLE ALWAYS TRIGGER append_only;
+
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON repricing.item FOR EACH ROW EXECUTE FUNCTION app.refuse_change();
+
+ALTER TABLE repricing.item ENABLE ALWAYS TRIGGER append_only;
+
+CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON repricing.day FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_change();
+
+ALTER TABLE repricing.day ENABLE ALWAYS TRIGGER append_only_truncate;
+
+CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON repricing.item FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_change();
+
+ALTER TABLE repricing.item ENABLE ALWAYS TRIGGER append_only_truncate;
 
 ALTER TABLE audit.event
     ADD CONSTRAINT event_authority_fkey FOREIGN KEY (authority) REFERENCES auth.authority(code);
@@ -3141,9 +3143,6 @@ ALTER TABLE ONLY reconcile.statement_line
 ALTER TABLE ONLY reconcile.statement
     ADD CONSTRAINT statement_source FOREIGN KEY (source_id, authority) REFERENCES reconcile.source(id, authority);
 
-ALTER TABLE ONLY refunds.day_repriced
-    ADD CONSTRAINT day_repriced_dossier FOREIGN KEY (dossier_id, authority) REFERENCES dossiers.dossier(id, authority);
-
 ALTER TABLE ONLY refunds.document
     ADD CONSTRAINT document_refund FOREIGN KEY (refund_id, authority) REFERENCES refunds.refund(id, authority);
 
@@ -3167,18 +3166,6 @@ ALTER TABLE ONLY refunds.refund
 
 ALTER TABLE ONLY refunds.refund
     ADD CONSTRAINT refund_payment FOREIGN KEY (payment_id, authority) REFERENCES payments.payment(id, authority);
-
-ALTER TABLE ONLY refunds.repricing
-    ADD CONSTRAINT repricing_authority_fkey FOREIGN KEY (authority) REFERENCES auth.authority(code);
-
-ALTER TABLE ONLY refunds.repricing_item
-    ADD CONSTRAINT repricing_item_charge FOREIGN KEY (charge_id, authority) REFERENCES dossiers.charge(id, authority);
-
-ALTER TABLE ONLY refunds.repricing_item
-    ADD CONSTRAINT repricing_item_of FOREIGN KEY (repricing_id, authority) REFERENCES refunds.repricing(id, authority);
-
-ALTER TABLE ONLY refunds.repricing_item
-    ADD CONSTRAINT repricing_item_of_day FOREIGN KEY (dossier_id, day) REFERENCES refunds.day_repriced(dossier_id, day);
 
 ALTER TABLE ONLY remittance.decision
     ADD CONSTRAINT decision_voucher FOREIGN KEY (voucher_id, authority, split_id, kind, proposed_by) REFERENCES remittance.voucher(id, authority, split_id, kind, proposed_by);
@@ -3206,6 +3193,21 @@ ALTER TABLE ONLY remittance.taken
 
 ALTER TABLE ONLY remittance.voucher
     ADD CONSTRAINT voucher_split FOREIGN KEY (split_id, authority) REFERENCES remittance.split(id, authority);
+
+ALTER TABLE ONLY repricing.day
+    ADD CONSTRAINT day_repriced_dossier FOREIGN KEY (dossier_id, authority) REFERENCES dossiers.dossier(id, authority);
+
+ALTER TABLE ONLY repricing.repricing
+    ADD CONSTRAINT repricing_authority_fkey FOREIGN KEY (authority) REFERENCES auth.authority(code);
+
+ALTER TABLE ONLY repricing.item
+    ADD CONSTRAINT repricing_item_charge FOREIGN KEY (charge_id, authority) REFERENCES dossiers.charge(id, authority);
+
+ALTER TABLE ONLY repricing.item
+    ADD CONSTRAINT repricing_item_of FOREIGN KEY (repricing_id, authority) REFERENCES repricing.repricing(id, authority);
+
+ALTER TABLE ONLY repricing.item
+    ADD CONSTRAINT repricing_item_of_day FOREIGN KEY (dossier_id, day) REFERENCES repricing.day(dossier_id, day);
 
 CREATE POLICY by_authority ON audit.event TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
 
@@ -3487,19 +3489,11 @@ ALTER TABLE reconcile.statement ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE reconcile.statement_line ENABLE ROW LEVEL SECURITY;
 
-CREATE POLICY by_authority ON refunds.day_repriced TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
-
 CREATE POLICY by_authority ON refunds.document TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
 
 CREATE POLICY by_authority ON refunds.item TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
 
 CREATE POLICY by_authority ON refunds.refund TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
-
-CREATE POLICY by_authority ON refunds.repricing TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
-
-CREATE POLICY by_authority ON refunds.repricing_item TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
-
-CREATE POLICY by_owner ON refunds.day_repriced TO postgres USING (true) WITH CHECK (true);
 
 CREATE POLICY by_owner ON refunds.document TO postgres USING (true) WITH CHECK (true);
 
@@ -3507,21 +3501,11 @@ CREATE POLICY by_owner ON refunds.item TO postgres USING (true) WITH CHECK (true
 
 CREATE POLICY by_owner ON refunds.refund TO postgres USING (true) WITH CHECK (true);
 
-CREATE POLICY by_owner ON refunds.repricing TO postgres USING (true) WITH CHECK (true);
-
-CREATE POLICY by_owner ON refunds.repricing_item TO postgres USING (true) WITH CHECK (true);
-
-ALTER TABLE refunds.day_repriced ENABLE ROW LEVEL SECURITY;
-
 ALTER TABLE refunds.document ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE refunds.item ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE refunds.refund ENABLE ROW LEVEL SECURITY;
-
-ALTER TABLE refunds.repricing ENABLE ROW LEVEL SECURITY;
-
-ALTER TABLE refunds.repricing_item ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY by_authority ON remittance.decision TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
 
@@ -3559,6 +3543,24 @@ ALTER TABLE remittance.taken ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE remittance.voucher ENABLE ROW LEVEL SECURITY;
 
+CREATE POLICY by_authority ON repricing.day TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
+
+CREATE POLICY by_authority ON repricing.item TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
+
+CREATE POLICY by_authority ON repricing.repricing TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
+
+CREATE POLICY by_owner ON repricing.day TO postgres USING (true) WITH CHECK (true);
+
+CREATE POLICY by_owner ON repricing.item TO postgres USING (true) WITH CHECK (true);
+
+CREATE POLICY by_owner ON repricing.repricing TO postgres USING (true) WITH CHECK (true);
+
+ALTER TABLE repricing.day ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE repricing.item ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE repricing.repricing ENABLE ROW LEVEL SECURITY;
+
 GRANT USAGE ON SCHEMA app TO doisoat_app;
 
 GRANT USAGE ON SCHEMA audit TO doisoat_app;
@@ -3578,6 +3580,8 @@ GRANT USAGE ON SCHEMA reconcile TO doisoat_app;
 GRANT USAGE ON SCHEMA refunds TO doisoat_app;
 
 GRANT USAGE ON SCHEMA remittance TO doisoat_app;
+
+GRANT USAGE ON SCHEMA repricing TO doisoat_app;
 
 REVOKE ALL ON PROCEDURE app.attach_part(IN parent regclass, IN part text, IN month date) FROM PUBLIC;
 
@@ -3714,33 +3718,33 @@ GRANT UPDATE(stage) ON TABLE refunds.refund TO doisoat_app;
 REVOKE ALL ON FUNCTION refunds.due_for_inquiry(at timestamp with time zone, most integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION refunds.due_for_inquiry(at timestamp with time zone, most integer) TO doisoat_app;
 
-GRANT SELECT,INSERT ON TABLE refunds.repricing TO doisoat_app;
-
-GRANT UPDATE(status) ON TABLE refunds.repricing TO doisoat_app;
-
-GRANT UPDATE(place_date) ON TABLE refunds.repricing TO doisoat_app;
-
-GRANT UPDATE(place_dossier) ON TABLE refunds.repricing TO doisoat_app;
-
-GRANT UPDATE(dossiers_seen) ON TABLE refunds.repricing TO doisoat_app;
-
-GRANT UPDATE(decided_at) ON TABLE refunds.repricing TO doisoat_app;
-
-GRANT UPDATE(decided_by) ON TABLE refunds.repricing TO doisoat_app;
-
-GRANT UPDATE(decision_reason) ON TABLE refunds.repricing TO doisoat_app;
-
-GRANT UPDATE(done_at) ON TABLE refunds.repricing TO doisoat_app;
-
-REVOKE ALL ON FUNCTION refunds.due_for_repricing(before timestamp with time zone, most integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION refunds.due_for_repricing(before timestamp with time zone, most integer) TO doisoat_app;
-
 REVOKE ALL ON FUNCTION refunds.due_for_sending(before timestamp with time zone, most integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION refunds.due_for_sending(before timestamp with time zone, most integer) TO doisoat_app;
 
 REVOKE ALL ON FUNCTION remittance.sum_shares() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION remittance.sum_taken() FROM PUBLIC;
+
+GRANT SELECT,INSERT ON TABLE repricing.repricing TO doisoat_app;
+
+GRANT UPDATE(status) ON TABLE repricing.repricing TO doisoat_app;
+
+GRANT UPDATE(place_date) ON TABLE repricing.repricing TO doisoat_app;
+
+GRANT UPDATE(place_dossier) ON TABLE repricing.repricing TO doisoat_app;
+
+GRANT UPDATE(dossiers_seen) ON TABLE repricing.repricing TO doisoat_app;
+
+GRANT UPDATE(decided_at) ON TABLE repricing.repricing TO doisoat_app;
+
+GRANT UPDATE(decided_by) ON TABLE repricing.repricing TO doisoat_app;
+
+GRANT UPDATE(decision_reason) ON TABLE repricing.repricing TO doisoat_app;
+
+GRANT UPDATE(done_at) ON TABLE repricing.repricing TO doisoat_app;
+
+REVOKE ALL ON FUNCTION repricing.due(before timestamp with time zone, most integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION repricing.due(before timestamp with time zone, most integer) TO doisoat_app;
 
 GRANT SELECT,INSERT ON TABLE audit.event TO doisoat_app;
 
@@ -3946,13 +3950,9 @@ GRANT UPDATE(suspense_entry) ON TABLE reconcile.statement_line TO doisoat_app;
 
 GRANT UPDATE(suspensions) ON TABLE reconcile.statement_line TO doisoat_app;
 
-GRANT SELECT,INSERT ON TABLE refunds.day_repriced TO doisoat_app;
-
 GRANT SELECT,INSERT ON TABLE refunds.document TO doisoat_app;
 
 GRANT SELECT,INSERT ON TABLE refunds.item TO doisoat_app;
-
-GRANT SELECT,INSERT ON TABLE refunds.repricing_item TO doisoat_app;
 
 GRANT SELECT,INSERT ON TABLE remittance.decision TO doisoat_app;
 
@@ -3965,3 +3965,7 @@ GRANT SELECT,INSERT ON TABLE remittance.split TO doisoat_app;
 GRANT SELECT,INSERT ON TABLE remittance.taken TO doisoat_app;
 
 GRANT SELECT,INSERT ON TABLE remittance.voucher TO doisoat_app;
+
+GRANT SELECT,INSERT ON TABLE repricing.day TO doisoat_app;
+
+GRANT SELECT,INSERT ON TABLE repricing.item TO doisoat_app;

@@ -17,8 +17,9 @@ import (
 	"github.com/doisoat/doisoat/ledger/days"
 	"github.com/doisoat/doisoat/ledger/seal"
 	"github.com/doisoat/doisoat/reconcile"
-	"github.com/doisoat/doisoat/refunds"
 	"github.com/doisoat/doisoat/remittance"
+	"github.com/doisoat/doisoat/repricing"
+	"github.com/doisoat/doisoat/repricing/replay"
 )
 
 // The events of the finance desk.
@@ -120,13 +121,13 @@ func (s *sequence) reprice(t *rapid.T) {
 		s.policy(t, name, "P_CONG_BO_DN", fmt.Sprintf(
 			`{"kind": "subsidy", "payer_share": {"numerator": %d, "denominator": 10}, "funder": "ngân sách tỉnh"}`, tenths), always)
 	}
-	r, _, err := s.refunds.ProposeRepricing(t.Context(), s.as(auth.RoleAccountant), refunds.RepricingRequest{
-		Policy: s.code + "-" + name, Period: dossiers.Period{From: s.today().AddDays(-rapid.IntRange(0, 9).Draw(t, "days")), To: s.today()}, Reason: "sai tỷ lệ",
+	r, _, err := s.repricing.Propose(t.Context(), s.as(auth.RoleAccountant), repricing.Request{
+		Policy: s.code + "-" + name, Period: replay.Period{From: s.today().AddDays(-rapid.IntRange(0, 9).Draw(t, "days")), To: s.today()}, Reason: "sai tỷ lệ",
 	})
 	s.ok(t, err)
-	_, err = s.refunds.ApproveRepricing(t.Context(), s.as(auth.RoleChiefAccountant), r.ID)
+	_, err = s.repricing.Approve(t.Context(), s.as(auth.RoleChiefAccountant), r.ID)
 	s.ok(t, err)
-	s.ok(t, s.refunds.Reprice(t.Context(), s.code, r.ID))
+	s.ok(t, s.repricing.Reprice(t.Context(), s.code, r.ID))
 	s.syncAll(t)
 }
 
@@ -163,7 +164,7 @@ func (s *sequence) priceByDay(t *rapid.T) {
 	d := s.of(a.Dossier)
 	var owed, refundable [2]int64
 	for i := range owed {
-		s.ok(t, s.refunds.PriceAgain(t.Context(), a.Authority, a.Dossier, a.Day))
+		s.ok(t, s.repricing.PriceAgain(t.Context(), a.Authority, a.Dossier, a.Day))
 		s.sync(t, d)
 		owed[i], refundable[i] = d.outstanding(), d.refundable()
 	}

@@ -75,7 +75,7 @@ func (c *country) told(t *testing.T) {
 			union all select count(*), 'day ' || change || case when proposed_by is null then '' else ' by two' end from ledger.day_event group by 2
 			union all select count(*), 'identification ' || state from reconcile.identification group by 2
 			union all select count(*), 'match in lane ' || lane from reconcile.match group by 2
-			union all select count(*), 'priced again ' || outcome || ' by ' || coalesce(day, 'repricing') from refunds.repricing_item group by 2
+			union all select count(*), 'priced again ' || outcome || ' by ' || coalesce(day, 'repricing') from repricing.item group by 2
 			union all select count(*), 'refund ' || status || ' by ' || route || ' at ' || coalesce(stage, '-') from refunds.refund group by status, route, stage) e`)
 	if err != nil {
 		t.Fatal(err)

@@ -44,6 +44,8 @@ import (
 	"github.com/doisoat/doisoat/reconcile"
 	"github.com/doisoat/doisoat/refunds"
 	"github.com/doisoat/doisoat/remittance"
+	"github.com/doisoat/doisoat/repricing"
+	"github.com/doisoat/doisoat/repricing/replay"
 )
 
 // country is the database that all sequences share; each sequence has a
@@ -99,6 +101,7 @@ type sequence struct {
 	cases      *dossiers.Service
 	payments   *payments.Service
 	refunds    *refunds.Service
+	repricing  *repricing.Service
 	remittance *remittance.Service
 	reconcile  *reconcile.Service
 	ledger     *balances.Service
@@ -141,7 +144,12 @@ func (c *country) province(t *rapid.T) *sequence {
 		PublicURL: ours.URL, Providers: registry,
 	}
 	s.refunds = &refunds.Service{
-		DB: postgres.DB{Pool: c.db.App, Now: s.clock.Now}, Payments: s.payments, Dossiers: s.cases, Fees: s.fees, Providers: registry, Jobs: c.jobs, Random: rand.Reader,
+		DB: postgres.DB{Pool: c.db.App, Now: s.clock.Now}, Payments: s.payments, Fees: s.fees, Providers: registry, Jobs: c.jobs, Random: rand.Reader,
+	}
+	s.repricing = &repricing.Service{
+		DB:       postgres.DB{Pool: c.db.App, Now: s.clock.Now},
+		Replay:   &replay.Service{DB: postgres.DB{Pool: c.db.App, Now: s.clock.Now}, Fees: s.fees, Dossiers: s.cases},
+		Payments: s.payments, Refunds: s.refunds, Jobs: c.jobs,
 	}
 	s.remittance = &remittance.Service{DB: postgres.DB{Pool: c.db.App, Now: s.clock.Now}, Fees: s.fees}
 	s.reconcile = &reconcile.Service{DB: postgres.DB{Pool: c.db.App, Now: s.clock.Now}, Payments: s.payments, Refunds: s.refunds, Secret: c.ring}

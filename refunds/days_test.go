@@ -51,7 +51,7 @@ func (w *world) priceAgain(jobs ...dossiers.PriceAgain) {
 	w.t.Helper()
 	for _, a := range jobs {
 		for range 2 {
-			w.ok(w.refunds.PriceAgain(w.t.Context(), a.Authority, a.Dossier, a.Day))
+			w.ok(w.repricing.PriceAgain(w.t.Context(), a.Authority, a.Dossier, a.Day))
 		}
 	}
 }
@@ -143,7 +143,7 @@ func TestDayReportedAtOnce(t *testing.T) {
 	if got := w.days(); len(got) != 1 {
 		t.Fatalf("jobs: got %d, want 1", len(got))
 	}
-	atOnce(t, 6, func(int) error { return w.refunds.PriceAgain(t.Context(), province, d.ID, fees.ByIssue) })
+	atOnce(t, 6, func(int) error { return w.repricing.PriceAgain(t.Context(), province, d.ID, fees.ByIssue) })
 	if list := w.refundsOf(d); len(list) != 1 || list[0].Amount.Minor != 40_000 {
 		t.Errorf("got %+v, want one proposal of 40000", list)
 	}

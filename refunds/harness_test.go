@@ -38,6 +38,8 @@ import (
 	"github.com/doisoat/doisoat/providers/simulator"
 	"github.com/doisoat/doisoat/providers/vnpay"
 	"github.com/doisoat/doisoat/refunds"
+	"github.com/doisoat/doisoat/repricing"
+	"github.com/doisoat/doisoat/repricing/replay"
 )
 
 const (
@@ -66,10 +68,11 @@ func (c *clock) advance(d time.Duration) { c.offset.Add(int64(d)) }
 
 // rooms are the services as cmd wires them, over one pool.
 type rooms struct {
-	fees     *fees.Service
-	dossiers *dossiers.Service
-	payments *payments.Service
-	refunds  *refunds.Service
+	fees      *fees.Service
+	dossiers  *dossiers.Service
+	payments  *payments.Service
+	refunds   *refunds.Service
+	repricing *repricing.Service
 }
 
 func wire(pool *pgxpool.Pool, ring *secret.Keyring, client *http.Client, now func() time.Time) (rooms, error) {
@@ -81,11 +84,17 @@ func wire(pool *pgxpool.Pool, ring *secret.Keyring, client *http.Client, now fun
 	schedule := &fees.Service{DB: postgres.DB{Pool: pool, Now: now}}
 	paying := &payments.Service{DB: postgres.DB{Pool: pool, Now: now}, Group: ledger.NewGroup(pool, 2), Providers: registry, Secret: ring, Jobs: jobs, Random: rand.Reader, PublicURL: "https://thanhtoan.example.gov.vn"}
 	filing := &dossiers.Service{DB: postgres.DB{Pool: pool, Now: now}, Fees: schedule, Secret: ring, Jobs: jobs}
+	refunding := &refunds.Service{DB: postgres.DB{Pool: pool, Now: now}, Payments: paying, Fees: schedule, Providers: registry, Jobs: jobs, Random: rand.Reader}
 	return rooms{
 		fees:     schedule,
 		dossiers: filing,
 		payments: paying,
-		refunds:  &refunds.Service{DB: postgres.DB{Pool: pool, Now: now}, Payments: paying, Dossiers: filing, Fees: schedule, Providers: registry, Jobs: jobs, Random: rand.Reader},
+		refunds:  refunding,
+		repricing: &repricing.Service{
+			DB:       postgres.DB{Pool: pool, Now: now},
+			Replay:   &replay.Service{DB: postgres.DB{Pool: pool, Now: now}, Fees: schedule, Dossiers: filing},
+			Payments: paying, Refunds: refunding, Jobs: jobs,
+		},
 	}, nil
 }
 

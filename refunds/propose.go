@@ -138,3 +138,12 @@ func (s *Service) proposeOnce(ctx context.Context, act postgres.Act, d dossiers.
 	_, err = s.open(ctx, act, d, c, items, proposal{reason: reason, origin: Automatic, hash: hash[:]})
 	return err
 }
+
+// ProposeRepriced proposes, for the actor of the transaction, to give back a part of a capture, because its charges
+// were priced again. The caller has locked the dossier; note says why and makes the request of one capture the same each time.
+func (s *Service) ProposeRepriced(
+	ctx context.Context, act postgres.Act, d dossiers.Dossier, c payments.Capture, items []Item, note string,
+) (Refund, error) {
+	hash := sha256.Sum256([]byte(note + c.ID.String()))
+	return s.open(ctx, act, d, c, items, proposal{reason: "OVERPAID", note: note, origin: Repriced, hash: hash[:]})
+}

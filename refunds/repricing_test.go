@@ -13,6 +13,8 @@ import (
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/refunds"
+	"github.com/doisoat/doisoat/repricing"
+	"github.com/doisoat/doisoat/repricing/replay"
 )
 
 // policy records the text of one policy, or its next version.
@@ -43,11 +45,11 @@ func (w *world) business() dossiers.Dossier {
 	return d
 }
 
-func (w *world) propose(policy string) refunds.Repricing {
+func (w *world) propose(policy string) repricing.Repricing {
 	w.t.Helper()
 	day := dayOf(w.clock.Now())
-	r, created, err := w.refunds.ProposeRepricing(w.t.Context(), accountant, refunds.RepricingRequest{
-		Policy: policy, Period: dossiers.Period{From: day.AddDays(-1), To: day}, Reason: "sai tỷ lệ",
+	r, created, err := w.repricing.Propose(w.t.Context(), accountant, repricing.Request{
+		Policy: policy, Period: replay.Period{From: day.AddDays(-1), To: day}, Reason: "sai tỷ lệ",
 	})
 	w.ok(err)
 	if !created {
@@ -56,12 +58,12 @@ func (w *world) propose(policy string) refunds.Repricing {
 	return r
 }
 
-func (w *world) reprice(r refunds.Repricing) refunds.Repricing {
+func (w *world) reprice(r repricing.Repricing) repricing.Repricing {
 	w.t.Helper()
-	_, err := w.refunds.ApproveRepricing(w.t.Context(), chief, r.ID)
+	_, err := w.repricing.Approve(w.t.Context(), chief, r.ID)
 	w.ok(err)
-	w.ok(w.refunds.Reprice(w.t.Context(), province, r.ID))
-	r, err = w.refunds.FindRepricing(w.t.Context(), auditor, r.ID)
+	w.ok(w.repricing.Reprice(w.t.Context(), province, r.ID))
+	r, err = w.repricing.Find(w.t.Context(), auditor, r.ID)
 	w.ok(err)
 	return r
 }
@@ -79,19 +81,19 @@ func TestRepricingOfTooMuch(t *testing.T) {
 	w.policy("NA-WRONG", 60)
 
 	r := w.propose("NA-WRONG")
-	want := refunds.RepricingCounts{Dossiers: 2, Reduced: 2, ReducedAmount: 60_000}
+	want := repricing.Counts{Dossiers: 2, Reduced: 2, ReducedAmount: 60_000}
 	if diff := cmp.Diff(r.Forecast, want); diff != "" {
 		t.Errorf("forecast (-got +want):\n%s", diff)
 	}
 	if got := w.refundsOf(paid); len(got) != 0 {
 		t.Errorf("a forecast opened %d refunds, want none", len(got))
 	}
-	if _, err := w.refunds.ApproveRepricing(t.Context(), auth.Actor{Authority: province, Role: auth.RoleChiefAccountant, ID: accountant.ID}, r.ID); !approval.ErrSamePerson.Is(err) {
+	if _, err := w.repricing.Approve(t.Context(), auth.Actor{Authority: province, Role: auth.RoleChiefAccountant, ID: accountant.ID}, r.ID); !approval.ErrSamePerson.Is(err) {
 		t.Errorf("the maker approves: got %v, want %v", err, approval.ErrSamePerson)
 	}
 
 	r = w.reprice(r)
-	if r.Status != refunds.RepricingDone || r.Done != want || r.DossiersSeen != 2 {
+	if r.Status != repricing.Done || r.Done != want || r.DossiersSeen != 2 {
 		t.Errorf("got %s, %+v, %d seen; want done, %+v, 2", r.Status, r.Done, r.DossiersSeen, want)
 	}
 	list := w.refundsOf(paid)
@@ -116,15 +118,15 @@ func TestRepricingOfTooMuch(t *testing.T) {
 	}
 
 	// It ran before the job could say so: nothing comes twice.
-	_, err := w.db.Owner.Exec(t.Context(), `update refunds.repricing set status = 'approved', done_at = null, dossiers_seen = 0`)
+	_, err := w.db.Owner.Exec(t.Context(), `update repricing.repricing set status = 'approved', done_at = null, dossiers_seen = 0`)
 	w.ok(err)
-	w.ok(w.refunds.Reprice(t.Context(), province, r.ID))
+	w.ok(w.repricing.Reprice(t.Context(), province, r.ID))
 	// A second repricing finds nothing left to do, even after the refund was carried out.
 	w.approve(list[0].ID)
 	w.send(list[0].ID)
 	w.clock.advance(3 * time.Second)
 	w.inquire(list[0].ID)
-	if got := w.propose("NA-WRONG").Forecast; got != (refunds.RepricingCounts{}) {
+	if got := w.propose("NA-WRONG").Forecast; got != (repricing.Counts{}) {
 		t.Errorf("second forecast: got %+v, want nothing", got)
 	}
 	if got := w.refundsOf(paid); len(got) != 1 {
@@ -145,7 +147,7 @@ func TestRepricingOfTooLittle(t *testing.T) {
 	w.capture(w.create(d))
 	w.policy("NA-WRONG", 80)
 	r := w.reprice(w.propose("NA-WRONG"))
-	if want := (refunds.RepricingCounts{Dossiers: 1, Increased: 1, IncreasedAmount: 20_000}); r.Done != want || r.Forecast != want {
+	if want := (repricing.Counts{Dossiers: 1, Increased: 1, IncreasedAmount: 20_000}); r.Done != want || r.Forecast != want {
 		t.Errorf("got forecast %+v and done %+v, want %+v", r.Forecast, r.Done, want)
 	}
 	d = w.find(d.Code)
@@ -165,7 +167,7 @@ func TestRepricingOfTooLittle(t *testing.T) {
 	if got := w.find(d.Code).Totals(); got.Outstanding != 0 || got.Paid != 80_000 || got.Discount != 20_000 || got.Gross != 100_000 {
 		t.Errorf("got %+v, want 80000 paid of 100000 less 20000", got)
 	}
-	if got := w.propose("NA-WRONG").Forecast; got != (refunds.RepricingCounts{}) {
+	if got := w.propose("NA-WRONG").Forecast; got != (repricing.Counts{}) {
 		t.Errorf("second forecast: got %+v, want nothing", got)
 	}
 	// It was wrong to be wrong: back to 60/100, out of the further charge first.
@@ -191,7 +193,7 @@ func TestRepricingLeavesToPeople(t *testing.T) {
 	w.ok(err)
 	w.policy("NA-WRONG", 60)
 	r := w.reprice(w.propose("NA-WRONG"))
-	if want := (refunds.RepricingCounts{Dossiers: 1, Manual: 1}); r.Done != want || r.Forecast != want {
+	if want := (repricing.Counts{Dossiers: 1, Manual: 1}); r.Done != want || r.Forecast != want {
 		t.Errorf("got forecast %+v and done %+v, want %+v", r.Forecast, r.Done, want)
 	}
 	if list := w.refundsOf(touched); len(list) != 1 || list[0].ID != asked.ID {
@@ -204,32 +206,32 @@ func TestRepricingIsProposedOnce(t *testing.T) {
 	w := newWorld(t)
 	w.policy("NA-WRONG", 90)
 	day := dayOf(w.clock.Now())
-	ask := refunds.RepricingRequest{Policy: "NA-WRONG", Period: dossiers.Period{From: day, To: day}, Reason: "sai", IdempotencyKey: "key-0001"}
-	first, created, err := w.refunds.ProposeRepricing(t.Context(), accountant, ask)
+	ask := repricing.Request{Policy: "NA-WRONG", Period: replay.Period{From: day, To: day}, Reason: "sai", IdempotencyKey: "key-0001"}
+	first, created, err := w.repricing.Propose(t.Context(), accountant, ask)
 	w.ok(err)
-	again, createdAgain, err := w.refunds.ProposeRepricing(t.Context(), accountant, ask)
+	again, createdAgain, err := w.repricing.Propose(t.Context(), accountant, ask)
 	w.ok(err)
 	if !created || createdAgain || first.ID != again.ID {
 		t.Errorf("got created %t and %t, ids %s and %s; want one", created, createdAgain, first.ID, again.ID)
 	}
 	ask.Reason = "khác"
-	if _, _, err := w.refunds.ProposeRepricing(t.Context(), accountant, ask); !refunds.ErrKeyReused.Is(err) {
-		t.Errorf("other content: got %v, want %v", err, refunds.ErrKeyReused)
+	if _, _, err := w.repricing.Propose(t.Context(), accountant, ask); !repricing.ErrKeyReused.Is(err) {
+		t.Errorf("other content: got %v, want %v", err, repricing.ErrKeyReused)
 	}
 	ask.IdempotencyKey, ask.Policy = "", "NA-UNKNOWN"
-	if _, _, err := w.refunds.ProposeRepricing(t.Context(), accountant, ask); !refunds.ErrInvalid.Is(err) {
-		t.Errorf("unknown policy: got %v, want %v", err, refunds.ErrInvalid)
+	if _, _, err := w.repricing.Propose(t.Context(), accountant, ask); !repricing.ErrInvalid.Is(err) {
+		t.Errorf("unknown policy: got %v, want %v", err, repricing.ErrInvalid)
 	}
-	if _, _, err := w.refunds.ProposeRepricing(t.Context(), chief, ask); !auth.ErrForbidden.Is(err) {
+	if _, _, err := w.repricing.Propose(t.Context(), chief, ask); !auth.ErrForbidden.Is(err) {
 		t.Errorf("chief proposes: got %v, want forbidden", err)
 	}
-	rejected, err := w.refunds.RejectRepricing(t.Context(), chief, first.ID, "không đúng")
+	rejected, err := w.repricing.Reject(t.Context(), chief, first.ID, "không đúng")
 	w.ok(err)
-	if rejected.Status != refunds.RepricingRejected {
+	if rejected.Status != repricing.Rejected {
 		t.Errorf("got %s, want rejected", rejected.Status)
 	}
-	if _, err := w.refunds.ApproveRepricing(t.Context(), chief, first.ID); !approval.ErrDecided.Is(err) {
+	if _, err := w.repricing.Approve(t.Context(), chief, first.ID); !approval.ErrDecided.Is(err) {
 		t.Errorf("approve after reject: got %v, want %v", err, approval.ErrDecided)
 	}
-	w.ok(w.refunds.Reprice(t.Context(), province, first.ID)) // a stray job does nothing
+	w.ok(w.repricing.Reprice(t.Context(), province, first.ID)) // a stray job does nothing
 }

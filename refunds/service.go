@@ -35,7 +35,6 @@ const MaxPage = 200
 type Service struct {
 	DB        postgres.DB
 	Payments  *payments.Service
-	Dossiers  *dossiers.Service
 	Fees      *fees.Service
 	Providers providers.Registry
 	Jobs      *river.Client[pgx.Tx]

@@ -46,9 +46,8 @@ func nextInquiry(r Refund, now time.Time) *time.Time {
 }
 
 // QueueDue queues, for refunds of all authorities, an inquiry for each that is
-// due, the sending of each that is approved and still lies here, and the next
-// batch of each repricing that is not finished. What is
-// queued already is not queued twice. It returns how many jobs it queued.
+// due, and the sending of each that is approved and still waits to be sent. A job that
+// is queued already is not queued twice. It returns how many jobs it queued.
 func (s *Service) QueueDue(ctx context.Context) (int, error) {
 	queued := 0
 	err := postgres.InTx(ctx, s.DB, auth.System(""), func(act postgres.Act) error {
@@ -62,8 +61,7 @@ func (s *Service) QueueDue(ctx context.Context) (int, error) {
 		if err != nil {
 			return err
 		}
-		unfinished, err := due[RunRepricing](ctx, act, `select authority, repricing_id, dossiers_seen from refunds.due_for_repricing($1, $2)`, now.Add(-unsentAfter))
-		list := slices.Concat(inquiries, unsent, unfinished)
+		list := slices.Concat(inquiries, unsent)
 		if err != nil || len(list) == 0 {
 			return err
 		}

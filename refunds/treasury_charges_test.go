@@ -8,13 +8,13 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/fees"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/money"
 	"github.com/doisoat/doisoat/ledger"
-	"github.com/doisoat/doisoat/refunds"
 	"github.com/doisoat/doisoat/remittance"
+	"github.com/doisoat/doisoat/repricing"
+	"github.com/doisoat/doisoat/repricing/replay"
 )
 
 // subsidy records a policy by which a budget pays a fee of 100 000 wholly, or its next version, which pays nothing.
@@ -47,8 +47,8 @@ func TestSubsidyTakenBackIsNotDivided(t *testing.T) {
 				want = map[string]int64{"L-NSNN": 100_000, "L-TAMTHU-LEPHI": -100_000}
 			}
 			w.subsidy(1)
-			r, _, err := w.refunds.ProposeRepricing(t.Context(), accountant, refunds.RepricingRequest{
-				Policy: "NA-SUBSIDY", Period: dossiers.Period{From: d.PricingDate, To: d.PricingDate}, Reason: "sai",
+			r, _, err := w.repricing.Propose(t.Context(), accountant, repricing.Request{
+				Policy: "NA-SUBSIDY", Period: replay.Period{From: d.PricingDate, To: d.PricingDate}, Reason: "sai",
 			})
 			w.ok(err)
 			w.reprice(r)
@@ -115,8 +115,8 @@ func TestCheckFindsMoneyThatAChargeNeverHad(t *testing.T) {
 	d := w.business()
 	w.split()
 	w.subsidy(1)
-	r, _, err := w.refunds.ProposeRepricing(t.Context(), accountant, refunds.RepricingRequest{
-		Policy: "NA-SUBSIDY", Period: dossiers.Period{From: d.PricingDate, To: d.PricingDate}, Reason: "sai",
+	r, _, err := w.repricing.Propose(t.Context(), accountant, repricing.Request{
+		Policy: "NA-SUBSIDY", Period: replay.Period{From: d.PricingDate, To: d.PricingDate}, Reason: "sai",
 	})
 	w.ok(err)
 	w.reprice(r)

@@ -98,7 +98,7 @@ func (r rooms) api(settings config.Config, log *slog.Logger, now func() time.Tim
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return api.New(api.Rooms{
-		Auth: r.auth, Fees: r.fees, Dossiers: r.dossiers, Payments: r.payments, Refunds: r.refunds,
+		Auth: r.auth, Fees: r.fees, Dossiers: r.dossiers, Payments: r.payments, Refunds: r.refunds, Repricing: r.repricing,
 		Remittance: r.remittance, Reconcile: r.reconcile, Ledger: r.ledger, Seal: r.seal, Reports: r.reports,
 	}, api.Options{
 		Log: log, Metrics: metrics, Now: now, RequestsPerSecond: settings.RequestsPerSecond,
@@ -108,5 +108,5 @@ func (r rooms) api(settings config.Config, log *slog.Logger, now func() time.Tim
 
 // jobs is what workers call.
 func (r rooms) jobs() jobs.Rooms {
-	return jobs.Rooms{Payments: r.payments, Refunds: r.refunds, Ledger: r.ledger, Seal: r.seal}
+	return jobs.Rooms{Payments: r.payments, Refunds: r.refunds, Repricing: r.repricing, Ledger: r.ledger, Seal: r.seal}
 }

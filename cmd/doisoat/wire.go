@@ -38,6 +38,8 @@ import (
 	"github.com/doisoat/doisoat/refunds"
 	"github.com/doisoat/doisoat/remittance"
 	"github.com/doisoat/doisoat/reports"
+	"github.com/doisoat/doisoat/repricing"
+	"github.com/doisoat/doisoat/repricing/replay"
 )
 
 // Faults of starting.
@@ -55,6 +57,7 @@ type rooms struct {
 	dossiers   *dossiers.Service
 	payments   *payments.Service
 	refunds    *refunds.Service
+	repricing  *repricing.Service
 	reconcile  *reconcile.Service
 	ledger     *balances.Service
 	seal       *seal.Service
@@ -72,8 +75,7 @@ type surroundings struct {
 	random    io.Reader
 }
 
-// callbackCommitters is how many connections apply callbacks at most: while one
-// waits for the disk, another works.
+// callbackCommitters bounds the connections that apply callbacks: one waits for the disk while another works.
 const callbackCommitters = 2
 
 func wire(s surroundings) (rooms, error) {
@@ -82,31 +84,30 @@ func wire(s surroundings) (rooms, error) {
 		return rooms{}, err
 	}
 	connected := providers.NewRegistry(vnpay.New(providerClient()), vietqr.New(), sepay.New())
+	db := postgres.DB{Pool: s.pool, Now: s.now}
 	r := rooms{
 		auth:    registry.Service{DB: s.pool, Now: s.now},
-		keys:    keys.Service{DB: postgres.DB{Pool: s.pool, Now: s.now}, Random: s.random},
-		fees:    &fees.Service{DB: postgres.DB{Pool: s.pool, Now: s.now}},
+		keys:    keys.Service{DB: db, Random: s.random},
+		fees:    &fees.Service{DB: db},
 		ledger:  &balances.Service{DB: s.pool},
 		seal:    &seal.Service{DB: s.pool, Now: s.now},
 		reports: &reports.Service{DB: s.pool},
 		inserts: inserts,
 	}
-	r.dossiers = &dossiers.Service{DB: postgres.DB{Pool: s.pool, Now: s.now}, Fees: r.fees, Secret: s.ring, Jobs: inserts}
-	r.remittance = &remittance.Service{DB: postgres.DB{Pool: s.pool, Now: s.now}, Fees: r.fees}
+	r.dossiers = &dossiers.Service{DB: db, Fees: r.fees, Secret: s.ring, Jobs: inserts}
+	r.remittance = &remittance.Service{DB: db, Fees: r.fees}
 	r.payments = &payments.Service{
-		DB: postgres.DB{Pool: s.pool, Now: s.now}, Group: ledger.NewGroup(s.pool, callbackCommitters), Providers: connected, Secret: s.ring,
-		Jobs: inserts, Random: s.random, PublicURL: s.publicURL,
+		DB: db, Group: ledger.NewGroup(s.pool, callbackCommitters),
+		Providers: connected, Secret: s.ring, Jobs: inserts, Random: s.random, PublicURL: s.publicURL,
 	}
-	r.refunds = &refunds.Service{
-		DB: postgres.DB{Pool: s.pool, Now: s.now}, Payments: r.payments, Dossiers: r.dossiers, Fees: r.fees, Providers: connected, Jobs: inserts,
-		Random: s.random,
-	}
-	r.reconcile = &reconcile.Service{DB: postgres.DB{Pool: s.pool, Now: s.now}, Payments: r.payments, Refunds: r.refunds, Secret: s.ring}
+	r.refunds = &refunds.Service{DB: db, Payments: r.payments, Fees: r.fees, Providers: connected, Jobs: inserts, Random: s.random}
+	again := &replay.Service{DB: db, Fees: r.fees, Dossiers: r.dossiers}
+	r.repricing = &repricing.Service{DB: db, Replay: again, Payments: r.payments, Refunds: r.refunds, Jobs: inserts}
+	r.reconcile = &reconcile.Service{DB: db, Payments: r.payments, Refunds: r.refunds, Secret: s.ring}
 	return r, nil
 }
 
-// Times of calls to providers. A call that gets no answer by then is unknown,
-// and an inquiry finds out.
+// Times of calls to providers. A call without an answer by then is unknown; an inquiry ends it.
 const (
 	providerTimeout = 30 * time.Second
 	dialTimeout     = 5 * time.Second
@@ -128,8 +129,7 @@ func providerClient() *http.Client {
 	}
 }
 
-// place tells where a command finds the database and the keys: the
-// environment, else the data folder of doisoat dev.
+// place tells where a command finds database and keys: the environment, else the data folder of doisoat dev.
 type place struct {
 	DataDir string `help:"Data folder of doisoat dev, for when DOISOAT_DATABASE_URL is not set." default:".doisoat" type:"path"`
 }

@@ -54,11 +54,13 @@ var rows = map[string]int{
 	"ledger/ledgertest": 6,
 	"ledger/seal":       6,
 
-	"payments":   7,
-	"remittance": 7,
-	"refunds":    8,
-	"reports":    9,
-	"reconcile":  9,
+	"payments":         7,
+	"repricing/replay": 7,
+	"remittance":       7,
+	"refunds":          8,
+	"repricing":        9,
+	"reports":          9,
+	"reconcile":        9,
 
 	"jobs": 10,
 	"web":  10,

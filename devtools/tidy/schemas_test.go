@@ -22,6 +22,7 @@ var owners = map[string][]string{
 	"reconcile":  {"reconcile"},
 	"refunds":    {"refunds"},
 	"remittance": {"remittance"},
+	"repricing":  {"repricing"},
 }
 
 // reads lists the rooms that read the schema of another room, with the reason.
@@ -45,7 +46,6 @@ var reads = map[string]string{
 	"reconcile reads remittance": "vouchers are book items until open items have a room",
 
 	"refunds reads dossiers":   "reasons and portions come from charges; the check compares both",
-	"refunds reads fees":       "a repricing names the policy that was wrong",
 	"refunds reads ledger":     "the check compares refunds with the book",
 	"refunds reads payments":   "portions come from captures; the check compares both",
 	"refunds reads remittance": "the check compares what a refund took with its division",
@@ -53,6 +53,10 @@ var reads = map[string]string{
 	"remittance reads dossiers":  "a division groups charges by agency and fee type; the check compares both",
 	"remittance reads ledger":    "a division divides balances of the book",
 	"remittance reads reconcile": "a voucher names a bank account, and bank accounts are sources",
+
+	"repricing reads dossiers": "prices of many dossiers depend on facts that the database groups",
+	"repricing reads fees":     "a repricing names the policy that was wrong",
+	"repricing reads payments": "money reserved for refunds counts as given back",
 
 	"reports reads dossiers": "reports read across rooms, see docs/adr/0012",
 	"reports reads ledger":   "reports read across rooms, see docs/adr/0012",

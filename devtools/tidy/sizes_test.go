@@ -25,13 +25,12 @@ var large = map[string]struct {
 	reason       string
 }{
 	"cmd/doisoat":         {2230, 18, "one file per command; settings of the local demonstration go to simulate"},
-	"dossiers":            {2280, 13, "receipts get a room; replay goes to repricing"},
 	"fees":                {3920, 23, "fees/schedule takes the documents, fees/quote the price"},
 	"ledger/seal":         {1920, 11, "ledger/proof takes what an outsider runs without a database"},
 	"payments":            {2400, 13, "payments/callbacks takes the raw messages, merchants the accounts"},
 	"providers/simulator": {2520, 12, "each far side gets its own package"},
-	"reconcile":           {5020, 22, "reconcile/matching, statements and cases take their parts"},
-	"refunds":             {2790, 15, "repricing takes its part"},
+	"reconcile":           {4100, 17, "statements and cases take their parts"},
+	"refunds":             {2020, 11, "refunds/routes takes the payment order and the sending"},
 	"web/api":             {2990, 24, "web/callbacks and web/pay take their parts; one small file per noun stays"},
 }
 

@@ -26,6 +26,7 @@ import (
 	"github.com/doisoat/doisoat/refunds"
 	"github.com/doisoat/doisoat/remittance"
 	"github.com/doisoat/doisoat/reports"
+	"github.com/doisoat/doisoat/repricing"
 )
 
 //go:generate go tool -modfile=../../tools/go.mod oapi-codegen -config oapi-codegen.yaml -o gen.go openapi.yaml
@@ -45,6 +46,7 @@ type Rooms struct {
 	Dossiers   *dossiers.Service
 	Payments   *payments.Service
 	Refunds    *refunds.Service
+	Repricing  *repricing.Service
 	Remittance *remittance.Service
 	Reconcile  *reconcile.Service
 	Ledger     *balances.Service

@@ -43,6 +43,8 @@ import (
 	"github.com/doisoat/doisoat/refunds"
 	"github.com/doisoat/doisoat/remittance"
 	"github.com/doisoat/doisoat/reports"
+	"github.com/doisoat/doisoat/repricing"
+	"github.com/doisoat/doisoat/repricing/replay"
 	"github.com/doisoat/doisoat/web/api"
 )
 
@@ -61,7 +63,8 @@ type harness struct {
 	log    *lockedBuffer
 	routes routers.Router // of the served description, to hold answers against it
 
-	refunds *refunds.Service // plays the worker
+	refunds   *refunds.Service
+	repricing *repricing.Service // plays the worker
 }
 
 // readLines lets the description's validator pass what comes a line at a time.
@@ -97,7 +100,12 @@ func newHarnessOn(t *testing.T, db *pgtest.DB) *harness {
 		DB: postgres.DB{Pool: db.App, Now: now}, Group: ledger.NewGroup(db.App, 2), Providers: connected, Secret: keyring, Jobs: jobs, Random: rand.Reader, PublicURL: "https://thanhtoan.example.gov.vn",
 	}
 	filing := &dossiers.Service{DB: postgres.DB{Pool: db.App, Now: now}, Fees: &schedule, Secret: keyring, Jobs: jobs}
-	refunding := &refunds.Service{DB: postgres.DB{Pool: db.App, Now: now}, Payments: paying, Dossiers: filing, Fees: &schedule, Providers: connected, Jobs: jobs, Random: rand.Reader}
+	refunding := &refunds.Service{DB: postgres.DB{Pool: db.App, Now: now}, Payments: paying, Fees: &schedule, Providers: connected, Jobs: jobs, Random: rand.Reader}
+	pricing := &repricing.Service{
+		DB:       postgres.DB{Pool: db.App, Now: now},
+		Replay:   &replay.Service{DB: postgres.DB{Pool: db.App, Now: now}, Fees: &schedule, Dossiers: filing},
+		Payments: paying, Refunds: refunding, Jobs: jobs,
+	}
 	rooms := api.Rooms{
 		Auth:       registry.Service{DB: db.App, Now: now},
 		Fees:       &schedule,
@@ -107,13 +115,14 @@ func newHarnessOn(t *testing.T, db *pgtest.DB) *harness {
 		Reports:    &reports.Service{DB: db.App},
 		Payments:   paying,
 		Refunds:    refunding,
+		Repricing:  pricing,
 		Remittance: &remittance.Service{DB: postgres.DB{Pool: db.App, Now: now}, Fees: &schedule},
 		Reconcile:  &reconcile.Service{DB: postgres.DB{Pool: db.App, Now: now}, Payments: paying, Refunds: refunding, Secret: keyring},
 	}
-	h := &harness{t: t, keys: map[auth.Role]string{}, log: &lockedBuffer{}, refunds: refunding, client: &http.Client{
+	h := &harness{t: t, keys: map[auth.Role]string{}, log: &lockedBuffer{}, refunds: refunding, repricing: pricing, client: &http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
-	h.db, h.again = db, refunding.PriceAgain
+	h.db, h.again = db, pricing.PriceAgain
 	h.loadFees(schedule)
 	makers := keys.Service{DB: postgres.DB{Pool: db.App, Now: now}, Random: rand.Reader}
 	h.makers = makers

@@ -9,13 +9,14 @@ import (
 	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/fees"
 	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/repricing/replay"
 	"github.com/doisoat/doisoat/web"
 )
 
 // PreviewPolicy handles POST /v1/policies/{id}/preview.
 func (s *server) PreviewPolicy(ctx context.Context, r PreviewPolicyRequestObject) (PreviewPolicyResponseObject, error) {
 	actor := web.Actor(ctx)
-	q := dossiers.PreviewRequest{Period: periodOf(r.Body.Period), AsWritten: r.Body.Dates == PreviewRequestDatesAsWritten}
+	q := replay.PreviewRequest{Period: periodOf(r.Body.Period), AsWritten: r.Body.Dates == PreviewRequestDatesAsWritten}
 	if len(r.Body.Policy) > 0 {
 		p, err := fees.ParsePolicy(r.Body.Policy)
 		if err != nil {
@@ -32,16 +33,16 @@ func (s *server) PreviewPolicy(ctx context.Context, r PreviewPolicyRequestObject
 		}
 		q.Policy = stored.Policy
 	}
-	return previewAnswer{ctx: ctx, dossiers: s.rooms.Dossiers, actor: actor, request: q, lines: r.Params.Progress}, nil
+	return previewAnswer{ctx: ctx, replay: s.rooms.Repricing.Replay, actor: actor, request: q, lines: r.Params.Progress}, nil
 }
 
 // previewAnswer works while it answers: a line of progress must leave before the work is done.
 type previewAnswer struct {
-	ctx      context.Context //nolint:containedctx // the generated interface gives the answer no context
-	dossiers *dossiers.Service
-	actor    auth.Actor
-	request  dossiers.PreviewRequest
-	lines    bool
+	ctx     context.Context //nolint:containedctx // the generated interface gives the answer no context
+	replay  *replay.Service
+	actor   auth.Actor
+	request replay.PreviewRequest
+	lines   bool
 }
 
 // VisitPreviewPolicyResponse implements PreviewPolicyResponseObject. What goes
@@ -51,7 +52,7 @@ func (p previewAnswer) VisitPreviewPolicyResponse(w http.ResponseWriter) error {
 		return err
 	}
 	if !p.lines {
-		found, err := p.dossiers.Preview(p.ctx, p.actor, p.request, nil)
+		found, err := p.replay.Preview(p.ctx, p.actor, p.request, nil)
 		if err != nil {
 			return err
 		}
@@ -69,7 +70,7 @@ func (p previewAnswer) VisitPreviewPolicyResponse(w http.ResponseWriter) error {
 		}
 		return http.NewResponseController(w).Flush()
 	}
-	found, err := p.dossiers.Preview(p.ctx, p.actor, p.request, func(done, total int64) {
+	found, err := p.replay.Preview(p.ctx, p.actor, p.request, func(done, total int64) {
 		_ = line(map[string]int64{"done": done, "total": total}) // who went away ends the request's context, and the work with it
 	})
 	switch {
@@ -82,13 +83,13 @@ func (p previewAnswer) VisitPreviewPolicyResponse(w http.ResponseWriter) error {
 	}
 }
 
-func previewView(policy string, p dossiers.Preview) Preview {
+func previewView(policy string, p replay.Preview) Preview {
 	return Preview{
 		Policy: policy, Total: previewRow(p.Total), Procedures: previewRows(p.Procedures), Agencies: previewRows(p.Agencies), Unpriced: p.Unpriced,
 	}
 }
 
-func previewRows(list []dossiers.PreviewRow) []PreviewRow {
+func previewRows(list []replay.PreviewRow) []PreviewRow {
 	views := make([]PreviewRow, 0, len(list))
 	for _, r := range list {
 		views = append(views, previewRow(r))
@@ -96,7 +97,7 @@ func previewRows(list []dossiers.PreviewRow) []PreviewRow {
 	return views
 }
 
-func previewRow(r dossiers.PreviewRow) PreviewRow {
+func previewRow(r replay.PreviewRow) PreviewRow {
 	return PreviewRow{
 		Key: r.Key, Dossiers: r.Dossiers, Changed: r.Changed,
 		Recorded: sumsView(r.Recorded), Before: sumsView(r.Before), After: sumsView(r.After),
@@ -107,6 +108,6 @@ func sumsView(s dossiers.Sums) PreviewSums {
 	return PreviewSums{Gross: s.Gross, Discount: s.Discount, Subsidy: s.Subsidy, Due: s.Due}
 }
 
-func periodOf(p PricingPeriod) dossiers.Period {
-	return dossiers.Period{From: dateOf(p.From), To: dateOf(p.To)}
+func periodOf(p PricingPeriod) replay.Period {
+	return replay.Period{From: dateOf(p.From), To: dateOf(p.To)}
 }

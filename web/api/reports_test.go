@@ -13,7 +13,7 @@ import (
 
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/ledger"
-	"github.com/doisoat/doisoat/refunds"
+	"github.com/doisoat/doisoat/repricing"
 )
 
 // file registers a dossier of the fee that NA-2023-60 lowers to 60 of 100.
@@ -66,8 +66,8 @@ func TestPreviewOfADraft(t *testing.T) {
 	h.must(404, auth.RolePolicyEditor, http.MethodPost, "/v1/policies/NA-NONE/preview", `{"period": {"from": "2024-05-01", "to": "2024-05-31"}}`)
 	h.must(403, auth.RolePortal, http.MethodPost, "/v1/policies/NA-2023-60/preview", `{"period": {"from": "2024-05-01", "to": "2024-05-31"}}`)
 	for _, query := range []string{"", "?progress=true"} {
-		if got := h.must(422, auth.RolePolicyEditor, http.MethodPost, "/v1/policies/NA-2023-60/preview"+query, `{"period": {"from": "2024-05-31", "to": "2024-05-01"}}`); got.text("code") != "dossiers.period" {
-			t.Errorf("got %s, want dossiers.period", got.body)
+		if got := h.must(422, auth.RolePolicyEditor, http.MethodPost, "/v1/policies/NA-2023-60/preview"+query, `{"period": {"from": "2024-05-31", "to": "2024-05-01"}}`); got.text("code") != "repricing.period" {
+			t.Errorf("got %s, want repricing.period", got.body)
 		}
 	}
 }
@@ -132,11 +132,11 @@ func TestPolicyCostOfACorrectedExemption(t *testing.T) {
 		r := h.must(201, auth.RoleAccountant, http.MethodPost, "/v1/repricings",
 			`{"policy": "NA-EXEMPT", "period": {"from": "2024-05-01", "to": "2024-05-31"}, "reason": "sai"}`)
 		h.must(200, auth.RoleChiefAccountant, http.MethodPost, "/v1/repricings/"+r.text("id")+"/approve", "{}")
-		id, err := refunds.ParseRepricingID(r.text("id"))
+		id, err := repricing.ParseID(r.text("id"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := h.refunds.Reprice(t.Context(), province, id); err != nil {
+		if err := h.repricing.Reprice(t.Context(), province, id); err != nil {
 			t.Fatal(err)
 		}
 		costs(step.want, 0)

@@ -204,14 +204,14 @@ begin
 	select fill.id(c.at, 60, c.n), 1, c.authority, 'paid', 'UNC-' || c.n, c.date, 'vcb', c.at, 'fill' from fill.case c
 	where c.n % 5 = 1 and not c.open;
 	commit;
-	insert into refunds.repricing (id, authority, policy, period_from, period_to, reason, status, forecast, place_date, place_dossier,
+	insert into repricing.repricing (id, authority, policy, period_from, period_to, reason, status, forecast, place_date, place_dossier,
 		requested_at, requested_by, decided_at, decided_by, done_at)
 	select fill.id(r.at, 61, r.batch), r.authority, 'NA-2023-60', '2024-01-01', '2024-04-30', 'fill', 'done', '{}', '2024-04-30', r.dossier,
 		r.at, 'maker', r.at, 'checker', r.at
 	from (select authority, n / 2000 as batch, max(at) as at, (array_agg(dossier))[1] as dossier from fill.case where n % 9 = 0 group by 1, 2) r;
-	insert into refunds.repricing_item (repricing_id, charge_id, authority, dossier_id, assessed, lawful, outcome, refunded, waived, added, recorded_at)
+	insert into repricing.item (repricing_id, charge_id, authority, dossier_id, assessed, lawful, outcome, refunded, waived, added, recorded_at)
 	select r.id, c.first, c.authority, c.dossier, 60000, 50000, 'reduced', 10000, 0, 0, c.at
-	from fill.case c join refunds.repricing r on r.id = fill.id(r.requested_at, 61, c.n / 2000) and r.authority = c.authority
+	from fill.case c join repricing.repricing r on r.id = fill.id(r.requested_at, 61, c.n / 2000) and r.authority = c.authority
 	where c.n % 9 = 0;
 	commit;
 end $$;

@@ -1,4 +1,4 @@
-package dossiers
+package replay
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/fees"
 	"github.com/doisoat/doisoat/internal/calendar"
 )
@@ -101,7 +102,7 @@ type question struct {
 	facts            past
 	items            string
 	times            int64
-	ids              []ID
+	ids              []dossiers.ID
 	sealed           [][]byte
 }
 
@@ -110,7 +111,7 @@ func (q questions) read(ctx context.Context, tx pgx.Tx, after, until Place) ([]q
 	rows, err := tx.Query(ctx, selectQuestions, pgx.StrictNamedArgs{
 		"authority": q.authority, "from": after.Date, "to": until.Date, "date": after.Date, "id": after.Dossier.UUID(),
 		"until": until.Date, "until_id": until.Dossier.UUID(), "turns": q.turns, "sensitive": q.sensitive,
-		"milestones": q.milestone, "accepted": reportsOf(fees.ByAcceptance), "finished": reportsOf(fees.ByIssue),
+		"milestones": q.milestone, "accepted": dossiers.ReportsOf(fees.ByAcceptance), "finished": dossiers.ReportsOf(fees.ByIssue),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read questions: %w", err)
@@ -180,7 +181,7 @@ func (s *Service) ask(q questions, a question, each func(d past, times int64) er
 	}
 	times := map[string]int64{}
 	for i, id := range a.ids {
-		groups, err := s.groupsOf(id, a.sealed[i])
+		groups, err := s.Dossiers.GroupsOf(id, a.sealed[i])
 		if err != nil {
 			return err
 		}

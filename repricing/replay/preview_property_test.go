@@ -1,4 +1,4 @@
-package dossiers_test
+package replay_test
 
 import (
 	"encoding/json"
@@ -16,6 +16,7 @@ import (
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/postgres"
+	"github.com/doisoat/doisoat/repricing/replay"
 )
 
 // lot is a source of random facts that names its seed when a test fails.
@@ -134,7 +135,7 @@ func (o office) record(l lot, n int) []facts {
 		if err != nil {
 			o.t.Fatal(err)
 		}
-		sealed, err := o.Secret.Seal(text, "dossiers.dossier/applicant/"+dossiers.ID(id).String())
+		sealed, err := o.Dossiers.Secret.Seal(text, "dossiers.dossier/applicant/"+dossiers.ID(id).String())
 		if err != nil {
 			o.t.Fatal(err)
 		}
@@ -170,15 +171,15 @@ func (o office) record(l lot, n int) []facts {
 }
 
 // oneByOne is the preview as its definition says it: each dossier priced by itself at its own times.
-func oneByOne(t *testing.T, list []facts, p dossiers.Period, today, changed fees.Schedule) dossiers.Preview {
+func oneByOne(t *testing.T, list []facts, p replay.Period, today, changed fees.Schedule) replay.Preview {
 	t.Helper()
-	want := dossiers.Preview{Procedures: []dossiers.PreviewRow{}, Agencies: []dossiers.PreviewRow{}} // also when nothing is in the period
-	rows := map[string]map[string]*dossiers.PreviewRow{"procedure": {}, "agency": {}}
+	want := replay.Preview{Procedures: []replay.PreviewRow{}, Agencies: []replay.PreviewRow{}} // also when nothing is in the period
+	rows := map[string]map[string]*replay.PreviewRow{"procedure": {}, "agency": {}}
 	for _, f := range list {
 		if !calendar.On(f.ask.SubmittedAt).Within(p.From, p.To) {
 			continue
 		}
-		row := dossiers.PreviewRow{Dossiers: 1}
+		row := replay.PreviewRow{Dossiers: 1}
 		for _, c := range f.charges {
 			recorded := dossiers.Sums{Gross: c.unit * c.quantity, Discount: c.discount, Subsidy: c.subsidy, Due: c.due}
 			add(&row.Recorded, recorded)
@@ -199,7 +200,7 @@ func oneByOne(t *testing.T, list []facts, p dossiers.Period, today, changed fees
 		if row.Before.Due != row.After.Due {
 			row.Changed = 1
 		}
-		for _, total := range []*dossiers.PreviewRow{&want.Total, rowOf(rows["procedure"], f.ask.Procedure), rowOf(rows["agency"], f.ask.Agency)} {
+		for _, total := range []*replay.PreviewRow{&want.Total, rowOf(rows["procedure"], f.ask.Procedure), rowOf(rows["agency"], f.ask.Agency)} {
 			total.Dossiers += row.Dossiers
 			total.Changed += row.Changed
 			add(&total.Recorded, row.Recorded)
@@ -237,9 +238,9 @@ func add(to *dossiers.Sums, s dossiers.Sums) {
 	to.Gross, to.Discount, to.Subsidy, to.Due = to.Gross+s.Gross, to.Discount+s.Discount, to.Subsidy+s.Subsidy, to.Due+s.Due
 }
 
-func rowOf(rows map[string]*dossiers.PreviewRow, key string) *dossiers.PreviewRow {
+func rowOf(rows map[string]*replay.PreviewRow, key string) *replay.PreviewRow {
 	if rows[key] == nil {
-		rows[key] = &dossiers.PreviewRow{Key: key}
+		rows[key] = &replay.PreviewRow{Key: key}
 	}
 	return rows[key]
 }
@@ -265,9 +266,9 @@ func TestPreviewIsOneByOne(t *testing.T) {
 	list := o.record(l, 400)
 	changes := int64(0)
 	for range 30 {
-		p := dossiers.Period{From: calendar.MustParse("2023-12-24").AddDays(l.IntN(20))}
+		p := replay.Period{From: calendar.MustParse("2023-12-24").AddDays(l.IntN(20))}
 		p.To = p.From.AddDays(l.IntN(40))
-		r := dossiers.PreviewRequest{Policy: l.policy(t, one(l, "NA-0", "NA-DRAFT")), Period: p, AsWritten: l.IntN(2) == 0}
+		r := replay.PreviewRequest{Policy: l.policy(t, one(l, "NA-0", "NA-DRAFT")), Period: p, AsWritten: l.IntN(2) == 0}
 		var today fees.Schedule
 		err := postgres.ReadTx(t.Context(), o.App, "H41", func(tx pgx.Tx) (err error) {
 			today, err = o.Fees.Schedule(t.Context(), tx, "H41", p.To)

@@ -1,4 +1,4 @@
-package dossiers
+package replay
 
 import (
 	"cmp"
@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/fees"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/calendar"
@@ -34,9 +35,9 @@ type PreviewRow struct {
 	Key      string
 	Dossiers int64
 	Changed  int64
-	Recorded Sums
-	Before   Sums
-	After    Sums
+	Recorded dossiers.Sums
+	Before   dossiers.Sums
+	After    dossiers.Sums
 }
 
 // Preview is what a policy would have done, in all and by procedure and agency
@@ -136,15 +137,15 @@ func (p *previewing) add(d past, times int64) error {
 			unpriced = append(unpriced, c.feeType)
 			before.sums, after.sums = c.sums, c.sums
 		}
-		one.Recorded.add(c.sums)
-		one.Before.add(before.sums)
-		one.After.add(after.sums)
+		one.Recorded.Add(c.sums)
+		one.Before.Add(before.sums)
+		one.After.Add(after.sums)
 	}
 	for _, c := range d.corrections {
-		one.Recorded.add(c.sums)
+		one.Recorded.Add(c.sums)
 		if slices.Contains(unpriced, c.feeType) {
-			one.Before.add(c.sums)
-			one.After.add(c.sums)
+			one.Before.Add(c.sums)
+			one.After.Add(c.sums)
 		}
 	}
 	one.times(times)
@@ -170,15 +171,15 @@ func rowOf(rows map[string]*PreviewRow, key string) *PreviewRow {
 func (r *PreviewRow) add(o PreviewRow) {
 	r.Dossiers += o.Dossiers
 	r.Changed += o.Changed
-	r.Recorded.add(o.Recorded)
-	r.Before.add(o.Before)
-	r.After.add(o.After)
+	r.Recorded.Add(o.Recorded)
+	r.Before.Add(o.Before)
+	r.After.Add(o.After)
 }
 
 // times makes one dossier's row that of n equal ones.
 func (r *PreviewRow) times(n int64) {
 	r.Dossiers *= n
-	for _, s := range []*Sums{&r.Recorded, &r.Before, &r.After} {
+	for _, s := range []*dossiers.Sums{&r.Recorded, &r.Before, &r.After} {
 		s.Gross, s.Discount, s.Subsidy, s.Due = s.Gross*n, s.Discount*n, s.Subsidy*n, s.Due*n
 	}
 }

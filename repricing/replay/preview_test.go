@@ -1,4 +1,4 @@
-package dossiers_test
+package replay_test
 
 import (
 	"fmt"
@@ -11,6 +11,7 @@ import (
 	"github.com/doisoat/doisoat/fees"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/repricing/replay"
 )
 
 var editor = auth.Actor{Authority: "H41", Role: auth.RolePolicyEditor, ID: "key_editor"}
@@ -53,8 +54,8 @@ func TestPreview(t *testing.T) {
 	add(5, "H41.2", "1.000002", "online", last.Add(time.Second), "LP_DKKD")
 
 	var told []string
-	got, err := o.Preview(t.Context(), editor, dossiers.PreviewRequest{
-		Policy: parsed(t, draft), Period: dossiers.Period{From: calendar.MustParse("2024-01-31"), To: calendar.MustParse("2024-01-31")},
+	got, err := o.Preview(t.Context(), editor, replay.PreviewRequest{
+		Policy: parsed(t, draft), Period: replay.Period{From: calendar.MustParse("2024-01-31"), To: calendar.MustParse("2024-01-31")},
 	}, func(done, total int64) { told = append(told, fmt.Sprintf("%d/%d", done, total)) })
 	if err != nil {
 		t.Fatal(err)
@@ -62,13 +63,13 @@ func TestPreview(t *testing.T) {
 	sums := func(gross, discount, due int64) dossiers.Sums {
 		return dossiers.Sums{Gross: gross, Discount: discount, Due: due}
 	}
-	first := dossiers.PreviewRow{Dossiers: 2, Changed: 1, Recorded: sums(200_000, 40_000, 160_000), Before: sums(200_000, 40_000, 160_000), After: sums(200_000, 50_000, 150_000)}
-	second := dossiers.PreviewRow{Dossiers: 2, Changed: 1, Recorded: sums(200_000, 100_000, 100_000), Before: sums(200_000, 100_000, 100_000), After: sums(200_000, 150_000, 50_000)}
-	named := func(r dossiers.PreviewRow, key string) dossiers.PreviewRow { r.Key = key; return r }
-	want := dossiers.Preview{
-		Total:      dossiers.PreviewRow{Dossiers: 4, Changed: 2, Recorded: sums(400_000, 140_000, 260_000), Before: sums(400_000, 140_000, 260_000), After: sums(400_000, 200_000, 200_000)},
-		Procedures: []dossiers.PreviewRow{named(first, "1.000001"), named(second, "1.000002")},
-		Agencies:   []dossiers.PreviewRow{named(first, "H41.1"), named(second, "H41.2")},
+	first := replay.PreviewRow{Dossiers: 2, Changed: 1, Recorded: sums(200_000, 40_000, 160_000), Before: sums(200_000, 40_000, 160_000), After: sums(200_000, 50_000, 150_000)}
+	second := replay.PreviewRow{Dossiers: 2, Changed: 1, Recorded: sums(200_000, 100_000, 100_000), Before: sums(200_000, 100_000, 100_000), After: sums(200_000, 150_000, 50_000)}
+	named := func(r replay.PreviewRow, key string) replay.PreviewRow { r.Key = key; return r }
+	want := replay.Preview{
+		Total:      replay.PreviewRow{Dossiers: 4, Changed: 2, Recorded: sums(400_000, 140_000, 260_000), Before: sums(400_000, 140_000, 260_000), After: sums(400_000, 200_000, 200_000)},
+		Procedures: []replay.PreviewRow{named(first, "1.000001"), named(second, "1.000002")},
+		Agencies:   []replay.PreviewRow{named(first, "H41.1"), named(second, "H41.2")},
 	}
 	if diff := cmp.Diff(got, want); diff != "" {
 		t.Errorf("preview (-got +want):\n%s", diff)
@@ -78,8 +79,8 @@ func TestPreview(t *testing.T) {
 	}
 
 	// With its own dates, of next year, it changes nothing.
-	got, err = o.Preview(t.Context(), editor, dossiers.PreviewRequest{
-		Policy: parsed(t, draft), AsWritten: true, Period: dossiers.Period{From: calendar.MustParse("2024-01-01"), To: calendar.MustParse("2024-12-31")},
+	got, err = o.Preview(t.Context(), editor, replay.PreviewRequest{
+		Policy: parsed(t, draft), AsWritten: true, Period: replay.Period{From: calendar.MustParse("2024-01-01"), To: calendar.MustParse("2024-12-31")},
 	}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -92,11 +93,11 @@ func TestPreview(t *testing.T) {
 func TestPreviewIsNotForEverybody(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)
-	period := dossiers.Period{From: calendar.MustParse("2024-02-01"), To: calendar.MustParse("2024-01-31")}
-	if _, err := o.Preview(t.Context(), portal, dossiers.PreviewRequest{Policy: parsed(t, draft)}, nil); !auth.ErrForbidden.Is(err) {
+	period := replay.Period{From: calendar.MustParse("2024-02-01"), To: calendar.MustParse("2024-01-31")}
+	if _, err := o.Preview(t.Context(), portal, replay.PreviewRequest{Policy: parsed(t, draft)}, nil); !auth.ErrForbidden.Is(err) {
 		t.Errorf("portal: got %v, want forbidden", err)
 	}
-	if _, err := o.Preview(t.Context(), editor, dossiers.PreviewRequest{Policy: parsed(t, draft), Period: period}, nil); !dossiers.ErrPeriod.Is(err) {
-		t.Errorf("period: got %v, want %v", err, dossiers.ErrPeriod)
+	if _, err := o.Preview(t.Context(), editor, replay.PreviewRequest{Policy: parsed(t, draft), Period: period}, nil); !replay.ErrPeriod.Is(err) {
+		t.Errorf("period: got %v, want %v", err, replay.ErrPeriod)
 	}
 }

@@ -1,4 +1,4 @@
-package dossiers_test
+package replay_test
 
 import (
 	"fmt"
@@ -11,6 +11,7 @@ import (
 
 	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/repricing/replay"
 )
 
 // recordMany writes dossiers of one month as registration leaves them: 100
@@ -29,7 +30,7 @@ func (o office) recordMany(n int) {
 				groups = `["ho_ngheo"]`
 			}
 			var err error
-			sealed[i], err = o.Secret.Seal([]byte(`{"name":"`+name+`","identifier":"`+identifier+`","groups":`+groups+`}`), "dossiers.dossier/applicant/"+dossiers.ID(ids[i]).String())
+			sealed[i], err = o.Dossiers.Secret.Seal([]byte(`{"name":"`+name+`","identifier":"`+identifier+`","groups":`+groups+`}`), "dossiers.dossier/applicant/"+dossiers.ID(ids[i]).String())
 			if err != nil {
 				o.t.Fatal(err)
 			}
@@ -67,7 +68,7 @@ func BenchmarkPreview(b *testing.B) {
 	}
 	o := newOffice(b)
 	o.recordMany(n)
-	request := dossiers.PreviewRequest{Policy: parsed(b, draft), Period: dossiers.Period{From: calendar.MustParse("2024-01-01"), To: calendar.MustParse("2024-01-31")}}
+	request := replay.PreviewRequest{Policy: parsed(b, draft), Period: replay.Period{From: calendar.MustParse("2024-01-01"), To: calendar.MustParse("2024-01-31")}}
 	for b.Loop() {
 		words, longest, last := 0, time.Duration(0), time.Now()
 		got, err := o.Preview(b.Context(), editor, request, func(int64, int64) {

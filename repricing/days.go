@@ -1,4 +1,4 @@
-package refunds
+package repricing
 
 import (
 	"context"
@@ -28,11 +28,11 @@ func (s *Service) PriceAgain(ctx context.Context, authority string, id dossiers.
 		if err != nil || !first {
 			return err
 		}
-		list, err := s.Dossiers.DifferencesByDay(ctx, act, d, day)
+		list, err := s.Replay.DifferencesByDay(ctx, act, d, day)
 		if err != nil || len(list) == 0 {
 			return err
 		}
-		steps, err := s.settle(ctx, act, d, list, grounds{
+		steps, err := s.adjust(ctx, act, d, list, grounds{
 			day: day, seed: uuid.NewSHA1(d.ID.UUID(), []byte(day)), note: "priced by the day of " + string(day),
 		})
 		if err != nil || len(steps) == 0 {

@@ -1,4 +1,4 @@
-package dossiers
+package replay
 
 import (
 	"context"

@@ -1,8 +1,7 @@
-package refunds
+package repricing
 
 import (
 	"context"
-	"crypto/sha256"
 	"slices"
 
 	"github.com/google/uuid"
@@ -13,6 +12,8 @@ import (
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/payments"
+	"github.com/doisoat/doisoat/refunds"
+	"github.com/doisoat/doisoat/repricing/replay"
 )
 
 // repricingBatch is how many dossiers one job looks at.
@@ -75,21 +76,21 @@ func chargesOf(list []dossiers.Difference) []dossiers.ChargeID {
 // Reprice looks at the next dossiers of an approved repricing, each in a
 // transaction of its own, and queues the job for those after. It may die
 // anywhere and run again: what was done about a charge is recorded with it.
-func (s *Service) Reprice(ctx context.Context, authority string, id RepricingID) error {
+func (s *Service) Reprice(ctx context.Context, authority string, id ID) error {
 	var (
 		r    Repricing
 		list []dossiers.Difference
 		seen int
-		end  dossiers.Place
+		end  replay.Place
 	)
 	err := postgres.ReadTx(ctx, s.DB.Pool, authority, func(tx pgx.Tx) (err error) {
-		if r, err = selectRepricing(ctx, tx, ` where r.id = $1`, id); err != nil || r.Status != RepricingApproved {
+		if r, err = selectRepricing(ctx, tx, ` where r.id = $1`, id); err != nil || r.Status != Approved {
 			return err
 		}
-		list, seen, end, err = s.Dossiers.Differences(ctx, tx, authority, r.Policy, r.Period, r.place, repricingBatch)
+		list, seen, end, err = s.Replay.Differences(ctx, tx, authority, r.Policy, r.Period, r.place, repricingBatch)
 		return err
 	})
-	if err != nil || r.Status != RepricingApproved {
+	if err != nil || r.Status != Approved {
 		return err
 	}
 	maker := auth.Actor{Authority: authority, Role: auth.RoleAccountant, ID: r.RequestedBy}
@@ -106,7 +107,7 @@ func (s *Service) Reprice(ctx context.Context, authority string, id RepricingID)
 	}
 	return postgres.InTx(ctx, s.DB, auth.System(authority), func(act postgres.Act) error {
 		now, err := lockRepricing(ctx, act, id)
-		if err != nil || now.Status != RepricingApproved || now.place != r.place { // another run of this batch was here
+		if err != nil || now.Status != Approved || now.place != r.place { // another run of this batch was here
 			return err
 		}
 		now.DossiersSeen += int64(seen)
@@ -115,13 +116,13 @@ func (s *Service) Reprice(ctx context.Context, authority string, id RepricingID)
 			if err := updateRepricing(ctx, act, now); err != nil {
 				return err
 			}
-			return s.queueRepricing(ctx, act, now)
+			return s.queue(ctx, act, now)
 		}
-		now.Status, now.DoneAt = RepricingDone, &act.Now
+		now.Status, now.DoneAt = Done, &act.Now
 		if err := updateRepricing(ctx, act, now); err != nil {
 			return err
 		}
-		return s.auditRepricing(ctx, act, now, "finish", "")
+		return s.record(ctx, act, now, "finish", "")
 	})
 }
 
@@ -131,7 +132,7 @@ func (s *Service) repriceDossier(ctx context.Context, act postgres.Act, r Repric
 	if err != nil {
 		return err
 	}
-	list, err := s.Dossiers.DifferencesOf(ctx, act, d, r.Policy)
+	list, err := s.Replay.DifferencesOf(ctx, act, d, r.Policy)
 	if err != nil {
 		return err
 	}
@@ -141,21 +142,21 @@ func (s *Service) repriceDossier(ctx context.Context, act postgres.Act, r Repric
 	}
 	list = slices.DeleteFunc(list, func(diff dossiers.Difference) bool { return slices.Contains(handled, diff.Charge) })
 	why := grounds{repricing: r.ID, seed: r.ID.UUID(), note: "repricing " + r.ID.String() + ", policy " + r.Policy}
-	_, err = s.settle(ctx, act, d, list, why)
+	_, err = s.adjust(ctx, act, d, list, why)
 	return err
 }
 
 // grounds say why charges of a dossier are priced again: a repricing that two
 // people decided, or a day that came to be known.
 type grounds struct {
-	repricing RepricingID
+	repricing ID
 	day       fees.Basis
 	seed      uuid.UUID // of the ids of what follows, the same each time
 	note      string
 }
 
-// settle makes a locked dossier owe what is lawful and records what it did about each charge.
-func (s *Service) settle(ctx context.Context, act postgres.Act, d dossiers.Dossier, list []dossiers.Difference, why grounds) ([]step, error) {
+// adjust makes a locked dossier owe what is lawful and records what it did about each charge.
+func (s *Service) adjust(ctx context.Context, act postgres.Act, d dossiers.Dossier, list []dossiers.Difference, why grounds) ([]step, error) {
 	before, err := moved(ctx, act, chargesOf(list))
 	if err != nil {
 		return nil, err
@@ -164,7 +165,7 @@ func (s *Service) settle(ctx context.Context, act postgres.Act, d dossiers.Dossi
 	if err != nil {
 		return nil, err
 	}
-	w := reduction{captures: captures, items: make([][]Item, len(captures))}
+	w := reduction{captures: captures, items: make([][]refunds.Item, len(captures))}
 	var steps []step
 	for _, diff := range list {
 		st := stepFor(diff, before[diff.Charge])
@@ -196,7 +197,7 @@ func (s *Service) settle(ctx context.Context, act postgres.Act, d dossiers.Dossi
 // reduction gathers what a dossier is owed: unpaid money first, then money of its captures, oldest first.
 type reduction struct {
 	captures []payments.Capture
-	items    [][]Item // per capture
+	items    [][]refunds.Item // per capture
 	waivers  []dossiers.Waiver
 }
 
@@ -217,12 +218,12 @@ func (w *reduction) reduce(d dossiers.Dossier, st *step) {
 			left -= part
 		}
 	}
-	found := make([][]Item, len(w.captures))
+	found := make([][]refunds.Item, len(w.captures))
 	for _, c := range family {
 		for i, capture := range w.captures {
 			for _, a := range capture.Allocations {
 				if part := min(left, a.Amount-a.Reserved); a.Charge == c.ID && part > 0 {
-					found[i] = append(found[i], Item{Charge: c.ID, Amount: part})
+					found[i] = append(found[i], refunds.Item{Charge: c.ID, Amount: part})
 					st.refunded += part
 					left -= part
 				}
@@ -256,10 +257,7 @@ func (s *Service) carryOut(ctx context.Context, act postgres.Act, d dossiers.Dos
 		if len(items) == 0 {
 			continue
 		}
-		hash := sha256.Sum256([]byte(why.note + w.captures[i].ID.String()))
-		_, err := s.open(ctx, act, d, w.captures[i], items, proposal{
-			reason: "OVERPAID", note: why.note, origin: Repriced, hash: hash[:],
-		})
+		_, err := s.Refunds.ProposeRepriced(ctx, act, d, w.captures[i], items, why.note)
 		if err != nil {
 			return err
 		}

@@ -1,25 +1,29 @@
-package dossiers
+// Package replay prices recorded dossiers again and writes nothing. A policy editor
+// asks for a Preview (web/api): sums of a period before and after a policy. Package
+// repricing asks for Differences: charges that owe another amount than is lawful.
+//
+// Dossiers whose price depends on the same facts are counted together by the
+// database and priced once; each dossier alone would have the same price. The groups
+// of an applicant are encrypted, so applicants are read only where a price asks for groups.
+package replay
 
 import (
 	"context"
-	"encoding/json"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/fees"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/fault"
-	"github.com/doisoat/doisoat/internal/money"
+	"github.com/doisoat/doisoat/internal/postgres"
 )
 
-// This file prices recorded dossiers again. Nothing is written: preview and
-// repricing say what the answer means.
-
 // ErrPeriod: a period ends before it begins, or is open.
-var ErrPeriod = fault.New(fault.Invalid, "dossiers.period", "the period needs a first and a last day, in this order")
+var ErrPeriod = fault.New(fault.Invalid, "repricing.period", "the period needs a first and a last day, in this order")
 
 // Period is a range of pricing dates, both ends inclusive.
 type Period struct{ From, To calendar.Date }
@@ -37,12 +41,19 @@ func (p Period) Begin() Place { return Place{Date: p.From} }
 // Place is how far a reader of dossiers came: by pricing date, then by id.
 type Place struct {
 	Date    calendar.Date
-	Dossier ID
+	Dossier dossiers.ID
+}
+
+// Service prices recorded dossiers again.
+type Service struct {
+	DB       postgres.DB
+	Fees     *fees.Service
+	Dossiers *dossiers.Service
 }
 
 // past is a recorded dossier with what it was assessed.
 type past struct {
-	id            ID
+	id            dossiers.ID
 	code          string
 	agency        string
 	procedure     string
@@ -59,28 +70,13 @@ type past struct {
 
 // pastCharge is an assessed charge; sums hold what later charges corrected.
 type pastCharge struct {
-	id       ChargeID
+	id       dossiers.ChargeID
 	feeType  string
 	quantity int64
 	base     int64
-	sums     Sums
+	sums     dossiers.Sums
 	groups   string // of the applicant, where the price may depend on them
 	under    bool   // the policy asked about was applied
-}
-
-// Sums are amounts in minor units: Gross = Due + Discount + Subsidy.
-type Sums struct {
-	Gross    int64 `json:"gross"`
-	Discount int64 `json:"discount"`
-	Subsidy  int64 `json:"subsidy"`
-	Due      int64 `json:"due"`
-}
-
-func (s *Sums) add(o Sums) {
-	s.Gross += o.Gross
-	s.Discount += o.Discount
-	s.Subsidy += o.Subsidy
-	s.Due += o.Due
 }
 
 // pastQuery says which dossiers are read: those after a place, in order, or just one.
@@ -88,8 +84,8 @@ type pastQuery struct {
 	authority string
 	period    Period
 	after     Place
-	only      ID     // zero: all
-	policy    string // asked about; may be empty
+	only      dossiers.ID // zero: all
+	policy    string      // asked about; may be empty
 	asks      []fees.Schedule
 	limit     int
 }
@@ -123,7 +119,7 @@ func (s *Service) readPast(ctx context.Context, tx pgx.Tx, q pastQuery, each fun
 		pgx.StrictNamedArgs{
 			"authority": q.authority, "from": q.period.From, "to": q.period.To, "date": q.after.Date, "id": q.after.Dossier.UUID(), "only": q.only,
 			"sensitive": sensitive(q.asks), "policy": q.policy, "limit": q.limit,
-			"milestones": slices.ContainsFunc(q.asks, fees.Schedule.AsksForMilestones), "accepted": reportsOf(fees.ByAcceptance), "finished": reportsOf(fees.ByIssue),
+			"milestones": slices.ContainsFunc(q.asks, fees.Schedule.AsksForMilestones), "accepted": dossiers.ReportsOf(fees.ByAcceptance), "finished": dossiers.ReportsOf(fees.ByIssue),
 		})
 	if err != nil {
 		return 0, Place{}, err
@@ -132,7 +128,7 @@ func (s *Service) readPast(ctx context.Context, tx pgx.Tx, q pastQuery, each fun
 		d, row   past
 		c        pastCharge
 		sealed   []byte
-		corrects ChargeID
+		corrects dossiers.ChargeID
 		accepted *time.Time
 		issued   *time.Time
 		quantity int32
@@ -162,7 +158,7 @@ func (s *Service) readPast(ctx context.Context, tx pgx.Tx, q pastQuery, each fun
 		}
 		c.quantity, c.sums.Gross, c.groups = int64(quantity), c.base, ""
 		if sealed != nil {
-			if c.groups, err = s.groupsOf(d.id, sealed); err != nil {
+			if c.groups, err = s.Dossiers.GroupsOf(d.id, sealed); err != nil {
 				return err
 			}
 		}
@@ -176,14 +172,14 @@ func (s *Service) readPast(ctx context.Context, tx pgx.Tx, q pastQuery, each fun
 }
 
 // correct adds what a later charge says to the charge that it corrects, which has a smaller line.
-func (d *past) correct(charge ChargeID, difference Sums) error {
+func (d *past) correct(charge dossiers.ChargeID, difference dossiers.Sums) error {
 	for i := range d.charges {
 		if d.charges[i].id == charge {
-			d.charges[i].sums.add(Sums{Discount: difference.Discount, Subsidy: difference.Subsidy, Due: difference.Due})
+			d.charges[i].sums.Add(dossiers.Sums{Discount: difference.Discount, Subsidy: difference.Subsidy, Due: difference.Due})
 			return nil
 		}
 	}
-	return fault.New(fault.Internal, "dossiers.correction", "a correction stands before its charge")
+	return fault.New(fault.Internal, "repricing.correction", "a correction stands before its charge")
 }
 
 // dayOf is the day of a milestone, never before the submission: a clock that went wrong.
@@ -195,22 +191,6 @@ func dayOf(at *time.Time, submitted calendar.Date) calendar.Date {
 		return day
 	}
 	return submitted
-}
-
-// groupsOf opens the applicant for the codes of groups alone, in one order.
-func (s *Service) groupsOf(id ID, sealed []byte) (string, error) {
-	text, err := s.Secret.Open(sealed, sealedAt(id))
-	if err != nil {
-		return "", err
-	}
-	var a struct {
-		Groups []string `json:"groups"`
-	}
-	if err := json.Unmarshal(text, &a); err != nil {
-		return "", err
-	}
-	slices.Sort(a.Groups)
-	return strings.Join(a.Groups, " "), nil
 }
 
 // sensitive lists the fees whose price may depend on the applicant under any of the schedules.
@@ -247,7 +227,7 @@ type asked struct {
 
 type answered struct {
 	item fees.Item
-	sums Sums
+	sums dossiers.Sums
 	ok   bool // false: the schedule has no such fee on that date any more
 }
 
@@ -298,8 +278,6 @@ func startOf(d calendar.Date) time.Time {
 	return d.Start()
 }
 
-func sumsOf(i fees.Item) Sums {
-	return Sums{minor(i.Base), minor(i.Discount), minor(i.Subsidy), minor(i.Due)}
+func sumsOf(i fees.Item) dossiers.Sums {
+	return dossiers.Sums{Gross: i.Base.Minor, Discount: i.Discount.Minor, Subsidy: i.Subsidy.Minor, Due: i.Due.Minor}
 }
-
-func minor(a money.Amount) int64 { return a.Minor }
