@@ -150,7 +150,7 @@ func TestParseFileRefuses(t *testing.T) {
 		{"empty", "", "fees.document", "", "document ends too early"},
 		{"no object", "[]", "fees.document", "", "must be an object, not a list"},
 		{"cut off", string(demo[:len(demo)/2]), "fees.document", "", ""},
-		{"trailing text", string(demo) + "{}", "fees.document", "", "text after the end"},
+		{"trailing text", string(demo) + "{}", "fees.document", "", "text after the end of the document"},
 		{"syntax", "{\n \"policies\": [\n  {\"id\": }]}", "fees.document", "/policies/0/id", "line 3, column"},
 		{"not UTF-8", "{\"currency\":\"\xff\"}", "fees.document", "", ""},
 		{"repeated member", `{"currency":"VND","currency":"VND"}`, "fees.document", "/currency", "line 1, column 19: member appears twice"},

@@ -2,6 +2,7 @@ package fees
 
 import (
 	"bytes"
+	"context"
 	"encoding"
 	"encoding/json"
 	"errors"
@@ -12,36 +13,23 @@ import (
 	"unicode/utf8"
 
 	"github.com/doisoat/doisoat/internal/fault"
+	"github.com/doisoat/doisoat/internal/jsondoc"
 )
 
-// Limits on documents; the largest real policies file is 32 kB.
-const (
-	maxDocument = 4 << 20
-	maxDepth    = 32
-)
+// maxDocument is the most bytes of a document; the largest real policies file has 32 kB.
+const maxDocument = 4 << 20
 
-// positions remembers where in the text each JSON pointer starts.
+// positions finds the place in the text that a JSON pointer names.
 type positions struct {
 	text []byte
-	at   map[string]int64
+	root jsondoc.Node
 }
 
-// describe turns the offset of a pointer, or of its nearest parent, into "line L, column C".
-func (p positions) describe(pointer string) string {
-	for {
-		if offset, ok := p.at[pointer]; ok {
-			return p.lineColumn(offset)
-		}
-		i := strings.LastIndexByte(pointer, '/')
-		if i < 0 {
-			return p.lineColumn(0)
-		}
-		pointer = pointer[:i]
-	}
-}
+// describe turns a pointer, or its nearest parent, into "line L, column C".
+func (p positions) describe(pointer string) string { return p.lineColumn(p.root.Find(pointer).At) }
 
-func (p positions) lineColumn(offset int64) string {
-	before := p.text[:min(offset, int64(len(p.text)))]
+func (p positions) lineColumn(offset int) string {
+	before := p.text[:min(offset, len(p.text))]
 	line := bytes.Count(before, []byte("\n")) + 1
 	column := utf8.RuneCount(before[bytes.LastIndexByte(before, '\n')+1:]) + 1
 	return fmt.Sprintf("line %d, column %d", line, column)
@@ -61,22 +49,21 @@ func readDocument(r io.Reader) ([]byte, error) {
 
 // decodeStrict decodes text into the struct that into points at. It is
 // stricter than encoding/json, because a misread legal norm costs money:
-// unknown members, members that differ only in case, repeated members, wrong
-// types and trailing text are refused, each with its pointer and position.
+// jsondoc refuses the text's own faults, decodeStrict unknown members, members
+// that differ in case only and wrong types, each with its pointer and position.
 func decodeStrict(text []byte, into any) (positions, error) {
-	w := walker{dec: json.NewDecoder(bytes.NewReader(text)), where: positions{text: text, at: map[string]int64{}}}
-	w.dec.UseNumber()
-	if !utf8.Valid(text) {
-		return w.where, ErrDocument.With("document is not UTF-8 text")
-	}
-	if i := bytes.Index(text, []byte(`\u0000`)); i >= 0 {
-		return w.where, w.refuse("", int64(i), "the character \\u0000 cannot be stored")
-	}
-	if err := w.value(reflect.TypeOf(into).Elem(), "", 0); err != nil {
+	w := walker{where: positions{text: text}}
+	root, err := jsondoc.Parse(context.Background(), text, jsondoc.FileTokens)
+	if err != nil {
+		var f *jsondoc.Fault
+		if errors.As(err, &f) {
+			return w.where, w.refuse(f.Path, f.At, "%s", f.Reason)
+		}
 		return w.where, err
 	}
-	if _, err := w.dec.Token(); !errors.Is(err, io.EOF) {
-		return w.where, w.refuse("", w.dec.InputOffset(), "text after the end of the document")
+	w.where.root = root
+	if err := w.value(reflect.TypeOf(into).Elem(), root, jsondoc.NewPath()); err != nil {
+		return w.where, err
 	}
 	if err := json.Unmarshal(text, into); err != nil {
 		return w.where, ErrDocument.Because(err) // cannot happen: the walk saw every value
@@ -85,13 +72,13 @@ func decodeStrict(text []byte, into any) (positions, error) {
 }
 
 type walker struct {
-	dec   *json.Decoder
 	where positions
 }
 
-func (w *walker) refuse(at string, offset int64, format string, args ...any) error {
+func (w *walker) refuse(path jsondoc.Path, offset int, format string, args ...any) error {
 	detail := fmt.Sprintf(format, args...)
 	place := w.where.lineColumn(offset)
+	at := path.String()
 	shown := at
 	if shown == "" {
 		shown = "document"
@@ -99,106 +86,59 @@ func (w *walker) refuse(at string, offset int64, format string, args ...any) err
 	return ErrDocument.With("%s: %s: %s", place, shown, detail).At(at, place+": "+detail)
 }
 
-func (w *walker) token(at string) (json.Token, int64, error) {
-	tok, err := w.dec.Token()
-	end := w.dec.InputOffset()
-	if err != nil {
-		var syntax *json.SyntaxError
-		if errors.As(err, &syntax) {
-			return nil, end, w.refuse(at, syntax.Offset, "%s", syntax.Error())
-		}
-		return nil, end, w.refuse(at, end, "document ends too early")
-	}
-	return tok, end, nil
-}
-
-// value reads one value that must fit t; a nil t is free text, where anything may stand.
-func (w *walker) value(t reflect.Type, at string, depth int) error {
-	start := w.dec.InputOffset()
-	for start < int64(len(w.where.text)) && strings.IndexByte(" \t\r\n:,", w.where.text[start]) >= 0 {
-		start++
-	}
-	w.where.at[at] = start
-	if depth > maxDepth {
-		return w.refuse(at, start, "nested deeper than %d", maxDepth)
-	}
-	tok, _, err := w.token(at)
-	if err != nil {
-		return err
-	}
+// value checks that node fits t; a nil t is free JSON, where every value may stand.
+func (w *walker) value(t reflect.Type, node jsondoc.Node, path jsondoc.Path) error {
 	t = shape(t)
-	switch tok {
-	case json.Delim('{'):
-		if t != nil && (t.Kind() != reflect.Struct && t.Kind() != reflect.Map || isText(t)) {
-			return w.refuse(at, start, "must be %s, not an object", describe(t))
-		}
-		return w.object(t, at, depth)
-	case json.Delim('['):
-		if t != nil && t.Kind() != reflect.Slice {
-			return w.refuse(at, start, "must be %s, not a list", describe(t))
-		}
-		return w.list(t, at, depth)
+	if t == nil {
+		return nil
 	}
-	return w.scalar(t, tok, at, start)
+	switch v := node.Value.(type) {
+	case jsondoc.Object:
+		if t.Kind() != reflect.Struct && t.Kind() != reflect.Map || isText(t) {
+			return w.refuse(path, node.At, "must be %s, not an object", describe(t))
+		}
+		for _, m := range v {
+			here := path.Member(m.Name)
+			member, known := memberType(t, m.Name)
+			if !known {
+				return w.refuse(here, m.At, "unknown member")
+			}
+			if err := w.value(member, m.Value, here); err != nil {
+				return err
+			}
+		}
+		return nil
+	case jsondoc.List:
+		if t.Kind() != reflect.Slice {
+			return w.refuse(path, node.At, "must be %s, not a list", describe(t))
+		}
+		for i, element := range v {
+			if err := w.value(t.Elem(), element, path.Element(i)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return w.scalar(t, node, path)
 }
 
-func (w *walker) object(t reflect.Type, at string, depth int) error {
-	seen := map[string]bool{}
-	for w.dec.More() {
-		tok, end, err := w.token(at)
-		if err != nil {
-			return err
-		}
-		name, _ := tok.(string) // the decoder lets nothing else stand here
-		here := at + "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
-		start := end - int64(len(name)) - 2
-		if seen[name] {
-			return w.refuse(here, start, "member appears twice")
-		}
-		seen[name] = true
-		member, known := memberType(t, name)
-		if !known {
-			return w.refuse(here, start, "unknown member")
-		}
-		if err := w.value(member, here, depth+1); err != nil {
-			return err
-		}
-	}
-	_, _, err := w.token(at)
-	return err
-}
-
-func (w *walker) list(t reflect.Type, at string, depth int) error {
-	var elem reflect.Type
-	if t != nil {
-		elem = t.Elem()
-	}
-	for i := 0; w.dec.More(); i++ {
-		if err := w.value(elem, pointer(at, i), depth+1); err != nil {
-			return err
-		}
-	}
-	_, _, err := w.token(at)
-	return err
-}
-
-func (w *walker) scalar(t reflect.Type, tok json.Token, at string, start int64) error {
-	if t == nil || tok == nil { // null is an absent member; validation asks for what is needed
+func (w *walker) scalar(t reflect.Type, node jsondoc.Node, path jsondoc.Path) error {
+	if node.Value == nil { // null is an absent member; validation asks for what is needed
 		return nil
 	}
 	if t.Kind() == reflect.Slice || t.Kind() == reflect.Map || t.Kind() == reflect.Struct && !isText(t) {
-		return w.refuse(at, start, "must be %s", describe(t))
+		return w.refuse(path, node.At, "must be %s", describe(t))
 	}
-	text, err := json.Marshal(tok)
+	text, err := json.Marshal(node.Value)
 	if err != nil {
-		return w.refuse(at, start, "cannot be read")
+		return w.refuse(path, node.At, "cannot be read")
 	}
 	if err := json.Unmarshal(text, reflect.New(t).Interface()); err != nil {
 		var f *fault.Error
 		if errors.As(err, &f) {
-			return w.refuse(at, start, "%s", f.Message)
+			return w.refuse(path, node.At, "%s", f.Message)
 		}
-		return w.refuse(at, start, "must be %s, not %.60s", describe(t), text)
+		return w.refuse(path, node.At, "must be %s, not %.60s", describe(t), text)
 	}
 	return nil
 }
@@ -219,9 +159,6 @@ func isText(t reflect.Type) bool {
 }
 
 func memberType(t reflect.Type, name string) (reflect.Type, bool) {
-	if t == nil {
-		return nil, true
-	}
 	if t.Kind() == reflect.Map {
 		return t.Elem(), true
 	}

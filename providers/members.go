@@ -1,14 +1,11 @@
 package providers
 
 import (
-	"bytes"
+	"context"
 	"encoding/json"
-	"io"
-	"unicode/utf8"
-)
 
-// maxDepth limits how deep a message may nest; no protocol here needs more than four.
-const maxDepth = 16
+	"github.com/doisoat/doisoat/internal/jsondoc"
+)
 
 // Member is one name and its value: a string, json.Number, bool, nil, Members or []any.
 type Member struct {
@@ -22,10 +19,9 @@ type Member struct {
 type Members []Member
 
 // DecodeMembers reads one JSON object. It fails with ErrMessage for anything
-// else: a name used twice, bytes after the end, text that is not UTF-8, or too
-// deep nesting.
+// else and for all that jsondoc refuses, such as a name used twice.
 func DecodeMembers(data []byte) (Members, error) {
-	value, err := decodeJSON(data)
+	value, err := decodeJSON(data, jsondoc.MessageTokens)
 	if err != nil {
 		return nil, err
 	}
@@ -66,76 +62,29 @@ func (m Members) Object(name string) Members {
 	return object
 }
 
-func decodeJSON(data []byte) (any, error) {
-	if !utf8.Valid(data) {
-		return nil, ErrMessage.With("message is not UTF-8")
-	}
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	decoder.UseNumber()
-	value, err := readValue(decoder, maxDepth)
+func decodeJSON(data []byte, maxTokens int) (any, error) {
+	node, err := jsondoc.Parse(context.Background(), data, maxTokens)
 	if err != nil {
-		return nil, err
+		return nil, ErrMessage.With("message is not sound JSON").Because(err)
 	}
-	if _, err := decoder.Token(); err != io.EOF {
-		return nil, ErrMessage.With("something follows the end of the message")
-	}
-	return value, nil
+	return valueOf(node), nil
 }
 
-func readValue(decoder *json.Decoder, depth int) (any, error) {
-	if depth == 0 {
-		return nil, ErrMessage.With("message nests too deeply")
-	}
-	token, err := decoder.Token()
-	if err != nil {
-		return nil, ErrMessage.With("message is not JSON").Because(err)
-	}
-	switch token {
-	case json.Delim('{'):
-		return readObject(decoder, depth-1)
-	case json.Delim('['):
-		return readList(decoder, depth-1)
+func valueOf(node jsondoc.Node) any {
+	switch v := node.Value.(type) {
+	case jsondoc.Object:
+		object := make(Members, len(v))
+		for i, m := range v {
+			object[i] = Member{Name: m.Name, Value: valueOf(m.Value)}
+		}
+		return object
+	case jsondoc.List:
+		list := make([]any, len(v))
+		for i, element := range v {
+			list[i] = valueOf(element)
+		}
+		return list
 	default:
-		return token, nil
+		return v
 	}
-}
-
-func readObject(decoder *json.Decoder, depth int) (any, error) {
-	object := Members{}
-	seen := map[string]bool{}
-	for decoder.More() {
-		token, err := decoder.Token()
-		if err != nil {
-			return nil, ErrMessage.With("message is not JSON").Because(err)
-		}
-		name, _ := token.(string) // the decoder allows nothing else here
-		if seen[name] {
-			return nil, ErrMessage.With("a member is given twice")
-		}
-		seen[name] = true
-		value, err := readValue(decoder, depth)
-		if err != nil {
-			return nil, err
-		}
-		object = append(object, Member{Name: name, Value: value})
-	}
-	if _, err := decoder.Token(); err != nil {
-		return nil, ErrMessage.With("message is not JSON").Because(err)
-	}
-	return object, nil
-}
-
-func readList(decoder *json.Decoder, depth int) (any, error) {
-	list := []any{}
-	for decoder.More() {
-		value, err := readValue(decoder, depth)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, value)
-	}
-	if _, err := decoder.Token(); err != nil {
-		return nil, ErrMessage.With("message is not JSON").Because(err)
-	}
-	return list, nil
 }

@@ -4,6 +4,8 @@ import (
 	"io"
 	"strconv"
 	"time"
+
+	"github.com/doisoat/doisoat/internal/jsondoc"
 )
 
 // maxVectorFile limits what `doisoat signature` reads.
@@ -23,6 +25,7 @@ type Vector struct {
 	Signed    bool
 	Wire      string    // complete URL or query string, as it travelled
 	Payload   string    // complete VietQR text
+	Expect    string    // accept or reject, "" when the file does not say
 	ReceiveAt time.Time // receiver's clock for time windows; zero when not given
 }
 
@@ -65,7 +68,7 @@ func DecodeVectors(r io.Reader) ([]Vector, error) {
 	if len(data) > maxVectorFile {
 		return nil, ErrMessage.With("file is larger than %d bytes", maxVectorFile)
 	}
-	value, err := decodeJSON(data)
+	value, err := decodeJSON(data, jsondoc.FileTokens)
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +95,7 @@ func vectorOf(object Members) (Vector, error) {
 	v := Vector{
 		ID: object.Text("id"), Provider: object.Text("provider"), Operation: object.Text("operation"),
 		Secrets: object.Object("secrets"), Fields: object.Object("fields"),
-		Signature: object.Text("signature"), Wire: object.Text("wire"), Payload: object.Text("payload"),
+		Signature: object.Text("signature"), Wire: object.Text("wire"), Payload: object.Text("payload"), Expect: object.Text("expect"),
 	}
 	_, v.Signed = object.Find("signature")
 	if v.Provider == "" || v.Operation == "" {

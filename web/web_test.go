@@ -254,7 +254,7 @@ func TestAuthenticateAndBody(t *testing.T) {
 	}
 }
 
-func TestCheckJSON(t *testing.T) {
+func TestReadJSON(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		body string
@@ -279,13 +279,15 @@ func TestCheckJSON(t *testing.T) {
 		{`"\ud800"`, "http.malformed", ""},
 		{`"\udc00\ud800"`, "http.malformed", ""},
 		{`{"a":"\uD83D\u0041"}`, "http.malformed", ""},
+		{`{"` + strings.Repeat("n", 257) + `":1}`, "http.malformed", ""},
+		{"[" + strings.Repeat("0,", 49_999) + "0]", "http.malformed", ""},
 		{`"\uD83D\uDCA3\\ud800\\\\\uD83D\uDCA3"`, "", ""},
 		{strings.Repeat("[", 33) + strings.Repeat("]", 33), "http.malformed", ""},
 		{strings.Repeat("[", 32) + strings.Repeat("]", 32), "", ""},
 	} {
 		t.Run(tt.body, func(t *testing.T) {
 			t.Parallel()
-			err := web.CheckJSON([]byte(tt.body))
+			_, err := web.ReadJSON(t.Context(), []byte(tt.body))
 			code, at := "", ""
 			if e, ok := fault.Of(err); ok {
 				code = e.Code
@@ -300,12 +302,12 @@ func TestCheckJSON(t *testing.T) {
 	}
 }
 
-func FuzzCheckJSON(f *testing.F) {
+func FuzzReadJSON(f *testing.F) {
 	for _, seed := range []string{`{"a":1}`, `{"a":1,"a":2}`, `[[]]`, `"\u0000"`, ``, `{"a":{"b":[1e9,true]}}`} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		if web.CheckJSON(body) != nil {
+		if _, err := web.ReadJSON(t.Context(), body); err != nil {
 			return
 		}
 		var first, again any

@@ -2,7 +2,7 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
+	"cmp"
 	"fmt"
 	"io"
 
@@ -43,15 +43,10 @@ func (c *signatureCommand) Run(p *program) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.File, err)
 	}
-	expected := expectations(text)
 	results, well := make([]providers.VectorResult, len(vectors)), true
 	for i, v := range vectors {
 		results[i] = judge(v)
-		want := "accept"
-		if i < len(expected) && expected[i] != "" {
-			want = expected[i]
-		}
-		well = well && results[i].Accepted == (want == "accept")
+		well = well && results[i].Accepted == (cmp.Or(v.Expect, "accept") == "accept")
 	}
 	if bytes.HasPrefix(bytes.TrimSpace(text), []byte("{")) && len(results) == 1 {
 		err = p.writeJSON(results[0])
@@ -72,25 +67,4 @@ func judge(v providers.Vector) providers.VectorResult {
 		return providers.VectorResult{ID: v.ID, Signature: v.Signature, Reason: "unknown provider " + v.Provider}
 	}
 	return check(v)
-}
-
-// expectations reads the members "expect": accept or reject, "" where there is none.
-func expectations(text []byte) []string {
-	var list []struct {
-		Expect string `json:"expect"`
-	}
-	if json.Unmarshal(text, &list) != nil {
-		var one struct {
-			Expect string `json:"expect"`
-		}
-		if json.Unmarshal(text, &one) != nil {
-			return nil
-		}
-		return []string{one.Expect}
-	}
-	out := make([]string, len(list))
-	for i, e := range list {
-		out[i] = e.Expect
-	}
-	return out
 }

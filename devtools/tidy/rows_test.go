@@ -13,6 +13,7 @@ var rows = map[string]int{
 	"internal/calendar": 0,
 	"internal/fault":    0,
 	"internal/ident":    0,
+	"internal/jsondoc":  0,
 	"internal/money":    0,
 	"internal/text":     0,
 	"devtools/tidy":     0,

@@ -9,6 +9,7 @@ import (
 
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/fault"
+	"github.com/doisoat/doisoat/internal/jsondoc"
 	"github.com/doisoat/doisoat/reconcile"
 	"github.com/doisoat/doisoat/web"
 )
@@ -214,7 +215,7 @@ func pointerTo(name string) string {
 	if len(name) > maxField || !storable(name) {
 		return ""
 	}
-	return "/" + web.EscapePointer(name)
+	return "/" + jsondoc.Escape(name)
 }
 
 // cleanFileName keeps a file's name for people; it is never used as a path.

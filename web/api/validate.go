@@ -17,6 +17,7 @@ import (
 	nethttpmiddleware "github.com/oapi-codegen/nethttp-middleware"
 
 	"github.com/doisoat/doisoat/internal/fault"
+	"github.com/doisoat/doisoat/internal/jsondoc"
 	"github.com/doisoat/doisoat/web"
 )
 
@@ -73,12 +74,28 @@ func dropGeneratorHints(tree any) {
 	}
 }
 
-// validator refuses what does not have the described shape. Defaults are not
-// written into the request: the body that a handler reads is the caller's own.
-func validator() mux.MiddlewareFunc {
-	validate := nethttpmiddleware.OapiRequestValidatorWithOptions(description(), &nethttpmiddleware.Options{
+// validator refuses a request that does not have the described shape. Defaults
+// are not written into the request: a handler reads the caller's own body.
+func validator(doc *openapi3.T) mux.MiddlewareFunc {
+	checked := shapeCheck(doc, false)
+	return func(next http.Handler) http.Handler {
+		shape := checked(next)
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if err := checkBounds(doc, r); err != nil {
+				web.WriteError(w, r, err)
+				return
+			}
+			shape.ServeHTTP(w, r)
+		})
+	}
+}
+
+// shapeCheck checks address, headers and, unless exceptBody is set, the body.
+func shapeCheck(doc *openapi3.T, exceptBody bool) mux.MiddlewareFunc {
+	validate := nethttpmiddleware.OapiRequestValidatorWithOptions(doc, &nethttpmiddleware.Options{
 		Options: openapi3filter.Options{
 			MultiError:          true,
+			ExcludeRequestBody:  exceptBody,
 			SkipSettingDefaults: true,
 			AuthenticationFunc:  openapi3filter.NoopAuthenticationFunc, // web.Authenticate came before
 		},
@@ -87,7 +104,7 @@ func validator() mux.MiddlewareFunc {
 			web.WriteError(w, r, shapeFault(err))
 		},
 	})
-	known := queryNames(description())
+	known := queryNames(doc)
 	return func(next http.Handler) http.Handler {
 		checked := validate(next)
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -126,10 +143,7 @@ func checkAddress(r *http.Request, known map[string][]string) error {
 			return web.ErrParameter.At("{"+name+"}", "is not valid text")
 		}
 	}
-	template := ""
-	if route := mux.CurrentRoute(r); route != nil {
-		template, _ = route.GetPathTemplate()
-	}
+	template := pathTemplate(r)
 	for name, values := range r.URL.Query() {
 		switch {
 		case !slices.Contains(known[r.Method+" "+template], name):
@@ -141,6 +155,14 @@ func checkAddress(r *http.Request, known map[string][]string) error {
 		}
 	}
 	return nil
+}
+
+func pathTemplate(r *http.Request) string {
+	if route := mux.CurrentRoute(r); route != nil {
+		template, _ := route.GetPathTemplate()
+		return template
+	}
+	return ""
 }
 
 func storable(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
@@ -200,7 +222,7 @@ func schemaFaults(prefix string, err error) []fault.Field {
 	case *openapi3.SchemaError:
 		at := prefix
 		for _, step := range e.JSONPointer() {
-			at += "/" + web.EscapePointer(step)
+			at += "/" + jsondoc.Escape(step)
 		}
 		if e.Origin != nil {
 			if inner := schemaFaults(prefix, e.Origin); len(inner) > 0 && inner[0].Pointer != "" {
@@ -209,7 +231,7 @@ func schemaFaults(prefix string, err error) []fault.Field {
 		}
 		var name string
 		if n, _ := fmt.Sscanf(e.Reason, "property %q", &name); n == 1 && strings.HasSuffix(e.Reason, "is unsupported") { // the library points at the parent
-			return []fault.Field{{Pointer: at + "/" + web.EscapePointer(name), Detail: "is not known here"}}
+			return []fault.Field{{Pointer: at + "/" + jsondoc.Escape(name), Detail: "is not known here"}}
 		}
 		return []fault.Field{{Pointer: at, Detail: e.Reason}}
 	case *openapi3filter.ParseError:
@@ -229,5 +251,5 @@ func pointerOf(dotted string) string {
 	if dotted == "" {
 		return ""
 	}
-	return "/" + strings.ReplaceAll(web.EscapePointer(dotted), ".", "/")
+	return "/" + strings.ReplaceAll(jsondoc.Escape(dotted), ".", "/")
 }
