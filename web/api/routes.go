@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/gorilla/mux"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/swaggest/swgui/v5emb"
@@ -51,7 +52,7 @@ func newRouter(rooms Rooms, o Options) *mux.Router {
 	router.Handle("/metrics", promhttp.HandlerFor(o.Metrics, promhttp.HandlerOpts{})).Methods(http.MethodGet)
 
 	v1 := router.NewRoute().Subrouter()
-	v1.Use(web.Authenticate(rooms.Auth.Authenticate), web.RateLimitByActor(o.RequestsPerSecond), bodies(validator()))
+	v1.Use(web.Authenticate(rooms.Auth.Authenticate), web.RateLimitByActor(o.RequestsPerSecond), bodies(description()))
 	strict := NewStrictHandlerWithOptions(s, nil, StrictHTTPServerOptions{
 		RequestErrorHandlerFunc:  refuseBody,
 		ResponseErrorHandlerFunc: web.WriteError,
@@ -60,13 +61,14 @@ func newRouter(rooms Rooms, o Options) *mux.Router {
 	return router
 }
 
-// bodies bounds the body, and lets JSON pass only when it is sound and has the
-// described shape. An upload is bounded here and read by its handler: it may be
-// larger than anybody wants to hold twice.
-func bodies(validate mux.MiddlewareFunc) mux.MiddlewareFunc {
+// bodies bounds the body, and lets JSON pass when it is sound and has the
+// described shape. An upload's address and headers are checked here and its body
+// is bounded; the handler reads the body, which is too large to hold twice.
+func bodies(doc *openapi3.T) mux.MiddlewareFunc {
+	validate, exceptBody := validator(doc), shapeCheck(doc, true)
 	return func(next http.Handler) http.Handler {
 		asJSON := web.LimitBody(maxJSON)(web.RequireJSON(validate(next)))
-		upload := web.LimitBody(maxUpload)(next)
+		upload := web.LimitBody(maxUpload)(exceptBody(next))
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.Method != http.MethodPost || r.URL.Path != uploadRoute {
 				asJSON.ServeHTTP(w, r)
