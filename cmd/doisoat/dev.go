@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -25,27 +24,55 @@ import (
 type devCommand struct {
 	DataDir         string `help:"Folder of database, keys and simulator; made when missing." default:".doisoat" type:"path"`
 	Listen          string `help:"Address of API and callbacks; port 0 takes a free one." default:"127.0.0.1:8080"`
-	SimulatorListen string `help:"Address of the provider simulator; whoever reaches it commands it." default:"127.0.0.1:8090"`
+	SimulatorListen string `help:"Address of the provider simulator; everyone who reaches the address commands the simulator." default:"127.0.0.1:8090"`
+	Reset           bool   `help:"Move the data folder aside, delete nothing, and start with a fresh one."`
 }
 
-// devSweep is short: whoever tries things out waits for what jobs find.
+// devSweep is short: a person who tries things out waits for the results of jobs.
 const devSweep = 2 * time.Second
 
 // errDatabaseEnded: the local PostgreSQL gave up while the program was running.
 var errDatabaseEnded = fault.New(fault.Unavailable, "dev.database_ended", "the local PostgreSQL has ended")
 
-// Run starts everything in one process and runs until ctx ends. Everything
-// that it makes is kept in the data folder: a second start, also after a kill,
-// goes on with the same data, keys and simulator.
+// Run starts everything in one process and runs until ctx ends. The data
+// folder keeps everything that Run makes: a second start, also after a kill,
+// continues with the same data, keys and simulator. A database that is neither
+// empty nor marked by dev is refused before anything is written.
 func (c *devCommand) Run(ctx context.Context, p *program) error {
 	settings, err := config.Load(c.environment(p))
 	if err != nil {
 		return err
 	}
-	log := p.logger(settings)
-	if err := os.MkdirAll(c.DataDir, 0o711); err != nil { //nolint:gosec // under root the server's user passes through
-		return fmt.Errorf("make data folder: %w", err)
+	remedy := "start with doisoat dev --reset, which moves the data folder aside"
+	if settings.DatabaseURL != "" {
+		if c.Reset {
+			return errResetNamed
+		}
+		remedy = "unset " + config.DatabaseURL + ", or let it name an empty database"
+		if err := mayUse(ctx, settings, remedy); err != nil {
+			return err
+		}
 	}
+	if c.Reset {
+		aside, err := moveAside(c.DataDir, p.now())
+		if err != nil {
+			return err
+		}
+		if aside != "" {
+			fmt.Fprintf(p.stdout, "the data folder is now %s\n", aside)
+		}
+	}
+	data, err := openFolder(c.DataDir)
+	if err != nil {
+		return err
+	}
+	defer data.close()
+	return c.runIn(ctx, p, settings, remedy)
+}
+
+// runIn is Run once the data folder belongs to this program alone.
+func (c *devCommand) runIn(ctx context.Context, p *program, settings config.Config, remedy string) error {
+	log := p.logger(settings)
 	apiListener, simulatorListener, err := c.listen()
 	if err != nil {
 		return err
@@ -63,13 +90,18 @@ func (c *devCommand) Run(ctx context.Context, p *program) error {
 	defer cancel(nil)
 	go database.watch(ctx, cancel)
 
+	marked, err := claim(ctx, settings, remedy)
+	if err != nil {
+		return firstCause(ctx, err)
+	}
+	defer marked.close()
 	if _, err := migrate(ctx, settings); err != nil {
 		return firstCause(ctx, err)
 	}
-	return firstCause(ctx, c.runOn(ctx, p, settings, log, apiListener, simulatorListener))
+	return firstCause(ctx, c.runOn(ctx, p, settings, log, marked, apiListener, simulatorListener))
 }
 
-// environment gives the log a shape for people unless somebody asked for another.
+// environment gives the log a shape for people unless the environment names another.
 func (c *devCommand) environment(p *program) func(string) string {
 	return func(name string) string {
 		v := p.getenv(name)
@@ -93,8 +125,8 @@ func (c *devCommand) listen() (forAPI, forSimulator net.Listener, err error) {
 }
 
 // runOn is everything above the database.
-func (c *devCommand) runOn(ctx context.Context, p *program, settings config.Config, log *slog.Logger, forAPI,
-	forSimulator net.Listener,
+func (c *devCommand) runOn(
+	ctx context.Context, p *program, settings config.Config, log *slog.Logger, marked *mark, forAPI, forSimulator net.Listener,
 ) error {
 	ring, err := openKeys(settings.SecretKeys, true)
 	if err != nil {
@@ -119,7 +151,8 @@ func (c *devCommand) runOn(ctx context.Context, p *program, settings config.Conf
 		API: settings.PublicURL, Console: settings.PublicURL + "/console", Simulator: "http://" + forSimulator.Addr().String(),
 		DatabaseURL: string(settings.MigrateURL), Logins: []any{}, Authority: firstAuthority,
 	}
-	if err := c.plant(ctx, p, all, pool, far, &m); err != nil {
+	notes, err := c.plant(ctx, p, all, pool, marked, far, &m)
+	if err != nil {
 		return err
 	}
 	work, err := jobs.New(pool, all.jobs(), jobs.Options{
@@ -139,7 +172,7 @@ func (c *devCommand) runOn(ctx context.Context, p *program, settings config.Conf
 	})
 	farServer.start("simulator", func(ctx context.Context) error { return web.Serve(ctx, forSimulator, far.Handler(), log) })
 	if err = writeManifest(c.manifestPath(), m); err == nil {
-		c.announce(p, m)
+		c.announce(p, m, notes)
 		servers.wait(farServer.failed)
 	}
 	return errors.Join(err, servers.stop(), stopJobs(work, settings.ShutdownGrace), farServer.stop())
@@ -147,22 +180,30 @@ func (c *devCommand) runOn(ctx context.Context, p *program, settings config.Conf
 
 func (c *devCommand) manifestPath() string { return filepath.Join(c.DataDir, manifestFile) }
 
-// plant loads the demo and writes what it made into m.
-func (c *devCommand) plant(ctx context.Context, p *program, all rooms, pool *pgxpool.Pool, far *simulator.Simulator, m *manifest) error {
+// plant loads the demo and writes into m where everything is. The notes name
+// the existing rows that differ from the demo and stay as they are.
+func (c *devCommand) plant(
+	ctx context.Context, p *program, all rooms, pool *pgxpool.Pool, marked *mark, far *simulator.Simulator, m *manifest,
+) (notes []string, err error) {
 	previous, err := readManifest(c.manifestPath())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+		return nil, err
 	}
-	seeds := demo{rooms: all, pool: pool, random: p.random, api: m.API, simulator: m.Simulator, previous: previous.Authorities}
+	seeds := demo{
+		rooms: all, pool: pool, mark: marked, random: p.random, api: m.API, simulator: m.Simulator, previous: previous.Authorities,
+	}
 	if m.Authorities, err = seeds.plant(ctx, far); err != nil {
-		return fmt.Errorf("load the demo: %w", err)
+		return nil, fmt.Errorf("load the demo: %w", err)
 	}
 	m.Keys = m.Authorities[firstAuthority].Keys
-	return nil
+	return seeds.notes, nil
 }
 
-// announce tells a person where everything is.
-func (c *devCommand) announce(p *program, m manifest) {
+// announce tells a person where everything is, and what differs from the demo.
+func (c *devCommand) announce(p *program, m manifest, notes []string) {
+	for _, note := range notes {
+		fmt.Fprintf(p.stdout, "note: %s\n", note)
+	}
 	fmt.Fprintf(p.stdout, `doisoat is ready
   API        %s      (description at /docs)
   console    %s
@@ -173,7 +214,7 @@ first payment: examples/first-payment.sh %s
 `, m.API, m.Console, m.Simulator, c.manifestPath(), c.DataDir, c.manifestPath())
 }
 
-// localDatabase is the database of dev: a server of our own, or one that was named.
+// localDatabase is the database of dev: the local server, or nil for a database that the environment names.
 type localDatabase struct{ server *pglocal.Server }
 
 // startDatabase starts a local server unless the environment names a database,

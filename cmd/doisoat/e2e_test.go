@@ -114,6 +114,7 @@ type devProgram struct {
 	t      *testing.T
 	dir    string
 	env    []string
+	more   []string // further arguments of the next start
 	client *http.Client
 
 	mu       sync.RWMutex
@@ -192,7 +193,8 @@ func (d *devProgram) start() {
 		d.t.Fatal(err)
 	}
 	defer logs.Close()
-	cmd := exec.Command(program, "dev", "--data-dir", d.dir, "--listen", "127.0.0.1:0", "--simulator-listen", "127.0.0.1:0")
+	args := append([]string{"dev", "--data-dir", d.dir, "--listen", "127.0.0.1:0", "--simulator-listen", "127.0.0.1:0"}, d.more...)
+	cmd := exec.Command(program, args...)
 	cmd.Env, cmd.Stdout, cmd.Stderr = d.env, out, logs // files: nothing of ours has to read them
 	exited, started := make(chan struct{}), make(chan error)
 	go func() {

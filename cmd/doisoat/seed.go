@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/doisoat/doisoat/fees"
 	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/internal/auth/keys"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/providers"
@@ -33,20 +35,23 @@ const (
 	demoBIN        = "970436"
 )
 
-// demo plants what dev starts with. Everything in it may run again: what is
-// there stays, what is missing is made.
+// demo plants the data of a fresh dev. Planting may run again: existing rows
+// stay as they are, missing rows are added, nothing is revoked. One thing
+// follows: the provider's addresses of an account that dev registered itself.
 type demo struct {
 	rooms     rooms
 	pool      *pgxpool.Pool
+	mark      *mark
 	random    io.Reader
 	api       string
 	simulator string
 	previous  map[string]authorityAccount
+	notes     []string // existing rows that differ from the demo
 }
 
 // plant loads norms, accounts and keys of every demo province, and makes the
 // far side know the same accounts.
-func (d demo) plant(ctx context.Context, far *simulator.Simulator) (map[string]authorityAccount, error) {
+func (d *demo) plant(ctx context.Context, far *simulator.Simulator) (map[string]authorityAccount, error) {
 	if err := d.norms(ctx); err != nil {
 		return nil, err
 	}
@@ -63,9 +68,6 @@ func (d demo) plant(ctx context.Context, far *simulator.Simulator) (map[string]a
 		if account.Merchants, err = d.merchants(ctx, a.Code, far); err != nil {
 			return nil, fmt.Errorf("merchant accounts of %s: %w", a.Code, err)
 		}
-		if err := d.sources(ctx, a.Code, account.Merchants); err != nil {
-			return nil, fmt.Errorf("sources of %s: %w", a.Code, err)
-		}
 		if account.Keys, err = d.keys(ctx, a.Code); err != nil {
 			return nil, fmt.Errorf("keys of %s: %w", a.Code, err)
 		}
@@ -74,101 +76,195 @@ func (d demo) plant(ctx context.Context, far *simulator.Simulator) (map[string]a
 	return accounts, nil
 }
 
-// norms loads the national fee types and every demo policy under its own authority.
-func (d demo) norms(ctx context.Context) error {
+// norms loads the national fee types and every demo policy under its own
+// authority. A code or id that is recorded already keeps its version.
+func (d *demo) norms(ctx context.Context) error {
 	file, err := fees.ParseFile(fees.DemoPolicies())
 	if err != nil {
 		return err
 	}
-	if _, err := d.rooms.fees.LoadFeeTypes(ctx, auth.Operator(nationalFees), file.AllFeeTypes()); err != nil {
+	national := auth.Operator(nationalFees)
+	recorded, err := d.rooms.fees.ListFeeTypes(ctx, national, fees.Everywhere)
+	if err != nil {
 		return fmt.Errorf("fee types: %w", err)
 	}
+	missing := slices.DeleteFunc(file.AllFeeTypes(), func(f fees.FeeType) bool {
+		return slices.ContainsFunc(recorded, func(r fees.FeeType) bool { return r.Code == f.Code })
+	})
+	if len(missing) > 0 {
+		if _, err := d.rooms.fees.LoadFeeTypes(ctx, national, missing); err != nil {
+			return fmt.Errorf("fee types: %w", err)
+		}
+	}
 	for _, owner := range file.Owners() {
-		if _, err := d.rooms.fees.LoadPolicies(ctx, auth.Operator(owner), file.OwnedBy(owner)); err != nil {
+		if err := d.policies(ctx, auth.Operator(owner), file.OwnedBy(owner)); err != nil {
 			return fmt.Errorf("policies of %s: %w", owner, err)
 		}
 	}
 	return nil
 }
 
-// merchants makes the authority's accounts at VNPAY and at the bank and tells
-// the simulator of them: it keeps no secret over a restart.
-func (d demo) merchants(ctx context.Context, authority string, far *simulator.Simulator) (map[string]merchantManifest, error) {
+// policies loads those of the list that are not recorded yet.
+func (d *demo) policies(ctx context.Context, operator auth.Actor, list []fees.Policy) error {
+	var missing []fees.Policy
+	for _, policy := range list {
+		switch _, err := d.rooms.fees.FindPolicy(ctx, operator, policy.ID); {
+		case errors.Is(err, fees.ErrNotFound):
+			missing = append(missing, policy)
+		case err != nil:
+			return err
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	_, err := d.rooms.fees.LoadPolicies(ctx, operator, missing)
+	return err
+}
+
+// merchants finds or registers the authority's accounts at VNPAY and at the
+// bank. The simulator learns of the accounts that dev planted, and of no
+// other: it keeps no secret over a restart.
+func (d *demo) merchants(ctx context.Context, authority string, far *simulator.Simulator) (map[string]merchantManifest, error) {
 	terminal, account := "DOISO"+authority, "1000"+authority[1:]+"000001"
-	online, err := d.merchant(ctx, authority, vnpay.Name, "hash_secret", map[string]string{
-		"tmn_code": terminal, "pay_url": d.simulator + simulator.PayPath, "api_url": d.simulator + simulator.APIPath,
+	online, err := d.merchant(ctx, authority, plan{
+		provider: vnpay.Name, named: "tmn_code", secret: "hash_secret", follow: []string{"pay_url", "api_url"},
+		settings: map[string]string{
+			"tmn_code": terminal, "pay_url": d.simulator + simulator.PayPath, "api_url": d.simulator + simulator.APIPath,
+		},
+		source: reconcile.SourceRequest{
+			Code: "vnpay", Kind: reconcile.SettlementSource, Provider: vnpay.Name, Account: terminal, Profile: "vnpay-settlement-v1",
+		},
 	})
 	if err != nil {
 		return nil, err
 	}
-	transfer, err := d.merchant(ctx, authority, vietqr.Name, "webhook_secret", map[string]string{
-		"bank_bin": demoBIN, "bank_name": vietqr.BankName(demoBIN), "account": account,
-		"account_name": "THU PHI LE PHI " + authority, "notifier": sepay.Name,
+	transfer, err := d.merchant(ctx, authority, plan{
+		provider: vietqr.Name, named: "account", secret: "webhook_secret",
+		settings: map[string]string{
+			"bank_bin": demoBIN, "bank_name": vietqr.BankName(demoBIN), "account": account,
+			"account_name": "THU PHI LE PHI " + authority, "notifier": sepay.Name,
+		},
+		source: reconcile.SourceRequest{Code: "bank", Kind: reconcile.BankSource, Account: account},
 	})
 	if err != nil {
 		return nil, err
 	}
-	far.RegisterVNPAY(terminal, online.secret, d.api+"/callbacks/"+vnpay.Name+"/"+online.id.String())
-	far.RegisterBank(account, demoBIN, d.api+"/callbacks/"+sepay.Name+"/"+transfer.id.String(), transfer.secret, "")
-	far.SetPayoutAccount(terminal, account)
+	if online.planted {
+		far.RegisterVNPAY(terminal, online.secret, d.api+"/callbacks/"+vnpay.Name+"/"+online.ID.String())
+	}
+	if transfer.planted {
+		far.RegisterBank(account, demoBIN, d.api+"/callbacks/"+sepay.Name+"/"+transfer.ID.String(), transfer.secret, "")
+	}
+	if online.planted && transfer.planted {
+		far.SetPayoutAccount(terminal, account)
+	}
 	return map[string]merchantManifest{
-		vnpay.Name:  {ID: online.id.String(), TmnCode: terminal},
-		vietqr.Name: {ID: transfer.id.String(), Account: account},
+		vnpay.Name:  {ID: online.ID.String(), TmnCode: online.Settings["tmn_code"]},
+		vietqr.Name: {ID: transfer.ID.String(), Account: transfer.Settings["account"]},
 	}, nil
 }
 
-// sources are where the statements of both accounts come from.
-func (d demo) sources(ctx context.Context, authority string, accounts map[string]merchantManifest) error {
-	for _, r := range []reconcile.SourceRequest{
-		{
-			Code: "vnpay", Kind: reconcile.SettlementSource, Provider: vnpay.Name, Account: accounts[vnpay.Name].TmnCode,
-			Profile: "vnpay-settlement-v1",
-		},
-		{Code: "bank", Kind: reconcile.BankSource, Account: accounts[vietqr.Name].Account},
-	} {
-		if _, _, err := d.rooms.reconcile.RegisterSource(ctx, auth.Operator(authority), r); err != nil {
-			return fmt.Errorf("%s: %w", r.Code, err)
-		}
+// plan is an account of the demo.
+type plan struct {
+	provider string
+	settings map[string]string
+	named    string   // the setting that names the account at its provider
+	secret   string   // the secret that the simulator must know too
+	follow   []string // settings that hold the simulator's address
+	source   reconcile.SourceRequest
+}
+
+// mark is the name of a planned account in the mark.
+func (l plan) mark(authority string) string {
+	return authority + "/" + l.provider + "/" + l.settings[l.named]
+}
+
+// account is a merchant account as planting found or made it.
+type account struct {
+	payments.MerchantAccount
+
+	planted bool   // dev registered the account
+	secret  string // of a planted account only
+}
+
+// merchant finds the authority's account, or registers one with a secret drawn
+// now. An account that dev did not plant stays as it is, its secret stays
+// encrypted, and a note says so.
+func (d *demo) merchant(ctx context.Context, authority string, l plan) (account, error) {
+	operator := auth.Operator(authority)
+	list, err := d.rooms.payments.ListMerchants(ctx, operator)
+	if err != nil {
+		return account{}, err
+	}
+	i := slices.IndexFunc(list, func(m payments.MerchantAccount) bool { return m.Provider == l.provider })
+	switch {
+	case i < 0:
+		return d.register(ctx, operator, l)
+	case !d.mark.has(l.mark(authority)) || list[i].Settings[l.named] != l.settings[l.named]:
+		d.notes = append(d.notes, fmt.Sprintf("the %s account %q of %s stays as it is: dev did not register it, and the simulator does not know it",
+			l.provider, list[i].Settings[l.named], authority))
+		return account{MerchantAccount: list[i]}, nil
+	}
+	found := account{MerchantAccount: list[i], planted: true}
+	if err := d.followSimulator(ctx, operator, &found, l); err != nil {
+		return account{}, err
+	}
+	if found.secret, err = d.secret(ctx, authority, found.ID, l.secret); err != nil {
+		return account{}, err
+	}
+	return found, d.source(ctx, operator, l.source)
+}
+
+// register makes the planned account and the source of its statements.
+func (d *demo) register(ctx context.Context, operator auth.Actor, l plan) (account, error) {
+	raw := make([]byte, 24)
+	if _, err := io.ReadFull(d.random, raw); err != nil {
+		return account{}, fmt.Errorf("draw secret: %w", err)
+	}
+	if err := d.mark.record(ctx, l.mark(operator.Authority)); err != nil {
+		return account{}, err
+	}
+	made := account{planted: true, secret: hex.EncodeToString(raw)}
+	var err error
+	made.MerchantAccount, err = d.rooms.payments.RegisterMerchant(ctx, operator, l.provider, l.settings, map[string]string{l.secret: made.secret})
+	if err != nil {
+		return account{}, err
+	}
+	return made, d.source(ctx, operator, l.source)
+}
+
+// followSimulator gives a planted account the simulator's address of this
+// start; all other settings stay.
+func (d *demo) followSimulator(ctx context.Context, operator auth.Actor, found *account, l plan) error {
+	settings := maps.Clone(found.Settings)
+	for _, name := range l.follow {
+		settings[name] = l.settings[name]
+	}
+	if maps.Equal(settings, found.Settings) {
+		return nil
+	}
+	found.Settings = settings
+	return d.rooms.payments.ChangeSettings(ctx, operator, found.ID, settings)
+}
+
+// source registers where the statements of an account come from. A source
+// that covers the account already stays, and a note says so.
+func (d *demo) source(ctx context.Context, operator auth.Actor, r reconcile.SourceRequest) error {
+	_, _, err := d.rooms.reconcile.RegisterSource(ctx, operator, r)
+	if errors.Is(err, reconcile.ErrSourceExists) || errors.Is(err, reconcile.ErrSourceOverlaps) {
+		d.notes = append(d.notes, fmt.Sprintf("the source %q of %s stays as it is: it differs from the demo", r.Code, operator.Authority))
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("source %s: %w", r.Code, err)
 	}
 	return nil
 }
 
-type plantedMerchant struct {
-	id     payments.MerchantID
-	secret string
-}
-
-// merchant finds the authority's account, brings its settings up to date, or
-// registers it with a secret drawn now.
-func (d demo) merchant(ctx context.Context, authority, provider, secretName string, settings map[string]string) (plantedMerchant, error) {
-	operator := auth.Operator(authority)
-	list, err := d.rooms.payments.ListMerchants(ctx, operator)
-	if err != nil {
-		return plantedMerchant{}, err
-	}
-	for _, m := range list {
-		if m.Provider != provider {
-			continue
-		}
-		if !maps.Equal(m.Settings, settings) { // another port of the simulator
-			if err := d.rooms.payments.ChangeSettings(ctx, operator, m.ID, settings); err != nil {
-				return plantedMerchant{}, err
-			}
-		}
-		secret, err := d.secret(ctx, authority, m.ID, secretName)
-		return plantedMerchant{m.ID, secret}, err
-	}
-	raw := make([]byte, 24)
-	if _, err := io.ReadFull(d.random, raw); err != nil {
-		return plantedMerchant{}, fmt.Errorf("draw secret: %w", err)
-	}
-	secret := hex.EncodeToString(raw)
-	m, err := d.rooms.payments.RegisterMerchant(ctx, operator, provider, settings, map[string]string{secretName: secret})
-	return plantedMerchant{m.ID, secret}, err
-}
-
-// secret opens a merchant's newest secret for the simulator, the other side of the account.
-func (d demo) secret(ctx context.Context, authority string, id payments.MerchantID, name string) (string, error) {
+// secret decrypts the newest secret of a planted account for the simulator,
+// the other side of the account.
+func (d *demo) secret(ctx context.Context, authority string, id payments.MerchantID, name string) (string, error) {
 	var m providers.Merchant
 	err := postgres.ReadTx(ctx, d.pool, authority, func(tx pgx.Tx) (err error) {
 		m, err = d.rooms.payments.Merchant(ctx, tx, id)
@@ -183,9 +279,9 @@ func (d demo) secret(ctx context.Context, authority string, id payments.Merchant
 	return m.Secrets[name][0], nil
 }
 
-// keys returns a key for every role. Keys of the start before stay as long as
-// they sign in; one whose text is lost is revoked and made anew.
-func (d demo) keys(ctx context.Context, authority string) (map[auth.Role]string, error) {
+// keys returns a key for every role. Keys of an earlier start stay as long as
+// they sign in. A role without such a key gets a further key; none is revoked.
+func (d *demo) keys(ctx context.Context, authority string) (map[auth.Role]string, error) {
 	texts := map[auth.Role]string{}
 	for _, role := range auth.KeyRoles() {
 		text := d.previous[authority].Keys[role]
@@ -204,19 +300,14 @@ func (d demo) keys(ctx context.Context, authority string) (map[auth.Role]string,
 	return texts, nil
 }
 
-func (d demo) newKey(ctx context.Context, authority string, role auth.Role) (string, error) {
-	operator := auth.Operator(authority)
-	list, err := d.rooms.keys.ListKeys(ctx, operator)
-	if err != nil {
-		return "", err
-	}
-	for _, k := range list {
-		if k.Role == role && k.Name == demoKeyName && k.RevokedAt == nil {
-			if _, err := d.rooms.keys.RevokeKey(ctx, operator, k.ID, "the text of the key was lost"); err != nil {
-				return "", err
-			}
+// newKey adds a key under the first name that has room for one more.
+func (d *demo) newKey(ctx context.Context, authority string, role auth.Role) (string, error) {
+	name := demoKeyName
+	for i := 2; ; i++ {
+		text, _, err := d.rooms.keys.CreateKey(ctx, auth.Operator(authority), role, name, time.Time{})
+		if !errors.Is(err, keys.ErrTooMany) {
+			return text, err
 		}
+		name = fmt.Sprintf("%s %d", demoKeyName, i)
 	}
-	text, _, err := d.rooms.keys.CreateKey(ctx, operator, role, demoKeyName, time.Time{})
-	return text, err
 }
