@@ -327,6 +327,7 @@ func TestPlansAreSound(t *testing.T) {
 		RollUpBook{},
 		SealBooks{},
 		MakeMonths{},
+		DropRefusedCallbacks{},
 	} {
 		if _, ok := plansByKinds[args.Kind()]; !ok {
 			t.Errorf("%s has no plan", args.Kind())

@@ -44,6 +44,15 @@ func (MakeMonths) Kind() string { return "make_months" }
 // monthsEach is how often months are looked after: they are made three months ahead.
 const monthsEach = 6 * time.Hour
 
+// DropRefusedCallbacks empties the days of refused callbacks that are older than a week.
+type DropRefusedCallbacks struct{}
+
+// Kind implements river.JobArgs.
+func (DropRefusedCallbacks) Kind() string { return "drop_refused_callbacks" }
+
+// dropEach is how often a day of refused callbacks may become old enough.
+const dropEach = 6 * time.Hour
+
 // sealTurns is how many sweeps pass between two turns of the sealer: a proof may
 // wait some minutes, and fuller blocks are fewer.
 const sealTurns = 30
@@ -59,6 +68,7 @@ func periodic(each time.Duration) []*river.PeriodicJob {
 		sweep("roll-up-book", each, RollUpBook{}),
 		sweep("seal-books", sealTurns*each, SealBooks{}),
 		sweep("make-months", monthsEach, MakeMonths{}),
+		sweep("drop-refused-callbacks", dropEach, DropRefusedCallbacks{}),
 	}
 }
 

@@ -59,6 +59,7 @@ var (
 		RollUpBook{}.Kind():                   rollUpPlan,
 		SealBooks{}.Kind():                    sealPlan,
 		MakeMonths{}.Kind():                   sweepPlan,
+		DropRefusedCallbacks{}.Kind():         sweepPlan,
 	}
 )
 

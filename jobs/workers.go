@@ -69,6 +69,10 @@ func (r Rooms) register(w *river.Workers) {
 		_, err := postgres.MakeMonths(ctx, r.Ledger.DB)
 		return err
 	})
+	add(w, func(ctx context.Context, _ DropRefusedCallbacks) error {
+		_, err := r.Payments.DropRefused(ctx)
+		return err
+	})
 	add(w, func(ctx context.Context, _ RollUpBook) error {
 		_, err := r.Ledger.RollUp(ctx)
 		return err

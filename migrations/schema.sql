@@ -671,6 +671,27 @@ CREATE FUNCTION payments.authority_of_merchant(merchant uuid) RETURNS text
    WHERE (m.id = authority_of_merchant.merchant);
 END;
 
+CREATE FUNCTION payments.drop_refused_callbacks(before date) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog'
+    SET lock_timeout TO '2s'
+    AS $_$
+declare
+	old     boolean;
+	emptied integer := 0;
+begin
+	before := least(before, (now() at time zone 'Asia/Ho_Chi_Minh')::date - 6);
+	for n in 0..7 loop
+		execute format('select max(day) < $1 from payments.refused_callback_%s', n) into old using before;
+		if old then
+			execute format('truncate payments.refused_callback_%s', n);
+			emptied := emptied + 1;
+		end if;
+	end loop;
+	return emptied;
+end
+$_$;
+
 CREATE TABLE payments.payment (
     id uuid NOT NULL,
     authority text NOT NULL,
@@ -1455,11 +1476,10 @@ CREATE TABLE payments.callback (
     provider text NOT NULL,
     received_at timestamp with time zone NOT NULL,
     message bytea NOT NULL,
-    verified boolean NOT NULL,
     event_id text,
     payment_id uuid,
     reply text NOT NULL,
-    CONSTRAINT callback_reply CHECK ((reply = ANY (ARRAY['stored'::text, 'already_stored'::text, 'bad_signature'::text, 'unknown_order'::text, 'wrong_amount'::text, 'bad_message'::text, 'our_error'::text])))
+    CONSTRAINT callback_reply CHECK ((reply = ANY (ARRAY['stored'::text, 'already_stored'::text, 'unknown_order'::text, 'wrong_amount'::text, 'bad_message'::text, 'our_error'::text])))
 );
 
 ALTER TABLE ONLY payments.callback FORCE ROW LEVEL SECURITY;
@@ -1503,6 +1523,214 @@ CREATE TABLE payments.payment_charge (
 );
 
 ALTER TABLE ONLY payments.payment_charge FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE payments.refused_callback (
+    part smallint NOT NULL,
+    day date NOT NULL,
+    merchant_account_id uuid NOT NULL,
+    number smallint NOT NULL,
+    authority text NOT NULL,
+    id uuid NOT NULL,
+    provider text NOT NULL,
+    received_at timestamp with time zone NOT NULL,
+    reason text NOT NULL,
+    length integer NOT NULL,
+    hash bytea NOT NULL,
+    head bytea NOT NULL,
+    CONSTRAINT refused_callback_bound CHECK (((number >= 0) AND (number <= 49))),
+    CONSTRAINT refused_callback_hash_check CHECK ((length(hash) = 32)),
+    CONSTRAINT refused_callback_head_check CHECK ((length(head) <= 2200)),
+    CONSTRAINT refused_callback_length_check CHECK ((length >= 0)),
+    CONSTRAINT refused_callback_part CHECK ((part = ((day - '2000-01-01'::date) % 8))),
+    CONSTRAINT refused_callback_reason_check CHECK ((length(reason) <= 200))
+)
+PARTITION BY LIST (part);
+
+ALTER TABLE ONLY payments.refused_callback FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE payments.refused_callback_0 (
+    part smallint NOT NULL,
+    day date NOT NULL,
+    merchant_account_id uuid NOT NULL,
+    number smallint NOT NULL,
+    authority text NOT NULL,
+    id uuid NOT NULL,
+    provider text NOT NULL,
+    received_at timestamp with time zone NOT NULL,
+    reason text NOT NULL,
+    length integer NOT NULL,
+    hash bytea NOT NULL,
+    head bytea NOT NULL,
+    CONSTRAINT refused_callback_bound CHECK (((number >= 0) AND (number <= 49))),
+    CONSTRAINT refused_callback_hash_check CHECK ((length(hash) = 32)),
+    CONSTRAINT refused_callback_head_check CHECK ((length(head) <= 2200)),
+    CONSTRAINT refused_callback_length_check CHECK ((length >= 0)),
+    CONSTRAINT refused_callback_part CHECK ((part = ((day - '2000-01-01'::date) % 8))),
+    CONSTRAINT refused_callback_reason_check CHECK ((length(reason) <= 200))
+);
+
+ALTER TABLE ONLY payments.refused_callback_0 FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE payments.refused_callback_1 (
+    part smallint NOT NULL,
+    day date NOT NULL,
+    merchant_account_id uuid NOT NULL,
+    number smallint NOT NULL,
+    authority text NOT NULL,
+    id uuid NOT NULL,
+    provider text NOT NULL,
+    received_at timestamp with time zone NOT NULL,
+    reason text NOT NULL,
+    length integer NOT NULL,
+    hash bytea NOT NULL,
+    head bytea NOT NULL,
+    CONSTRAINT refused_callback_bound CHECK (((number >= 0) AND (number <= 49))),
+    CONSTRAINT refused_callback_hash_check CHECK ((length(hash) = 32)),
+    CONSTRAINT refused_callback_head_check CHECK ((length(head) <= 2200)),
+    CONSTRAINT refused_callback_length_check CHECK ((length >= 0)),
+    CONSTRAINT refused_callback_part CHECK ((part = ((day - '2000-01-01'::date) % 8))),
+    CONSTRAINT refused_callback_reason_check CHECK ((length(reason) <= 200))
+);
+
+ALTER TABLE ONLY payments.refused_callback_1 FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE payments.refused_callback_2 (
+    part smallint NOT NULL,
+    day date NOT NULL,
+    merchant_account_id uuid NOT NULL,
+    number smallint NOT NULL,
+    authority text NOT NULL,
+    id uuid NOT NULL,
+    provider text NOT NULL,
+    received_at timestamp with time zone NOT NULL,
+    reason text NOT NULL,
+    length integer NOT NULL,
+    hash bytea NOT NULL,
+    head bytea NOT NULL,
+    CONSTRAINT refused_callback_bound CHECK (((number >= 0) AND (number <= 49))),
+    CONSTRAINT refused_callback_hash_check CHECK ((length(hash) = 32)),
+    CONSTRAINT refused_callback_head_check CHECK ((length(head) <= 2200)),
+    CONSTRAINT refused_callback_length_check CHECK ((length >= 0)),
+    CONSTRAINT refused_callback_part CHECK ((part = ((day - '2000-01-01'::date) % 8))),
+    CONSTRAINT refused_callback_reason_check CHECK ((length(reason) <= 200))
+);
+
+ALTER TABLE ONLY payments.refused_callback_2 FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE payments.refused_callback_3 (
+    part smallint NOT NULL,
+    day date NOT NULL,
+    merchant_account_id uuid NOT NULL,
+    number smallint NOT NULL,
+    authority text NOT NULL,
+    id uuid NOT NULL,
+    provider text NOT NULL,
+    received_at timestamp with time zone NOT NULL,
+    reason text NOT NULL,
+    length integer NOT NULL,
+    hash bytea NOT NULL,
+    head bytea NOT NULL,
+    CONSTRAINT refused_callback_bound CHECK (((number >= 0) AND (number <= 49))),
+    CONSTRAINT refused_callback_hash_check CHECK ((length(hash) = 32)),
+    CONSTRAINT refused_callback_head_check CHECK ((length(head) <= 2200)),
+    CONSTRAINT refused_callback_length_check CHECK ((length >= 0)),
+    CONSTRAINT refused_callback_part CHECK ((part = ((day - '2000-01-01'::date) % 8))),
+    CONSTRAINT refused_callback_reason_check CHECK ((length(reason) <= 200))
+);
+
+ALTER TABLE ONLY payments.refused_callback_3 FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE payments.refused_callback_4 (
+    part smallint NOT NULL,
+    day date NOT NULL,
+    merchant_account_id uuid NOT NULL,
+    number smallint NOT NULL,
+    authority text NOT NULL,
+    id uuid NOT NULL,
+    provider text NOT NULL,
+    received_at timestamp with time zone NOT NULL,
+    reason text NOT NULL,
+    length integer NOT NULL,
+    hash bytea NOT NULL,
+    head bytea NOT NULL,
+    CONSTRAINT refused_callback_bound CHECK (((number >= 0) AND (number <= 49))),
+    CONSTRAINT refused_callback_hash_check CHECK ((length(hash) = 32)),
+    CONSTRAINT refused_callback_head_check CHECK ((length(head) <= 2200)),
+    CONSTRAINT refused_callback_length_check CHECK ((length >= 0)),
+    CONSTRAINT refused_callback_part CHECK ((part = ((day - '2000-01-01'::date) % 8))),
+    CONSTRAINT refused_callback_reason_check CHECK ((length(reason) <= 200))
+);
+
+ALTER TABLE ONLY payments.refused_callback_4 FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE payments.refused_callback_5 (
+    part smallint NOT NULL,
+    day date NOT NULL,
+    merchant_account_id uuid NOT NULL,
+    number smallint NOT NULL,
+    authority text NOT NULL,
+    id uuid NOT NULL,
+    provider text NOT NULL,
+    received_at timestamp with time zone NOT NULL,
+    reason text NOT NULL,
+    length integer NOT NULL,
+    hash bytea NOT NULL,
+    head bytea NOT NULL,
+    CONSTRAINT refused_callback_bound CHECK (((number >= 0) AND (number <= 49))),
+    CONSTRAINT refused_callback_hash_check CHECK ((length(hash) = 32)),
+    CONSTRAINT refused_callback_head_check CHECK ((length(head) <= 2200)),
+    CONSTRAINT refused_callback_length_check CHECK ((length >= 0)),
+    CONSTRAINT refused_callback_part CHECK ((part = ((day - '2000-01-01'::date) % 8))),
+    CONSTRAINT refused_callback_reason_check CHECK ((length(reason) <= 200))
+);
+
+ALTER TABLE ONLY payments.refused_callback_5 FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE payments.refused_callback_6 (
+    part smallint NOT NULL,
+    day date NOT NULL,
+    merchant_account_id uuid NOT NULL,
+    number smallint NOT NULL,
+    authority text NOT NULL,
+    id uuid NOT NULL,
+    provider text NOT NULL,
+    received_at timestamp with time zone NOT NULL,
+    reason text NOT NULL,
+    length integer NOT NULL,
+    hash bytea NOT NULL,
+    head bytea NOT NULL,
+    CONSTRAINT refused_callback_bound CHECK (((number >= 0) AND (number <= 49))),
+    CONSTRAINT refused_callback_hash_check CHECK ((length(hash) = 32)),
+    CONSTRAINT refused_callback_head_check CHECK ((length(head) <= 2200)),
+    CONSTRAINT refused_callback_length_check CHECK ((length >= 0)),
+    CONSTRAINT refused_callback_part CHECK ((part = ((day - '2000-01-01'::date) % 8))),
+    CONSTRAINT refused_callback_reason_check CHECK ((length(reason) <= 200))
+);
+
+ALTER TABLE ONLY payments.refused_callback_6 FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE payments.refused_callback_7 (
+    part smallint NOT NULL,
+    day date NOT NULL,
+    merchant_account_id uuid NOT NULL,
+    number smallint NOT NULL,
+    authority text NOT NULL,
+    id uuid NOT NULL,
+    provider text NOT NULL,
+    received_at timestamp with time zone NOT NULL,
+    reason text NOT NULL,
+    length integer NOT NULL,
+    hash bytea NOT NULL,
+    head bytea NOT NULL,
+    CONSTRAINT refused_callback_bound CHECK (((number >= 0) AND (number <= 49))),
+    CONSTRAINT refused_callback_hash_check CHECK ((length(hash) = 32)),
+    CONSTRAINT refused_callback_head_check CHECK ((length(head) <= 2200)),
+    CONSTRAINT refused_callback_length_check CHECK ((length >= 0)),
+    CONSTRAINT refused_callback_part CHECK ((part = ((day - '2000-01-01'::date) % 8))),
+    CONSTRAINT refused_callback_reason_check CHECK ((length(reason) <= 200))
+);
+
+ALTER TABLE ONLY payments.refused_callback_7 FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE reconcile.book_item (
     id uuid NOT NULL,
@@ -1950,6 +2178,22 @@ ALTER TABLE ONLY ledger.posting ATTACH PARTITION ledger.posting_default DEFAULT;
 
 ALTER TABLE ONLY ledger.sealed_entry ATTACH PARTITION ledger.sealed_entry_default DEFAULT;
 
+ALTER TABLE ONLY payments.refused_callback ATTACH PARTITION payments.refused_callback_0 FOR VALUES IN ('0');
+
+ALTER TABLE ONLY payments.refused_callback ATTACH PARTITION payments.refused_callback_1 FOR VALUES IN ('1');
+
+ALTER TABLE ONLY payments.refused_callback ATTACH PARTITION payments.refused_callback_2 FOR VALUES IN ('2');
+
+ALTER TABLE ONLY payments.refused_callback ATTACH PARTITION payments.refused_callback_3 FOR VALUES IN ('3');
+
+ALTER TABLE ONLY payments.refused_callback ATTACH PARTITION payments.refused_callback_4 FOR VALUES IN ('4');
+
+ALTER TABLE ONLY payments.refused_callback ATTACH PARTITION payments.refused_callback_5 FOR VALUES IN ('5');
+
+ALTER TABLE ONLY payments.refused_callback ATTACH PARTITION payments.refused_callback_6 FOR VALUES IN ('6');
+
+ALTER TABLE ONLY payments.refused_callback ATTACH PARTITION payments.refused_callback_7 FOR VALUES IN ('7');
+
 ALTER TABLE ONLY audit.event
     ADD CONSTRAINT event_pkey PRIMARY KEY (id);
 
@@ -2132,6 +2376,33 @@ ALTER TABLE ONLY payments.payment
 
 ALTER TABLE ONLY payments.payment
     ADD CONSTRAINT payment_reference UNIQUE (reference);
+
+ALTER TABLE ONLY payments.refused_callback
+    ADD CONSTRAINT refused_callback_pkey PRIMARY KEY (part, day, merchant_account_id, number);
+
+ALTER TABLE ONLY payments.refused_callback_0
+    ADD CONSTRAINT refused_callback_0_pkey PRIMARY KEY (part, day, merchant_account_id, number);
+
+ALTER TABLE ONLY payments.refused_callback_1
+    ADD CONSTRAINT refused_callback_1_pkey PRIMARY KEY (part, day, merchant_account_id, number);
+
+ALTER TABLE ONLY payments.refused_callback_2
+    ADD CONSTRAINT refused_callback_2_pkey PRIMARY KEY (part, day, merchant_account_id, number);
+
+ALTER TABLE ONLY payments.refused_callback_3
+    ADD CONSTRAINT refused_callback_3_pkey PRIMARY KEY (part, day, merchant_account_id, number);
+
+ALTER TABLE ONLY payments.refused_callback_4
+    ADD CONSTRAINT refused_callback_4_pkey PRIMARY KEY (part, day, merchant_account_id, number);
+
+ALTER TABLE ONLY payments.refused_callback_5
+    ADD CONSTRAINT refused_callback_5_pkey PRIMARY KEY (part, day, merchant_account_id, number);
+
+ALTER TABLE ONLY payments.refused_callback_6
+    ADD CONSTRAINT refused_callback_6_pkey PRIMARY KEY (part, day, merchant_account_id, number);
+
+ALTER TABLE ONLY payments.refused_callback_7
+    ADD CONSTRAINT refused_callback_7_pkey PRIMARY KEY (part, day, merchant_account_id, number);
 
 ALTER TABLE ONLY reconcile.book_item
     ADD CONSTRAINT book_item_pkey PRIMARY KEY (id);
@@ -2349,9 +2620,11 @@ CREATE INDEX callback_by_payment ON payments.callback USING btree (payment_id, r
 
 CREATE UNIQUE INDEX callback_event ON payments.callback USING btree (merchant_account_id, event_id) WHERE (reply = 'stored'::text);
 
+CREATE UNIQUE INDEX callback_kept ON payments.callback USING btree (merchant_account_id, event_id) WHERE (reply = 'our_error'::text);
+
 CREATE INDEX callback_received ON payments.callback USING btree (authority, received_at);
 
-CREATE INDEX callback_unverified ON payments.callback USING btree (merchant_account_id, received_at) WHERE (NOT verified);
+CREATE INDEX callback_without_payment ON payments.callback USING btree (merchant_account_id, event_id) WHERE (payment_id IS NULL);
 
 CREATE INDEX capture_by_bank_reference ON payments.capture USING btree (authority, bank_reference) WHERE (bank_reference <> ''::text);
 
@@ -2574,6 +2847,22 @@ ALTER INDEX ledger.posting_by_refund ATTACH PARTITION ledger.posting_default_ref
 ALTER INDEX ledger.sealed_entry_place ATTACH PARTITION ledger.sealed_entry_default_authority_block_position_idx;
 
 ALTER INDEX ledger.sealed_entry_once ATTACH PARTITION ledger.sealed_entry_default_pkey;
+
+ALTER INDEX payments.refused_callback_pkey ATTACH PARTITION payments.refused_callback_0_pkey;
+
+ALTER INDEX payments.refused_callback_pkey ATTACH PARTITION payments.refused_callback_1_pkey;
+
+ALTER INDEX payments.refused_callback_pkey ATTACH PARTITION payments.refused_callback_2_pkey;
+
+ALTER INDEX payments.refused_callback_pkey ATTACH PARTITION payments.refused_callback_3_pkey;
+
+ALTER INDEX payments.refused_callback_pkey ATTACH PARTITION payments.refused_callback_4_pkey;
+
+ALTER INDEX payments.refused_callback_pkey ATTACH PARTITION payments.refused_callback_5_pkey;
+
+ALTER INDEX payments.refused_callback_pkey ATTACH PARTITION payments.refused_callback_6_pkey;
+
+ALTER INDEX payments.refused_callback_pkey ATTACH PARTITION payments.refused_callback_7_pkey;
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON audit.event FOR EACH ROW EXECUTE FUNCTION app.refuse_change();
 
@@ -3044,6 +3333,9 @@ ALTER TABLE ONLY payments.payment
 ALTER TABLE ONLY payments.payment
     ADD CONSTRAINT payment_merchant FOREIGN KEY (merchant_account_id, authority) REFERENCES payments.merchant_account(id, authority);
 
+ALTER TABLE payments.refused_callback
+    ADD CONSTRAINT refused_callback_merchant FOREIGN KEY (merchant_account_id, authority) REFERENCES payments.merchant_account(id, authority);
+
 ALTER TABLE ONLY reconcile.book_item
     ADD CONSTRAINT book_item_capture FOREIGN KEY (capture_id, authority) REFERENCES payments.capture(id, authority);
 
@@ -3405,6 +3697,24 @@ CREATE POLICY by_authority ON payments.payment TO doisoat_app USING ((authority 
 
 CREATE POLICY by_authority ON payments.payment_charge TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
 
+CREATE POLICY by_authority ON payments.refused_callback TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
+
+CREATE POLICY by_authority ON payments.refused_callback_0 TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
+
+CREATE POLICY by_authority ON payments.refused_callback_1 TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
+
+CREATE POLICY by_authority ON payments.refused_callback_2 TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
+
+CREATE POLICY by_authority ON payments.refused_callback_3 TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
+
+CREATE POLICY by_authority ON payments.refused_callback_4 TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
+
+CREATE POLICY by_authority ON payments.refused_callback_5 TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
+
+CREATE POLICY by_authority ON payments.refused_callback_6 TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
+
+CREATE POLICY by_authority ON payments.refused_callback_7 TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
+
 CREATE POLICY by_owner ON payments.allocation TO postgres USING (true) WITH CHECK (true);
 
 CREATE POLICY by_owner ON payments.attempt TO postgres USING (true) WITH CHECK (true);
@@ -3419,6 +3729,24 @@ CREATE POLICY by_owner ON payments.payment TO postgres USING (true) WITH CHECK (
 
 CREATE POLICY by_owner ON payments.payment_charge TO postgres USING (true) WITH CHECK (true);
 
+CREATE POLICY by_owner ON payments.refused_callback TO postgres USING (true) WITH CHECK (true);
+
+CREATE POLICY by_owner ON payments.refused_callback_0 TO postgres USING (true) WITH CHECK (true);
+
+CREATE POLICY by_owner ON payments.refused_callback_1 TO postgres USING (true) WITH CHECK (true);
+
+CREATE POLICY by_owner ON payments.refused_callback_2 TO postgres USING (true) WITH CHECK (true);
+
+CREATE POLICY by_owner ON payments.refused_callback_3 TO postgres USING (true) WITH CHECK (true);
+
+CREATE POLICY by_owner ON payments.refused_callback_4 TO postgres USING (true) WITH CHECK (true);
+
+CREATE POLICY by_owner ON payments.refused_callback_5 TO postgres USING (true) WITH CHECK (true);
+
+CREATE POLICY by_owner ON payments.refused_callback_6 TO postgres USING (true) WITH CHECK (true);
+
+CREATE POLICY by_owner ON payments.refused_callback_7 TO postgres USING (true) WITH CHECK (true);
+
 ALTER TABLE payments.callback ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE payments.capture ENABLE ROW LEVEL SECURITY;
@@ -3428,6 +3756,24 @@ ALTER TABLE payments.merchant_account ENABLE ROW LEVEL SECURITY;
 ALTER TABLE payments.payment ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE payments.payment_charge ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE payments.refused_callback ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE payments.refused_callback_0 ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE payments.refused_callback_1 ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE payments.refused_callback_2 ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE payments.refused_callback_3 ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE payments.refused_callback_4 ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE payments.refused_callback_5 ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE payments.refused_callback_6 ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE payments.refused_callback_7 ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE reconcile.book_item ENABLE ROW LEVEL SECURITY;
 
@@ -3664,6 +4010,9 @@ GRANT UPDATE(disabled_at) ON TABLE payments.merchant_account TO doisoat_app;
 REVOKE ALL ON FUNCTION payments.authority_of_merchant(merchant uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION payments.authority_of_merchant(merchant uuid) TO doisoat_app;
 
+REVOKE ALL ON FUNCTION payments.drop_refused_callbacks(before date) FROM PUBLIC;
+GRANT ALL ON FUNCTION payments.drop_refused_callbacks(before date) TO doisoat_app;
+
 GRANT SELECT,INSERT ON TABLE payments.payment TO doisoat_app;
 
 GRANT UPDATE(status) ON TABLE payments.payment TO doisoat_app;
@@ -3863,6 +4212,8 @@ GRANT UPDATE(excess_reserved) ON TABLE payments.capture TO doisoat_app;
 GRANT UPDATE(settled_at) ON TABLE payments.capture TO doisoat_app;
 
 GRANT SELECT,INSERT ON TABLE payments.payment_charge TO doisoat_app;
+
+GRANT SELECT,INSERT ON TABLE payments.refused_callback TO doisoat_app;
 
 GRANT SELECT,INSERT ON TABLE reconcile.book_item TO doisoat_app;
 

@@ -18,42 +18,66 @@ import (
 	"github.com/doisoat/doisoat/providers"
 )
 
+// Times of one callback. Together they are less than the time in which the
+// program stops, so that a stop loses no message.
+const (
+	// callbackTimeout bounds the work on one message, counted from the end of its body.
+	callbackTimeout = 14 * time.Second
+	// keepTimeout bounds keeping a message that could not be applied.
+	keepTimeout = 5 * time.Second
+	// retryAfter gives a fault time to pass before a job tries again.
+	retryAfter = 10 * time.Second
+)
+
+// CallbackBounds returns how large a message of a provider may be, and false
+// when the provider sends no messages.
+func (s *Service) CallbackBounds(provider string) (providers.CallbackBounds, bool) {
+	receiver, err := providers.Find[providers.CallbackReceiver](s.Providers, provider)
+	if err != nil {
+		return providers.CallbackBounds{}, false
+	}
+	return receiver.CallbackBounds(), true
+}
+
 // ReceiveCallback takes a provider's message and returns the answer in the
-// provider's words, after the commit. In one transaction it keeps the raw
-// message, locks dossier and payment, moves the state, posts and audits. When
-// that fails for a reason of ours, the message is kept in a transaction of its
-// own, a job applies it later, and the provider is asked to call again.
+// provider's words, after the commit. One transaction locks dossier and payment,
+// moves the status, posts, audits and keeps the raw message.
+//
+// A sender who hangs up changes nothing: the work goes on, within callbackTimeout.
+// A verified message that cannot be applied is kept in a transaction of its own,
+// a job applies it later, and the provider is asked to call again. A message
+// that is not verified leaves at most a row in the bounded table of refused ones.
 func (s *Service) ReceiveCallback(ctx context.Context, provider, merchant string, raw providers.RawCallback) providers.Reply {
 	receiver, err := providers.Find[providers.CallbackReceiver](s.Providers, provider)
 	if err != nil {
-		return nobody()
+		return notFound()
 	}
 	id, err := ident.Parse[merchantKind](merchant)
 	if err != nil {
-		return nobody()
+		return notFound()
 	}
-	authority, err := s.authorityOf(ctx, id)
-	if errors.Is(err, ErrMerchantNotFound) {
-		return nobody()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callbackTimeout)
+	defer cancel()
+	n := notice{raw: raw, receiver: receiver, merchant: id}
+	if n.authority, err = s.authorityOf(ctx, id); err == nil {
+		err = s.receive(ctx, &n)
 	}
-	if err != nil {
-		slog.ErrorContext(ctx, "callback not received", "provider", provider, "err", err)
-		return receiver.Reply(providers.ReplyOurError)
-	}
-	kind, err := s.receive(ctx, authority, receiver, id, raw)
-	if errors.Is(err, ErrMerchantNotFound) {
-		return nobody()
-	}
-	if err != nil {
-		kept := s.keepForLater(ctx, authority, provider, id, raw)
+	switch {
+	case err == nil:
+		return receiver.Reply(n.reply)
+	case errors.Is(err, ErrMerchantNotFound):
+		return notFound()
+	case n.verified:
+		kept := s.keepForLater(ctx, n)
 		slog.ErrorContext(ctx, "callback not applied", "provider", provider, "kept", kept == nil, "err", errors.Join(err, kept))
-		return receiver.Reply(providers.ReplyOurError)
+	default:
+		slog.ErrorContext(ctx, "callback not received", "provider", provider, "err", err)
 	}
-	return receiver.Reply(kind)
+	return receiver.Reply(providers.ReplyOurError)
 }
 
-// nobody answers for a provider or merchant account that does not exist here.
-func nobody() providers.Reply {
+// notFound answers for a provider or merchant account that does not exist here.
+func notFound() providers.Reply {
 	return providers.Reply{Status: http.StatusNotFound, ContentType: "text/plain; charset=utf-8", Body: []byte("not found\n")}
 }
 
@@ -77,19 +101,25 @@ func (s *Service) authorityOf(ctx context.Context, merchant MerchantID) (authori
 	return authority, err
 }
 
-// receive applies a message: what can be known before is read first, the rest
-// is done in one transaction, together with the messages that wait meanwhile.
-func (s *Service) receive(ctx context.Context, authority string, receiver providers.CallbackReceiver, merchant MerchantID, raw providers.RawCallback) (kind providers.ReplyKind, err error) {
-	n, err := s.read(ctx, authority, receiver, merchant, raw)
-	if err != nil {
-		return "", err
+// receive reads a message and sets the answer. A verified message is applied in
+// one transaction, together with the messages that wait at the same time.
+func (s *Service) receive(ctx context.Context, n *notice) error {
+	if err := s.read(ctx, n); err != nil {
+		return err
+	}
+	if !n.verified {
+		n.reply = providers.ReplyBadSignature
+		if err := s.keepRefused(ctx, n); err != nil { // the answer is right all the same
+			slog.ErrorContext(ctx, "refused callback not kept", "provider", n.receiver.Name(), "err", err)
+		}
+		return nil
 	}
 	var (
 		locked subject
 		row    callbackRow
 		now    = s.DB.Instant()
 	)
-	_, err = s.Group.Do(ctx, authority, n.subject(), ledger.Body{
+	_, err := s.Group.Do(ctx, n.authority, n.subject(), ledger.Body{
 		Read: func(b *pgx.Batch) {
 			if !n.payment.ID.IsZero() {
 				s.lockSubject(b, n.payment, n.event, now, &locked)
@@ -97,23 +127,25 @@ func (s *Service) receive(ctx context.Context, authority string, receiver provid
 		},
 		Write: func(ctx context.Context, tx pgx.Tx, w *ledger.Writes) error {
 			row = n.row()
-			act := postgres.Act{Tx: tx, Actor: auth.System(authority), Now: now}
+			act := postgres.Act{Tx: tx, Actor: auth.System(n.authority), Now: now}
 			return s.record(ctx, act, w, n, &locked, &row)
 		},
 	})
-	return row.reply, err
+	n.reply = row.reply
+	return err
 }
 
 // notice is a message as far as it is understood without a lock.
 type notice struct {
-	raw      providers.RawCallback
-	receiver string
-	account  MerchantAccount
-	merchant providers.Merchant
-	verified bool
-	event    providers.Event
-	kind     providers.ReplyKind // set when the answer is known already
-	payment  Payment             // zero when it names none of ours; as it was before the lock
+	authority string
+	receiver  providers.CallbackReceiver
+	merchant  MerchantID
+	raw       providers.RawCallback
+	verified  bool // the signature is right; a message that was kept was verified when it came
+	refusal   refusal
+	event     providers.Event
+	payment   Payment             // as it was before the lock; zero when the message names no payment
+	reply     providers.ReplyKind // set early when the answer needs no lock
 }
 
 // subject is the dossier that a notice locks; one that names no payment locks
@@ -122,62 +154,61 @@ type notice struct {
 // else locks dossiers locks one, and waits for nothing outside of it. Only
 // settling locks payments of many dossiers (by id): PostgreSQL ends the rare
 // deadlock with it after a second, and the notices are recorded one by one.
-func (n notice) subject() string {
+func (n *notice) subject() string {
 	if n.payment.ID.IsZero() {
 		return ""
 	}
 	return n.payment.DossierID.String()
 }
 
-// row is what is kept of a notice.
-func (n notice) row() callbackRow {
+// row is the row that keeps a notice.
+func (n *notice) row() callbackRow {
 	return callbackRow{
-		id: ident.New[callbackKind](), merchant: n.account.ID, provider: n.receiver, received: n.raw.ReceivedAt,
-		verified: n.verified, event: n.event.ID, payment: n.payment.ID, reply: n.kind,
+		id: ident.New[callbackKind](), merchant: n.merchant, provider: n.receiver.Name(), received: n.raw.ReceivedAt,
+		event: n.event.ID, payment: n.payment.ID, reply: n.reply,
 	}
 }
 
-// read verifies and translates a message and finds the payment it speaks of.
-func (s *Service) read(ctx context.Context, authority string, receiver providers.CallbackReceiver, merchant MerchantID, raw providers.RawCallback) (n notice, err error) {
-	err = postgres.ReadTx(ctx, s.DB.Pool, authority, func(tx pgx.Tx) error {
-		n = notice{raw: raw, receiver: receiver.Name()}
-		if n.account, n.merchant, err = s.merchant(ctx, tx, merchant, ``); err != nil {
+// read verifies and translates a message and finds the payment that it names.
+func (s *Service) read(ctx context.Context, n *notice) error {
+	return postgres.ReadTx(ctx, s.DB.Pool, n.authority, func(tx pgx.Tx) error {
+		n.reply = ""
+		account, m, err := s.merchant(ctx, tx, n.merchant, ``)
+		if err != nil {
 			return err
 		}
-		if n.account.Provider != n.receiver && n.merchant.Settings["notifier"] != n.receiver {
+		if name := n.receiver.Name(); account.Provider != name && m.Settings["notifier"] != name {
 			return ErrMerchantNotFound
 		}
-		if receiver.Verify(n.merchant, raw) != nil {
-			n.kind = providers.ReplyBadSignature
-			return nil
+		if !n.verified {
+			if err := n.receiver.Verify(m, n.raw); err != nil {
+				return s.readRefusal(ctx, tx, n, err)
+			}
+			n.verified = true
 		}
-		n.verified = true
-		event, err := receiver.Translate(n.merchant, raw)
-		if err != nil {
-			n.kind = providers.ReplyBadMessage
-			return nil
+		if n.event, err = n.receiver.Translate(m, n.raw); err != nil {
+			n.reply = providers.ReplyBadMessage
+			return nil //nolint:nilerr // the sender's fault: it is the answer
 		}
-		n.event = event
-		n.payment, err = findForEvent(ctx, tx, n.account, n.merchant, n.event)
+		n.payment, err = findForEvent(ctx, tx, account, m, n.event)
 		switch {
 		case !ErrNotFound.Is(err):
 			return err
 		case n.event.Reference == "": // a bank notice that names no payment: the statement will show the money
-			n.kind = providers.ReplyStored
+			n.reply = providers.ReplyStored
 		default:
-			n.kind = providers.ReplyUnknownOrder
+			n.reply = providers.ReplyUnknownOrder
 		}
 		return nil
 	})
-	return n, err
 }
 
 // record applies a notice to what is locked and keeps its message with our answer.
-func (s *Service) record(ctx context.Context, act postgres.Act, w *ledger.Writes, n notice, locked *subject, row *callbackRow) (err error) {
+func (s *Service) record(ctx context.Context, act postgres.Act, w *ledger.Writes, n *notice, locked *subject, row *callbackRow) (err error) {
 	if row.sealed, err = s.sealMessage(row.id, withoutCredentials(n.raw)); err != nil {
 		return err
 	}
-	if n.kind == "" {
+	if n.reply == "" {
 		if row.reply, err = s.apply(ctx, act, w, locked, n.event, ByCallback); err != nil {
 			return err
 		}
@@ -189,42 +220,34 @@ func (s *Service) record(ctx context.Context, act postgres.Act, w *ledger.Writes
 	return nil
 }
 
-// keepForLater stores a message that could not be applied and queues the job that tries again.
-func (s *Service) keepForLater(ctx context.Context, authority, provider string, merchant MerchantID, raw providers.RawCallback) error {
+// keepForLater keeps a verified message that could not be applied and queues the
+// job that tries again. An event waits once, however often its sender repeats it.
+func (s *Service) keepForLater(ctx context.Context, n notice) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepTimeout)
 	defer cancel()
-	row := callbackRow{
-		id: ident.New[callbackKind](), merchant: merchant, provider: provider, received: raw.ReceivedAt, reply: providers.ReplyOurError,
-	}
+	n.reply = providers.ReplyOurError
+	row := n.row()
 	var err error
-	if row.sealed, err = s.sealMessage(row.id, raw); err != nil {
+	if row.sealed, err = s.sealMessage(row.id, withoutCredentials(n.raw)); err != nil {
 		return err
 	}
-	return postgres.InTx(ctx, s.DB, auth.System(authority), func(act postgres.Act) error {
+	return postgres.InTx(ctx, s.DB, auth.System(n.authority), func(act postgres.Act) error {
 		b := &pgx.Batch{}
-		insertCallback(b, authority, &row)
-		if err := act.SendBatch(ctx, b).Close(); err != nil {
+		insertCallback(b, n.authority, &row)
+		if err := act.SendBatch(ctx, b).Close(); err != nil || row.known {
 			return err
 		}
-		_, err := s.Jobs.InsertTx(ctx, act, ApplyCallback{Authority: authority, Callback: row.id}, &river.InsertOpts{
+		_, err := s.Jobs.InsertTx(ctx, act, ApplyCallback{Authority: n.authority, Callback: row.id}, &river.InsertOpts{
 			UniqueOpts: river.UniqueOpts{ByArgs: true}, ScheduledAt: act.Now.Add(retryAfter),
 		})
 		return err
 	})
 }
 
-// keepTimeout bounds the rescue of a message whose request may be over; retryAfter gives the fault time to pass.
-const (
-	keepTimeout = 5 * time.Second
-	retryAfter  = 10 * time.Second
-)
-
-// ApplyKept applies a message that was kept with our_error. Running it again is harmless.
+// ApplyKept applies a message that was kept with our_error. The message was
+// verified before it was kept. Running it again is harmless.
 func (s *Service) ApplyKept(ctx context.Context, authority string, id CallbackID) error {
-	var (
-		row callbackRow
-		raw providers.RawCallback
-	)
+	var row callbackRow
 	err := postgres.ReadTx(ctx, s.DB.Pool, authority, func(tx pgx.Tx) (err error) {
 		row, err = selectCallback(ctx, tx, id)
 		return err
@@ -232,19 +255,18 @@ func (s *Service) ApplyKept(ctx context.Context, authority string, id CallbackID
 	if err != nil {
 		return err
 	}
+	n := notice{authority: authority, merchant: row.merchant, verified: true}
 	text, err := s.Secret.Open(row.sealed, messageAt(id))
 	if err != nil {
 		return err
 	}
-	if err := json.Unmarshal(text, &raw); err != nil {
+	if err := json.Unmarshal(text, &n.raw); err != nil {
 		return err
 	}
-	receiver, err := providers.Find[providers.CallbackReceiver](s.Providers, row.provider)
-	if err != nil {
+	if n.receiver, err = providers.Find[providers.CallbackReceiver](s.Providers, row.provider); err != nil {
 		return err
 	}
-	_, err = s.receive(ctx, authority, receiver, row.merchant, raw)
-	return err
+	return s.receive(ctx, &n)
 }
 
 func (s *Service) sealMessage(id CallbackID, raw providers.RawCallback) ([]byte, error) {
@@ -255,8 +277,8 @@ func (s *Service) sealMessage(id CallbackID, raw providers.RawCallback) ([]byte,
 	return s.Secret.Seal(text, messageAt(id))
 }
 
-// withoutCredentials drops the header that carries a provider's key to us: once
-// a message is verified, the key is no evidence and must not be kept.
+// withoutCredentials drops the header that carries a provider's key. After the
+// check the key is no evidence, and a kept key could be stolen.
 func withoutCredentials(raw providers.RawCallback) providers.RawCallback {
 	raw.Header = raw.Header.Clone()
 	raw.Header.Del("Authorization")

@@ -1,6 +1,7 @@
 package payments_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -95,11 +96,14 @@ func TestAnswersToVNPAY(t *testing.T) {
 	if got := len(d.find(p.ID).Captures); got != 1 {
 		t.Errorf("captures: got %d, want 1", got)
 	}
-	// Every message is kept, sealed.
+	// Each verified message is kept, encrypted, and each refused one apart.
 	if diff := cmp.Diff(d.replies(), []string{
-		"already_stored 2", "bad_message 1", "bad_signature 5", "stored 2", "unknown_order 2", "wrong_amount 4",
+		"already_stored 2", "bad_message 1", "stored 2", "unknown_order 2", "wrong_amount 4",
 	}); diff != "" {
 		t.Errorf("kept messages (-got +want):\n%s", diff)
+	}
+	if diff := cmp.Diff(d.refused(), []string{"H41 5"}); diff != "" {
+		t.Errorf("refused messages (-got +want):\n%s", diff)
 	}
 	if got := d.rows(`select id::text from payments.callback where position('vnp_'::bytea in message) > 0`); len(got) != 0 {
 		t.Errorf("messages in clear: %v", got)
@@ -236,14 +240,17 @@ func TestCallbackOfAnotherMerchant(t *testing.T) {
 		t.Errorf("payment: got %+v", got.Payment)
 	}
 	if diff := cmp.Diff(d.rows(`select authority || ' ' || reply from payments.callback order by 1`),
-		[]string{"H26 bad_signature", "H26 unknown_order", "H41 bad_signature"}); diff != "" {
+		[]string{"H26 unknown_order"}); diff != "" {
 		t.Errorf("whose messages (-got +want):\n%s", diff)
+	}
+	if diff := cmp.Diff(d.refused(), []string{"H26 1", "H41 1"}); diff != "" {
+		t.Errorf("whose refused messages (-got +want):\n%s", diff)
 	}
 }
 
-// Messages that say nothing are answered as ever, and only so many are kept:
-// who knows an address cannot fill the disk with rows that are never deleted.
-func TestMessagesThatSayNothing(t *testing.T) {
+// A flood of forged or repeated messages is answered, adds a bounded number of
+// rows, and never keeps a genuine message out.
+func TestFloodsAddFewRows(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
 	p := d.create(d.dossier(1, 60_000).Code, "vnpay")
@@ -262,13 +269,100 @@ func TestMessagesThatSayNothing(t *testing.T) {
 			t.Fatalf("repeated: answered %s, want 02", got)
 		}
 	}
-	if diff := cmp.Diff(d.replies(), []string{"already_stored 99", "bad_signature 200", "stored 1"}); diff != "" {
+	other, err := ident.NewReference(strings.NewReader(strings.Repeat("abcdefghijklmnop", 20)))
+	d.must(err)
+	unknown := ipn(hashSecret, terminal, other, "14000002", 60_000, "00", "00")
+	for range 130 {
+		if got := d.call(d.vnpay.ID, unknown); got != "01" {
+			t.Fatalf("repeated without a payment: answered %s, want 01", got)
+		}
+	}
+	if diff := cmp.Diff(d.replies(), []string{"already_stored 99", "stored 1", "unknown_order 100"}); diff != "" {
 		t.Errorf("kept messages (-got +want):\n%s", diff)
 	}
-	d.clock.advance(2 * time.Hour)
+	if diff := cmp.Diff(d.refused(), []string{"H41 50"}); diff != "" {
+		t.Errorf("refused messages (-got +want):\n%s", diff)
+	}
+	d.clock.advance(24 * time.Hour)
 	d.call(d.vnpay.ID, forged)
-	if diff := cmp.Diff(d.replies(), []string{"already_stored 99", "bad_signature 201", "stored 1"}); diff != "" {
-		t.Errorf("kept messages two hours later (-got +want):\n%s", diff)
+	if diff := cmp.Diff(d.refused(), []string{"H41 51"}); diff != "" {
+		t.Errorf("refused messages a day later (-got +want):\n%s", diff)
+	}
+	// A person can tell why, and no row shows a payer's text in clear.
+	if got := d.rows(`select distinct reason from payments.refused_callback where length > 200 and position('vnp_'::bytea in head) = 0`); len(got) != 1 {
+		t.Errorf("reasons: got %q, want one", got)
+	}
+}
+
+// A week later a job drops refused messages. Verified ones stay for ever.
+func TestRefusedMessagesAreDropped(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	for day, want := range []string{"0 1", "0 2", "0 3", "0 4", "0 5", "0 6", "0 7", "1 7", "1 7"} {
+		if got := d.call(d.vnpay.ID, "vnp_SecureHash=00"); got != "97" {
+			t.Fatalf("forged: answered %s, want 97", got)
+		}
+		dropped, err := d.DropRefused(t.Context())
+		d.must(err)
+		if got := fmt.Sprint(dropped, " ", d.rows(`select count(*)::text from payments.refused_callback`)[0]); got != want {
+			t.Errorf("day %d: dropped and kept %s, want %s", day, got, want)
+		}
+		d.clock.advance(24 * time.Hour)
+	}
+}
+
+// A genuine message is applied although its sender has hung up.
+func TestSenderHangsUp(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	p := d.create(d.dossier(1, 60_000).Code, "vnpay")
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, want := range []string{"00", "02"} {
+		reply := d.ReceiveCallback(gone, "vnpay", d.vnpay.ID.String(), providers.RawCallback{
+			Method: http.MethodGet, ReceivedAt: d.clock.Now(),
+			RawQuery: ipn(hashSecret, terminal, p.Reference, "14000001", 60_000, "00", "00"),
+		})
+		if got := word(string(reply.Body)); got != want {
+			t.Errorf("answered %s, want %s", got, want)
+		}
+	}
+	if got := d.find(p.ID); got.Status != payments.Captured || len(got.Captures) != 1 {
+		t.Errorf("payment: got %+v", got.Payment)
+	}
+	if got := d.jobs("apply_callback"); len(got) != 0 {
+		t.Errorf("jobs: got %v, want none", got)
+	}
+}
+
+// A fault of ours before the signature is checked keeps nothing. A fault after
+// the check keeps each event once, however often it comes.
+func TestOnlyVerifiedMessagesWait(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	p := d.create(d.dossier(1, 60_000).Code, "vnpay")
+	paid := ipn(hashSecret, terminal, p.Reference, "14000001", 60_000, "00", "00")
+	d.exec(`revoke select on payments.merchant_account from doisoat_app`)
+	for _, query := range []string{"vnp_SecureHash=00", paid} {
+		if got := d.call(d.vnpay.ID, query); got != "99" {
+			t.Errorf("before the check: answered %s, want 99", got)
+		}
+	}
+	if got := len(d.replies()) + len(d.refused()) + len(d.jobs("apply_callback")); got != 0 {
+		t.Errorf("rows and jobs before the check: got %d, want 0", got)
+	}
+	d.exec(`grant select on payments.merchant_account to doisoat_app`)
+	d.exec(`revoke insert on payments.capture from doisoat_app`)
+	for range 3 {
+		if got := d.call(d.vnpay.ID, paid); got != "99" {
+			t.Errorf("after the check: answered %s, want 99", got)
+		}
+	}
+	if diff := cmp.Diff(d.replies(), []string{"our_error 1"}); diff != "" {
+		t.Errorf("kept messages (-got +want):\n%s", diff)
+	}
+	if got := len(d.jobs("apply_callback")); got != 1 {
+		t.Errorf("jobs: got %d, want 1", got)
 	}
 }
 

@@ -1,6 +1,7 @@
 // Package payments is money coming in: the payments of a dossier, their
-// attempts at providers, the captures that came of them and every message a
-// provider sent. It owns the PostgreSQL schema payments.
+// attempts at providers, the captures that came of them and every message that a
+// provider signed. Refused messages have a table of fixed size (refused.go).
+// It owns the PostgreSQL schema payments.
 //
 // Portals create payments (web/api), providers call back (web/api, and those
 // that wait at the same time share a transaction: ledger.Group), jobs ask

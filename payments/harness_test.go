@@ -348,4 +348,10 @@ func (d *desk) replies() []string {
 	return d.rows(`select reply || ' ' || count(*) from payments.callback group by reply order by reply`)
 }
 
+// refused counts the kept messages without a right signature per authority, as "H41 2".
+func (d *desk) refused() []string {
+	d.t.Helper()
+	return d.rows(`select authority || ' ' || count(*) from payments.refused_callback group by authority order by authority`)
+}
+
 func dong(minor int64) money.Amount { return money.Dong(minor) }

@@ -291,49 +291,48 @@ type callbackRow struct {
 	provider string
 	received time.Time
 	sealed   []byte
-	verified bool
 	event    string
 	payment  ID
 	reply    providers.ReplyKind
+	known    bool // the same event has a row with this answer: nothing was inserted
 }
 
-// insertCallback keeps a message with our answer. The answer becomes "already
-// stored", and nothing is kept, when another delivery of the same event was faster.
+// insertCallback keeps a message with our answer. When another delivery of the
+// same event was faster, nothing is kept and "stored" becomes "already stored".
 func insertCallback(b *pgx.Batch, authority string, c *callbackRow) {
 	b.Queue(`
-		insert into payments.callback (id, authority, merchant_account_id, provider, received_at, message, verified, event_id, payment_id, reply)
-		values ($1, $2, $3, $4, $5, $6, $7, nullif($8, ''), $9, $10)
-		on conflict (merchant_account_id, event_id) where reply = 'stored' do nothing`,
-		c.id, authority, c.merchant, c.provider, c.received, c.sealed, c.verified, c.event, c.payment, c.reply).Exec(func(tag pgconn.CommandTag) error {
-		if tag.RowsAffected() == 0 {
+		insert into payments.callback (id, authority, merchant_account_id, provider, received_at, message, event_id, payment_id, reply)
+		values ($1, $2, $3, $4, $5, $6, nullif($7, ''), $8, $9)
+		on conflict do nothing`,
+		c.id, authority, c.merchant, c.provider, c.received, c.sealed, c.event, c.payment, c.reply).Exec(func(tag pgconn.CommandTag) error {
+		c.known = tag.RowsAffected() == 0
+		if c.known && c.reply == providers.ReplyStored {
 			c.reply = providers.ReplyAlreadyStored
 		}
 		return nil
 	})
 }
 
-// Anybody can send what nobody signed, and a payer can send again what the
-// provider signed for him. What is kept is never deleted, so of messages that
-// say nothing only so many are kept: of unsigned ones per account and hour, of
-// repeats per payment. The answer is the same either way.
-const (
-	unverifiedPerHour = 200
-	keptPerPayment    = 100
-)
+// keptRepeats bounds the rows that repeats may add per payment, or per event
+// without a payment. A payer can send again a message that the provider signed
+// for the payer's browser, and a kept message is never deleted.
+const keptRepeats = 100
 
-// enoughKept reports whether a message says nothing that is not kept often enough.
+// enoughKept reports whether a message only repeats and enough repeats are kept.
+// The answer to the sender is the same either way.
 func enoughKept(ctx context.Context, tx pgx.Tx, c callbackRow) (enough bool, err error) {
 	switch {
-	case !c.verified:
-		err = tx.QueryRow(ctx, `
-			select count(*) >= $3 from (
-				select from payments.callback
-				where merchant_account_id = $1 and not verified and received_at > $2::timestamptz - interval '1 hour' and received_at <= $2
-				limit $3) n`, c.merchant, c.received, unverifiedPerHour).Scan(&enough)
-	case c.reply != providers.ReplyStored && !c.payment.IsZero():
+	case c.reply == providers.ReplyStored:
+		return false, nil
+	case !c.payment.IsZero():
 		err = tx.QueryRow(ctx, `
 			select count(*) >= $2 from (select from payments.callback where payment_id = $1 limit $2) n`,
-			c.payment, keptPerPayment).Scan(&enough)
+			c.payment, keptRepeats).Scan(&enough)
+	case c.event != "":
+		err = tx.QueryRow(ctx, `
+			select count(*) >= $3 from (
+				select from payments.callback where merchant_account_id = $1 and event_id = $2 and payment_id is null limit $3) n`,
+			c.merchant, c.event, keptRepeats).Scan(&enough)
 	}
 	return enough, err
 }

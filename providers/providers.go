@@ -157,6 +157,13 @@ type Reply struct {
 	Body        []byte
 }
 
+// CallbackBounds limits the parts of a message, in bytes; Body is 0 for a
+// provider that puts everything into the query.
+type CallbackBounds struct {
+	Query int
+	Body  int64
+}
+
 // CallbackReceiver verifies and translates what a provider pushes to us.
 type CallbackReceiver interface {
 	Provider
@@ -169,6 +176,8 @@ type CallbackReceiver interface {
 	// CallbackHeaders names the request headers that Verify reads; no others need to be kept.
 	// Authorization among them is a credential: it is for Verify only and is not stored.
 	CallbackHeaders() []string
+	// CallbackBounds is how large a message may be. A larger one is refused unread.
+	CallbackBounds() CallbackBounds
 }
 
 // ReturnReader reads the query with which a payer's browser comes back. The

@@ -15,14 +15,15 @@ import (
 
 // kept lists the tables in which garbage leaves a trace, with the reason.
 var kept = map[string]string{
-	"payments.callback":    "every message of a provider is kept",
-	"reconcile.statement":  "what happened to a file is on record",
-	"audit.event":          "keeping a file is an act",
-	"ledger.block":         "a job seals the entries that were there before",
-	"ledger.sealed_entry":  "as above",
-	"ledger.account_day":   "a job sums up the entries that were there before",
-	"ledger.dimension_day": "as above",
-	"ledger.roll_up":       "as above",
+	"payments.callback":         "a message that a provider signed is kept",
+	"payments.refused_callback": "a day has room for some refused messages",
+	"reconcile.statement":       "what happened to a file is on record",
+	"audit.event":               "keeping a file is an act",
+	"ledger.block":              "a job seals the entries that were there before",
+	"ledger.sealed_entry":       "as above",
+	"ledger.account_day":        "a job sums up the entries that were there before",
+	"ledger.dimension_day":      "as above",
+	"ledger.roll_up":            "as above",
 }
 
 // TestEndToEndGarbage sends what nobody should send. Each answer is a problem

@@ -12,7 +12,7 @@ import (
 )
 
 // maxBody limits a notice; real ones have about 500 bytes.
-const maxBody = 64 << 10
+const maxBody = 8 << 10
 
 // settingAccount is the collecting account of the merchant, which may be a virtual one.
 const settingAccount = "account"

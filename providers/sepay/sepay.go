@@ -155,6 +155,11 @@ func header(c providers.RawCallback, name string) string {
 	return values[0]
 }
 
+// CallbackBounds: a notice is a body of about 500 bytes.
+func (*Provider) CallbackBounds() providers.CallbackBounds {
+	return providers.CallbackBounds{Query: 1 << 10, Body: maxBody}
+}
+
 // CallbackHeaders names the headers of both modes.
 func (*Provider) CallbackHeaders() []string {
 	return []string{headerTimestamp, headerSignature, headerKey}

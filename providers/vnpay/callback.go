@@ -118,3 +118,8 @@ func (*Provider) Reply(kind providers.ReplyKind) providers.Reply {
 
 // CallbackHeaders is empty: everything that VNPAY signs is in the query.
 func (*Provider) CallbackHeaders() []string { return nil }
+
+// CallbackBounds: an IPN is a query of about 600 bytes and has no body.
+func (*Provider) CallbackBounds() providers.CallbackBounds {
+	return providers.CallbackBounds{Query: 8 << 10}
+}

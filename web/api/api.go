@@ -36,7 +36,6 @@ const (
 	maxJSON      = 1 << 20
 	maxStatement = 64 << 20
 	maxUpload    = maxStatement + 1<<20 // with the multipart wrapping
-	maxCallback  = 64 << 10
 )
 
 // Rooms are the use cases that the surface offers.

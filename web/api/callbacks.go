@@ -16,10 +16,16 @@ import (
 	"github.com/doisoat/doisoat/web"
 )
 
-// receiveCallback hands a provider's message over as it arrived, before
-// anything reads it, and answers in the provider's words after the commit.
+// receiveCallback hands a provider's message over as it arrived and answers in
+// the provider's words after the commit. A message larger than its provider
+// sends is refused before anything reads it.
 func (s *server) receiveCallback(w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxCallback))
+	bounds, _ := s.rooms.Payments.CallbackBounds(mux.Vars(r)["provider"]) // zero for a stranger: ReceiveCallback answers
+	if bounds.Query > 0 && len(r.URL.RawQuery) > bounds.Query {
+		web.WriteError(w, r, web.ErrTooLarge.With("the query is longer than %d bytes", bounds.Query))
+		return
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, bounds.Body))
 	if err != nil {
 		var tooLarge *http.MaxBytesError
 		if !errors.As(err, &tooLarge) {

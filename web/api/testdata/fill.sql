@@ -180,8 +180,8 @@ begin
 	select c.capture, k.id, c.authority, 60000, k.reserved
 	from fill.case c cross join lateral (values (c.first, case c.n % 5 when 1 then 60000 else 0 end), (c.second, 0)) as k (id, reserved);
 	commit;
-	insert into payments.callback (id, authority, merchant_account_id, provider, received_at, message, verified, event_id, payment_id, reply)
-	select fill.id(c.at, 51, c.n), c.authority, c.merchant, 'vnpay', c.at, '\x00', true, 'fill-' || c.n, c.payment, 'stored' from fill.case c;
+	insert into payments.callback (id, authority, merchant_account_id, provider, received_at, message, event_id, payment_id, reply)
+	select fill.id(c.at, 51, c.n), c.authority, c.merchant, 'vnpay', c.at, '\x00', 'fill-' || c.n, c.payment, 'stored' from fill.case c;
 	commit;
 end $$;
 
