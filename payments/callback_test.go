@@ -28,7 +28,8 @@ func TestPaidAtVNPAY(t *testing.T) {
 		t.Errorf("answers (-got +want):\n%s", diff)
 	}
 	got := d.find(p.ID)
-	if got.Status != payments.Captured || got.Captured != 80_000 || got.NextInquiry != nil || got.Attempts[0].Status != payments.AttemptCaptured {
+	if got.Status != payments.Captured || got.Captured != 80_000 || got.NextInquiry != nil ||
+		got.Attempts[0].Status != payments.AttemptCaptured {
 		t.Errorf("payment: got %+v", got.Payment)
 	}
 	if len(got.Captures) != 1 || got.Captures[0].Amount != dong(80_000) || got.Captures[0].Excess != 0 ||
@@ -45,7 +46,8 @@ func TestPaidAtVNPAY(t *testing.T) {
 	if got := d.owed(code); got.Paid != 80_000 || got.Outstanding != 0 {
 		t.Errorf("dossier: got %+v", got)
 	}
-	if diff := cmp.Diff(d.rows(`select kind || ' ' || amount from dossiers.receipt order by kind`), []string{"le_phi 20000", "phi 60000"}); diff != "" {
+	if diff := cmp.Diff(d.rows(`select kind || ' ' || amount from dossiers.receipt order by kind`),
+		[]string{"le_phi 20000", "phi 60000"}); diff != "" {
 		t.Errorf("receipts (-got +want):\n%s", diff)
 	}
 	if diff := cmp.Diff(d.rows(`select act from audit.event where object_kind in ('payment', 'capture') order by act`),
@@ -151,7 +153,8 @@ func TestFailedAtVNPAY(t *testing.T) {
 		if diff := cmp.Diff(d.pay(p, map[string]any{"outcome": outcome}), []string{"00"}); diff != "" {
 			t.Errorf("%s (-got +want):\n%s", outcome, diff)
 		}
-		if got := d.find(p.ID); got.Status != payments.Failed || got.Reason == "" || got.Attempts[0].Status != payments.AttemptDeclined || len(got.Captures) != 0 {
+		if got := d.find(p.ID); got.Status != payments.Failed || got.Reason == "" || got.Attempts[0].Status != payments.AttemptDeclined ||
+			len(got.Captures) != 0 {
 			t.Errorf("%s: got %+v", outcome, got.Payment)
 		}
 	}
@@ -384,7 +387,8 @@ func TestCallbackForNobody(t *testing.T) {
 		"no account":         {"vnpay", "x"},
 		"zero account":       {"vnpay", "mer_00000000000000000000000000000000"},
 	} {
-		reply := d.ReceiveCallback(t.Context(), at[0], at[1], providers.RawCallback{Method: http.MethodGet, RawQuery: query, ReceivedAt: d.clock.Now()})
+		reply := d.ReceiveCallback(t.Context(), at[0], at[1],
+			providers.RawCallback{Method: http.MethodGet, RawQuery: query, ReceivedAt: d.clock.Now()})
 		if reply.Status != http.StatusNotFound {
 			t.Errorf("%s: got %d %s, want 404", name, reply.Status, reply.Body)
 		}
@@ -397,7 +401,8 @@ func TestCallbackForNobody(t *testing.T) {
 		t.Errorf("payment at a disabled account: got %v, want ErrNoMerchant", err)
 	}
 	// What comes for its earlier payments is heard: here a message with a wrong signature.
-	reply := d.ReceiveCallback(t.Context(), "sepay", d.bank.ID.String(), providers.RawCallback{Method: http.MethodPost, Body: []byte("{}"), ReceivedAt: d.clock.Now()})
+	reply := d.ReceiveCallback(t.Context(), "sepay", d.bank.ID.String(),
+		providers.RawCallback{Method: http.MethodPost, Body: []byte("{}"), ReceivedAt: d.clock.Now()})
 	if reply.Status != http.StatusUnauthorized {
 		t.Errorf("message for a disabled account: got %d, want 401", reply.Status)
 	}

@@ -143,7 +143,8 @@ func newDesk(t *testing.T) *desk {
 	t.Cleanup(ours.Close)
 	d.dossiers = &dossiers.Service{DB: postgres.DB{Pool: d.App, Now: d.clock.Now}, Fees: schedule, Secret: ring, Jobs: jobs}
 	d.Service = &payments.Service{
-		DB: postgres.DB{Pool: d.App, Now: d.clock.Now}, Group: ledger.NewGroup(d.App, 2), Secret: ring, Jobs: jobs, Random: rand.Reader, PublicURL: ours.URL,
+		DB: postgres.DB{Pool: d.App, Now: d.clock.Now}, Group: ledger.NewGroup(d.App, 2), Secret: ring, Jobs: jobs, Random: rand.Reader,
+		PublicURL: ours.URL,
 		Providers: providers.NewRegistry(vnpay.New(&http.Client{Transport: far.Client().Transport}), vietqr.New(), sepay.New()),
 	}
 	d.vnpay, err = d.RegisterMerchant(t.Context(), admin, "vnpay", d.vnpaySettings(terminal), map[string]string{"hash_secret": hashSecret})

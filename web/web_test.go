@@ -40,7 +40,8 @@ func newSurface(t *testing.T) surface {
 	t.Helper()
 	s := surface{log: &bytes.Buffer{}, metrics: prometheus.NewRegistry()}
 	router := web.NewRouter()
-	router.HandleFunc("/things/{id}", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "ok") }).Methods(http.MethodGet, http.MethodPut)
+	router.HandleFunc("/things/{id}", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "ok") }).Methods(http.MethodGet,
+		http.MethodPut)
 	router.HandleFunc("/panic", func(http.ResponseWriter, *http.Request) { panic("secret 4711") }).Methods(http.MethodGet)
 	router.HandleFunc("/late", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprint(w, "half")

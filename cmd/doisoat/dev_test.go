@@ -28,7 +28,8 @@ import (
 
 // realSettings are settings as a province has them with VNPAY itself.
 var realSettings = map[string]string{
-	"tmn_code": "REALH09A", "pay_url": "https://pay.vnpay.vn/vpcpay.html", "api_url": "https://merchant.vnpay.vn/merchant_webapi/api/transaction",
+	"tmn_code": "REALH09A", "pay_url": "https://pay.vnpay.vn/vpcpay.html",
+	"api_url": "https://merchant.vnpay.vn/merchant_webapi/api/transaction",
 }
 
 const realSecret = "a secret that VNPAY and the province know"
@@ -62,7 +63,8 @@ func roomsOn(t *testing.T, pool *pgxpool.Pool, ring *secret.Keyring) rooms {
 
 func registerReal(t *testing.T, all rooms, authority string) payments.MerchantAccount {
 	t.Helper()
-	m, err := all.payments.RegisterMerchant(t.Context(), auth.Operator(authority), "vnpay", realSettings, map[string]string{"hash_secret": realSecret})
+	m, err := all.payments.RegisterMerchant(t.Context(), auth.Operator(authority), "vnpay", realSettings,
+		map[string]string{"hash_secret": realSecret})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -249,7 +251,8 @@ func TestDevSecondStart(t *testing.T) {
 	d.pay("H41.12-240502-0001", "vnpay") // reaches the simulator of this start only
 	db = d.database()
 	var settings map[string]string
-	if err := db.QueryRow(t.Context(), `select settings from payments.merchant_account where id = $1`, foreign.ID).Scan(&settings); err != nil {
+	if err := db.QueryRow(t.Context(), `select settings from payments.merchant_account where id = $1`,
+		foreign.ID).Scan(&settings); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(settings, realSettings); diff != "" {

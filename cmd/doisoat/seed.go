@@ -227,7 +227,8 @@ func (d *demo) register(ctx context.Context, operator auth.Actor, l plan) (accou
 	}
 	made := account{planted: true, secret: hex.EncodeToString(raw)}
 	var err error
-	made.MerchantAccount, err = d.rooms.payments.RegisterMerchant(ctx, operator, l.provider, l.settings, map[string]string{l.secret: made.secret})
+	made.MerchantAccount, err = d.rooms.payments.RegisterMerchant(ctx, operator, l.provider, l.settings,
+		map[string]string{l.secret: made.secret})
 	if err != nil {
 		return account{}, err
 	}

@@ -58,7 +58,8 @@ func translate(m providers.Merchant, received message, receivedAt time.Time) (pr
 		return providers.Event{}, err
 	}
 	event := providers.Event{
-		ID:            eventID("payment", v["vnp_TxnRef"], v["vnp_TransactionNo"], v["vnp_ResponseCode"], v["vnp_TransactionStatus"], v["vnp_Amount"]),
+		ID: eventID("payment", v["vnp_TxnRef"], v["vnp_TransactionNo"], v["vnp_ResponseCode"], v["vnp_TransactionStatus"],
+			v["vnp_Amount"]),
 		Reference:     v["vnp_TxnRef"],
 		TransactionID: transactionID(v["vnp_TransactionNo"]),
 		BankReference: v["vnp_BankTranNo"],

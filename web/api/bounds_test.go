@@ -25,7 +25,8 @@ func TestHostileBodiesAreCheap(t *testing.T) { //nolint:paralleltest // it measu
 		pointer    string
 		faults     int
 	}{
-		{"long name, many elements", `{"` + strings.Repeat("n", 300_000) + `":[` + strings.Repeat("0,", 100_000) + `0]}`, 400, "http.malformed", "", 0},
+		{"long name, many elements", `{"` + strings.Repeat("n", 300_000) + `":[` + strings.Repeat("0,", 100_000) + `0]}`, 400, "http.malformed",
+			"", 0},
 		{"too many elements to read", `{"items":[` + strings.Repeat("0,", 400_000) + `0]}`, 400, "http.malformed", "", 0},
 		{"more elements than allowed", `{"items":[` + zeros + `]}`, 422, "http.invalid", "/items", 1},
 		{"more groups than allowed", `{"applicant":{"groups":[` + zeros + `]}}`, 422, "http.invalid", "/applicant/groups", 1},
@@ -37,7 +38,8 @@ func TestHostileBodiesAreCheap(t *testing.T) { //nolint:paralleltest // it measu
 		spent := processor(t) - start
 		faults, _ := a.at("errors").([]any)
 		if a.status != tt.status || a.text("code") != tt.code || len(faults) != tt.faults {
-			t.Errorf("%s: got %d %s with %d faults, want %d %s with %d: %.300s", tt.name, a.status, a.text("code"), len(faults), tt.status, tt.code, tt.faults, a.body)
+			t.Errorf("%s: got %d %s with %d faults, want %d %s with %d: %.300s", tt.name, a.status, a.text("code"), len(faults), tt.status, tt.code,
+				tt.faults, a.body)
 		} else if tt.faults > 0 && a.text("errors.0.pointer") != tt.pointer {
 			t.Errorf("%s: the first fault is at %s, want %s", tt.name, a.text("errors.0.pointer"), tt.pointer)
 		}

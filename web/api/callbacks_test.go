@@ -26,7 +26,8 @@ func TestStrangersWhoHangUp(t *testing.T) {
 		"secrets":{"webhook_secret":"sepay-test-secret-01"}}`)
 	sepay := "/callbacks/sepay/" + bank.text("id")
 	h.must(201, auth.RolePortal, http.MethodPost, "/v1/dossiers", dossierBody)
-	pay := h.must(201, auth.RolePortal, http.MethodPost, "/v1/dossiers/H41.12-240502-0001/payments", `{"provider":"vnpay"}`, "Idempotency-Key", "key-00000001")
+	pay := h.must(201, auth.RolePortal, http.MethodPost, "/v1/dossiers/H41.12-240502-0001/payments", `{"provider":"vnpay"}`, "Idempotency-Key",
+		"key-00000001")
 	large, small := strings.Repeat("a", 60<<10), strings.Repeat("b", 7<<10)
 	const each = 500
 	for _, message := range []string{
@@ -71,7 +72,8 @@ func TestStrangersWhoHangUp(t *testing.T) {
 		t.Errorf("captures: got %d, want 1", got)
 	}
 	// Nothing of the flood is in the way of the next message.
-	if a := h.must(200, "", http.MethodGet, vnpay+"?"+vnpayQuery(key, pay.text("reference"), 60_000), ""); !strings.Contains(string(a.body), `"02"`) {
+	if a := h.must(200, "", http.MethodGet, vnpay+"?"+vnpayQuery(key, pay.text("reference"), 60_000), ""); !strings.Contains(string(a.body),
+		`"02"`) {
 		t.Errorf("repeated: %s", a.body)
 	}
 }

@@ -230,7 +230,8 @@ func schemaFaults(prefix string, err error) []fault.Field {
 			}
 		}
 		var name string
-		if n, _ := fmt.Sscanf(e.Reason, "property %q", &name); n == 1 && strings.HasSuffix(e.Reason, "is unsupported") { // the library points at the parent
+		if n, _ := fmt.Sscanf(e.Reason, "property %q", &name); n == 1 &&
+			strings.HasSuffix(e.Reason, "is unsupported") { // the library points at the parent
 			return []fault.Field{{Pointer: at + "/" + jsondoc.Escape(name), Detail: "is not known here"}}
 		}
 		return []fault.Field{{Pointer: at, Detail: e.Reason}}
