@@ -294,7 +294,7 @@ func (d *devProgram) garbageCallbacks() {
 		"", "?", "?" + values, "?" + values + hash, "?" + values + "&vnp_Amount=1" + hash, "?" + values + hash + hash,
 		"?" + values + "&vnp_SecureHash=",
 		"?" + values + "&vnp_SecureHash=zz", "?%zz=1" + hash, "?vnp_TxnRef=%ff%fe" + hash, "?vnp_TxnRef=%00" + hash, "?;" + hash,
-		"?" + strings.Repeat("a=1&", 5000) + hash,
+		"?" + strings.Repeat("a=1&", 1500) + hash,
 	} {
 		a := d.ask("", http.MethodGet, ipn+query, "")
 		if a.status != http.StatusOK || a.text("RspCode") != "97" {
@@ -305,8 +305,10 @@ func (d *devProgram) garbageCallbacks() {
 	if a := d.ask("", http.MethodGet, ipn+"?a="+strings.Repeat("x", 70<<10), ""); a.status != http.StatusRequestHeaderFieldsTooLarge {
 		d.t.Errorf("IPN of 70 KiB: got %d %.200s, want 431", a.status, a.body)
 	}
+	d.wantProblem("IPN of 20 kB", d.ask("", http.MethodGet, ipn+"?"+strings.Repeat("a=1&", 5000)+hash, ""), 413, "http.too_large")
+	d.wantProblem("notice of 9 kB", d.ask("", http.MethodPost, notice, strings.Repeat("[", 9_000)), 413, "http.too_large")
 	d.wantProblem("notice of 65 KiB", d.ask("", http.MethodPost, notice, `{"x":"`+strings.Repeat("x", 65<<10)+`"}`), 413, "http.too_large")
-	for _, body := range []string{"", "x", "{}", "[]", "null", `{"id":1,"transferAmount":-1}`, strings.Repeat("[", 60_000), "\xff\xfe"} {
+	for _, body := range []string{"", "x", "{}", "[]", "null", `{"id":1,"transferAmount":-1}`, strings.Repeat("[", 8_000), "\xff\xfe"} {
 		if a := d.ask("", http.MethodPost, notice, body); a.status != http.StatusUnauthorized && a.status != http.StatusBadRequest &&
 			a.at("success") != false {
 			d.t.Errorf("notice %.30q: got %d %s, want a refusal", body, a.status, a.body)

@@ -75,6 +75,10 @@ func (d *devProgram) fillProvince() province {
 	p.transferred, p.transfer = d.payAs("H41.12-240502-0002", "vietqr", transferName)
 	refunded, _ := d.payAs("H41.12-240502-0003", "vnpay", "")
 	p.open = d.registerAs("H41.12-240502-0004")
+	// A message without a signature leaves a row of H41 in the ring of refused callbacks.
+	if a := d.ask("", http.MethodGet, "/callbacks/vnpay/"+p.vnpay+"?vnp_TxnRef=X", ""); a.text("RspCode") != "97" {
+		d.t.Fatalf("unsigned IPN: got %d %s, want RspCode 97", a.status, a.body)
+	}
 	portal, accountant := d.key(firstAuthority, auth.RolePortal), d.key(firstAuthority, auth.RoleAccountant)
 	p.pending = d.must(http.StatusCreated, portal, http.MethodPost, p.open+"/payments", `{"provider":"vnpay"}`).text("id")
 	p.requested = d.must(http.StatusCreated, accountant, http.MethodPost, p.paid+"/refunds",
