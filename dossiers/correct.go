@@ -5,7 +5,6 @@ import (
 	"slices"
 	"time"
 
-
 	"github.com/doisoat/doisoat/fees"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/ident"

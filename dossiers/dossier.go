@@ -114,6 +114,7 @@ type Charge struct {
 	FeeType     string
 	Kind        fees.Kind
 	Quantity    int32
+	Ground      string // of an amount that the agency assessed itself, or nothing
 	Base        int64
 	Discount    int64
 	Subsidy     int64

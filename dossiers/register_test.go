@@ -13,7 +13,9 @@ import (
 	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/fees"
 	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/internal/auth/registry"
 	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/internal/fault"
 )
 
 // Nghệ An's 60% begins on 2023-11-07 and is for online dossiers only.
@@ -195,7 +197,7 @@ func TestAddCharges(t *testing.T) {
 	o := newOffice(t)
 	first := o.register(registration())
 	base := int64(30_000)
-	items := []fees.ItemRequest{{FeeType: "P_CONG_BO_DN", Base: &base}}
+	items := []fees.ItemRequest{{FeeType: "P_CONG_BO_DN", Base: &base, Assessed: &fees.Assessed{Ground: "an amount of the test"}}}
 	d, err := o.AddCharges(t.Context(), portal, first.Code, items, "")
 	if err != nil {
 		t.Fatal(err)
@@ -281,5 +283,66 @@ func TestRegisterAfterClosing(t *testing.T) {
 	o.register(registration())
 	if got := o.rows(`select business_date::text from ledger.entry`); len(got) != 1 || got[0] != "2026-11-21" {
 		t.Errorf("business dates: got %v, want 2026-11-21", got)
+	}
+}
+
+// The portal names neither the price of a fee that the schedule fixes nor a
+// day of its own choice for the price.
+func TestScheduleAndClockAreTheAuthoritys(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	known, err := registry.KnownAuthorities()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := registry.EnsureAuthorities(t.Context(), o.Owner, registry.ReachingBack(known, 400)); err != nil {
+		t.Fatal(err)
+	}
+	passport := func(base int64, at time.Time) dossiers.Registration {
+		r := registration()
+		r.Channel, r.SubmittedAt, r.Items = "direct", at, []fees.ItemRequest{{FeeType: "LP_HO_CHIEU", Base: &base}}
+		return r
+	}
+	for what, tt := range map[string]struct {
+		base    int64
+		at      time.Time
+		want    error
+		pointer string
+	}{
+		"base 1":              {1, today, fees.ErrFixedBase, "/items/0/base"},
+		"base 0":              {0, today, fees.ErrFixedBase, "/items/0/base"},
+		"2099":                {200_000, time.Date(2099, 1, 1, 0, 0, 0, 0, time.UTC), auth.ErrSubmittedAt, "/submission/submitted_at"},
+		"1990":                {200_000, time.Date(1990, 1, 1, 0, 0, 0, 0, time.UTC), auth.ErrSubmittedAt, "/submission/submitted_at"},
+		"more than 5 minutes": {200_000, today.Add(5*time.Minute + time.Second), auth.ErrSubmittedAt, "/submission/submitted_at"},
+		"more than 400 days":  {200_000, today.AddDate(0, 0, -401), auth.ErrSubmittedAt, "/submission/submitted_at"},
+	} {
+		r := passport(tt.base, tt.at)
+		_, _, err := o.Register(t.Context(), portal, r)
+		f, _ := fault.Of(err)
+		if !errors.Is(err, tt.want) || f == nil || f.Fields[0].Pointer != tt.pointer {
+			t.Errorf("%s: got %v, want %v at %s", what, err, tt.want, tt.pointer)
+		}
+		_, err = o.Fees.Quote(t.Context(), portal, fees.Request{Authority: "H41", Channel: fees.Direct, SubmittedAt: tt.at, Items: r.Items})
+		if !errors.Is(err, tt.want) {
+			t.Errorf("quote, %s: got %v, want %v", what, err, tt.want)
+		}
+	}
+	// The clock of the portal runs ahead: a report of this moment still moves the status.
+	r := passport(150_000, today.Add(5*time.Minute))
+	r.Items[0].Assessed = &fees.Assessed{Ground: "Quyết định 12/QĐ-CA"}
+	o.register(r)
+	d, err := o.RecordStatus(t.Context(), portal, r.Code, dossiers.StatusReport{Status: dossiers.Processing, At: today})
+	if err != nil || d.Status != dossiers.Processing {
+		t.Errorf("RecordStatus = %d, %v, want %d", d.Status, err, dossiers.Processing)
+	}
+	if d.Charges[0].Ground != "Quyết định 12/QĐ-CA" || d.Charges[0].Due != 150_000 {
+		t.Errorf("the charge keeps %d on %q, want 150000 with its ground", d.Charges[0].Due, d.Charges[0].Ground)
+	}
+	// A repeat of a registration stays the same one after the bound has passed it.
+	if err := registry.EnsureAuthorities(t.Context(), o.Owner, registry.ReachingBack(known, 1)); err != nil {
+		t.Fatal(err)
+	}
+	if _, created, err := o.Register(t.Context(), portal, r); err != nil || created {
+		t.Errorf("again: created %t, %v", created, err)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/doisoat/doisoat/fees"
 	"github.com/doisoat/doisoat/internal/audit"
 	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/internal/auth/registry"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/ident"
 	"github.com/doisoat/doisoat/internal/postgres"
@@ -79,10 +80,17 @@ func (s *Service) register(ctx context.Context, act postgres.Act, r Registration
 	} else if !ErrNotFound.Is(err) {
 		return Dossier{}, false, err
 	}
+	if err := registry.CheckSubmitted(ctx, act, act.Actor.Authority, r.SubmittedAt, act.Now); err != nil {
+		return Dossier{}, false, err
+	}
+	status := r.SubmittedAt
+	if act.Now.Before(status) { // the clock of the portal runs ahead: a report as of now must still move the status
+		status = act.Now
+	}
 	d = Dossier{
 		ID: ident.New[dossierKind](), Authority: act.Actor.Authority, Code: r.Code, Agency: r.Agency, Procedure: r.Procedure,
 		Channel: r.Channel, ServiceLevel: r.ServiceLevel, PaymentChannel: r.PaymentChannel, SubmittedAt: r.SubmittedAt, PricingDate: calendar.On(r.SubmittedAt),
-		Status: Registered, Stage: fees.BeforeAcceptance, StatusAt: r.SubmittedAt, CreatedAt: act.Now,
+		Status: Registered, Stage: fees.BeforeAcceptance, StatusAt: status, CreatedAt: act.Now,
 	}
 	quote, err := s.quote(ctx, act, d, r.Applicant, r.Items)
 	if err != nil {

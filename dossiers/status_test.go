@@ -124,7 +124,8 @@ func TestPersonalDataIsSealed(t *testing.T) {
 	o := newOffice(t)
 	d := o.register(registration())
 	base := int64(30_000)
-	if _, err := o.AddCharges(t.Context(), portal, d.Code, []fees.ItemRequest{{FeeType: "P_CONG_BO_DN", Base: &base}}, ""); err != nil {
+	items := []fees.ItemRequest{{FeeType: "P_CONG_BO_DN", Base: &base, Assessed: &fees.Assessed{Ground: "an amount of the test"}}}
+	if _, err := o.AddCharges(t.Context(), portal, d.Code, items, ""); err != nil {
 		t.Fatal(err)
 	}
 	o.report(d.Code, dossiers.Withdrawn, 4, "")

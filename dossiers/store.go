@@ -76,6 +76,7 @@ type chargeRow struct {
 	FeeType     string         `db:"fee_type"`
 	Kind        fees.Kind      `db:"kind"`
 	Quantity    int32          `db:"quantity"`
+	Ground      string         `db:"assessed_ground"`
 	Base        int64          `db:"base"`
 	Discount    int64          `db:"discount"`
 	Subsidy     int64          `db:"subsidy"`
@@ -93,7 +94,7 @@ type chargeRow struct {
 func (r chargeRow) charge() (Charge, error) {
 	c := Charge{
 		ID: r.ID, DossierID: r.DossierID, Line: r.Line, FeeType: r.FeeType, Kind: r.Kind, Quantity: r.Quantity,
-		Base: r.Base, Discount: r.Discount, Subsidy: r.Subsidy, Due: r.Due, Paid: r.Paid, Refunded: r.Refunded,
+		Ground: r.Ground, Base: r.Base, Discount: r.Discount, Subsidy: r.Subsidy, Due: r.Due, Paid: r.Paid, Refunded: r.Refunded,
 		Waived: r.Waived, Currency: r.Currency, Policy: r.Policy, Corrects: r.Corrects, CreatedAt: r.CreatedAt,
 	}
 	return c, json.Unmarshal(r.Explanation, &c.Explanation)
@@ -125,7 +126,7 @@ func readReceipts(b *pgx.Batch, id ID, d *Dossier) {
 // readItems reads charges and receipts of a dossier into d when the batch is sent.
 func readItems(b *pgx.Batch, id ID, d *Dossier) {
 	b.Queue(`
-		select id, dossier_id, line, fee_type, kind, quantity, base, discount, subsidy, due, paid, refunded, waived,
+		select id, dossier_id, line, fee_type, kind, quantity, assessed_ground, base, discount, subsidy, due, paid, refunded, waived,
 			currency, policy, explanation, corrects, created_at
 		from dossiers.charge where dossier_id = $1 order by line`, id).Query(func(rows pgx.Rows) (err error) {
 		d.Charges, err = collectCharges(rows)
@@ -172,12 +173,12 @@ func insertDossier(ctx context.Context, act postgres.Act, d Dossier, sealed, app
 // insertCharges writes all charges at once. COPY would be refused: it does not work under row-level security.
 func insertCharges(ctx context.Context, tx pgx.Tx, authority string, charges []Charge, by request) error {
 	var (
-		ids, corrects                     []ChargeID
-		lines                             []int16
-		feeTypes, kinds, policies         []string
-		quantities                        []int32
-		bases, discounts, subsidies, dues []int64
-		explanations                      []string
+		ids, corrects                      []ChargeID
+		lines                              []int16
+		feeTypes, kinds, policies, grounds []string
+		quantities                         []int32
+		bases, discounts, subsidies, dues  []int64
+		explanations                       []string
 	)
 	for _, c := range charges {
 		explanation, err := json.Marshal(c.Explanation)
@@ -188,19 +189,22 @@ func insertCharges(ctx context.Context, tx pgx.Tx, authority string, charges []C
 		policies, quantities, bases = append(policies, c.Policy), append(quantities, c.Quantity), append(bases, c.Base)
 		discounts, subsidies, dues = append(discounts, c.Discount), append(subsidies, c.Subsidy), append(dues, c.Due)
 		explanations, corrects = append(explanations, string(explanation)), append(corrects, c.Corrects)
+		grounds = append(grounds, c.Ground)
 	}
 	_, err := tx.Exec(ctx, `
 		insert into dossiers.charge (id, authority, dossier_id, line, fee_type, kind, quantity, base, discount, subsidy, due,
-			currency, policy, explanation, corrects, created_at, idempotency_key, request_hash)
+			currency, policy, explanation, corrects, assessed_ground, created_at, idempotency_key, request_hash)
 		select n.id, @authority, @dossier, n.line, n.fee_type, n.kind, n.quantity, n.base, n.discount, n.subsidy, n.due,
-			@currency, n.policy, n.explanation, n.corrects, @created_at, nullif(@key, ''), @hash
+			@currency, n.policy, n.explanation, n.corrects, n.ground, @created_at, nullif(@key, ''), @hash
 		from unnest(@ids::uuid[], @lines::smallint[], @fee_types::text[], @kinds::text[], @quantities::integer[], @bases::bigint[],
-				@discounts::bigint[], @subsidies::bigint[], @dues::bigint[], @policies::text[], @explanations::jsonb[], @corrects::uuid[])
-			as n (id, line, fee_type, kind, quantity, base, discount, subsidy, due, policy, explanation, corrects)`,
+				@discounts::bigint[], @subsidies::bigint[], @dues::bigint[], @policies::text[], @explanations::jsonb[], @corrects::uuid[],
+				@grounds::text[])
+			as n (id, line, fee_type, kind, quantity, base, discount, subsidy, due, policy, explanation, corrects, ground)`,
 		pgx.StrictNamedArgs{
 			"authority": authority, "dossier": charges[0].DossierID, "currency": charges[0].Currency, "created_at": charges[0].CreatedAt,
 			"key": by.key, "hash": by.hash, "ids": ids, "lines": lines, "fee_types": feeTypes, "kinds": kinds, "quantities": quantities, "bases": bases,
 			"discounts": discounts, "subsidies": subsidies, "dues": dues, "policies": policies, "explanations": explanations, "corrects": corrects,
+			"grounds": grounds,
 		})
 	return err
 }

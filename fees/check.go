@@ -99,7 +99,7 @@ func (c Case) request(p *Policy) Request {
 
 func (c Case) check(p *Policy, s Schedule) CheckedCase {
 	result := CheckedCase{Policy: p.ID, Note: c.Note, ExpectedDue: *c.ExpectedDue}
-	q, err := price(c.request(p), s, override{policy: p.ID, listed: c.ProcedureListed})
+	q, err := price(c.request(p), s, override{policy: p.ID, listed: c.ProcedureListed, anyBase: true})
 	if err != nil {
 		result.Why = err.Error()
 		if f, ok := fault.Of(err); ok {

@@ -51,6 +51,8 @@ type pricing struct {
 	override override
 
 	rateBasis string // legal basis of the rate, when the schedule gave it
+	ground    string // of an assessed amount
+	scheduled *int64 // amount of the schedule beside an assessed one, or nil
 }
 
 // candidate is a policy that may apply, with the part it would play.
@@ -69,7 +71,7 @@ func (c pricing) item(policies []*Policy) (Item, error) {
 	base := money.Dong(c.unit * c.quantity) // unitBase has checked the product
 	it := Item{
 		FeeType: c.fee.Code, Kind: c.fee.Kind, Quantity: c.quantity, Base: base,
-		Discount: money.Dong(0), Subsidy: money.Dong(0), Due: base, Reason: ReasonNone,
+		Discount: money.Dong(0), Subsidy: money.Dong(0), Due: base, Reason: ReasonNone, Ground: c.ground,
 	}
 	var exemptions, rates, subsidies []candidate
 	for _, p := range policies {
@@ -94,7 +96,7 @@ func (c pricing) item(policies []*Policy) (Item, error) {
 		return Item{}, err
 	}
 	slices.SortFunc(it.NotApplied, func(a, b NotApplied) int { return strings.Compare(a.Policy, b.Policy) })
-	it.Texts = it.summary(c.rateBasis)
+	it.Texts = it.summary(c)
 	return it, nil
 }
 

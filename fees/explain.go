@@ -154,13 +154,19 @@ func appliedTexts(c candidate, fee string, amount money.Amount) Texts {
 }
 
 // summary explains an item as a whole: rate, each policy that applied, amount due.
-func (it *Item) summary(rateBasis string) Texts {
+func (it *Item) summary(c pricing) Texts {
 	t := texts()
 	in := values{"base": it.Base, "rate_basis": Texts{}}
-	if rateBasis != "" {
-		in["rate_basis"] = t.Item["rate_basis"].fill(values{"basis": rateBasis})
+	if c.rateBasis != "" {
+		in["rate_basis"] = t.Item["rate_basis"].fill(values{"basis": c.rateBasis})
 	}
 	parts := []Texts{t.Item["priced"].fill(in)}
+	if c.ground != "" {
+		parts = append(parts, t.Item["assessed"].fill(values{"ground": c.ground}))
+	}
+	if c.scheduled != nil {
+		parts = append(parts, t.Item["scheduled"].fill(values{"amount": money.Dong(*c.scheduled)}))
+	}
 	for _, a := range it.Applied {
 		parts = append(parts, Texts{Vi: a.Texts.Vi + ".", En: a.Texts.En + "."})
 	}

@@ -20,6 +20,8 @@ var (
 	ErrRequest = fault.New(fault.Invalid, "fees.request", "quote request is not valid")
 	// ErrNoFeeType: the schedule of the authority has no such fee on that date.
 	ErrNoFeeType = fault.New(fault.Invalid, "fees.unknown_fee_type", "fee type is not in the schedule")
+	// ErrFixedBase: the schedule has an amount and the request names another one without a ground.
+	ErrFixedBase = fault.New(fault.Invalid, "fees.fixed_base", "the schedule fixes the amount of this fee")
 	// ErrNotFound: no such policy or fee type is recorded.
 	ErrNotFound = fault.New(fault.NotFound, "fees.not_found", "no such policy or fee type")
 	// ErrState: the policy's state does not allow this act.

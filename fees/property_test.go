@@ -84,8 +84,9 @@ func anyRequest(t *rapid.T) fees.Request {
 	}
 	for range rapid.IntRange(1, 3).Draw(t, "items") {
 		base := rapid.OneOf(rapid.Int64Range(0, 500000), rapid.Int64Range(0, fees.MaxBase/10)).Draw(t, "base")
+		fee := rapid.SampledFrom([]string{"LP_DKKD", "P_CONG_BO_DN", "LP_HO_CHIEU"}).Draw(t, "fee")
 		r.Items = append(r.Items, fees.ItemRequest{
-			FeeType: rapid.SampledFrom([]string{"LP_DKKD", "P_CONG_BO_DN", "LP_HO_CHIEU"}).Draw(t, "fee"), Base: &base,
+			FeeType: fee, Base: &base, Assessed: ofItsOwn(fee, base),
 			Quantity: rapid.Int64Range(0, 10).Draw(t, "quantity"),
 		})
 	}

@@ -2,11 +2,11 @@ package fees
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/money"
@@ -59,12 +59,23 @@ const (
 )
 
 // ItemRequest is one fee to price. Base is the amount of one unit in minor
-// units; nil takes the rate of the schedule. Quantity 0 means 1.
+// units; nil takes the rate of the schedule. Where the schedule has an amount,
+// another Base needs Assessed. Quantity 0 means 1.
 type ItemRequest struct {
-	FeeType  string `json:"fee_type"`
-	Base     *int64 `json:"base,omitempty"`
-	Quantity int64  `json:"quantity,omitempty"`
+	FeeType  string    `json:"fee_type"`
+	Base     *int64    `json:"base,omitempty"`
+	Assessed *Assessed `json:"assessed,omitempty"`
+	Quantity int64     `json:"quantity,omitempty"`
 }
+
+// Assessed says that an agency assessed the amount of an item itself, and on
+// which ground. The ground stays with the charge.
+type Assessed struct {
+	Ground string `json:"ground"`
+}
+
+// MaxGround bounds the ground of an assessed amount, in characters.
+const MaxGround = 500
 
 // Schedule is everything a quote needs to know about an authority.
 type Schedule struct {
@@ -120,6 +131,7 @@ type Item struct {
 	FeeType    string
 	Kind       Kind
 	Quantity   int64
+	Ground     string // of an assessed amount, or nothing
 	Base       money.Amount
 	Discount   money.Amount
 	Subsidy    money.Amount
@@ -145,17 +157,25 @@ type Quote struct {
 // alone, not on the order of policies or fee types. Of several versions of a
 // policy the highest counts. The pricing date is the day of submission in Viet
 // Nam; a policy that counts the day of acceptance or of the result waits for
-// it: until then it does not apply, and says so. Faults: ErrRequest and ErrNoFeeType, with pointers into the request as
-// the API spells it.
+// it: until then it does not apply, and says so. Faults: ErrRequest, ErrNoFeeType and ErrFixedBase, with pointers into
+// the request as the API spells it.
 func Price(r Request, s Schedule) (Quote, error) {
 	return price(r, s, override{})
 }
 
+// PriceKept is Price for amounts that charges keep: the schedule may have
+// changed since their assessment, so any base holds.
+func PriceKept(r Request, s Schedule) (Quote, error) {
+	return price(r, s, override{anyBase: true})
+}
+
 // override lets policy check ask about one policy: it is always explained, and
-// its procedure list can be said to hold the procedure or not.
+// its procedure list can be said to hold the procedure or not. With anyBase a
+// base may differ from the amount of the schedule.
 type override struct {
-	policy string
-	listed *bool
+	policy  string
+	listed  *bool
+	anyBase bool
 }
 
 func price(r Request, s Schedule, o override) (Quote, error) {
@@ -171,13 +191,16 @@ func price(r Request, s Schedule, o override) (Quote, error) {
 		if !ok {
 			return Quote{}, ErrNoFeeType.With("fee type %q is not in the schedule on %s", ask.FeeType, on).At(at+"/fee_type", "is not in the schedule on that date")
 		}
-		unit, err := unitBase(ask, rate, at)
+		unit, err := unitBase(ask, rate, at, o.anyBase)
 		if err != nil {
 			return Quote{}, err
 		}
 		c := pricing{request: r, fee: fee, on: on, unit: unit, quantity: max(ask.Quantity, 1), override: o}
 		if ask.Base == nil {
 			c.rateBasis = rate.LegalBasis
+		}
+		if ask.Assessed != nil {
+			c.ground, c.scheduled = ask.Assessed.Ground, rate.Base
 		}
 		item, err := c.item(policies)
 		if err != nil {
@@ -221,17 +244,26 @@ func (r Request) validate() error {
 		at := pointer("/items", i)
 		p.require(item.FeeType != "", at+"/fee_type", "is needed")
 		p.require(item.Base == nil || *item.Base >= 0 && *item.Base <= MaxBase, at+"/base", "must lie between 0 and %d", int64(MaxBase))
+		if item.Assessed != nil {
+			ground := strings.TrimSpace(item.Assessed.Ground)
+			p.require(ground != "" && utf8.RuneCountInString(ground) <= MaxGround, at+"/assessed/ground", "must have 1 to %d characters", MaxGround)
+			p.require(item.Base != nil, at+"/base", "is needed: it is the assessed amount")
+		}
 		p.require(item.Quantity >= 0 && item.Quantity <= MaxQuantity, at+"/quantity", "must lie between 1 and %d", MaxQuantity)
 	}
 	return p.fault(ErrRequest)
 }
 
-// unitBase is the amount of one unit: as asked, else of the schedule. It also
-// refuses a quantity that would carry the item above MaxBase.
-func unitBase(ask ItemRequest, rate Rate, at string) (int64, error) {
+// unitBase is the amount of one unit: of the schedule, or as assessed, or as
+// asked where the schedule has none. It also refuses a quantity that would
+// carry the item above MaxBase.
+func unitBase(ask ItemRequest, rate Rate, at string, anyBase bool) (int64, error) {
 	base := ask.Base
 	if base == nil {
 		base = rate.Base
+	} else if rate.Base != nil && *base != *rate.Base && ask.Assessed == nil && !anyBase {
+		return 0, ErrFixedBase.With("the schedule fixes %s at %d", ask.FeeType, *rate.Base).
+			At(at+"/base", fmt.Sprintf("must be %d or absent; for an amount that the agency assessed give its ground in assessed", *rate.Base))
 	}
 	if base == nil {
 		return 0, ErrRequest.With("the amount of %s is fixed case by case: give its base", ask.FeeType).At(at+"/base", "is needed for this fee type")
@@ -270,41 +302,4 @@ func latest(all []Policy) []*Policy {
 		return cmp.Or(strings.Compare(a.ID, b.ID), cmp.Compare(b.Version, a.Version))
 	})
 	return slices.CompactFunc(list, func(a, b *Policy) bool { return a.ID == b.ID })
-}
-
-// MarshalJSON writes the item in the words of the API: amounts are integers in minor units.
-func (it Item) MarshalJSON() ([]byte, error) {
-	applied, notApplied := it.Applied, it.NotApplied
-	if applied == nil {
-		applied = []Applied{}
-	}
-	if notApplied == nil {
-		notApplied = []NotApplied{}
-	}
-	return json.Marshal(struct {
-		FeeType    string       `json:"fee_type"`
-		Kind       Kind         `json:"kind"`
-		Quantity   int64        `json:"quantity"`
-		Base       int64        `json:"base"`
-		Discount   int64        `json:"discount"`
-		Subsidy    int64        `json:"subsidy"`
-		Due        int64        `json:"due"`
-		Reason     Reason       `json:"reason"`
-		Applied    []Applied    `json:"applied"`
-		NotApplied []NotApplied `json:"not_applied"`
-		Texts      Texts        `json:"texts"`
-	}{it.FeeType, it.Kind, it.Quantity, it.Base.Minor, it.Discount.Minor, it.Subsidy.Minor, it.Due.Minor, it.Reason, applied, notApplied, it.Texts})
-}
-
-// MarshalJSON writes the quote in the words of the API.
-func (q Quote) MarshalJSON() ([]byte, error) {
-	return json.Marshal(struct {
-		Currency    money.Currency `json:"currency"`
-		PricingDate calendar.Date  `json:"pricing_date"`
-		Gross       int64          `json:"gross"`
-		Discount    int64          `json:"discount"`
-		Subsidy     int64          `json:"subsidy"`
-		Due         int64          `json:"due"`
-		Items       []Item         `json:"items"`
-	}{q.Currency, q.PricingDate, q.Gross.Minor, q.Discount.Minor, q.Subsidy.Minor, q.Due.Minor, q.Items})
 }

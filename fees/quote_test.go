@@ -1,10 +1,10 @@
 package fees_test
 
 import (
-	"encoding/json"
 	"errors"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -26,8 +26,18 @@ func one(authority, day string, channel fees.Channel, fee string, base int64, gr
 	return fees.Request{
 		Authority: authority, Channel: channel, Level: fees.ToanTrinh, Groups: groups,
 		SubmittedAt: calendar.MustParse(day).Start().Add(12 * time.Hour),
-		Items:       []fees.ItemRequest{{FeeType: fee, Base: &base}},
+		Items:       []fees.ItemRequest{{FeeType: fee, Base: &base, Assessed: ofItsOwn(fee, base)}},
 	}
+}
+
+// ofItsOwn is the ground of an amount that is not the one of the catalogue, else nil.
+func ofItsOwn(fee string, base int64) *fees.Assessed {
+	for _, f := range fees.Catalogue().FeeTypes {
+		if f.Code == fee && f.Rates[0].Base != nil && *f.Rates[0].Base != base {
+			return &fees.Assessed{Ground: "an amount of the test"}
+		}
+	}
+	return nil
 }
 
 func priced(t *testing.T, r fees.Request, s fees.Schedule) fees.Quote {
@@ -56,7 +66,7 @@ const dkkd = `"scope":{"mode":"fee_type_list","fee_types":["LP_DKKD"]},`
 func TestQuoteJSON(t *testing.T) {
 	t.Parallel()
 	r := one("H41", "2025-07-21", fees.Online, "LP_DKKD", 100000)
-	got, err := json.MarshalIndent(priced(t, r, fees.Schedule{FeeTypes: fees.Catalogue().FeeTypes, Policies: demoFile(t).OwnedBy("H41")}), "", " ")
+	got, err := answerOf(priced(t, r, fees.Schedule{FeeTypes: fees.Catalogue().FeeTypes, Policies: demoFile(t).OwnedBy("H41")}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -367,6 +377,14 @@ func TestRequestRefused(t *testing.T) {
 		{"negative base", "/items/0/base", func(r *fees.Request) { *r.Items[0].Base = -1 }, fees.ErrRequest},
 		{"huge base", "/items/0/base", func(r *fees.Request) { *r.Items[0].Base = math.MaxInt64 }, fees.ErrRequest},
 		{"huge product", "/items/0/quantity", func(r *fees.Request) { *r.Items[0].Base = fees.MaxBase; r.Items[0].Quantity = 2 }, fees.ErrRequest},
+		{"another base than the schedule has", "/items/0/base", func(r *fees.Request) { r.Items[0].Assessed = nil }, fees.ErrFixedBase},
+		{"a base of 1", "/items/0/base", func(r *fees.Request) {
+			base := int64(1)
+			r.Items[0] = fees.ItemRequest{FeeType: "LP_HO_CHIEU", Base: &base}
+		}, fees.ErrFixedBase},
+		{"a base of 0", "/items/0/base", func(r *fees.Request) { r.Items[0] = fees.ItemRequest{FeeType: "LP_HO_CHIEU", Base: new(int64)} }, fees.ErrFixedBase},
+		{"a blank ground", "/items/0/assessed/ground", func(r *fees.Request) { r.Items[0].Assessed.Ground = " \n" }, fees.ErrRequest},
+		{"a ground without an amount", "/items/0/base", func(r *fees.Request) { r.Items[0].Base = nil }, fees.ErrRequest},
 		{"negative quantity", "/items/0/quantity", func(r *fees.Request) { r.Items[0].Quantity = -1 }, fees.ErrRequest},
 	}
 	for _, tt := range tests {
@@ -380,6 +398,31 @@ func TestRequestRefused(t *testing.T) {
 				t.Errorf("Price = %v (%+v), want %v at %s", err, f, tt.want, tt.pointer)
 			}
 		})
+	}
+}
+
+// The amount of the schedule may be named; another one needs a ground, which the
+// explanation tells beside the amount of the schedule.
+func TestAssessedBase(t *testing.T) {
+	t.Parallel()
+	s := fees.Schedule{FeeTypes: fees.Catalogue().FeeTypes}
+	if got := priced(t, one("H41", "2025-08-01", fees.Direct, "LP_HO_CHIEU", 200_000), s).Items[0]; got.Due.Minor != 200_000 || got.Ground != "" {
+		t.Errorf("the amount of the schedule: got due %d on %q, want 200000 without a ground", got.Due.Minor, got.Ground)
+	}
+	r := one("H41", "2025-08-01", fees.Direct, "LP_HO_CHIEU", 150_000)
+	r.Items[0].Assessed = &fees.Assessed{Ground: "Quyết định 12/QĐ-CA"}
+	got := priced(t, r, s).Items[0]
+	if got.Due.Minor != 150_000 || got.Ground != "Quyết định 12/QĐ-CA" {
+		t.Errorf("an assessed amount: got due %d on %q", got.Due.Minor, got.Ground)
+	}
+	for _, want := range []string{"Quyết định 12/QĐ-CA", "200,000"} {
+		if !strings.Contains(got.Texts.En, want) {
+			t.Errorf("the explanation %q does not tell %q", got.Texts.En, want)
+		}
+	}
+	r.Items[0].Assessed = nil
+	if kept, err := fees.PriceKept(r, s); err != nil || kept.Due.Minor != 150_000 {
+		t.Errorf("PriceKept = %d, %v, want 150000", kept.Due.Minor, err)
 	}
 }
 

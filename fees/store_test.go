@@ -26,7 +26,7 @@ func newStore(t *testing.T) (fees.Service, *pgtest.DB) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := registry.EnsureAuthorities(t.Context(), db.Owner, known); err != nil {
+	if err := registry.EnsureAuthorities(t.Context(), db.Owner, registry.ReachingBack(known, 5000)); err != nil {
 		t.Fatal(err)
 	}
 	return fees.Service{DB: postgres.DB{Pool: db.App, Now: func() time.Time { return now }}}, db

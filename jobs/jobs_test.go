@@ -93,7 +93,7 @@ func (w *world) seed(schedule *fees.Service) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	if err := registry.EnsureAuthorities(w.t.Context(), w.db.Owner, list); err != nil {
+	if err := registry.EnsureAuthorities(w.t.Context(), w.db.Owner, registry.ReachingBack(list, 5000)); err != nil {
 		w.t.Fatal(err)
 	}
 	if _, err := schedule.LoadFeeTypes(w.t.Context(), auth.Operator("BTC"), fees.Catalogue().FeeTypes); err != nil {

@@ -437,8 +437,12 @@ CREATE TABLE auth.authority (
     valid_from date,
     valid_to date,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
+    days_back integer DEFAULT 400 NOT NULL,
+    minutes_ahead integer DEFAULT 5 NOT NULL,
     CONSTRAINT authority_code_check CHECK ((code ~ '^[A-Z][A-Z0-9]{1,7}$'::text)),
+    CONSTRAINT authority_days_back CHECK (((days_back >= 1) AND (days_back <= 36500))),
     CONSTRAINT authority_level CHECK ((level = ANY (ARRAY['province'::text, 'central'::text, 'law'::text]))),
+    CONSTRAINT authority_minutes_ahead CHECK (((minutes_ahead >= 1) AND (minutes_ahead <= 1440))),
     CONSTRAINT authority_name_check CHECK ((name <> ''::text)),
     CONSTRAINT authority_window CHECK ((valid_to >= valid_from))
 );
@@ -969,7 +973,9 @@ CREATE TABLE dossiers.charge (
     request_hash bytea,
     created_at timestamp with time zone NOT NULL,
     corrects uuid,
+    assessed_ground text DEFAULT ''::text NOT NULL,
     CONSTRAINT charge_adds_up CHECK ((base = ((due + discount) + subsidy))),
+    CONSTRAINT charge_assessed_ground CHECK ((char_length(assessed_ground) <= 500)),
     CONSTRAINT charge_base_check CHECK ((base >= 0)),
     CONSTRAINT charge_correction CHECK (((corrects IS NULL) OR ((base = 0) AND (due > 0)))),
     CONSTRAINT charge_due_check CHECK ((due >= 0)),
@@ -2547,6 +2553,8 @@ CREATE INDEX event_default_authority_object_kind_object_id_at_idx ON audit.event
 CREATE INDEX api_key_authority ON auth.api_key USING btree (authority, created_at);
 
 CREATE INDEX authority_successor ON auth.authority USING btree (successor);
+
+CREATE INDEX charge_by_ground ON dossiers.charge USING btree (authority, id) WHERE (assessed_ground <> ''::text);
 
 CREATE INDEX charge_by_idempotency_key ON dossiers.charge USING btree (dossier_id, idempotency_key) WHERE (idempotency_key IS NOT NULL);
 

@@ -131,7 +131,7 @@ func newDesk(t *testing.T) *desk {
 	d.far = far.URL
 	known, err := registry.KnownAuthorities()
 	d.must(err)
-	d.must(registry.EnsureAuthorities(t.Context(), d.Owner, known))
+	d.must(registry.EnsureAuthorities(t.Context(), d.Owner, registry.ReachingBack(known, 5000)))
 	schedule := &fees.Service{DB: postgres.DB{Pool: d.App, Now: d.clock.Now}}
 	_, err = schedule.LoadFeeTypes(t.Context(), auth.Operator("BTC"), fees.Catalogue().FeeTypes)
 	d.must(err)
@@ -193,7 +193,7 @@ func (d *desk) dossier(number int, due ...int64) dossiers.Dossier {
 	d.t.Helper()
 	var items []fees.ItemRequest
 	for i := range due {
-		items = append(items, fees.ItemRequest{FeeType: []string{"P_CONG_BO_DN", "LP_DKKD"}[i%2], Base: &due[i]})
+		items = append(items, fees.ItemRequest{FeeType: []string{"P_CONG_BO_DN", "LP_DKKD"}[i%2], Base: &due[i], Assessed: &fees.Assessed{Ground: "an amount of the test"}})
 	}
 	found, _, err := d.dossiers.Register(d.t.Context(), portal, dossiers.Registration{
 		Authority: "H41", Code: fmt.Sprintf("H41.12-240502-%04d", number), Agency: "H41.12", Channel: "direct",

@@ -95,7 +95,7 @@ func newWorld(t *testing.T) *world {
 	w.far = far.URL
 	known, err := registry.KnownAuthorities()
 	w.ok(err)
-	w.ok(registry.EnsureAuthorities(t.Context(), w.db.Owner, known))
+	w.ok(registry.EnsureAuthorities(t.Context(), w.db.Owner, registry.ReachingBack(known, 5000)))
 	schedule := &fees.Service{DB: postgres.DB{Pool: w.db.App, Now: w.clock.Now}}
 	_, err = schedule.LoadFeeTypes(t.Context(), auth.Operator("BTC"), fees.Catalogue().FeeTypes)
 	w.ok(err)
@@ -193,7 +193,7 @@ func (w *world) payment(provider string, due int64) payments.Payment {
 	d, _, err := w.dossiers.Register(w.t.Context(), portal, dossiers.Registration{
 		Authority: province, Code: fmt.Sprintf("H41.12-240502-%04d", w.serial), Agency: "H41.12", Channel: "direct",
 		SubmittedAt: w.clock.Now().Add(-time.Hour), Applicant: dossiers.Applicant{Name: "Người nộp"},
-		Items: []fees.ItemRequest{{FeeType: "P_CONG_BO_DN", Base: &due}},
+		Items: []fees.ItemRequest{{FeeType: "P_CONG_BO_DN", Base: &due, Assessed: &fees.Assessed{Ground: "an amount of the test"}}},
 	})
 	w.ok(err)
 	p, _, err := w.payments.Create(w.t.Context(), portal, d.Code, payments.Request{Provider: provider, PayerIP: "203.0.113.7"})

@@ -60,7 +60,7 @@ func (s *sequence) items(t *rapid.T) []fees.ItemRequest {
 			continue
 		}
 		base := rapid.Int64Range(1, 200_000).Draw(t, "base")
-		list = append(list, fees.ItemRequest{FeeType: fee, Base: &base})
+		list = append(list, fees.ItemRequest{FeeType: fee, Base: &base, Assessed: &fees.Assessed{Ground: "an amount of the test"}})
 	}
 	return list
 }

@@ -67,7 +67,7 @@ func newCountry(t *testing.T) *country {
 	c := &country{db: pgtest.New(t)}
 	known, err := registry.KnownAuthorities()
 	ok(err)
-	ok(registry.EnsureAuthorities(t.Context(), c.db.Owner, known))
+	ok(registry.EnsureAuthorities(t.Context(), c.db.Owner, registry.ReachingBack(known, 5000)))
 	types := fees.Catalogue().FeeTypes
 	for i := range types {
 		types[i].Terms = []fees.Terms{{
@@ -123,7 +123,7 @@ func (c *country) province(t *rapid.T) *sequence {
 		model: newModel(), db: c.db, code: fmt.Sprintf("T%04d", c.provinces), clock: &clock{}, handed: map[payments.ID]int64{},
 		undecided: map[calendar.Date]days.Proposal{},
 	}
-	s.ok(t, registry.EnsureAuthorities(t.Context(), c.db.Owner, []registry.Authority{{Code: s.code, Name: "Tỉnh thử nghiệm " + s.code, Level: "province"}}))
+	s.ok(t, registry.EnsureAuthorities(t.Context(), c.db.Owner, []registry.Authority{{Code: s.code, Name: "Tỉnh thử nghiệm " + s.code, Level: "province", DaysBack: 5000}}))
 	s.clock.advance(yearEnd.Sub(begin))
 	sim := simulator.New(simulator.Options{
 		Now: s.clock.Now, HangFor: 5 * time.Millisecond, RefundDelay: time.Second,

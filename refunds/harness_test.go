@@ -171,7 +171,7 @@ func newWorld(t *testing.T) *world {
 	w := &world{t: t, db: pgtest.New(t), clock: &clock{}, keys: filepath.Join(t.TempDir(), "keys.json")}
 	known, err := registry.KnownAuthorities()
 	w.ok(err)
-	w.ok(registry.EnsureAuthorities(t.Context(), w.db.Owner, known))
+	w.ok(registry.EnsureAuthorities(t.Context(), w.db.Owner, registry.ReachingBack(known, 5000)))
 	ring, err := secret.Create(w.keys)
 	w.ok(err)
 	w.rooms, err = wire(w.db.App, ring, &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, w.clock.Now)

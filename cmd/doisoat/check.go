@@ -197,6 +197,7 @@ func countChecked(ctx context.Context, tx pgx.Tx, counts map[string]int64) error
 		union all select 'blocks', count(*) from ledger.block
 		union all select 'dossiers', count(*) from dossiers.dossier
 		union all select 'charges', count(*) from dossiers.charge
+		union all select 'assessed', count(*) from dossiers.charge where assessed_ground <> ''
 		union all select 'payments', count(*) from payments.payment
 		union all select 'captures', count(*) from payments.capture
 		union all select 'refunds', count(*) from refunds.refund
@@ -217,8 +218,9 @@ func printCheck(p *program, r checkReport) {
 		if a.Checked["entries"] == 0 && len(a.Problems)+len(a.Warnings) == 0 {
 			continue
 		}
-		fmt.Fprintf(p.stdout, "%s: %d entries, %d postings, %d sealed in %d blocks, %d dossiers, %d charges, %d payments, %d captures, %d refunds, %d lines, %d matches\n", a.Authority,
+		fmt.Fprintf(p.stdout, "%s: %d entries, %d postings, %d sealed in %d blocks, %d dossiers, %d charges (%d with an assessed amount), %d payments, %d captures, %d refunds, %d lines, %d matches\n", a.Authority,
 			a.Checked["entries"], a.Checked["postings"], a.Checked["sealed"], a.Checked["blocks"], a.Checked["dossiers"], a.Checked["charges"],
+			a.Checked["assessed"],
 			a.Checked["payments"], a.Checked["captures"], a.Checked["refunds"], a.Checked["lines"], a.Checked["matches"])
 		for _, f := range a.Problems {
 			fmt.Fprintf(p.stdout, "  WRONG %s: %s\n", f.Room, f.Detail)

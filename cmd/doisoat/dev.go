@@ -95,7 +95,7 @@ func (c *devCommand) runIn(ctx context.Context, p *program, settings config.Conf
 		return firstCause(ctx, err)
 	}
 	defer marked.close()
-	if _, err := migrate(ctx, settings); err != nil {
+	if _, err := migrate(ctx, settings, demoDaysBack(p.now())); err != nil {
 		return firstCause(ctx, err)
 	}
 	return firstCause(ctx, c.runOn(ctx, p, settings, log, marked, apiListener, simulatorListener))

@@ -22,7 +22,7 @@ func (c *migrateCommand) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	known, err := migrate(ctx, settings)
+	known, err := migrate(ctx, settings, 0)
 	if err != nil {
 		return err
 	}
@@ -33,8 +33,9 @@ func (c *migrateCommand) Run(ctx context.Context, p *program) error {
 	return nil
 }
 
-// migrate brings schema and authorities up to date as the owner.
-func migrate(ctx context.Context, c config.Config) (authorities int, err error) {
+// migrate brings schema and authorities up to date as the owner. With daysBack
+// the authorities take dossiers submitted so many days ago; 0 keeps their setting.
+func migrate(ctx context.Context, c config.Config, daysBack int) (authorities int, err error) {
 	if err := migrations.Apply(ctx, string(c.MigrateURL)); err != nil {
 		return 0, err
 	}
@@ -47,5 +48,5 @@ func migrate(ctx context.Context, c config.Config) (authorities int, err error) 
 	if err != nil {
 		return 0, err
 	}
-	return len(known), registry.EnsureAuthorities(ctx, owner, known)
+	return len(known), registry.EnsureAuthorities(ctx, owner, registry.ReachingBack(known, daysBack))
 }

@@ -35,6 +35,12 @@ const (
 	demoBIN        = "970436"
 )
 
+// demoDaysBack reaches back to 2016-01-01 and a day further for a demo that runs over
+// midnight: the story of the demo begins on 2023-11-07, and its fees by law before.
+func demoDaysBack(now time.Time) int {
+	return int(now.Sub(time.Date(2016, 1, 1, 0, 0, 0, 0, time.UTC)).Hours()/24) + 2
+}
+
 // demo plants the data of a fresh dev. Planting may run again: existing rows
 // stay as they are, missing rows are added, nothing is revoked. One thing
 // follows: the provider's addresses of an account that dev registered itself.

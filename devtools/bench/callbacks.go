@@ -81,7 +81,8 @@ func (s *stage) newCounter(ctx context.Context, pool *pgxpool.Pool) (*counter, e
 	due := int64(feeDue)
 	d, _, err := filing.Register(ctx, portal, dossiers.Registration{
 		Authority: authority, Code: "H41.12-000000-0000", Agency: "H41.12", Channel: "direct", SubmittedAt: time.Now(),
-		Applicant: dossiers.Applicant{Name: "Bench", Identifier: "040190001234"}, Items: []fees.ItemRequest{{FeeType: "LP_DKKD", Base: &due}},
+		Applicant: dossiers.Applicant{Name: "Bench", Identifier: "040190001234"},
+		Items:     []fees.ItemRequest{{FeeType: "LP_DKKD", Base: &due, Assessed: &fees.Assessed{Ground: "bench"}}},
 	})
 	if err != nil {
 		return nil, err

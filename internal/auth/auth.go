@@ -76,6 +76,7 @@ var (
 	// ErrForbidden says that the role of the actor may not do what was asked.
 	ErrForbidden = fault.New(fault.Forbidden, "auth.forbidden", "this role may not do this")
 	// ErrAuthorityUnknown says that no authority has the code.
+	ErrSubmittedAt      = fault.New(fault.Invalid, "auth.submitted_at", "the authority takes no dossier submitted at this time")
 	ErrAuthorityUnknown = fault.New(fault.NotFound, "auth.authority_unknown", "no such authority")
 )
 

@@ -224,7 +224,7 @@ func oneByOne(t *testing.T, list []facts, p replay.Period, today, changed fees.S
 func priceOf(t *testing.T, f facts, c chargeFacts, s fees.Schedule) (dossiers.Sums, bool) {
 	t.Helper()
 	f.ask.Items = []fees.ItemRequest{{FeeType: c.fee, Base: &c.unit, Quantity: c.quantity}}
-	q, err := fees.Price(f.ask, s)
+	q, err := fees.PriceKept(f.ask, s)
 	if fees.ErrNoFeeType.Is(err) {
 		return dossiers.Sums{}, false
 	}

@@ -41,7 +41,7 @@ func TestPreview(t *testing.T) {
 	add := func(serial int, agency, procedure, channel string, day time.Time, fee string, groups ...string) {
 		r := registration()
 		r.Code, r.Agency, r.Procedure, r.Channel, r.SubmittedAt = fmt.Sprintf("H41.12-231107-%04d", serial), agency, procedure, channel, day
-		r.Items = []fees.ItemRequest{{FeeType: fee, Base: &base}}
+		r.Items = []fees.ItemRequest{{FeeType: fee, Base: &base, Assessed: &fees.Assessed{Ground: "an amount of the test"}}}
 		r.Applicant.Groups = groups
 		o.register(r)
 	}

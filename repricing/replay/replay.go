@@ -252,7 +252,7 @@ func (p *pricer) price(d *past, c *pastCharge) (answered, error) {
 		SubmittedAt: d.date.Start(), AcceptedAt: startOf(d.accepted), IssuedAt: startOf(d.issued), Groups: strings.Fields(c.groups),
 		Items: []fees.ItemRequest{{FeeType: c.feeType, Base: &ask.unit, Quantity: c.quantity}},
 	}
-	q, err := fees.Price(r, p.schedule)
+	q, err := fees.PriceKept(r, p.schedule)
 	a := answered{ok: true}
 	switch {
 	case fees.ErrNoFeeType.Is(err):

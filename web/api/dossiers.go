@@ -96,6 +96,9 @@ func itemRequests(items []ItemRequest) []fees.ItemRequest {
 	list := make([]fees.ItemRequest, len(items))
 	for i, item := range items {
 		list[i] = fees.ItemRequest{FeeType: item.FeeType, Base: item.Base, Quantity: item.Quantity}
+		if item.Assessed.Ground != "" {
+			list[i].Assessed = &fees.Assessed{Ground: item.Assessed.Ground}
+		}
 	}
 	return list
 }
@@ -132,7 +135,7 @@ func chargeView(c dossiers.Charge) Charge {
 		Base: c.Base, Discount: c.Discount, Subsidy: c.Subsidy, Due: c.Due,
 		Paid: c.Paid, Refunded: c.Refunded, Waived: c.Waived, Outstanding: c.Outstanding(),
 		Reason: PriceReason(c.Explanation.Reason), Applied: appliedViews(c.Explanation.Applied), NotApplied: notAppliedViews(c.Explanation.NotApplied),
-		Texts: textsView(c.Explanation.Texts),
+		Texts: textsView(c.Explanation.Texts), Assessed: Assessed{Ground: c.Ground},
 	}
 	if !c.Corrects.IsZero() {
 		view.Corrects = c.Corrects.String()

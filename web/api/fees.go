@@ -34,7 +34,7 @@ func (s *server) CreateQuote(ctx context.Context, r CreateQuoteRequestObject) (C
 			FeeType: item.FeeType, Kind: FeeKind(item.Kind), Quantity: item.Quantity, Base: item.Base.Minor,
 			Discount: item.Discount.Minor, Subsidy: item.Subsidy.Minor, Due: item.Due.Minor, Reason: PriceReason(item.Reason),
 			Applied: appliedViews(item.Applied), NotApplied: notAppliedViews(item.NotApplied),
-			Texts: textsView(item.Texts),
+			Texts: textsView(item.Texts), Assessed: Assessed{Ground: item.Ground},
 		})
 	}
 	return CreateQuote200JSONResponse(view), nil

@@ -1240,6 +1240,12 @@ type ApprovalRequest struct {
 	Note string `json:"note,omitempty,omitzero"`
 }
 
+// Assessed The agency assessed `base` itself; the ground is kept with the charge
+type Assessed struct {
+	// Ground Example: Quyết định 12/QĐ-STC, hồ sơ cấp lại do lỗi của cơ quan
+	Ground string `json:"ground"`
+}
+
 // Attempt defines model for Attempt.
 type Attempt struct {
 	CreatedAt time.Time     `json:"created_at"`
@@ -1360,7 +1366,10 @@ type Cause struct {
 // Charge base = due + discount + subsidy; outstanding = due − waived − (paid − refunded)
 type Charge struct {
 	Applied []Applied `json:"applied"`
-	Base    int64     `json:"base"`
+
+	// Assessed The agency assessed `base` itself; the ground is kept with the charge
+	Assessed Assessed `json:"assessed,omitempty,omitzero"`
+	Base     int64    `json:"base"`
 
 	// Corrects Id of the charge that this one corrects: its base is 0 and it carries the difference, discount and subsidy below 0
 	Corrects string `json:"corrects,omitempty,omitzero"`
@@ -1829,7 +1838,11 @@ type InclusionProofFormat string
 
 // ItemRequest defines model for ItemRequest.
 type ItemRequest struct {
-	// Base Price of one before policies; by the schedule when absent
+	// Assessed The agency assessed `base` itself; the ground is kept with the charge
+	Assessed Assessed `json:"assessed,omitempty,omitzero"`
+
+	// Base Price of one before policies; by the schedule when absent. Where the schedule has an amount,
+	// another one is refused (422 `fees.fixed_base`) unless `assessed` names its ground
 	Base *int64 `json:"base,omitempty,omitzero"`
 
 	// FeeType Example: LP_GPXD
@@ -2350,6 +2363,9 @@ type QuoteApplicant struct {
 type QuoteItem struct {
 	Applied []Applied `json:"applied"`
 
+	// Assessed The agency assessed `base` itself; the ground is kept with the charge
+	Assessed Assessed `json:"assessed,omitempty,omitzero"`
+
 	// Base Before policies, quantity included; minor units
 	Base int64 `json:"base"`
 
@@ -2411,7 +2427,7 @@ type QuoteSubmission struct {
 	// ServiceLevel Policies that ask for a level do not apply when it is not stated
 	ServiceLevel QuoteSubmissionServiceLevel `json:"service_level,omitempty,omitzero"`
 
-	// SubmittedAt Its day in Viet Nam is the pricing date
+	// SubmittedAt Its day in Viet Nam is the pricing date; too old or too new is 422 `auth.submitted_at`
 	SubmittedAt time.Time `json:"submitted_at"`
 }
 
@@ -3029,7 +3045,7 @@ type Submission struct {
 	// ServiceLevel Policies that ask for a level do not apply when it is not stated
 	ServiceLevel SubmissionServiceLevel `json:"service_level,omitempty,omitzero"`
 
-	// SubmittedAt Its day in Viet Nam is the pricing date
+	// SubmittedAt Its day in Viet Nam is the pricing date; too old or too new is 422 `auth.submitted_at`
 	SubmittedAt time.Time `json:"submitted_at"`
 }
 

@@ -83,7 +83,7 @@ func newHarnessOn(t *testing.T, db *pgtest.DB) *harness {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := registry.EnsureAuthorities(t.Context(), db.Owner, authorities); err != nil {
+	if err := registry.EnsureAuthorities(t.Context(), db.Owner, registry.ReachingBack(authorities, 5000)); err != nil {
 		t.Fatal(err)
 	}
 	keyring, err := secret.Create(filepath.Join(t.TempDir(), "keys.json"))

@@ -30,7 +30,7 @@ func TestIdentifyOverHTTP(t *testing.T) {
 	const code = "H41.12-240502-0001"
 	h.must(201, auth.RolePortal, http.MethodPost, "/v1/dossiers", `{"authority":"H41","code":"`+code+`","agency":"H41.12",
 		"submission":{"channel":"direct","service_level":"toan_trinh","submitted_at":"2024-05-02T09:00:00+07:00"},
-		"applicant":{"name":"Người nộp mẫu","groups":[]},"items":[{"fee_type":"P_CONG_BO_DN","base":60000}]}`)
+		"applicant":{"name":"Người nộp mẫu","groups":[]},"items":[{"fee_type":"P_CONG_BO_DN","base":60000,"assessed":{"ground":"an amount of the test"}}]}`)
 	h.must(201, auth.RoleAdmin, http.MethodPost, "/v1/sources", `{"code":"vcb-h41","kind":"bank","account":"116002680669"}`)
 	statement := h.must(201, auth.RoleAccountant, http.MethodPost, "/v1/statements",
 		"--x\r\nContent-Disposition: form-data; name=\"source\"\r\n\r\nvcb-h41\r\n"+

@@ -87,7 +87,7 @@ func (h *harness) quoteAs(authority, procedure string, c fees.Case) answer {
 	if level == "" {
 		level = fees.ToanTrinh
 	}
-	item := map[string]any{"fee_type": c.FeeType, "base": *c.Base}
+	item := map[string]any{"fee_type": c.FeeType, "base": *c.Base, "assessed": map[string]any{"ground": "an amount of the case"}}
 	if c.Quantity != nil {
 		item["quantity"] = *c.Quantity
 	}

@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -24,6 +26,20 @@ type Authority struct {
 	Successor string        `json:"successor"` // code of the one it was merged into; empty when none is known
 	ValidFrom calendar.Date `json:"valid_from"`
 	ValidTo   calendar.Date `json:"valid_to"` // last day; zero is open. Old codes stay on old dossiers.
+
+	// How far the submission of a dossier may lie from now, since its day fixes
+	// the price. To EnsureAuthorities, 0 keeps the setting that is stored.
+	DaysBack     int `json:"days_back"`
+	MinutesAhead int `json:"minutes_ahead"`
+}
+
+// ReachingBack returns a copy of list whose authorities take dossiers of so many days ago.
+func ReachingBack(list []Authority, days int) []Authority {
+	list = slices.Clone(list)
+	for i := range list {
+		list[i].DaysBack = days
+	}
+	return list
 }
 
 // The provinces merged on 2025-07-01 end on the day before. A successor is
@@ -90,4 +106,19 @@ func FindAuthority(ctx context.Context, tx pgx.Tx, code string) (Authority, erro
 		return Authority{}, fmt.Errorf("find authority: %w", err)
 	}
 	return found, nil
+}
+
+// CheckSubmitted returns auth.ErrSubmittedAt when the authority takes no dossier
+// submitted at this time: too long ago, or too far ahead of the clock.
+func CheckSubmitted(ctx context.Context, tx pgx.Tx, authority string, submitted, now time.Time) error {
+	a, err := FindAuthority(ctx, tx, authority)
+	if err != nil {
+		return err
+	}
+	first, last := now.AddDate(0, 0, -a.DaysBack), now.Add(time.Duration(a.MinutesAhead)*time.Minute)
+	if submitted.Before(first) || submitted.After(last) {
+		return auth.ErrSubmittedAt.At("/submission/submitted_at",
+			fmt.Sprintf("must lie between %s and %s", first.UTC().Format(time.RFC3339), last.UTC().Format(time.RFC3339)))
+	}
+	return nil
 }

@@ -193,6 +193,7 @@ func TestAuthorities(t *testing.T) {
 	}
 	byCode := map[string]registry.Authority{}
 	for _, a := range want {
+		a.DaysBack, a.MinutesAhead = 400, 5 // the defaults
 		byCode[a.Code] = a
 	}
 	gotByCode := map[string]registry.Authority{}
@@ -209,7 +210,7 @@ func TestAuthorities(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	quangNam := registry.Authority{Code: "H47", Name: "Quảng Nam", Level: "province", Successor: "H17", ValidTo: calendar.MustParse("2025-06-30")}
+	quangNam := registry.Authority{Code: "H47", Name: "Quảng Nam", Level: "province", Successor: "H17", ValidTo: calendar.MustParse("2025-06-30"), DaysBack: 400, MinutesAhead: 5}
 	if diff := cmp.Diff(found, quangNam); diff != "" {
 		t.Errorf("H47 (-got +want):\n%s", diff)
 	}
@@ -227,6 +228,16 @@ func TestAuthorities(t *testing.T) {
 	}
 	if diff := cmp.Diff(found, renamed); diff != "" {
 		t.Errorf("H47 after a change (-got +want):\n%s", diff)
+	}
+	// A setting stays until another one is named.
+	if err := registry.EnsureAuthorities(t.Context(), db.Owner, registry.ReachingBack(want, 4000)); err != nil {
+		t.Fatal(err)
+	}
+	if err := registry.EnsureAuthorities(t.Context(), db.Owner, want); err != nil {
+		t.Fatal(err)
+	}
+	if found, err = s.FindAuthority(t.Context(), "H47"); err != nil || found.DaysBack != 4000 || found.MinutesAhead != 5 {
+		t.Errorf("bounds of H47: got %d days back and %d minutes ahead, %v, want 4000 and 5", found.DaysBack, found.MinutesAhead, err)
 	}
 	if err := registry.EnsureAuthorities(t.Context(), db.App, want); err == nil {
 		t.Error("the application's role changed authorities, want a refusal")
