@@ -130,10 +130,14 @@ func TestCheckFileUnknownFees(t *testing.T) {
 		hanoi, circular := policies[4].(map[string]any), policies[13].(map[string]any)
 		circular["scope"].(map[string]any)["fee_types"] = append(circular["scope"].(map[string]any)["fee_types"].([]any), "P_MOI")
 		hanoi["cases"] = []any{
-			map[string]any{"submitted_on": "2024-01-01", "channel": "online", "fee_type": "P_MOI", "base": 1000, "expected_due": 1000,
-				"note": "a circular names it: central"},
-			map[string]any{"submitted_on": "2024-01-01", "channel": "online", "fee_type": "LP_MOI", "base": 1000, "expected_due": 0,
-				"note": "nobody names it: council"},
+			map[string]any{
+				"submitted_on": "2024-01-01", "channel": "online", "fee_type": "P_MOI", "base": 1000, "expected_due": 1000,
+				"note": "a circular names it: central",
+			},
+			map[string]any{
+				"submitted_on": "2024-01-01", "channel": "online", "fee_type": "LP_MOI", "base": 1000, "expected_due": 0,
+				"note": "nobody names it: council",
+			},
 		}
 	})
 	report, err := fees.CheckFile(strings.NewReader(text))
@@ -160,40 +164,74 @@ func TestParseFileRefuses(t *testing.T) {
 		{"other currency", edit(t, func(f map[string]any) { f["currency"] = "USD" }), "fees.policy", "/currency", "must be one of"},
 		{"unknown member", edit(t, func(f map[string]any) { policy(f)["colour"] = 1 }), "fees.document", "/policies/0/colour", "unknown member"},
 		{"member in other case", edit(t, func(f map[string]any) { policy(f)["ID"] = "X" }), "fees.document", "/policies/0/ID", "unknown member"},
-		{"fraction", edit(t, func(f map[string]any) { policy(f)["effect"].(map[string]any)["numerator"] = 60.5 }), "fees.document",
-			"/policies/0/effect/numerator", "must be a whole number, not 60.5"},
-		{"amount as text", edit(t, func(f map[string]any) { policy(f)["cases"].([]any)[0].(map[string]any)["base"] = "100000" }), "fees.document",
-			"/policies/0/cases/0/base", "must be a whole number"},
-		{"no such day", edit(t, func(f map[string]any) { policy(f)["valid_from"] = "2023-02-30" }), "fees.document", "/policies/0/valid_from",
-			"date must have the form"},
-		{"object for list", edit(t, func(f map[string]any) { policy(f)["territory"] = map[string]any{} }), "fees.document",
-			"/policies/0/territory", "must be a list, not an object"},
-		{"text for object", edit(t, func(f map[string]any) { policy(f)["scope"] = "all" }), "fees.document", "/policies/0/scope",
-			"must be an object"},
-		{"share above one", edit(t, func(f map[string]any) { policy(f)["effect"].(map[string]any)["numerator"] = 101 }), "fees.policy",
-			"/policies/0/effect/numerator", "between 0 and the denominator"},
-		{"division by zero", edit(t, func(f map[string]any) { policy(f)["effect"].(map[string]any)["denominator"] = 0 }), "fees.policy",
-			"/policies/0/effect/denominator", "at least 1"},
-		{"foreign member of effect", edit(t, func(f map[string]any) { policy(f)["effect"].(map[string]any)["amount"] = 1 }), "fees.policy",
-			"/policies/0/effect/amount", "does not belong"},
-		{"no legal basis", edit(t, func(f map[string]any) { policy(f)["legal_basis"].(map[string]any)["number"] = nil }), "fees.policy",
-			"/policies/0/legal_basis/number", "needs a legal basis"},
-		{"window upside down", edit(t, func(f map[string]any) { policy(f)["valid_to"] = "2020-01-01" }), "fees.policy", "/policies/0/valid_to",
-			"must not come before"},
-		{"other pricing basis", edit(t, func(f map[string]any) { policy(f)["pricing_date_basis"] = "payment" }), "fees.policy",
-			"/policies/0/pricing_date_basis", "must be one of"},
-		{"payment channel", edit(t, func(f map[string]any) { policy(f)["condition"].(map[string]any)["payment_channel"] = "vnpay" }),
-			"fees.policy", "/policies/0/condition/payment_channel", "must be one of"},
-		{"multiplication", edit(t, func(f map[string]any) { policy(f)["combination"] = "add" }), "fees.policy", "/policies/0/combination",
-			"must be one of"},
-		{"council for the country", edit(t, func(f map[string]any) { policy(f)["territory"] = []any{"*"} }), "fees.policy",
-			"/policies/0/territory/0", "cannot rule the whole country"},
-		{"same id twice", edit(t, func(f map[string]any) { policy(f)["id"] = "NA-2025-00" }), "fees.policy", "/policies/1/id",
-			"is called NA-2025-00 too"},
-		{"bad fee code", edit(t, func(f map[string]any) { policy(f)["scope"].(map[string]any)["fee_types"] = []any{"FEE"} }), "fees.policy",
-			"/policies/0/scope/fee_types/0", "must look like"},
-		{"case without expectation", edit(t, func(f map[string]any) { delete(policy(f)["cases"].([]any)[0].(map[string]any), "expected_due") }),
-			"fees.policy", "/policies/0/cases/0/expected_due", "is needed"},
+		{
+			"fraction", edit(t, func(f map[string]any) { policy(f)["effect"].(map[string]any)["numerator"] = 60.5 }), "fees.document",
+			"/policies/0/effect/numerator", "must be a whole number, not 60.5",
+		},
+		{
+			"amount as text", edit(t, func(f map[string]any) { policy(f)["cases"].([]any)[0].(map[string]any)["base"] = "100000" }), "fees.document",
+			"/policies/0/cases/0/base", "must be a whole number",
+		},
+		{
+			"no such day", edit(t, func(f map[string]any) { policy(f)["valid_from"] = "2023-02-30" }), "fees.document", "/policies/0/valid_from",
+			"date must have the form",
+		},
+		{
+			"object for list", edit(t, func(f map[string]any) { policy(f)["territory"] = map[string]any{} }), "fees.document",
+			"/policies/0/territory", "must be a list, not an object",
+		},
+		{
+			"text for object", edit(t, func(f map[string]any) { policy(f)["scope"] = "all" }), "fees.document", "/policies/0/scope",
+			"must be an object",
+		},
+		{
+			"share above one", edit(t, func(f map[string]any) { policy(f)["effect"].(map[string]any)["numerator"] = 101 }), "fees.policy",
+			"/policies/0/effect/numerator", "between 0 and the denominator",
+		},
+		{
+			"division by zero", edit(t, func(f map[string]any) { policy(f)["effect"].(map[string]any)["denominator"] = 0 }), "fees.policy",
+			"/policies/0/effect/denominator", "at least 1",
+		},
+		{
+			"foreign member of effect", edit(t, func(f map[string]any) { policy(f)["effect"].(map[string]any)["amount"] = 1 }), "fees.policy",
+			"/policies/0/effect/amount", "does not belong",
+		},
+		{
+			"no legal basis", edit(t, func(f map[string]any) { policy(f)["legal_basis"].(map[string]any)["number"] = nil }), "fees.policy",
+			"/policies/0/legal_basis/number", "needs a legal basis",
+		},
+		{
+			"window upside down", edit(t, func(f map[string]any) { policy(f)["valid_to"] = "2020-01-01" }), "fees.policy", "/policies/0/valid_to",
+			"must not come before",
+		},
+		{
+			"other pricing basis", edit(t, func(f map[string]any) { policy(f)["pricing_date_basis"] = "payment" }), "fees.policy",
+			"/policies/0/pricing_date_basis", "must be one of",
+		},
+		{
+			"payment channel", edit(t, func(f map[string]any) { policy(f)["condition"].(map[string]any)["payment_channel"] = "vnpay" }),
+			"fees.policy", "/policies/0/condition/payment_channel", "must be one of",
+		},
+		{
+			"multiplication", edit(t, func(f map[string]any) { policy(f)["combination"] = "add" }), "fees.policy", "/policies/0/combination",
+			"must be one of",
+		},
+		{
+			"council for the country", edit(t, func(f map[string]any) { policy(f)["territory"] = []any{"*"} }), "fees.policy",
+			"/policies/0/territory/0", "cannot rule the whole country",
+		},
+		{
+			"same id twice", edit(t, func(f map[string]any) { policy(f)["id"] = "NA-2025-00" }), "fees.policy", "/policies/1/id",
+			"is called NA-2025-00 too",
+		},
+		{
+			"bad fee code", edit(t, func(f map[string]any) { policy(f)["scope"].(map[string]any)["fee_types"] = []any{"FEE"} }), "fees.policy",
+			"/policies/0/scope/fee_types/0", "must look like",
+		},
+		{
+			"case without expectation", edit(t, func(f map[string]any) { delete(policy(f)["cases"].([]any)[0].(map[string]any), "expected_due") }),
+			"fees.policy", "/policies/0/cases/0/expected_due", "is needed",
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

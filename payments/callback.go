@@ -205,7 +205,8 @@ func (s *Service) read(ctx context.Context, n *notice) error {
 
 // record applies a notice to what is locked and keeps its message with our answer.
 func (s *Service) record(ctx context.Context, act postgres.Act, w *ledger.Writes, n *notice, locked *subject,
-	row *callbackRow) (err error) {
+	row *callbackRow,
+) (err error) {
 	if row.sealed, err = s.sealMessage(row.id, withoutCredentials(n.raw)); err != nil {
 		return err
 	}

@@ -44,7 +44,7 @@ func newOffice(t testing.TB) office {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := registry.EnsureAuthorities(t.Context(), db.Owner, known); err != nil {
+	if err := registry.EnsureAuthorities(t.Context(), db.Owner, registry.ReachingBack(known, 5000)); err != nil {
 		t.Fatal(err)
 	}
 	now := func() time.Time { return today }

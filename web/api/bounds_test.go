@@ -25,8 +25,10 @@ func TestHostileBodiesAreCheap(t *testing.T) { //nolint:paralleltest // it measu
 		pointer    string
 		faults     int
 	}{
-		{"long name, many elements", `{"` + strings.Repeat("n", 300_000) + `":[` + strings.Repeat("0,", 100_000) + `0]}`, 400, "http.malformed",
-			"", 0},
+		{
+			"long name, many elements", `{"` + strings.Repeat("n", 300_000) + `":[` + strings.Repeat("0,", 100_000) + `0]}`, 400, "http.malformed",
+			"", 0,
+		},
 		{"too many elements to read", `{"items":[` + strings.Repeat("0,", 400_000) + `0]}`, 400, "http.malformed", "", 0},
 		{"more elements than allowed", `{"items":[` + zeros + `]}`, 422, "http.invalid", "/items", 1},
 		{"more groups than allowed", `{"applicant":{"groups":[` + zeros + `]}}`, 422, "http.invalid", "/applicant/groups", 1},
