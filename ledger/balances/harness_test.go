@@ -18,7 +18,6 @@ var (
 	day, now = ledgertest.Day, ledgertest.Now
 	captured = ledgertest.Captured
 	cause    = ledgertest.Cause
-	acting   = ledgertest.Acting
 	reader   = ledgertest.Reader
 )
 

@@ -18,7 +18,6 @@ var (
 	captured = ledgertest.Captured
 	cause    = ledgertest.Cause
 	acting   = ledgertest.Acting
-	reader   = ledgertest.Reader
 )
 
 type book struct{ ledgertest.Book }

@@ -127,6 +127,7 @@ func (b Book) Problems(authority string) []string {
 	return found
 }
 
+// CloseDay closes a date as the accountant.
 func (b Book) CloseDay(authority string, date calendar.Date) error {
 	return b.InTx(authority, func(tx pgx.Tx) error {
 		return days.Close(context.WithoutCancel(b.T.Context()), Acting(tx, authority, Accountant), date)
