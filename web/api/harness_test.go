@@ -63,6 +63,7 @@ type harness struct {
 	log    *lockedBuffer
 	routes routers.Router // of the served description, to hold answers against it
 
+	fees      *fees.Service
 	refunds   *refunds.Service
 	repricing *repricing.Service // plays the worker
 }
@@ -122,7 +123,7 @@ func newHarnessOn(t *testing.T, db *pgtest.DB) *harness {
 	h := &harness{t: t, keys: map[auth.Role]string{}, log: &lockedBuffer{}, refunds: refunding, repricing: pricing, client: &http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
-	h.db, h.again = db, pricing.PriceAgain
+	h.db, h.again, h.fees = db, pricing.PriceAgain, &schedule
 	h.loadFees(schedule)
 	makers := keys.Service{DB: postgres.DB{Pool: db.App, Now: now}, Random: rand.Reader}
 	h.makers = makers

@@ -87,13 +87,16 @@ func (h *harness) quoteAs(authority, procedure string, c fees.Case) answer {
 	if level == "" {
 		level = fees.ToanTrinh
 	}
+	// Each case is asked on its own day, since an authority refuses dates far from the clock.
+	submitted := c.SubmittedOn.Start().Add(12 * time.Hour)
+	h.fees.DB.Now = func() time.Time { return submitted }
 	item := map[string]any{"fee_type": c.FeeType, "base": *c.Base, "assessed": map[string]any{"ground": "an amount of the case"}}
 	if c.Quantity != nil {
 		item["quantity"] = *c.Quantity
 	}
 	body := map[string]any{
 		"authority":  authority,
-		"submission": map[string]any{"channel": c.Channel, "service_level": level, "submitted_at": c.SubmittedOn.Start().Add(12 * time.Hour).Format(time.RFC3339)},
+		"submission": map[string]any{"channel": c.Channel, "service_level": level, "submitted_at": submitted.Format(time.RFC3339)},
 		"applicant":  map[string]any{"groups": append([]string{}, c.Groups...)}, "items": []any{item},
 	}
 	if procedure != "" {
