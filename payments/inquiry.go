@@ -147,7 +147,7 @@ func (s *Service) afterInquiry(b *pgx.Batch, act postgres.Act, p *Payment, kind 
 	if kind == providers.ReplyWrongAmount && p.Status == Pending { // money was taken, but not ours: people must see it
 		return s.move(b, act, p, Unknown, "wrong_amount")
 	}
-	if p.Status.live() && (e.Outcome == providers.Pending || e.Outcome == providers.NotSent) && act.Now.After(p.ExpiresAt) {
+	if expires(*p, e.Outcome, act.Now) {
 		return s.move(b, act, p, Expired, e.Reason)
 	}
 	if p.Status == Unknown && e.Outcome == providers.Pending {

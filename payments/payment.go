@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/doisoat/doisoat/dossiers"
-	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/fault"
 	"github.com/doisoat/doisoat/internal/ident"
 	"github.com/doisoat/doisoat/internal/money"
@@ -103,48 +102,9 @@ type Attempt struct {
 	StatusAt  time.Time
 }
 
-// Evidence says who told us of a capture.
-type Evidence string
-
-// The kinds of evidence.
-const (
-	ByCallback  Evidence = "callback"
-	ByInquiry   Evidence = "inquiry"
-	ByStatement Evidence = "statement"
-	ByPersons   Evidence = "identified" // a maker and a checker said whose a credit of the bank is
-)
-
 // FromBank is the provider of a payment that nobody was asked for: the money
 // came straight into a bank account, and no merchant account was behind it.
 const FromBank = "bank"
-
-// Capture is money of the payer that a provider confirms to have taken.
-type Capture struct {
-	ID             CaptureID
-	PaymentID      ID
-	DossierID      dossiers.ID
-	MerchantID     MerchantID
-	Provider       string
-	TransactionID  string
-	BankReference  string
-	Amount         money.Amount
-	Excess         int64 // part that no charge needed: owed back
-	Reserved       int64 // promised or given back, excess included
-	ExcessReserved int64
-	OccurredAt     time.Time
-	BusinessDate   calendar.Date
-	Evidence       Evidence
-	RecordedAt     time.Time
-	SettledAt      *time.Time
-	Allocations    []Allocation
-}
-
-// Allocation is the part of a capture that paid a charge.
-type Allocation struct {
-	Charge   dossiers.ChargeID
-	Amount   int64
-	Reserved int64 // promised or given back
-}
 
 // CallbackSeen is one message of a provider, for the timeline of a payment.
 type CallbackSeen struct {

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/url"
-	"strconv"
 	"sync"
 	"time"
 
@@ -30,9 +29,6 @@ import (
 
 // uuidText reads a bare uuid out of JSON that PostgreSQL made.
 type uuidText = uuid.UUID
-
-// defaultLifetime is how long a payer has, unless the merchant account's setting expires_minutes says otherwise.
-const defaultLifetime = 15 * time.Minute
 
 // MaxPage is the largest page of a list.
 const MaxPage = 200
@@ -368,11 +364,4 @@ func (r Request) hash(dossierCode string) []byte {
 	text, _ := json.Marshal([]string{dossierCode, r.Provider, r.ReturnURL, r.locale()}) // strings always marshal
 	sum := sha256.Sum256(text)
 	return sum[:]
-}
-
-func lifetime(m providers.Merchant) time.Duration {
-	if minutes, err := strconv.Atoi(m.Settings["expires_minutes"]); err == nil && minutes > 0 && minutes <= 7*24*60 {
-		return time.Duration(minutes) * time.Minute
-	}
-	return defaultLifetime
 }

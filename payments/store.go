@@ -10,7 +10,6 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/doisoat/doisoat/dossiers"
-	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/ident"
 	"github.com/doisoat/doisoat/internal/money"
 	"github.com/doisoat/doisoat/internal/postgres"
@@ -174,115 +173,6 @@ func updatePayment(b *pgx.Batch, p Payment) {
 			"id": p.ID, "status": p.Status, "status_at": p.StatusAt, "captured": p.Captured, "reason": p.Reason,
 			"next_inquiry_at": p.NextInquiry, "inquiries": p.Inquiries, "attempt": attemptAfter(p.Status),
 		})
-}
-
-type captureRow struct {
-	ID                CaptureID      `db:"id"`
-	PaymentID         ID             `db:"payment_id"`
-	DossierID         dossiers.ID    `db:"dossier_id"`
-	MerchantAccountID MerchantID     `db:"merchant_account_id"`
-	Provider          string         `db:"provider"`
-	TransactionID     string         `db:"transaction_id"`
-	BankReference     string         `db:"bank_reference"`
-	Amount            int64          `db:"amount"`
-	Currency          money.Currency `db:"currency"`
-	Excess            int64          `db:"excess"`
-	RefundReserved    int64          `db:"refund_reserved"`
-	ExcessReserved    int64          `db:"excess_reserved"`
-	OccurredAt        time.Time      `db:"occurred_at"`
-	BusinessDate      calendar.Date  `db:"business_date"`
-	Evidence          Evidence       `db:"evidence"`
-	RecordedAt        time.Time      `db:"recorded_at"`
-	SettledAt         *time.Time     `db:"settled_at"`
-	Allocations       []byte         `db:"allocations"`
-}
-
-const selectCapture = `
-	select c.id, c.payment_id, c.dossier_id, c.merchant_account_id, c.provider, c.transaction_id, c.bank_reference, c.amount,
-		c.currency, c.excess, c.refund_reserved, c.excess_reserved, c.occurred_at, c.business_date, c.evidence, c.recorded_at,
-		c.settled_at, (
-			select coalesce(jsonb_agg(jsonb_build_object('id', a.charge_id, 'amount', a.amount, 'reserved', a.refund_reserved)
-				order by ch.line), '[]')
-			from payments.allocation a join dossiers.charge ch on ch.id = a.charge_id
-			where a.capture_id = c.id) as allocations
-	from payments.capture c`
-
-func (r captureRow) capture() (Capture, error) {
-	c := Capture{
-		ID: r.ID, PaymentID: r.PaymentID, DossierID: r.DossierID, MerchantID: r.MerchantAccountID, Provider: r.Provider,
-		TransactionID: r.TransactionID, BankReference: r.BankReference, Amount: money.Amount{Currency: r.Currency, Minor: r.Amount},
-		Excess: r.Excess, Reserved: r.RefundReserved, ExcessReserved: r.ExcessReserved, OccurredAt: r.OccurredAt,
-		BusinessDate: r.BusinessDate, Evidence: r.Evidence, RecordedAt: r.RecordedAt, SettledAt: r.SettledAt,
-	}
-	var list []struct {
-		ID       uuidText `json:"id"`
-		Amount   int64    `json:"amount"`
-		Reserved int64    `json:"reserved"`
-	}
-	if err := json.Unmarshal(r.Allocations, &list); err != nil {
-		return Capture{}, err
-	}
-	for _, a := range list {
-		c.Allocations = append(c.Allocations, Allocation{dossiers.ChargeID(a.ID), a.Amount, a.Reserved})
-	}
-	return c, nil
-}
-
-func selectCaptures(ctx context.Context, tx pgx.Tx, where string, args ...any) ([]Capture, error) {
-	rows, err := tx.Query(ctx, selectCapture+where, args...)
-	if err != nil {
-		return nil, err
-	}
-	list, err := pgx.CollectRows(rows, pgx.RowToStructByName[captureRow])
-	if err != nil {
-		return nil, err
-	}
-	found := make([]Capture, len(list))
-	for i, r := range list {
-		if found[i], err = r.capture(); err != nil {
-			return nil, err
-		}
-	}
-	return found, nil
-}
-
-func insertCapture(b *pgx.Batch, authority string, c Capture) {
-	b.Queue(`
-		insert into payments.capture (id, authority, payment_id, dossier_id, merchant_account_id, provider, transaction_id,
-			bank_reference, amount, currency, excess, occurred_at, business_date, evidence, recorded_at)
-		values (@id, @authority, @payment, @dossier, @merchant, @provider, @transaction,
-			@bank_reference, @amount, @currency, @excess, @occurred_at, @business_date, @evidence, @recorded_at)`,
-		pgx.StrictNamedArgs{
-			"id": c.ID, "authority": authority, "payment": c.PaymentID, "dossier": c.DossierID, "merchant": c.MerchantID,
-			"provider": c.Provider, "transaction": c.TransactionID, "bank_reference": c.BankReference, "amount": c.Amount.Minor,
-			"currency": c.Amount.Currency, "excess": c.Excess, "occurred_at": c.OccurredAt, "business_date": c.BusinessDate,
-			"evidence": c.Evidence, "recorded_at": c.RecordedAt,
-		})
-	if len(c.Allocations) == 0 {
-		return
-	}
-	var (
-		charges []dossiers.ChargeID
-		amounts []int64
-	)
-	for _, a := range c.Allocations {
-		charges, amounts = append(charges, a.Charge), append(amounts, a.Amount)
-	}
-	b.Queue(`
-		insert into payments.allocation (capture_id, charge_id, authority, amount)
-		select $1, n.id, $2, n.amount from unnest($3::uuid[], $4::bigint[]) as n (id, amount)`,
-		c.ID, authority, charges, amounts)
-}
-
-// captureExists looks for a capture by the provider's transaction, or by the
-// bank's reference with the same amount: a notice sent anew under another id.
-func captureExists(b *pgx.Batch, p Payment, e providers.Event, found *bool) {
-	b.Queue(`
-		select exists (select from payments.capture where merchant_account_id = $1 and transaction_id = $2)
-			or ($3 <> '' and exists (
-				select from payments.capture where payment_id = $4 and bank_reference = $3 and amount = $5))`,
-		p.MerchantID, e.TransactionID, e.BankReference, p.ID, e.Amount.Minor).
-		QueryRow(func(row pgx.Row) error { return row.Scan(found) })
 }
 
 type callbackRow struct {
