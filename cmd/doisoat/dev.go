@@ -16,6 +16,7 @@ import (
 	"github.com/doisoat/doisoat/internal/config"
 	"github.com/doisoat/doisoat/internal/fault"
 	"github.com/doisoat/doisoat/internal/postgres/pglocal"
+	"github.com/doisoat/doisoat/internal/world"
 	"github.com/doisoat/doisoat/jobs"
 	"github.com/doisoat/doisoat/providers/simulator"
 	"github.com/doisoat/doisoat/web"
@@ -137,11 +138,11 @@ func (c *devCommand) runOn(
 		return err
 	}
 	defer pool.Close()
-	all, err := wire(surroundings{pool: pool, ring: ring, publicURL: settings.PublicURL, now: p.now, random: p.random})
+	all, err := newWorld(p, settings, pool, ring)
 	if err != nil {
 		return err
 	}
-	defer all.payments.Group.Stop() // answers whoever is in, before the pool goes
+	defer all.Close() // answers the callbacks under way, before the pool closes
 	far := simulator.New(simulator.Options{Log: log, StateFile: filepath.Join(c.DataDir, simulatorFile)})
 	defer far.Close()
 	if err := far.Err(); err != nil {
@@ -155,7 +156,7 @@ func (c *devCommand) runOn(
 	if err != nil {
 		return err
 	}
-	work, err := jobs.New(pool, all.jobs(), jobs.Options{
+	work, err := jobs.New(pool, all.Jobs(), jobs.Options{
 		Log: log, Workers: settings.Workers, SoftStop: settings.ShutdownGrace, SweepEach: devSweep,
 	})
 	if err != nil {
@@ -168,7 +169,7 @@ func (c *devCommand) runOn(
 	}
 	servers, farServer := newServers(ctx), newServers(context.WithoutCancel(ctx))
 	servers.start("api", func(ctx context.Context) error {
-		return web.Serve(ctx, forAPI, all.api(settings, log, p.now, pool), log)
+		return web.Serve(ctx, forAPI, apiOf(all, settings, log, p.now, pool), log)
 	})
 	farServer.start("simulator", func(ctx context.Context) error { return web.Serve(ctx, forSimulator, far.Handler(), log) })
 	if err = writeManifest(c.manifestPath(), m); err == nil {
@@ -183,7 +184,7 @@ func (c *devCommand) manifestPath() string { return filepath.Join(c.DataDir, man
 // plant loads the demo and writes into m where everything is. The notes name
 // the existing rows that differ from the demo and stay as they are.
 func (c *devCommand) plant(
-	ctx context.Context, p *program, all rooms, pool *pgxpool.Pool, marked *mark, far *simulator.Simulator, m *manifest,
+	ctx context.Context, p *program, all world.World, pool *pgxpool.Pool, marked *mark, far *simulator.Simulator, m *manifest,
 ) (notes []string, err error) {
 	previous, err := readManifest(c.manifestPath())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -23,6 +23,7 @@ import (
 	"github.com/doisoat/doisoat/internal/config"
 	"github.com/doisoat/doisoat/internal/postgres/pgtest"
 	"github.com/doisoat/doisoat/internal/secret"
+	"github.com/doisoat/doisoat/internal/world"
 	"github.com/doisoat/doisoat/payments"
 )
 
@@ -51,19 +52,19 @@ func contents(t *testing.T, db *pgx.Conn) map[string]string {
 }
 
 // roomsOn wires the rooms on a database, as the command line of the server does.
-func roomsOn(t *testing.T, pool *pgxpool.Pool, ring *secret.Keyring) rooms {
+func roomsOn(t *testing.T, pool *pgxpool.Pool, ring *secret.Keyring) world.World {
 	t.Helper()
-	all, err := wire(surroundings{pool: pool, ring: ring, publicURL: "https://thanhtoan.example.gov.vn", now: time.Now, random: rand.Reader})
+	all, err := newWorld(&program{now: time.Now, random: rand.Reader}, config.Config{PublicURL: "https://thanhtoan.example.gov.vn"}, pool, ring)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(all.payments.Group.Stop)
+	t.Cleanup(all.Close)
 	return all
 }
 
-func registerReal(t *testing.T, all rooms, authority string) payments.MerchantAccount {
+func registerReal(t *testing.T, all world.World, authority string) payments.MerchantAccount {
 	t.Helper()
-	m, err := all.payments.RegisterMerchant(t.Context(), auth.Operator(authority), "vnpay", realSettings,
+	m, err := all.Payments.RegisterMerchant(t.Context(), auth.Operator(authority), "vnpay", realSettings,
 		map[string]string{"hash_secret": realSecret})
 	if err != nil {
 		t.Fatal(err)
@@ -102,7 +103,7 @@ func TestDevRefusesForeignDatabase(t *testing.T) {
 	all := roomsOn(t, db.App, ring)
 	registerReal(t, all, "H09")
 	for _, name := range []string{"API of the province", demoKeyName} {
-		if _, _, err := all.keys.CreateKey(t.Context(), auth.Operator("H09"), auth.RolePortal, name, time.Time{}); err != nil {
+		if _, _, err := all.Keys.CreateKey(t.Context(), auth.Operator("H09"), auth.RolePortal, name, time.Time{}); err != nil {
 			t.Fatal(err)
 		}
 	}

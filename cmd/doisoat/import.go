@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/internal/world"
 	"github.com/doisoat/doisoat/providers/statements"
 	"github.com/doisoat/doisoat/providers/statements/formats"
 	"github.com/doisoat/doisoat/reconcile"
@@ -43,8 +44,8 @@ func (c *importCommand) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return fmt.Errorf("read %s: %w", c.File, err)
 	}
-	return withRoomsOf(ctx, p, c.place, func(all rooms) error {
-		st, err := all.reconcile.Ingest(ctx, auth.Operator(c.Authority), c.Source, filepath.Base(c.File), content, false, "")
+	return withRoomsOf(ctx, p, c.place, func(all world.World) error {
+		st, err := all.Reconcile.Ingest(ctx, auth.Operator(c.Authority), c.Source, filepath.Base(c.File), content, false, "")
 		if err != nil {
 			return err
 		}

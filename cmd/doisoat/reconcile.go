@@ -11,6 +11,7 @@ import (
 
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/internal/world"
 	"github.com/doisoat/doisoat/reconcile"
 )
 
@@ -29,8 +30,8 @@ func (c *reconcileCommand) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	return withRoomsOf(ctx, p, c.place, func(all rooms) error {
-		run, _, err := all.reconcile.StartRun(ctx, auth.Operator(c.Authority), c.Source, date)
+	return withRoomsOf(ctx, p, c.place, func(all world.World) error {
+		run, _, err := all.Reconcile.StartRun(ctx, auth.Operator(c.Authority), c.Source, date)
 		if err != nil {
 			return err
 		}
@@ -101,8 +102,8 @@ func (c *closeCommand) Run(ctx context.Context, p *program) error {
 		}
 		text = m.Authorities[c.Authority].Keys[auth.RoleChiefAccountant]
 	}
-	return withRoomsOf(ctx, p, c.place, func(all rooms) error {
-		actor, err := all.auth.Authenticate(ctx, text)
+	return withRoomsOf(ctx, p, c.place, func(all world.World) error {
+		actor, err := all.Auth.Authenticate(ctx, text)
 		if err != nil {
 			return err
 		}
@@ -113,7 +114,7 @@ func (c *closeCommand) Run(ctx context.Context, p *program) error {
 		if err != nil {
 			return err
 		}
-		if err := all.reconcile.CloseDay(ctx, actor, date); err != nil {
+		if err := all.Reconcile.CloseDay(ctx, actor, date); err != nil {
 			return err
 		}
 		if c.JSON {
@@ -125,11 +126,11 @@ func (c *closeCommand) Run(ctx context.Context, p *program) error {
 }
 
 // closeRuns closes what is left open of a date and returns all its runs.
-func closeRuns(ctx context.Context, all rooms, actor auth.Actor, date calendar.Date) ([]runView, error) {
+func closeRuns(ctx context.Context, all world.World, actor auth.Actor, date calendar.Date) ([]runView, error) {
 	closed := []runView{}
 	var after reconcile.RunID
 	for {
-		list, next, err := all.reconcile.ListRuns(ctx, actor, "", after, reconcile.MaxPage)
+		list, next, err := all.Reconcile.ListRuns(ctx, actor, "", after, reconcile.MaxPage)
 		if err != nil {
 			return nil, err
 		}
@@ -137,7 +138,7 @@ func closeRuns(ctx context.Context, all rooms, actor auth.Actor, date calendar.D
 			if run.BusinessDate != date {
 				continue
 			}
-			if run, err = all.reconcile.CloseRun(ctx, actor, run.ID); err != nil {
+			if run, err = all.Reconcile.CloseRun(ctx, actor, run.ID); err != nil {
 				return nil, fmt.Errorf("close the run of %s: %w", run.Source, err)
 			}
 			closed = append(closed, viewRun(run))
@@ -150,7 +151,7 @@ func closeRuns(ctx context.Context, all rooms, actor auth.Actor, date calendar.D
 }
 
 // withRoomsOf wires the rooms on the database of a place, for one command.
-func withRoomsOf(ctx context.Context, p *program, at place, body func(all rooms) error) error {
+func withRoomsOf(ctx context.Context, p *program, at place, body func(all world.World) error) error {
 	settings, err := at.settings(p)
 	if err != nil {
 		return err
@@ -160,10 +161,11 @@ func withRoomsOf(ctx context.Context, p *program, at place, body func(all rooms)
 		return err
 	}
 	return withPool(ctx, p, at, func(pool *pgxpool.Pool) error {
-		all, err := wire(surroundings{pool: pool, ring: ring, publicURL: settings.PublicURL, now: p.now, random: p.random})
+		all, err := newWorld(p, settings, pool, ring)
 		if err != nil {
 			return err
 		}
+		defer all.Close()
 		return body(all)
 	})
 }

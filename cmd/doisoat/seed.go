@@ -17,6 +17,7 @@ import (
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/auth/keys"
 	"github.com/doisoat/doisoat/internal/postgres"
+	"github.com/doisoat/doisoat/internal/world"
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/providers"
 	"github.com/doisoat/doisoat/providers/sepay"
@@ -45,7 +46,7 @@ func demoDaysBack(now time.Time) int {
 // stay as they are, missing rows are added, nothing is revoked. One thing
 // follows: the provider's addresses of an account that dev registered itself.
 type demo struct {
-	rooms     rooms
+	rooms     world.World
 	pool      *pgxpool.Pool
 	mark      *mark
 	random    io.Reader
@@ -61,7 +62,7 @@ func (d *demo) plant(ctx context.Context, far *simulator.Simulator) (map[string]
 	if err := d.norms(ctx); err != nil {
 		return nil, err
 	}
-	list, err := d.rooms.auth.ListAuthorities(ctx)
+	list, err := d.rooms.Auth.ListAuthorities(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +91,7 @@ func (d *demo) norms(ctx context.Context) error {
 		return err
 	}
 	national := auth.Operator(nationalFees)
-	recorded, err := d.rooms.fees.ListFeeTypes(ctx, national, fees.Everywhere)
+	recorded, err := d.rooms.Fees.ListFeeTypes(ctx, national, fees.Everywhere)
 	if err != nil {
 		return fmt.Errorf("fee types: %w", err)
 	}
@@ -98,7 +99,7 @@ func (d *demo) norms(ctx context.Context) error {
 		return slices.ContainsFunc(recorded, func(r fees.FeeType) bool { return r.Code == f.Code })
 	})
 	if len(missing) > 0 {
-		if _, err := d.rooms.fees.LoadFeeTypes(ctx, national, missing); err != nil {
+		if _, err := d.rooms.Fees.LoadFeeTypes(ctx, national, missing); err != nil {
 			return fmt.Errorf("fee types: %w", err)
 		}
 	}
@@ -114,7 +115,7 @@ func (d *demo) norms(ctx context.Context) error {
 func (d *demo) policies(ctx context.Context, operator auth.Actor, list []fees.Policy) error {
 	var missing []fees.Policy
 	for _, policy := range list {
-		switch _, err := d.rooms.fees.FindPolicy(ctx, operator, policy.ID); {
+		switch _, err := d.rooms.Fees.FindPolicy(ctx, operator, policy.ID); {
 		case errors.Is(err, fees.ErrNotFound):
 			missing = append(missing, policy)
 		case err != nil:
@@ -124,7 +125,7 @@ func (d *demo) policies(ctx context.Context, operator auth.Actor, list []fees.Po
 	if len(missing) == 0 {
 		return nil
 	}
-	_, err := d.rooms.fees.LoadPolicies(ctx, operator, missing)
+	_, err := d.rooms.Fees.LoadPolicies(ctx, operator, missing)
 	return err
 }
 
@@ -199,7 +200,7 @@ type account struct {
 // encrypted, and a note says so.
 func (d *demo) merchant(ctx context.Context, authority string, l plan) (account, error) {
 	operator := auth.Operator(authority)
-	list, err := d.rooms.payments.ListMerchants(ctx, operator)
+	list, err := d.rooms.Payments.ListMerchants(ctx, operator)
 	if err != nil {
 		return account{}, err
 	}
@@ -233,7 +234,7 @@ func (d *demo) register(ctx context.Context, operator auth.Actor, l plan) (accou
 	}
 	made := account{planted: true, secret: hex.EncodeToString(raw)}
 	var err error
-	made.MerchantAccount, err = d.rooms.payments.RegisterMerchant(ctx, operator, l.provider, l.settings,
+	made.MerchantAccount, err = d.rooms.Payments.RegisterMerchant(ctx, operator, l.provider, l.settings,
 		map[string]string{l.secret: made.secret})
 	if err != nil {
 		return account{}, err
@@ -252,13 +253,13 @@ func (d *demo) followSimulator(ctx context.Context, operator auth.Actor, found *
 		return nil
 	}
 	found.Settings = settings
-	return d.rooms.payments.ChangeSettings(ctx, operator, found.ID, settings)
+	return d.rooms.Payments.ChangeSettings(ctx, operator, found.ID, settings)
 }
 
 // source registers where the statements of an account come from. A source
 // that covers the account already stays, and a note says so.
 func (d *demo) source(ctx context.Context, operator auth.Actor, r reconcile.SourceRequest) error {
-	_, _, err := d.rooms.reconcile.RegisterSource(ctx, operator, r)
+	_, _, err := d.rooms.Reconcile.RegisterSource(ctx, operator, r)
 	if errors.Is(err, reconcile.ErrSourceExists) || errors.Is(err, reconcile.ErrSourceOverlaps) {
 		d.notes = append(d.notes, fmt.Sprintf("the source %q of %s stays as it is: it differs from the demo", r.Code, operator.Authority))
 		return nil
@@ -274,7 +275,7 @@ func (d *demo) source(ctx context.Context, operator auth.Actor, r reconcile.Sour
 func (d *demo) secret(ctx context.Context, authority string, id payments.MerchantID, name string) (string, error) {
 	var m providers.Merchant
 	err := postgres.ReadTx(ctx, d.pool, authority, func(tx pgx.Tx) (err error) {
-		m, err = d.rooms.payments.Merchant(ctx, tx, id)
+		m, err = d.rooms.Payments.Merchant(ctx, tx, id)
 		return err
 	})
 	if err != nil {
@@ -292,7 +293,7 @@ func (d *demo) keys(ctx context.Context, authority string) (map[auth.Role]string
 	texts := map[auth.Role]string{}
 	for _, role := range auth.KeyRoles() {
 		text := d.previous[authority].Keys[role]
-		actor, err := d.rooms.auth.Authenticate(ctx, text)
+		actor, err := d.rooms.Auth.Authenticate(ctx, text)
 		if err == nil && actor.Authority == authority && actor.Role == role {
 			texts[role] = text
 			continue
@@ -311,7 +312,7 @@ func (d *demo) keys(ctx context.Context, authority string) (map[auth.Role]string
 func (d *demo) newKey(ctx context.Context, authority string, role auth.Role) (string, error) {
 	name := demoKeyName
 	for i := 2; ; i++ {
-		text, _, err := d.rooms.keys.CreateKey(ctx, auth.Operator(authority), role, name, time.Time{})
+		text, _, err := d.rooms.Keys.CreateKey(ctx, auth.Operator(authority), role, name, time.Time{})
 		if !errors.Is(err, keys.ErrTooMany) {
 			return text, err
 		}

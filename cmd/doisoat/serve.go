@@ -15,6 +15,7 @@ import (
 	"github.com/riverqueue/river"
 
 	"github.com/doisoat/doisoat/internal/config"
+	"github.com/doisoat/doisoat/internal/world"
 	"github.com/doisoat/doisoat/jobs"
 	"github.com/doisoat/doisoat/web"
 	"github.com/doisoat/doisoat/web/api"
@@ -26,7 +27,7 @@ type serveCommand struct {
 
 // Run serves the API until ctx ends. It refuses a database with pending migrations.
 func (c *serveCommand) Run(ctx context.Context, p *program) error {
-	return withRooms(ctx, p, "serve", func(settings config.Config, log *slog.Logger, pool *pgxpool.Pool, all rooms) error {
+	return withRooms(ctx, p, "serve", func(settings config.Config, log *slog.Logger, pool *pgxpool.Pool, all world.World) error {
 		if c.Listen != "" {
 			settings.Listen = c.Listen
 		}
@@ -35,7 +36,7 @@ func (c *serveCommand) Run(ctx context.Context, p *program) error {
 			return fmt.Errorf("listen: %w", err)
 		}
 		log.Info("serving", "address", l.Addr().String(), "version", version, "settings", settings)
-		return web.Serve(ctx, l, all.api(settings, log, p.now, pool), log)
+		return web.Serve(ctx, l, apiOf(all, settings, log, p.now, pool), log)
 	})
 }
 
@@ -43,8 +44,8 @@ type workCommand struct{}
 
 // Run works jobs until ctx ends. It refuses a database with pending migrations.
 func (c *workCommand) Run(ctx context.Context, p *program) error {
-	return withRooms(ctx, p, "work", func(settings config.Config, log *slog.Logger, pool *pgxpool.Pool, all rooms) error {
-		work, err := jobs.New(pool, all.jobs(), jobs.Options{Log: log, Workers: settings.Workers, SoftStop: settings.ShutdownGrace})
+	return withRooms(ctx, p, "work", func(settings config.Config, log *slog.Logger, pool *pgxpool.Pool, all world.World) error {
+		work, err := jobs.New(pool, all.Jobs(), jobs.Options{Log: log, Workers: settings.Workers, SoftStop: settings.ShutdownGrace})
 		if err != nil {
 			return err
 		}
@@ -58,7 +59,7 @@ func (c *workCommand) Run(ctx context.Context, p *program) error {
 }
 
 // withRooms wires the rooms on a current database named by the environment.
-func withRooms(ctx context.Context, p *program, name string, body func(config.Config, *slog.Logger, *pgxpool.Pool, rooms) error) error {
+func withRooms(ctx context.Context, p *program, name string, body func(config.Config, *slog.Logger, *pgxpool.Pool, world.World) error) error {
 	settings, err := config.Load(p.getenv, config.DatabaseURL, config.SecretKeys)
 	if err != nil {
 		return err
@@ -72,11 +73,11 @@ func withRooms(ctx context.Context, p *program, name string, body func(config.Co
 		return err
 	}
 	defer pool.Close()
-	all, err := wire(surroundings{pool: pool, ring: ring, publicURL: settings.PublicURL, now: p.now, random: p.random})
+	all, err := newWorld(p, settings, pool, ring)
 	if err != nil {
 		return err
 	}
-	defer all.payments.Group.Stop() // answers whoever is in, before the pool goes
+	defer all.Close() // answers the callbacks under way, before the pool closes
 	return body(settings, p.logger(settings), pool, all)
 }
 
@@ -93,20 +94,15 @@ func stopJobs(work *river.Client[pgx.Tx], grace time.Duration) error {
 	return nil
 }
 
-// api is the HTTP surface over the rooms.
-func (r rooms) api(settings config.Config, log *slog.Logger, now func() time.Time, pool *pgxpool.Pool) http.Handler {
+// apiOf is the HTTP surface over the rooms.
+func apiOf(r world.World, settings config.Config, log *slog.Logger, now func() time.Time, pool *pgxpool.Pool) http.Handler {
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return api.New(api.Rooms{
-		Auth: r.auth, Fees: r.fees, Dossiers: r.dossiers, Payments: r.payments, Refunds: r.refunds, Repricing: r.repricing,
-		Remittance: r.remittance, Reconcile: r.reconcile, Ledger: r.ledger, Seal: r.seal, Reports: r.reports,
+		Auth: r.Auth, Fees: r.Fees, Dossiers: r.Dossiers, Payments: r.Payments, Refunds: r.Refunds, Repricing: r.Repricing,
+		Remittance: r.Remittance, Reconcile: r.Reconcile, Ledger: r.Ledger, Seal: r.Seal, Reports: r.Reports,
 	}, api.Options{
 		Log: log, Metrics: metrics, Now: now, RequestsPerSecond: settings.RequestsPerSecond,
 		Ready: func(ctx context.Context) error { return current(ctx, pool) },
 	})
-}
-
-// jobs is what workers call.
-func (r rooms) jobs() jobs.Rooms {
-	return jobs.Rooms{Payments: r.payments, Refunds: r.refunds, Repricing: r.repricing, Ledger: r.ledger, Seal: r.seal}
 }

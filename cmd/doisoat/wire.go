@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net"
 	"net/http"
@@ -12,34 +11,18 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/riverqueue/river"
 
-	"github.com/doisoat/doisoat/dossiers"
-	"github.com/doisoat/doisoat/fees"
-	"github.com/doisoat/doisoat/internal/auth/keys"
-	"github.com/doisoat/doisoat/internal/auth/registry"
 	"github.com/doisoat/doisoat/internal/config"
 	"github.com/doisoat/doisoat/internal/fault"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/internal/secret"
-	"github.com/doisoat/doisoat/jobs"
-	"github.com/doisoat/doisoat/ledger"
-	"github.com/doisoat/doisoat/ledger/balances"
-	"github.com/doisoat/doisoat/ledger/seal"
+	"github.com/doisoat/doisoat/internal/world"
 	"github.com/doisoat/doisoat/migrations"
-	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/providers"
 	"github.com/doisoat/doisoat/providers/sepay"
 	"github.com/doisoat/doisoat/providers/vietqr"
 	"github.com/doisoat/doisoat/providers/vnpay"
-	"github.com/doisoat/doisoat/reconcile"
-	"github.com/doisoat/doisoat/refunds"
-	"github.com/doisoat/doisoat/remittance"
-	"github.com/doisoat/doisoat/reports"
-	"github.com/doisoat/doisoat/repricing"
-	"github.com/doisoat/doisoat/repricing/replay"
 )
 
 // Faults of starting.
@@ -49,62 +32,12 @@ var (
 		"no database: set DOISOAT_DATABASE_URL, or start doisoat dev and name its --data-dir")
 )
 
-// rooms is every use case of the program, wired once.
-type rooms struct {
-	auth       registry.Service
-	keys       keys.Service
-	fees       *fees.Service
-	dossiers   *dossiers.Service
-	payments   *payments.Service
-	refunds    *refunds.Service
-	repricing  *repricing.Service
-	reconcile  *reconcile.Service
-	ledger     *balances.Service
-	seal       *seal.Service
-	reports    *reports.Service
-	remittance *remittance.Service
-	inserts    *river.Client[pgx.Tx]
-}
-
-// surroundings is what the rooms stand on.
-type surroundings struct {
-	pool      *pgxpool.Pool
-	ring      *secret.Keyring
-	publicURL string
-	now       func() time.Time
-	random    io.Reader
-}
-
-// callbackCommitters bounds the connections that apply callbacks: one waits for the disk while another works.
-const callbackCommitters = 2
-
-func wire(s surroundings) (rooms, error) {
-	inserts, err := jobs.InsertOnly(s.pool)
-	if err != nil {
-		return rooms{}, err
-	}
-	connected := providers.NewRegistry(vnpay.New(providerClient()), vietqr.New(), sepay.New())
-	db := postgres.DB{Pool: s.pool, Now: s.now}
-	r := rooms{
-		auth:    registry.Service{DB: s.pool, Now: s.now},
-		keys:    keys.Service{DB: db, Random: s.random},
-		fees:    &fees.Service{DB: db},
-		ledger:  &balances.Service{DB: s.pool},
-		seal:    &seal.Service{DB: s.pool, Now: s.now},
-		reports: &reports.Service{DB: s.pool},
-		inserts: inserts,
-	}
-	r.dossiers = &dossiers.Service{DB: db, Fees: r.fees, Secret: s.ring, Jobs: inserts}
-	r.remittance = &remittance.Service{DB: db, Fees: r.fees}
-	r.payments = &payments.Service{
-		DB: db, Group: ledger.NewGroup(s.pool, callbackCommitters),
-		Providers: connected, Secret: s.ring, Jobs: inserts, Random: s.random, PublicURL: s.publicURL,
-	}
-	r.refunds = &refunds.Service{DB: db, Payments: r.payments, Fees: r.fees, Providers: connected, Jobs: inserts, Random: s.random}
-	again := &replay.Service{DB: db, Fees: r.fees, Dossiers: r.dossiers}
-	r.repricing = &repricing.Service{DB: db, Replay: again, Payments: r.payments, Refunds: r.refunds, Jobs: inserts}
-	r.reconcile = &reconcile.Service{DB: db, Payments: r.payments, Refunds: r.refunds, Secret: s.ring}
-	return r, nil
+// newWorld wires the rooms with the providers that the program knows.
+func newWorld(p *program, c config.Config, pool *pgxpool.Pool, ring *secret.Keyring) (world.World, error) {
+	return world.New(world.Ground{
+		Pool: pool, Secret: ring, Providers: providers.NewRegistry(vnpay.New(providerClient()), vietqr.New(), sepay.New()),
+		PublicURL: c.PublicURL, Now: p.now, Random: p.random,
+	})
 }
 
 // Times of calls to providers. A call without an answer by then is unknown; an inquiry ends it.

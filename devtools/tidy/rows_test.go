@@ -66,7 +66,8 @@ var rows = map[string]int{
 	"jobs": 10,
 	"web":  10,
 
-	"web/api": 11,
+	"web/api":        11,
+	"internal/world": 11,
 
 	"cmd/doisoat":                         12,
 	"devtools/bench":                      12,

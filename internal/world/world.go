@@ -1,0 +1,99 @@
+// Package world wires all rooms on one database: the one place that says which
+// room stands on which. The program and the tests of rooms call it; providers,
+// clock and random source are handed in. It owns no schema and no rule.
+package world
+
+import (
+	"io"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river"
+
+	"github.com/doisoat/doisoat/dossiers"
+	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/internal/auth/keys"
+	"github.com/doisoat/doisoat/internal/auth/registry"
+	"github.com/doisoat/doisoat/internal/postgres"
+	"github.com/doisoat/doisoat/internal/secret"
+	"github.com/doisoat/doisoat/jobs"
+	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/ledger/balances"
+	"github.com/doisoat/doisoat/ledger/seal"
+	"github.com/doisoat/doisoat/payments"
+	"github.com/doisoat/doisoat/providers"
+	"github.com/doisoat/doisoat/reconcile"
+	"github.com/doisoat/doisoat/refunds"
+	"github.com/doisoat/doisoat/remittance"
+	"github.com/doisoat/doisoat/reports"
+	"github.com/doisoat/doisoat/repricing"
+	"github.com/doisoat/doisoat/repricing/replay"
+)
+
+// Ground is what the rooms stand on. Every member is required.
+type Ground struct {
+	Pool      *pgxpool.Pool
+	Secret    *secret.Keyring
+	Providers providers.Registry
+	PublicURL string // base of callback and return links
+	Now       func() time.Time
+	Random    io.Reader // cryptographically secure
+}
+
+// World is every use case of the program, wired once.
+type World struct {
+	Auth       registry.Service
+	Keys       keys.Service
+	Fees       *fees.Service
+	Dossiers   *dossiers.Service
+	Payments   *payments.Service
+	Refunds    *refunds.Service
+	Repricing  *repricing.Service
+	Reconcile  *reconcile.Service
+	Ledger     *balances.Service
+	Seal       *seal.Service
+	Reports    *reports.Service
+	Remittance *remittance.Service
+	Inserts    *river.Client[pgx.Tx] // queues jobs and works none
+}
+
+// callbackCommitters bounds the connections that apply callbacks: one waits for the disk while another works.
+const callbackCommitters = 2
+
+// New wires the rooms. Call Close before the pool closes.
+func New(g Ground) (World, error) {
+	inserts, err := jobs.InsertOnly(g.Pool)
+	if err != nil {
+		return World{}, err
+	}
+	db := postgres.DB{Pool: g.Pool, Now: g.Now}
+	w := World{
+		Auth:    registry.Service{DB: g.Pool, Now: g.Now},
+		Keys:    keys.Service{DB: db, Random: g.Random},
+		Fees:    &fees.Service{DB: db},
+		Ledger:  &balances.Service{DB: g.Pool},
+		Seal:    &seal.Service{DB: g.Pool, Now: g.Now},
+		Reports: &reports.Service{DB: g.Pool},
+		Inserts: inserts,
+	}
+	w.Dossiers = &dossiers.Service{DB: db, Fees: w.Fees, Secret: g.Secret, Jobs: inserts}
+	w.Remittance = &remittance.Service{DB: db, Fees: w.Fees}
+	w.Payments = &payments.Service{
+		DB: db, Group: ledger.NewGroup(g.Pool, callbackCommitters),
+		Providers: g.Providers, Secret: g.Secret, Jobs: inserts, Random: g.Random, PublicURL: g.PublicURL,
+	}
+	w.Refunds = &refunds.Service{DB: db, Payments: w.Payments, Fees: w.Fees, Providers: g.Providers, Jobs: inserts, Random: g.Random}
+	again := &replay.Service{DB: db, Fees: w.Fees, Dossiers: w.Dossiers}
+	w.Repricing = &repricing.Service{DB: db, Replay: again, Payments: w.Payments, Refunds: w.Refunds, Jobs: inserts}
+	w.Reconcile = &reconcile.Service{DB: db, Payments: w.Payments, Refunds: w.Refunds, Secret: g.Secret}
+	return w, nil
+}
+
+// Jobs is the part of the world that workers call.
+func (w World) Jobs() jobs.Rooms {
+	return jobs.Rooms{Payments: w.Payments, Refunds: w.Refunds, Repricing: w.Repricing, Ledger: w.Ledger, Seal: w.Seal}
+}
+
+// Close answers the callbacks under way.
+func (w World) Close() { w.Payments.Group.Stop() }
