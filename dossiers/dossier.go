@@ -28,9 +28,6 @@ type ID = ident.ID[dossierKind]
 // ChargeID names a charge.
 type ChargeID = ident.ID[chargeKind]
 
-// ParseChargeID reads the outside form of a charge id.
-func ParseChargeID(s string) (ChargeID, error) { return ident.Parse[chargeKind](s) }
-
 // Faults of dossiers.
 var (
 	ErrNotFound      = fault.New(fault.NotFound, "dossiers.not_found", "no such dossier")

@@ -16,6 +16,7 @@ import (
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/auth/registry"
 	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/internal/page"
 	"github.com/doisoat/doisoat/internal/postgres"
 )
 
@@ -230,9 +231,6 @@ type RecordedPolicy struct {
 	acts  int
 }
 
-// MaxPage is the most policies or fee types that one call of a List returns.
-const MaxPage = 200
-
 // FindPolicy returns the latest version of a policy of any authority, with its
 // history: norms are public. Needs auth.PermFeesRead. Fault: ErrNotFound.
 func (s Service) FindPolicy(ctx context.Context, actor auth.Actor, id string) (RecordedPolicy, error) {
@@ -256,22 +254,22 @@ func withHistory(ctx context.Context, tx pgx.Tx, id string) (RecordedPolicy, err
 	return found, err
 }
 
-// ListPolicies returns the latest versions by id, after the given id, at most
-// limit (1 to MaxPage); owner empty means of all authorities. Needs auth.PermFeesRead.
-func (s Service) ListPolicies(ctx context.Context, actor auth.Actor, owner, after string, limit int) ([]RecordedPolicy, error) {
-	return s.policies(ctx, actor, policyFilter{owner: owner, after: after, limit: min(max(limit, 1), MaxPage)})
-}
-
-func (s Service) policies(ctx context.Context, actor auth.Actor, f policyFilter) ([]RecordedPolicy, error) {
+// ListPolicies returns the latest version of each policy in order of id, after
+// the given id; owner empty means of all authorities. next is the last id of the
+// page when another page follows. Needs auth.PermFeesRead.
+func (s Service) ListPolicies(
+	ctx context.Context, actor auth.Actor, owner, after string, limit int,
+) (list []RecordedPolicy, next string, err error) {
 	if err := auth.Require(actor, auth.PermFeesRead); err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	var list []RecordedPolicy
-	err := postgres.ReadTx(ctx, s.DB.Pool, actor.Authority, func(tx pgx.Tx) (err error) {
-		list, err = findPolicies(ctx, tx, f)
+	limit = page.Limit(limit)
+	err = postgres.ReadTx(ctx, s.DB.Pool, actor.Authority, func(tx pgx.Tx) error {
+		list, err = findPolicies(ctx, tx, policyFilter{owner: owner, after: after, limit: limit + 1})
 		return err
 	})
-	return list, err
+	list, next = page.Cut(list, limit, func(p RecordedPolicy) string { return p.Policy.ID })
+	return list, next, err
 }
 
 // ListFeeTypes returns the fee types in force for a territory, its own and the

@@ -13,6 +13,7 @@ import (
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/auth/registry"
 	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/internal/page"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/internal/postgres/pgtest"
 )
@@ -193,25 +194,30 @@ func TestListPolicies(t *testing.T) {
 	s, _ := newStore(t)
 	seed(t, s)
 	actor := auth.System("H41")
-	page := func(owner, after string, limit int) []string {
-		list, err := s.ListPolicies(t.Context(), actor, owner, after, limit)
+	type answer struct {
+		IDs  []string
+		Next string
+	}
+	list := func(owner, after string, limit int) answer {
+		found, next, err := s.ListPolicies(t.Context(), actor, owner, after, limit)
 		if err != nil {
 			t.Fatal(err)
 		}
-		ids := []string{}
-		for _, p := range list {
-			ids = append(ids, p.Policy.ID)
+		a := answer{Next: next}
+		for _, p := range found {
+			a.IDs = append(a.IDs, p.Policy.ID)
 		}
-		return ids
+		return a
 	}
-	if diff := cmp.Diff(page("BTC", "", 2), []string{"TT47-DKDN", "TT63-GPLX"}); diff != "" {
+	all := len(demoFile(t).Policies)
+	if got := list("", "", page.Max); len(got.IDs) != all || got.Next != "" {
+		t.Errorf("%d policies and next %q, want %d and none", len(got.IDs), got.Next, all)
+	}
+	if diff := cmp.Diff(list("BTC", "", 2), answer{[]string{"TT47-DKDN", "TT63-GPLX"}, "TT63-GPLX"}); diff != "" {
 		t.Errorf("first page (-got +want):\n%s", diff)
 	}
-	if diff := cmp.Diff(page("BTC", "TT63-GPLX", 2), []string{"TT63-PP", "TT64-2025"}); diff != "" {
-		t.Errorf("second page (-got +want):\n%s", diff)
-	}
-	if got := len(page("", "", fees.MaxPage)); got != len(demoFile(t).Policies) {
-		t.Errorf("%d policies, want %d", got, len(demoFile(t).Policies))
+	if diff := cmp.Diff(list("BTC", "TT63-GPLX", 2), answer{IDs: []string{"TT63-PP", "TT64-2025"}}); diff != "" {
+		t.Errorf("second page, which is full and the last (-got +want):\n%s", diff)
 	}
 	types, err := s.ListFeeTypes(t.Context(), actor, "H41")
 	if err != nil || len(types) != 21 {

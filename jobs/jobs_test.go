@@ -265,8 +265,8 @@ func TestHopelessJobsAreCancelled(t *testing.T) {
 
 func unknownPayment(t *testing.T) payments.ID {
 	t.Helper()
-	id, err := payments.ParseID("pay_0193c2f0a0007000800000000000abcd")
-	if err != nil {
+	var id payments.ID
+	if err := id.UnmarshalText([]byte("pay_0193c2f0a0007000800000000000abcd")); err != nil {
 		t.Fatal(err)
 	}
 	return id

@@ -42,9 +42,6 @@ type (
 	CallbackID = ident.ID[callbackKind]
 )
 
-// ParseID reads the outside form of a payment id.
-func ParseID(s string) (ID, error) { return ident.Parse[paymentKind](s) }
-
 // Faults of payments.
 var (
 	ErrNotFound         = fault.New(fault.NotFound, "payments.not_found", "no such payment")

@@ -21,6 +21,7 @@ import (
 	"github.com/doisoat/doisoat/internal/fault"
 	"github.com/doisoat/doisoat/internal/ident"
 	"github.com/doisoat/doisoat/internal/money"
+	"github.com/doisoat/doisoat/internal/page"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/internal/secret"
 	"github.com/doisoat/doisoat/ledger"
@@ -29,9 +30,6 @@ import (
 
 // uuidText reads a bare uuid out of JSON that PostgreSQL made.
 type uuidText = uuid.UUID
-
-// MaxPage is the largest page of a list.
-const MaxPage = 200
 
 // Service holds the use cases of payments. Jobs only inserts.
 type Service struct {
@@ -254,9 +252,7 @@ func (s *Service) List(ctx context.Context, actor auth.Actor, f Filter) (list []
 	if err := auth.Require(actor, auth.PermPaymentRead); err != nil {
 		return nil, ID{}, err
 	}
-	if f.Limit < 1 || f.Limit > MaxPage {
-		f.Limit = MaxPage
-	}
+	f.Limit = page.Limit(f.Limit)
 	err = postgres.ReadTx(ctx, s.DB.Pool, actor.Authority, func(tx pgx.Tx) error {
 		found, err := selectPayments(ctx, tx, `
 			where authority = (select app.authority())
@@ -271,10 +267,7 @@ func (s *Service) List(ctx context.Context, actor auth.Actor, f Filter) (list []
 		if err != nil {
 			return err
 		}
-		if len(found) > f.Limit {
-			found = found[:f.Limit]
-			next = found[f.Limit-1].ID
-		}
+		found, next = page.Cut(found, f.Limit, func(x Payment) ID { return x.ID })
 		list, err = withCodes(ctx, tx, found)
 		return err
 	})

@@ -11,6 +11,7 @@ import (
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/ident"
 	"github.com/doisoat/doisoat/internal/money"
+	"github.com/doisoat/doisoat/internal/page"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/payments"
@@ -25,9 +26,6 @@ func (breakKind) Prefix() string { return "brk" }
 
 // BreakID names a break.
 type BreakID = ident.ID[breakKind]
-
-// ParseBreakID reads the outside form of a break's id.
-func ParseBreakID(s string) (BreakID, error) { return ident.Parse[breakKind](s) }
 
 // BreakState says whether a break is still a difference.
 type BreakState string
@@ -134,7 +132,7 @@ func (s *Service) ListBreaks(ctx context.Context, actor auth.Actor, f BreakFilte
 	if err := auth.Require(actor, auth.PermReconcileRead); err != nil {
 		return nil, next, err
 	}
-	f.Limit = page(f.Limit)
+	f.Limit = page.Limit(f.Limit)
 	err = postgres.ReadTx(ctx, s.DB.Pool, actor.Authority, func(tx pgx.Tx) error {
 		found, err := selectBreaks(ctx, tx, `
 				and (@run::uuid is null or b.run_id = @run) and (@source = '' or b.source_id = (`+sourceID+`)) and (@kind = '' or b.kind = @kind)
@@ -142,10 +140,7 @@ func (s *Service) ListBreaks(ctx context.Context, actor auth.Actor, f BreakFilte
 			order by b.id desc limit @limit`, pgx.StrictNamedArgs{
 			"run": f.Run, "source": f.Source, "kind": string(f.Kind), "state": string(f.State), "open": f.Open, "after": f.After, "limit": f.Limit + 1,
 		})
-		if len(found) > f.Limit {
-			found = found[:f.Limit]
-			next = found[f.Limit-1].ID
-		}
+		found, next = page.Cut(found, f.Limit, func(x breakRow) BreakID { return x.ID })
 		list = make([]Break, len(found))
 		for i, r := range found {
 			list[i] = r.found()

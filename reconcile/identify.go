@@ -15,6 +15,7 @@ import (
 	"github.com/doisoat/doisoat/internal/fault"
 	"github.com/doisoat/doisoat/internal/ident"
 	"github.com/doisoat/doisoat/internal/money"
+	"github.com/doisoat/doisoat/internal/page"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/payments"
@@ -306,16 +307,13 @@ func (s *Service) ListIdentifications(ctx context.Context, actor auth.Actor, f I
 	if err := auth.Require(actor, auth.PermReconcileRead); err != nil {
 		return nil, next, err
 	}
-	f.Limit = page(f.Limit)
+	f.Limit = page.Limit(f.Limit)
 	err = postgres.ReadTx(ctx, s.DB.Pool, actor.Authority, func(tx pgx.Tx) error {
 		list, err = selectIdentifications(ctx, tx, `
 			and ($1 = '' or n.state = $1) and ($2::uuid is null or n.id < $2) order by n.id desc limit $3`, string(f.State), f.After, f.Limit+1)
 		return err
 	})
-	if len(list) > f.Limit {
-		list = list[:f.Limit]
-		next = list[f.Limit-1].ID
-	}
+	list, next = page.Cut(list, f.Limit, func(x Identification) IdentificationID { return x.ID })
 	return list, next, err
 }
 

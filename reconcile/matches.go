@@ -9,6 +9,7 @@ import (
 
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/money"
+	"github.com/doisoat/doisoat/internal/page"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/payments"
@@ -36,7 +37,7 @@ type Match struct {
 	Captures     []payments.CaptureID
 	Refunds      []refunds.ID
 	Transits     []ledger.EntryID // entries that put money on its way out of the account, or back
-	BookLines    []LineID         // settlement rows of a batch, at most MaxPage of them
+	BookLines    []LineID         // settlement rows of a batch, at most page.Max of them
 	BookRows     int              // how many they are
 }
 
@@ -115,7 +116,7 @@ func (s *Service) ListMatches(ctx context.Context, actor auth.Actor, f MatchFilt
 	if err := auth.Require(actor, auth.PermReconcileRead); err != nil {
 		return nil, next, err
 	}
-	f.Limit = page(f.Limit)
+	f.Limit = page.Limit(f.Limit)
 	err = postgres.ReadTx(ctx, s.DB.Pool, actor.Authority, func(tx pgx.Tx) error {
 		list, err = selectMatches(ctx, tx, `
 				and (@run::uuid is null or m.run_id = @run) and (@after::uuid is null or m.id < @after)
@@ -128,10 +129,7 @@ func (s *Service) ListMatches(ctx context.Context, actor auth.Actor, f MatchFilt
 			order by m.id desc limit @limit`, pgx.StrictNamedArgs{"run": f.Run, "payment": f.Payment, "after": f.After, "limit": f.Limit + 1})
 		return err
 	})
-	if len(list) > f.Limit {
-		list = list[:f.Limit]
-		next = list[f.Limit-1].ID
-	}
+	list, next = page.Cut(list, f.Limit, func(x Match) MatchID { return x.ID })
 	return list, next, err
 }
 

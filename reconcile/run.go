@@ -12,6 +12,7 @@ import (
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/ident"
 	"github.com/doisoat/doisoat/internal/money"
+	"github.com/doisoat/doisoat/internal/page"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/ledger/days"
 	"github.com/doisoat/doisoat/reconcile/matching"
@@ -24,9 +25,6 @@ func (runKind) Prefix() string { return "run" }
 
 // RunID names a run.
 type RunID = ident.ID[runKind]
-
-// ParseRunID reads the outside form of a run's id.
-func ParseRunID(s string) (RunID, error) { return ident.Parse[runKind](s) }
 
 // RunState is how far a run came.
 type RunState string
@@ -272,17 +270,14 @@ func (s *Service) ListRuns(ctx context.Context, actor auth.Actor, source string,
 	if err := auth.Require(actor, auth.PermReconcileRead); err != nil {
 		return nil, next, err
 	}
-	limit = page(limit)
+	limit = page.Limit(limit)
 	err = postgres.ReadTx(ctx, s.DB.Pool, actor.Authority, func(tx pgx.Tx) error {
 		list, err = selectRuns(ctx, tx, `
 			and (@source = '' or r.source_id = (`+sourceID+`)) and (@after::uuid is null or r.id < @after)
 			order by r.id desc limit @limit`, pgx.StrictNamedArgs{"source": source, "after": after, "limit": limit + 1})
 		return err
 	})
-	if len(list) > limit {
-		list = list[:limit]
-		next = list[limit-1].ID
-	}
+	list, next = page.Cut(list, limit, func(x Run) RunID { return x.ID })
 	return list, next, err
 }
 

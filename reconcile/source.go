@@ -14,6 +14,7 @@ import (
 	"github.com/doisoat/doisoat/internal/fault"
 	"github.com/doisoat/doisoat/internal/ident"
 	"github.com/doisoat/doisoat/internal/money"
+	"github.com/doisoat/doisoat/internal/page"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/internal/secret"
 	"github.com/doisoat/doisoat/payments"
@@ -21,9 +22,6 @@ import (
 	"github.com/doisoat/doisoat/reconcile/matching"
 	"github.com/doisoat/doisoat/refunds"
 )
-
-// MaxPage is the largest page of a list.
-const MaxPage = 200
 
 // Daily caps of automatic repairs per authority, when the Service names none.
 const (
@@ -208,15 +206,12 @@ func (s *Service) ListSources(ctx context.Context, actor auth.Actor, after strin
 	if err := auth.Require(actor, auth.PermSourceRead); err != nil {
 		return nil, "", err
 	}
-	limit = page(limit)
+	limit = page.Limit(limit)
 	err = postgres.ReadTx(ctx, s.DB.Pool, actor.Authority, func(tx pgx.Tx) error {
 		list, err = selectSources(ctx, tx, ` and code > $1 order by code limit $2`, after, limit+1)
 		return err
 	})
-	if len(list) > limit {
-		list = list[:limit]
-		next = list[limit-1].Code
-	}
+	list, next = page.Cut(list, limit, func(x Source) string { return x.Code })
 	return list, next, err
 }
 
@@ -245,14 +240,6 @@ func findSource(ctx context.Context, tx pgx.Tx, code string) (Source, error) {
 		return Source{}, ErrUnknownSource.With("no source %q", code)
 	}
 	return list[0], nil
-}
-
-// page bounds the size of a page.
-func page(limit int) int {
-	if limit < 1 || limit > MaxPage {
-		return MaxPage
-	}
-	return limit
 }
 
 // absent reports that a query for one row found none.

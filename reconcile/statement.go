@@ -36,9 +36,6 @@ type (
 	LineID      = ident.ID[lineKind]
 )
 
-// ParseStatementID reads the outside form of a statement's id.
-func ParseStatementID(s string) (StatementID, error) { return ident.Parse[statementKind](s) }
-
 // StatementState is how far a file came.
 type StatementState string
 

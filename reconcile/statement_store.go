@@ -12,6 +12,7 @@ import (
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/money"
+	"github.com/doisoat/doisoat/internal/page"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/providers/statements"
 )
@@ -196,17 +197,14 @@ func (s *Service) ListStatements(ctx context.Context, actor auth.Actor, source s
 	if err := auth.Require(actor, auth.PermStatementRead); err != nil {
 		return nil, next, err
 	}
-	limit = page(limit)
+	limit = page.Limit(limit)
 	err = postgres.ReadTx(ctx, s.DB.Pool, actor.Authority, func(tx pgx.Tx) error {
 		list, err = selectStatements(ctx, tx, false, `
 			and (@source = '' or st.source_id = (`+sourceID+`)) and (@after::uuid is null or st.id < @after)
 			order by st.id desc limit @limit`, pgx.StrictNamedArgs{"source": source, "after": after, "limit": limit + 1})
 		return err
 	})
-	if len(list) > limit {
-		list = list[:limit]
-		next = list[limit-1].ID
-	}
+	list, next = page.Cut(list, limit, func(x Statement) StatementID { return x.ID })
 	return list, next, err
 }
 
@@ -271,7 +269,7 @@ func (s *Service) ListLines(ctx context.Context, actor auth.Actor, id StatementI
 	if err := auth.Require(actor, auth.PermStatementRead); err != nil {
 		return nil, next, err
 	}
-	limit = page(limit)
+	limit = page.Limit(limit)
 	var found []lineRow
 	err = postgres.ReadTx(ctx, s.DB.Pool, actor.Authority, func(tx pgx.Tx) error {
 		known, err := selectStatements(ctx, tx, false, ` and st.id = $1`, id)
@@ -293,10 +291,7 @@ func (s *Service) ListLines(ctx context.Context, actor auth.Actor, id StatementI
 	if err != nil {
 		return nil, next, err
 	}
-	if len(found) > limit {
-		found = found[:limit]
-		next = found[limit-1].ID
-	}
+	found, next = page.Cut(found, limit, func(x lineRow) LineID { return x.ID })
 	for _, r := range found {
 		t, err := s.openText(r.ID, r.Content)
 		if err != nil {

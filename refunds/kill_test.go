@@ -64,8 +64,8 @@ func child(text string) error {
 	if err != nil {
 		return err
 	}
-	id, err := refunds.ParseID(o.Refund)
-	if err != nil {
+	var id refunds.ID
+	if err := id.UnmarshalText([]byte(o.Refund)); err != nil {
 		return err
 	}
 	if err := r.refunds.Send(ctx, province, id); err != nil {

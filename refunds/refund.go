@@ -19,9 +19,6 @@ func (refundKind) Prefix() string { return "ref" }
 // ID names a refund.
 type ID = ident.ID[refundKind]
 
-// ParseID reads the outside form of a refund id.
-func ParseID(s string) (ID, error) { return ident.Parse[refundKind](s) }
-
 // Faults of refunds.
 var (
 	ErrNotFound    = fault.New(fault.NotFound, "refunds.not_found", "no such refund")

@@ -19,6 +19,7 @@ import (
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/ident"
 	"github.com/doisoat/doisoat/internal/money"
+	"github.com/doisoat/doisoat/internal/page"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/payments"
@@ -27,9 +28,6 @@ import (
 
 // decisionDays is the target for deciding on a refund, in working days.
 const decisionDays = 5
-
-// MaxPage is the largest page of a list.
-const MaxPage = 200
 
 // Service holds the use cases of refunds. Jobs only inserts.
 type Service struct {
@@ -258,9 +256,7 @@ func (s *Service) List(ctx context.Context, actor auth.Actor, f Filter) (list []
 	if err := auth.Require(actor, auth.PermRefundRead); err != nil {
 		return nil, ID{}, err
 	}
-	if f.Limit < 1 || f.Limit > MaxPage {
-		f.Limit = MaxPage
-	}
+	f.Limit = page.Limit(f.Limit)
 	err = postgres.ReadTx(ctx, s.DB.Pool, actor.Authority, func(tx pgx.Tx) error {
 		list, err = selectRefunds(ctx, tx, `
 			where r.authority = (select app.authority()) and (@code = '' or d.code = @code) and (@status = '' or r.status = @status)
@@ -270,10 +266,7 @@ func (s *Service) List(ctx context.Context, actor auth.Actor, f Filter) (list []
 		})
 		return err
 	})
-	if len(list) > f.Limit {
-		list = list[:f.Limit]
-		next = list[f.Limit-1].ID
-	}
+	list, next = page.Cut(list, f.Limit, func(x Refund) ID { return x.ID })
 	return list, next, err
 }
 

@@ -12,12 +12,10 @@ import (
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/ident"
 	"github.com/doisoat/doisoat/internal/money"
+	"github.com/doisoat/doisoat/internal/page"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/ledger"
 )
-
-// MaxPage is the largest page of a list.
-const MaxPage = 200
 
 // entriesAtOnce bounds the entries of one call to the ledger.
 const entriesAtOnce = 500
@@ -180,17 +178,12 @@ func (s *Service) List(ctx context.Context, actor auth.Actor, after SplitID, lim
 	if err := auth.Require(actor, auth.PermRemitRead); err != nil {
 		return nil, SplitID{}, err
 	}
-	if limit < 1 || limit > MaxPage {
-		limit = MaxPage
-	}
+	limit = page.Limit(limit)
 	err = postgres.ReadTx(ctx, s.DB.Pool, actor.Authority, func(tx pgx.Tx) error {
 		list, err = selectSplits(ctx, tx, `
 			where s.authority = (select app.authority()) and ($1::uuid is null or s.id < $1) order by s.id desc limit $2`, after, limit+1)
 		return err
 	})
-	if len(list) > limit {
-		list = list[:limit]
-		next = list[limit-1].ID
-	}
+	list, next = page.Cut(list, limit, func(x Split) SplitID { return x.ID })
 	return list, next, err
 }

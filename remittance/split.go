@@ -28,12 +28,6 @@ type SplitID = ident.ID[splitKind]
 // VoucherID names a voucher.
 type VoucherID = ident.ID[voucherKind]
 
-// ParseSplitID reads the outside form of a split's id.
-func ParseSplitID(s string) (SplitID, error) { return ident.Parse[splitKind](s) }
-
-// ParseVoucherID reads the outside form of a voucher's id.
-func ParseVoucherID(s string) (VoucherID, error) { return ident.Parse[voucherKind](s) }
-
 // Faults of remittance.
 var (
 	ErrNotFound     = fault.New(fault.NotFound, "remittance.not_found", "no such split or voucher")

@@ -26,9 +26,6 @@ func (repricingKind) Prefix() string { return "rpr" }
 // ID names a repricing.
 type ID = ident.ID[repricingKind]
 
-// ParseID reads the outside form of a repricing's id.
-func ParseID(s string) (ID, error) { return ident.Parse[repricingKind](s) }
-
 // Faults of repricing.
 var (
 	ErrInvalid   = fault.New(fault.Invalid, "repricing.invalid", "the request is not valid")

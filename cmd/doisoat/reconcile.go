@@ -11,6 +11,7 @@ import (
 
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/internal/page"
 	"github.com/doisoat/doisoat/internal/world"
 	"github.com/doisoat/doisoat/reconcile"
 )
@@ -130,7 +131,7 @@ func closeRuns(ctx context.Context, all world.World, actor auth.Actor, date cale
 	closed := []runView{}
 	var after reconcile.RunID
 	for {
-		list, next, err := all.Reconcile.ListRuns(ctx, actor, "", after, reconcile.MaxPage)
+		list, next, err := all.Reconcile.ListRuns(ctx, actor, "", after, page.Max)
 		if err != nil {
 			return nil, err
 		}

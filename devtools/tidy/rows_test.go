@@ -15,6 +15,7 @@ var rows = map[string]int{
 	"internal/ident":    0,
 	"internal/jsondoc":  0,
 	"internal/money":    0,
+	"internal/page":     0,
 	"internal/text":     0,
 	"devtools/tidy":     0,
 

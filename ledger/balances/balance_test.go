@@ -11,6 +11,7 @@ import (
 
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/money"
+	"github.com/doisoat/doisoat/internal/page"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/ledger/balances"
@@ -155,7 +156,7 @@ func TestListPostingsByPages(t *testing.T) {
 		}
 	}
 	slices.Sort(want)
-	for _, limit := range []int{1, 3, 10, 28, balances.MaxPage, 0} {
+	for _, limit := range []int{1, 3, 10, 28, page.Max, 0} {
 		var got []string
 		for cursor, pages := "", 0; ; pages++ {
 			list, next, err := s.ListPostings(t.Context(), reader, balances.PostingQuery{Account: ledger.ProvisionalLePhi, Cursor: cursor, Limit: limit})

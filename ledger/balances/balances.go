@@ -21,15 +21,13 @@ import (
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/fault"
+	"github.com/doisoat/doisoat/internal/page"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/ledger"
 )
 
 // ErrCursor: a page cursor was not made by this API.
 var ErrCursor = fault.New(fault.Invalid, "ledger.cursor", "cursor is not valid")
-
-// MaxPage is the largest page of a list.
-const MaxPage = 200
 
 // AccountBalance is one account of a trial balance, in minor units of its currency.
 type AccountBalance struct {
@@ -111,7 +109,7 @@ type PostingQuery struct {
 	From    calendar.Date
 	To      calendar.Date
 	Cursor  string // of the page before, "" for the first
-	Limit   int    // at most MaxPage, which is also the default
+	Limit   int    // at most page.Max, which is also the default
 }
 
 // FindEntry returns one entry of the actor's authority, or ErrEntryNotFound.
@@ -138,9 +136,7 @@ func (s *Service) ListPostings(ctx context.Context, actor auth.Actor, q PostingQ
 	if q.To.IsZero() {
 		q.To = endOfTime
 	}
-	if q.Limit < 1 || q.Limit > MaxPage {
-		q.Limit = MaxPage
-	}
+	q.Limit = page.Limit(q.Limit)
 	var opening map[string]int64
 	lines, err := read(ctx, s.DB, actor, func(tx pgx.Tx) ([]ledger.Posted, error) {
 		var err error
@@ -152,12 +148,9 @@ func (s *Service) ListPostings(ctx context.Context, actor auth.Actor, q PostingQ
 	if err != nil {
 		return nil, "", err
 	}
-	next := ""
-	if len(lines) > q.Limit {
-		lines = lines[:q.Limit]
-		last := lines[q.Limit-1]
-		next = formatCursor(cursorPosition{last.BusinessDate, last.EntryID, last.Line})
-	}
+	lines, next := page.Cut(lines, q.Limit, func(p ledger.Posted) string {
+		return formatCursor(cursorPosition{p.BusinessDate, p.EntryID, p.Line})
+	})
 	list := make([]AccountPosting, len(lines))
 	for i, l := range lines {
 		opening[l.Currency] += l.Signed()

@@ -15,19 +15,20 @@ func (s *server) FindDay(ctx context.Context, r FindDayRequestObject) (FindDayRe
 	if err != nil {
 		return nil, err
 	}
-	view := Day{BusinessDate: dateView(day.Date), Status: "open", Events: []DayEvent{}, Proposals: []DayProposal{}}
+	view := Day{
+		BusinessDate: dateView(day.Date), Status: DayStatusOpen,
+		Events: views(day.Events, dayEventView), Proposals: views(day.Proposals, proposalView),
+	}
 	if day.Closed {
-		view.Status = "closed"
-	}
-	for _, e := range day.Events {
-		view.Events = append(view.Events, DayEvent{
-			Number: e.Number, Change: DayChange(e.Change), At: e.At, ApprovedBy: e.ApprovedBy, ProposedBy: e.ProposedBy, Proposal: shownID(e.Proposal),
-		})
-	}
-	for _, p := range day.Proposals {
-		view.Proposals = append(view.Proposals, proposalView(p))
+		view.Status = DayStatusClosed
 	}
 	return FindDay200JSONResponse(view), nil
+}
+
+func dayEventView(e days.Event) DayEvent {
+	return DayEvent{
+		Number: e.Number, Change: DayChange(e.Change), At: e.At, ApprovedBy: e.ApprovedBy, ProposedBy: e.ProposedBy, Proposal: shownID(e.Proposal),
+	}
 }
 
 // ProposeDay handles POST /v1/ledger/days/{date}/proposals.
@@ -57,9 +58,9 @@ func (s *server) RejectDay(ctx context.Context, r RejectDayRequestObject) (Rejec
 }
 
 func (s *server) decideDay(ctx context.Context, date openapi_types.Date, text string, decision days.Status, note string) (DayProposal, error) {
-	var id days.ProposalID
-	if err := id.UnmarshalText([]byte(text)); err != nil {
-		return DayProposal{}, days.ErrNotFound
+	id, err := parseID[days.ProposalID](text, days.ErrNotFound)
+	if err != nil {
+		return DayProposal{}, err
 	}
 	p, err := s.rooms.Reconcile.DecideDay(ctx, web.Actor(ctx), dateOf(date), id, decision, note)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/ledger/balances"
 	"github.com/doisoat/doisoat/web"
 )
 
@@ -78,18 +79,16 @@ func (s *server) ReadDossierLedger(ctx context.Context, r ReadDossierLedgerReque
 	if err != nil {
 		return nil, err
 	}
-	view := DossierLedger{Dossier: r.Code, Entries: make([]Entry, 0, len(list))}
-	for _, e := range list {
+	shown := views(list, func(e balances.RunningEntry) Entry {
 		entry := entryView(e.Entry)
-		entry.Postings = make([]Posting, 0, len(e.Postings))
-		for _, l := range e.Postings {
-			p := postingView(l.Posting)
-			p.Balance = &l.Running
-			entry.Postings = append(entry.Postings, p)
-		}
-		view.Entries = append(view.Entries, entry)
-	}
-	return ReadDossierLedger200JSONResponse(view), nil
+		entry.Postings = views(e.Postings, func(p balances.RunningPosting) Posting {
+			view := postingView(p.Posting)
+			view.Balance = &p.Running
+			return view
+		})
+		return entry
+	})
+	return ReadDossierLedger200JSONResponse{Dossier: r.Code, Entries: shown}, nil
 }
 
 func itemRequests(items []ItemRequest) []fees.ItemRequest {
@@ -111,15 +110,7 @@ func (s *server) dossierView(ctx context.Context, d dossiers.Dossier) (Dossier, 
 		Undeliverable: d.Undeliverable, PricingDate: dateView(d.PricingDate), Currency: string(d.Currency), CreatedAt: d.CreatedAt,
 		Gross: t.Gross, Discount: t.Discount, Subsidy: t.Subsidy, Due: t.Due, Paid: t.Paid, Refunded: t.Refunded,
 		Waived: t.Waived, Outstanding: t.Outstanding,
-		Charges: make([]Charge, 0, len(d.Charges)), Receipts: make([]Receipt, 0, len(d.Receipts)),
-	}
-	for _, c := range d.Charges {
-		view.Charges = append(view.Charges, chargeView(c))
-	}
-	for _, r := range d.Receipts {
-		view.Receipts = append(view.Receipts, Receipt{
-			ID: r.ID.String(), Kind: FeeKind(r.Kind), Amount: r.Amount, Currency: string(r.Currency), IssuedAt: r.IssuedAt,
-		})
+		Charges: views(d.Charges, chargeView), Receipts: views(d.Receipts, receiptView),
 	}
 	var err error
 	if view.Payments, err = s.paymentsOf(ctx, d.Code); err != nil {
@@ -130,15 +121,15 @@ func (s *server) dossierView(ctx context.Context, d dossiers.Dossier) (Dossier, 
 }
 
 func chargeView(c dossiers.Charge) Charge {
-	view := Charge{
+	return Charge{
 		ID: c.ID.String(), FeeType: c.FeeType, Kind: FeeKind(c.Kind), Quantity: int64(c.Quantity),
 		Base: c.Base, Discount: c.Discount, Subsidy: c.Subsidy, Due: c.Due,
 		Paid: c.Paid, Refunded: c.Refunded, Waived: c.Waived, Outstanding: c.Outstanding(),
-		Reason: PriceReason(c.Explanation.Reason), Applied: appliedViews(c.Explanation.Applied), NotApplied: notAppliedViews(c.Explanation.NotApplied),
-		Texts: textsView(c.Explanation.Texts), Assessed: Assessed{Ground: c.Ground},
+		Reason: PriceReason(c.Explanation.Reason), Applied: views(c.Explanation.Applied, appliedView), NotApplied: views(c.Explanation.NotApplied, notAppliedView),
+		Texts: textsView(c.Explanation.Texts), Assessed: Assessed{Ground: c.Ground}, Corrects: shownID(c.Corrects),
 	}
-	if !c.Corrects.IsZero() {
-		view.Corrects = c.Corrects.String()
-	}
-	return view
+}
+
+func receiptView(r dossiers.Receipt) Receipt {
+	return Receipt{ID: r.ID.String(), Kind: FeeKind(r.Kind), Amount: r.Amount, Currency: string(r.Currency), IssuedAt: r.IssuedAt}
 }

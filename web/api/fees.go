@@ -27,36 +27,29 @@ func (s *server) CreateQuote(ctx context.Context, r CreateQuoteRequestObject) (C
 	}
 	view := Quote{
 		Currency: string(q.Currency), PricingDate: dateView(q.PricingDate), Gross: q.Gross.Minor, Discount: q.Discount.Minor,
-		Subsidy: q.Subsidy.Minor, Due: q.Due.Minor, Items: make([]QuoteItem, 0, len(q.Items)),
-	}
-	for _, item := range q.Items {
-		view.Items = append(view.Items, QuoteItem{
-			FeeType: item.FeeType, Kind: FeeKind(item.Kind), Quantity: item.Quantity, Base: item.Base.Minor,
-			Discount: item.Discount.Minor, Subsidy: item.Subsidy.Minor, Due: item.Due.Minor, Reason: PriceReason(item.Reason),
-			Applied: appliedViews(item.Applied), NotApplied: notAppliedViews(item.NotApplied),
-			Texts: textsView(item.Texts), Assessed: Assessed{Ground: item.Ground},
-		})
+		Subsidy: q.Subsidy.Minor, Due: q.Due.Minor, Items: views(q.Items, quoteItemView),
 	}
 	return CreateQuote200JSONResponse(view), nil
 }
 
-func appliedViews(list []fees.Applied) []Applied {
-	views := make([]Applied, 0, len(list))
-	for _, a := range list {
-		views = append(views, Applied{
-			Policy: a.Policy, Version: int64(a.Version), LegalBasis: a.LegalBasis, Effect: a.Effect,
-			Rule: AppliedRule(a.Rule), Amount: a.Amount, Funder: a.Funder, Texts: textsView(a.Texts),
-		})
+func quoteItemView(item fees.Item) QuoteItem {
+	return QuoteItem{
+		FeeType: item.FeeType, Kind: FeeKind(item.Kind), Quantity: item.Quantity, Base: item.Base.Minor,
+		Discount: item.Discount.Minor, Subsidy: item.Subsidy.Minor, Due: item.Due.Minor, Reason: PriceReason(item.Reason),
+		Applied: views(item.Applied, appliedView), NotApplied: views(item.NotApplied, notAppliedView),
+		Texts: textsView(item.Texts), Assessed: Assessed{Ground: item.Ground},
 	}
-	return views
 }
 
-func notAppliedViews(list []fees.NotApplied) []NotApplied {
-	views := make([]NotApplied, 0, len(list))
-	for _, n := range list {
-		views = append(views, NotApplied{Policy: n.Policy, Version: int64(n.Version), Why: string(n.Why), Detail: n.Detail, Texts: textsView(n.Texts)})
+func appliedView(a fees.Applied) Applied {
+	return Applied{
+		Policy: a.Policy, Version: int64(a.Version), LegalBasis: a.LegalBasis, Effect: a.Effect,
+		Rule: AppliedRule(a.Rule), Amount: a.Amount, Funder: a.Funder, Texts: textsView(a.Texts),
 	}
-	return views
+}
+
+func notAppliedView(n fees.NotApplied) NotApplied {
+	return NotApplied{Policy: n.Policy, Version: int64(n.Version), Why: string(n.Why), Detail: n.Detail, Texts: textsView(n.Texts)}
 }
 
 // RegisterFeeType handles POST /v1/fee-types.
@@ -93,15 +86,11 @@ func (s *server) ListFeeTypes(ctx context.Context, r ListFeeTypesRequestObject) 
 	if err != nil {
 		return nil, err
 	}
-	page, next, err := pageOf(list, r.Params.Cursor, r.Params.Limit, func(f fees.FeeType) string { return f.Code + " " + f.Territory })
+	cut, next, err := pageOf(list, r.Params.Cursor, r.Params.Limit, func(f fees.FeeType) string { return f.Code + " " + f.Territory })
 	if err != nil {
 		return nil, err
 	}
-	views := FeeTypeList{Items: make([]FeeType, 0, len(page)), NextCursor: next}
-	for _, f := range page {
-		views.Items = append(views.Items, feeTypeView(f))
-	}
-	return ListFeeTypes200JSONResponse(views), nil
+	return ListFeeTypes200JSONResponse{Items: views(cut, feeTypeView), NextCursor: next}, nil
 }
 
 // feeTypeDocument is a fee type as recorded, with its version.

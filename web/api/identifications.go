@@ -10,13 +10,13 @@ import (
 
 // IdentifyLine handles POST /v1/statements/{id}/lines/{line}/identify.
 func (s *server) IdentifyLine(ctx context.Context, r IdentifyLineRequestObject) (IdentifyLineResponseObject, error) {
-	statement, err := parseStatementID(r.ID)
+	statement, err := parseID[reconcile.StatementID](r.ID, reconcile.ErrUnknownStatement)
 	if err != nil {
 		return nil, reconcile.ErrUnknownLine
 	}
-	var line reconcile.LineID
-	if err := line.UnmarshalText([]byte(r.Line)); err != nil {
-		return nil, reconcile.ErrUnknownLine
+	line, err := parseID[reconcile.LineID](r.Line, reconcile.ErrUnknownLine)
+	if err != nil {
+		return nil, err
 	}
 	n, created, err := s.rooms.Reconcile.ProposeIdentification(ctx, web.Actor(ctx), statement, line, reconcile.IdentifyRequest{
 		DossierCode: r.Body.Dossier, Amount: money.Amount{Currency: money.Currency(r.Body.Currency), Minor: r.Body.Amount}, Reason: r.Body.Reason,
@@ -32,27 +32,21 @@ func (s *server) IdentifyLine(ctx context.Context, r IdentifyLineRequestObject) 
 
 // ListIdentifications handles GET /v1/identifications.
 func (s *server) ListIdentifications(ctx context.Context, r ListIdentificationsRequestObject) (ListIdentificationsResponseObject, error) {
+	var err error
 	f := reconcile.IdentificationFilter{State: reconcile.IdentificationState(r.Params.Status), Limit: limitOf(r.Params.Limit)}
-	if r.Params.Cursor != "" && f.After.UnmarshalText([]byte(r.Params.Cursor)) != nil {
-		return nil, errCursor
+	if f.After, err = cursorID[reconcile.IdentificationID](r.Params.Cursor); err != nil {
+		return nil, err
 	}
 	list, next, err := s.rooms.Reconcile.ListIdentifications(ctx, web.Actor(ctx), f)
 	if err != nil {
 		return nil, err
 	}
-	page := IdentificationList{Items: make([]Identification, 0, len(list))}
-	for _, n := range list {
-		page.Items = append(page.Items, identificationView(n))
-	}
-	if !next.IsZero() {
-		page.NextCursor = cursorView(next.String())
-	}
-	return ListIdentifications200JSONResponse(page), nil
+	return ListIdentifications200JSONResponse{Items: views(list, identificationView), NextCursor: cursorTo(next)}, nil
 }
 
 // ApproveIdentification handles POST /v1/identifications/{id}/approve.
 func (s *server) ApproveIdentification(ctx context.Context, r ApproveIdentificationRequestObject) (ApproveIdentificationResponseObject, error) {
-	id, err := parseIdentificationID(r.ID)
+	id, err := parseID[reconcile.IdentificationID](r.ID, reconcile.ErrUnknownIdentification)
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +59,7 @@ func (s *server) ApproveIdentification(ctx context.Context, r ApproveIdentificat
 
 // RejectIdentification handles POST /v1/identifications/{id}/reject.
 func (s *server) RejectIdentification(ctx context.Context, r RejectIdentificationRequestObject) (RejectIdentificationResponseObject, error) {
-	id, err := parseIdentificationID(r.ID)
+	id, err := parseID[reconcile.IdentificationID](r.ID, reconcile.ErrUnknownIdentification)
 	if err != nil {
 		return nil, err
 	}
@@ -74,14 +68,6 @@ func (s *server) RejectIdentification(ctx context.Context, r RejectIdentificatio
 		return nil, err
 	}
 	return RejectIdentification200JSONResponse(identificationView(n)), nil
-}
-
-// parseIdentificationID: a text that is no id is an identification that does not exist.
-func parseIdentificationID(text string) (id reconcile.IdentificationID, err error) {
-	if err := id.UnmarshalText([]byte(text)); err != nil {
-		return id, reconcile.ErrUnknownIdentification
-	}
-	return id, nil
 }
 
 func identificationView(n reconcile.Identification) Identification {

@@ -30,16 +30,16 @@ func (s *server) ListAccounts(ctx context.Context, r ListAccountsRequestObject) 
 	if err != nil {
 		return nil, err
 	}
-	page, next, err := pageOf(accountViews(list), r.Params.Cursor, r.Params.Limit, func(a Account) string { return a.Code + " " + a.Currency })
+	cut, next, err := pageOf(views(list, accountView), r.Params.Cursor, r.Params.Limit, func(a Account) string { return a.Code + " " + a.Currency })
 	if err != nil {
 		return nil, err
 	}
-	return ListAccounts200JSONResponse{Items: page, NextCursor: next}, nil
+	return ListAccounts200JSONResponse{Items: cut, NextCursor: next}, nil
 }
 
 // ListAccountPostings handles GET /v1/ledger/accounts/{code}/postings.
 func (s *server) ListAccountPostings(ctx context.Context, r ListAccountPostingsRequestObject) (ListAccountPostingsResponseObject, error) {
-	lines, next, err := s.rooms.Ledger.ListPostings(ctx, web.Actor(ctx), balances.PostingQuery{
+	list, next, err := s.rooms.Ledger.ListPostings(ctx, web.Actor(ctx), balances.PostingQuery{
 		Account: r.Code, From: dateOf(r.Params.From), To: dateOf(r.Params.To), Cursor: r.Params.Cursor, Limit: limitOf(r.Params.Limit),
 	})
 	if balances.ErrCursor.Is(err) {
@@ -48,29 +48,27 @@ func (s *server) ListAccountPostings(ctx context.Context, r ListAccountPostingsR
 	if err != nil {
 		return nil, err
 	}
-	page := PostingList{Items: make([]Posting, 0, len(lines)), NextCursor: cursorView(next)}
-	for _, l := range lines {
-		p := postingView(l.Posting)
-		p.Entry, p.BusinessDate, p.Description, p.Balance = l.ID.String(), dateView(l.BusinessDate), l.Description, &l.Running
-		page.Items = append(page.Items, p)
-	}
-	return ListAccountPostings200JSONResponse(page), nil
+	return ListAccountPostings200JSONResponse{Items: views(list, accountPostingView), NextCursor: cursorView(next)}, nil
+}
+
+func accountPostingView(a balances.AccountPosting) Posting {
+	view := postingView(a.Posting)
+	view.Entry, view.BusinessDate, view.Description, view.Balance = a.ID.String(), dateView(a.BusinessDate), a.Description, &a.Running
+	return view
 }
 
 // FindEntry handles GET /v1/ledger/entries/{id}.
 func (s *server) FindEntry(ctx context.Context, r FindEntryRequestObject) (FindEntryResponseObject, error) {
-	var id ledger.EntryID
-	if err := id.UnmarshalText([]byte(r.ID)); err != nil {
-		return nil, ledger.ErrEntryNotFound
+	id, err := parseID[ledger.EntryID](r.ID, ledger.ErrEntryNotFound)
+	if err != nil {
+		return nil, err
 	}
 	e, err := s.rooms.Ledger.FindEntry(ctx, web.Actor(ctx), id)
 	if err != nil {
 		return nil, err
 	}
 	view := entryView(e)
-	for _, p := range e.Postings {
-		view.Postings = append(view.Postings, postingView(p))
-	}
+	view.Postings = views(e.Postings, postingView)
 	return FindEntry200JSONResponse(view), nil
 }
 
@@ -89,7 +87,7 @@ func (s *server) ReadTrialBalance(ctx context.Context, r ReadTrialBalanceRequest
 		return nil, err
 	}
 	return ReadTrialBalance200JSONResponse{
-		Authority: actor.Authority, AsOf: dateView(asOf), Accounts: accountViews(list), Totals: trialTotals(list),
+		Authority: actor.Authority, AsOf: dateView(asOf), Accounts: views(list, accountView), Totals: trialTotals(list),
 	}, nil
 }
 
@@ -113,15 +111,11 @@ func trialTotals(list []balances.AccountBalance) []TrialTotal {
 	return totals
 }
 
-func accountViews(list []balances.AccountBalance) []Account {
-	views := make([]Account, 0, len(list))
-	for _, a := range list {
-		views = append(views, Account{
-			Code: a.Code, Class: AccountClass(a.Class), NormalSide: sideView(a.Normal), Currency: a.Currency,
-			Debit: a.Debits, Credit: a.Credits, Balance: a.Balance(),
-		})
+func accountView(a balances.AccountBalance) Account {
+	return Account{
+		Code: a.Code, Class: AccountClass(a.Class), NormalSide: sideView(a.Normal), Currency: a.Currency,
+		Debit: a.Debits, Credit: a.Credits, Balance: a.Balance(),
 	}
-	return views
 }
 
 // entryView leaves the postings to the caller: some lists show balances beside them.

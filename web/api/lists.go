@@ -1,6 +1,7 @@
 package api
 
 import (
+	"encoding"
 	"encoding/base64"
 	"encoding/hex"
 	"slices"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/doisoat/doisoat/internal/page"
 	"github.com/doisoat/doisoat/web"
 )
 
@@ -21,7 +23,41 @@ func limitOf(limit Limit) int {
 	return int(limit)
 }
 
-// cursorView writes the end of a list as null.
+// views shows every item of a list; an empty list is [] in JSON, never null.
+func views[T, V any](list []T, view func(T) V) []V {
+	shown := make([]V, 0, len(list))
+	for _, item := range list {
+		shown = append(shown, view(item))
+	}
+	return shown
+}
+
+// idOf is a pointer to an id, which reads its outside form.
+type idOf[T any] interface {
+	*T
+	encoding.TextUnmarshaler
+}
+
+// parseID reads an id. A text that is no id of this noun names a thing that
+// does not exist, so the caller gets the room's error of absence.
+func parseID[T any, P idOf[T]](text string, absent error) (id T, err error) {
+	if P(&id).UnmarshalText([]byte(text)) != nil {
+		return id, absent
+	}
+	return id, nil
+}
+
+// cursorID reads the id after which a page begins; the first page has no cursor.
+func cursorID[T any, P idOf[T]](cursor string) (id T, err error) {
+	if cursor == "" {
+		return id, nil
+	}
+	return parseID[T, P](cursor, errCursor)
+}
+
+// cursorTo writes the cursor of the next page, null at the end of a list.
+func cursorTo(next shownAs) *string { return cursorView(shownID(next)) }
+
 func cursorView(next string) *string {
 	if next == "" {
 		return nil
@@ -29,11 +65,8 @@ func cursorView(next string) *string {
 	return &next
 }
 
-// keyCursor and cursorKey hide that a cursor is a key, so that nobody builds on it.
+// keyCursor and cursorKey hide the key inside a cursor, so that no caller builds on its form.
 func keyCursor(key string) string {
-	if key == "" {
-		return ""
-	}
 	return base64.RawURLEncoding.EncodeToString([]byte(key))
 }
 
@@ -49,23 +82,15 @@ func cursorKey(cursor string) (string, error) {
 }
 
 // pageOf cuts one page out of a short list that its room gives whole, in order of key.
-func pageOf[T any](all []T, cursor string, limit Limit, key func(T) string) (page []T, next *string, err error) {
+func pageOf[T any](all []T, cursor string, limit Limit, key func(T) string) (cut []T, next *string, err error) {
 	after, err := cursorKey(cursor)
 	if err != nil {
 		return nil, nil, err
 	}
 	slices.SortFunc(all, func(a, b T) int { return strings.Compare(key(a), key(b)) })
-	page = []T{}
-	for _, item := range all {
-		if after != "" && key(item) <= after {
-			continue
-		}
-		if len(page) == limitOf(limit) {
-			return page, cursorView(keyCursor(key(page[len(page)-1]))), nil
-		}
-		page = append(page, item)
-	}
-	return page, nil, nil
+	all = slices.DeleteFunc(all, func(item T) bool { return after != "" && key(item) <= after })
+	cut, last := page.Cut(all, limitOf(limit), key)
+	return cut, cursorView(keyCursor(last)), nil
 }
 
 func hexOf(id uuid.UUID) string { return hex.EncodeToString(id[:]) }

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 
+	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/reconcile"
 	"github.com/doisoat/doisoat/web"
 )
@@ -12,37 +13,30 @@ func (s *server) ListMatches(ctx context.Context, r ListMatchesRequestObject) (L
 	f := reconcile.MatchFilter{Limit: limitOf(r.Params.Limit)}
 	var err error
 	if r.Params.Run != "" {
-		if f.Run, err = parseRunID(r.Params.Run); err != nil {
+		if f.Run, err = parseID[reconcile.RunID](r.Params.Run, reconcile.ErrUnknownRun); err != nil {
 			return nil, err
 		}
 	}
 	if r.Params.Payment != "" {
-		if f.Payment, err = parsePaymentID(r.Params.Payment); err != nil {
+		if f.Payment, err = parseID[payments.ID](r.Params.Payment, payments.ErrNotFound); err != nil {
 			return nil, err
 		}
 	}
-	if r.Params.Cursor != "" && f.After.UnmarshalText([]byte(r.Params.Cursor)) != nil {
-		return nil, errCursor
+	if f.After, err = cursorID[reconcile.MatchID](r.Params.Cursor); err != nil {
+		return nil, err
 	}
 	list, next, err := s.rooms.Reconcile.ListMatches(ctx, web.Actor(ctx), f)
 	if err != nil {
 		return nil, err
 	}
-	page := MatchList{Items: make([]Match, 0, len(list))}
-	for _, m := range list {
-		page.Items = append(page.Items, matchView(m))
-	}
-	if !next.IsZero() {
-		page.NextCursor = cursorView(next.String())
-	}
-	return ListMatches200JSONResponse(page), nil
+	return ListMatches200JSONResponse{Items: views(list, matchView), NextCursor: cursorTo(next)}, nil
 }
 
 // RevokeMatch handles POST /v1/matches/{id}/revoke.
 func (s *server) RevokeMatch(ctx context.Context, r RevokeMatchRequestObject) (RevokeMatchResponseObject, error) {
-	var id reconcile.MatchID
-	if err := id.UnmarshalText([]byte(r.ID)); err != nil {
-		return nil, reconcile.ErrUnknownMatch
+	id, err := parseID[reconcile.MatchID](r.ID, reconcile.ErrUnknownMatch)
+	if err != nil {
+		return nil, err
 	}
 	m, err := s.rooms.Reconcile.RevokeMatch(ctx, web.Actor(ctx), id, r.Body.Reason)
 	if err != nil {
@@ -65,10 +59,4 @@ func matchView(m reconcile.Match) Match {
 	}
 }
 
-func shownIDs[T interface{ String() string }](ids []T) []string {
-	list := make([]string, len(ids))
-	for i, id := range ids {
-		list[i] = id.String()
-	}
-	return list
-}
+func shownIDs[T shownAs](ids []T) []string { return views(ids, T.String) }

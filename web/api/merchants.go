@@ -27,22 +27,18 @@ func (s *server) ListMerchantAccounts(ctx context.Context, r ListMerchantAccount
 	if err != nil {
 		return nil, err
 	}
-	page, next, err := pageOf(list, r.Params.Cursor, r.Params.Limit, func(m payments.MerchantAccount) string { return m.ID.String() })
+	cut, next, err := pageOf(list, r.Params.Cursor, r.Params.Limit, func(m payments.MerchantAccount) string { return m.ID.String() })
 	if err != nil {
 		return nil, err
 	}
-	views := MerchantAccountList{Items: make([]MerchantAccount, 0, len(page)), NextCursor: next}
-	for _, m := range page {
-		views.Items = append(views.Items, merchantView(m))
-	}
-	return ListMerchantAccounts200JSONResponse(views), nil
+	return ListMerchantAccounts200JSONResponse{Items: views(cut, merchantView), NextCursor: next}, nil
 }
 
 // RotateSecret handles POST /v1/merchant-accounts/{id}/secrets.
 func (s *server) RotateSecret(ctx context.Context, r RotateSecretRequestObject) (RotateSecretResponseObject, error) {
-	var id payments.MerchantID
-	if err := id.UnmarshalText([]byte(r.ID)); err != nil {
-		return nil, payments.ErrMerchantNotFound
+	id, err := parseID[payments.MerchantID](r.ID, payments.ErrMerchantNotFound)
+	if err != nil {
+		return nil, err
 	}
 	if err := s.rooms.Payments.RotateSecret(ctx, web.Actor(ctx), id, r.Body.Name, r.Body.Value); err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/doisoat/doisoat/internal/page"
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/providers"
 	"github.com/doisoat/doisoat/web"
@@ -37,24 +38,16 @@ func (s *server) ListPayments(ctx context.Context, r ListPaymentsRequestObject) 
 	f := payments.Filter{
 		DossierCode: r.Params.Dossier, Status: payments.Status(r.Params.Status), Reference: r.Params.Reference, Limit: limitOf(r.Params.Limit),
 	}
-	if r.Params.Cursor != "" {
-		var err error
-		if f.After, err = payments.ParseID(r.Params.Cursor); err != nil {
-			return nil, errCursor
-		}
+	var err error
+	if f.After, err = cursorID[payments.ID](r.Params.Cursor); err != nil {
+		return nil, err
 	}
 	list, next, err := s.rooms.Payments.List(ctx, web.Actor(ctx), f)
 	if err != nil {
 		return nil, err
 	}
-	page := PaymentList{Items: make([]Payment, 0, len(list))}
-	for _, p := range list {
-		page.Items = append(page.Items, paymentView(p.Payment, p.DossierCode))
-	}
-	if !next.IsZero() {
-		page.NextCursor = cursorView(next.String())
-	}
-	return ListPayments200JSONResponse(page), nil
+	shown := func(p payments.Listed) Payment { return paymentView(p.Payment, p.DossierCode) }
+	return ListPayments200JSONResponse{Items: views(list, shown), NextCursor: cursorTo(next)}, nil
 }
 
 // FindPayment handles GET /v1/payments/{id}.
@@ -65,7 +58,7 @@ func (s *server) FindPayment(ctx context.Context, r FindPaymentRequestObject) (F
 
 // CancelPayment handles POST /v1/payments/{id}/cancel.
 func (s *server) CancelPayment(ctx context.Context, r CancelPaymentRequestObject) (CancelPaymentResponseObject, error) {
-	id, err := parsePaymentID(r.ID)
+	id, err := parseID[payments.ID](r.ID, payments.ErrNotFound)
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +71,7 @@ func (s *server) CancelPayment(ctx context.Context, r CancelPaymentRequestObject
 
 // InquirePayment handles POST /v1/payments/{id}/inquire.
 func (s *server) InquirePayment(ctx context.Context, r InquirePaymentRequestObject) (InquirePaymentResponseObject, error) {
-	id, err := parsePaymentID(r.ID)
+	id, err := parseID[payments.ID](r.ID, payments.ErrNotFound)
 	if err != nil {
 		return nil, err
 	}
@@ -89,17 +82,8 @@ func (s *server) InquirePayment(ctx context.Context, r InquirePaymentRequestObje
 	return InquirePayment200JSONResponse(view), err
 }
 
-// parsePaymentID: a text that is no id is a payment that does not exist.
-func parsePaymentID(text string) (payments.ID, error) {
-	id, err := payments.ParseID(text)
-	if err != nil {
-		return payments.ID{}, payments.ErrNotFound
-	}
-	return id, nil
-}
-
 func (s *server) paymentDetails(ctx context.Context, text string) (Payment, error) {
-	id, err := parsePaymentID(text)
+	id, err := parseID[payments.ID](text, payments.ErrNotFound)
 	if err != nil {
 		return Payment{}, err
 	}
@@ -108,17 +92,13 @@ func (s *server) paymentDetails(ctx context.Context, text string) (Payment, erro
 		return Payment{}, err
 	}
 	view := paymentView(d.Payment, d.DossierCode)
-	view.Attempts, view.Captures = make([]Attempt, 0, len(d.Attempts)), make([]Capture, 0, len(d.Captures))
-	for _, a := range d.Attempts {
-		view.Attempts = append(view.Attempts, Attempt{
-			ID: a.ID.String(), Number: int32(a.Number), Status: AttemptStatus(a.Status), CreatedAt: a.CreatedAt, StatusAt: a.StatusAt,
-		})
-	}
-	for _, c := range d.Captures {
-		view.Captures = append(view.Captures, captureView(c))
-	}
+	view.Attempts, view.Captures = views(d.Attempts, attemptView), views(d.Captures, captureView)
 	view.Timeline = paymentTimeline(d)
 	return view, nil
+}
+
+func attemptView(a payments.Attempt) Attempt {
+	return Attempt{ID: a.ID.String(), Number: int32(a.Number), Status: AttemptStatus(a.Status), CreatedAt: a.CreatedAt, StatusAt: a.StatusAt}
 }
 
 // paymentTimeline tells what happened in order; the payment's own state comes last when it has moved.
@@ -168,26 +148,27 @@ func captureView(c payments.Capture) Capture {
 	view := Capture{
 		ID: c.ID.String(), Amount: c.Amount.Minor, Currency: string(c.Amount.Currency), Excess: c.Excess, Reserved: c.Reserved,
 		TransactionID: c.TransactionID, BankReference: c.BankReference, Evidence: CaptureEvidence(c.Evidence),
-		OccurredAt: c.OccurredAt, BusinessDate: dateView(c.BusinessDate), Allocations: make([]Allocation, 0, len(c.Allocations)),
+		OccurredAt: c.OccurredAt, BusinessDate: dateView(c.BusinessDate), Allocations: views(c.Allocations, allocationView),
 	}
 	if c.SettledAt != nil {
 		view.SettledAt = *c.SettledAt
 	}
-	for _, a := range c.Allocations {
-		view.Allocations = append(view.Allocations, Allocation{Charge: a.Charge.String(), Amount: a.Amount, Reserved: a.Reserved})
-	}
 	return view
+}
+
+func allocationView(a payments.Allocation) Allocation {
+	return Allocation{Charge: a.Charge.String(), Amount: a.Amount, Reserved: a.Reserved}
 }
 
 // paymentsOf lists a dossier's payments, newest first, for the dossier's view.
 func (s *server) paymentsOf(ctx context.Context, dossierCode string) ([]PaymentSummary, error) {
-	list, _, err := s.rooms.Payments.List(ctx, web.Actor(ctx), payments.Filter{DossierCode: dossierCode, Limit: payments.MaxPage})
-	views := make([]PaymentSummary, 0, len(list))
-	for _, p := range list {
-		views = append(views, PaymentSummary{
-			ID: p.ID.String(), Reference: p.Reference, Provider: p.Provider, Status: PaymentStatus(p.Status), Amount: p.Amount.Minor,
-			Captured: p.Captured, Currency: string(p.Amount.Currency), CreatedAt: p.CreatedAt, ExpiresAt: p.ExpiresAt,
-		})
+	list, _, err := s.rooms.Payments.List(ctx, web.Actor(ctx), payments.Filter{DossierCode: dossierCode, Limit: page.Max})
+	return views(list, paymentSummary), err
+}
+
+func paymentSummary(p payments.Listed) PaymentSummary {
+	return PaymentSummary{
+		ID: p.ID.String(), Reference: p.Reference, Provider: p.Provider, Status: PaymentStatus(p.Status), Amount: p.Amount.Minor,
+		Captured: p.Captured, Currency: string(p.Amount.Currency), CreatedAt: p.CreatedAt, ExpiresAt: p.ExpiresAt,
 	}
-	return views, err
 }

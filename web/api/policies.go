@@ -94,19 +94,11 @@ func (s *server) ListPolicies(ctx context.Context, r ListPoliciesRequestObject) 
 	if err != nil {
 		return nil, err
 	}
-	limit := limitOf(r.Params.Limit)
-	list, err := s.rooms.Fees.ListPolicies(ctx, web.Actor(ctx), r.Params.Authority, after, limit)
+	list, next, err := s.rooms.Fees.ListPolicies(ctx, web.Actor(ctx), r.Params.Authority, after, limitOf(r.Params.Limit))
 	if err != nil {
 		return nil, err
 	}
-	page := PolicyList{Items: make([]Policy, 0, len(list))}
-	for _, p := range list {
-		page.Items = append(page.Items, s.policyView(p))
-	}
-	if len(list) == limit {
-		page.NextCursor = cursorView(keyCursor(list[limit-1].Policy.ID))
-	}
-	return ListPolicies200JSONResponse(page), nil
+	return ListPolicies200JSONResponse{Items: views(list, s.policyView), NextCursor: cursorView(keyCursor(next))}, nil
 }
 
 // FindPolicy handles GET /v1/policies/{id}.

@@ -85,16 +85,8 @@ func (p previewAnswer) VisitPreviewPolicyResponse(w http.ResponseWriter) error {
 
 func previewView(policy string, p replay.Preview) Preview {
 	return Preview{
-		Policy: policy, Total: previewRow(p.Total), Procedures: previewRows(p.Procedures), Agencies: previewRows(p.Agencies), Unpriced: p.Unpriced,
+		Policy: policy, Total: previewRow(p.Total), Procedures: views(p.Procedures, previewRow), Agencies: views(p.Agencies, previewRow), Unpriced: p.Unpriced,
 	}
-}
-
-func previewRows(list []replay.PreviewRow) []PreviewRow {
-	views := make([]PreviewRow, 0, len(list))
-	for _, r := range list {
-		views = append(views, previewRow(r))
-	}
-	return views
 }
 
 func previewRow(r replay.PreviewRow) PreviewRow {

@@ -48,9 +48,9 @@ func (s *server) ReadEntryProof(ctx context.Context, r ReadEntryProofRequestObje
 		proof, err := s.rooms.Seal.ProveCause(ctx, web.Actor(ctx), ledger.Cause{Kind: "capture", ID: r.ID, Event: "captured"})
 		return inclusionProof{proof}, err
 	}
-	var id ledger.EntryID
-	if err := id.UnmarshalText([]byte(r.ID)); err != nil {
-		return nil, ledger.ErrEntryNotFound
+	id, err := parseID[ledger.EntryID](r.ID, ledger.ErrEntryNotFound)
+	if err != nil {
+		return nil, err
 	}
 	proof, err := s.rooms.Seal.Prove(ctx, web.Actor(ctx), id)
 	return inclusionProof{proof}, err

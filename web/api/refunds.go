@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/doisoat/doisoat/dossiers"
+	"github.com/doisoat/doisoat/internal/page"
 	"github.com/doisoat/doisoat/refunds"
 	"github.com/doisoat/doisoat/web"
 )
@@ -16,9 +17,10 @@ func (s *server) RequestRefund(ctx context.Context, r RequestRefundRequestObject
 		Reason: string(r.Body.Reason), Note: r.Body.Note, ExpectedRefundable: r.Body.ExpectedRefundable, IdempotencyKey: r.Params.IdempotencyKey,
 	}
 	for i, item := range r.Body.Items {
-		charge, err := dossiers.ParseChargeID(item.Charge)
+		absent := refunds.ErrInvalid.At(fmt.Sprintf("/items/%d/charge", i), "is no charge of this dossier")
+		charge, err := parseID[dossiers.ChargeID](item.Charge, absent)
 		if err != nil {
-			return nil, refunds.ErrInvalid.At(fmt.Sprintf("/items/%d/charge", i), "is no charge of this dossier")
+			return nil, err
 		}
 		q.Items = append(q.Items, refunds.Item{Charge: charge, Amount: item.Amount})
 	}
@@ -36,29 +38,20 @@ func (s *server) RequestRefund(ctx context.Context, r RequestRefundRequestObject
 // ListRefunds handles GET /v1/refunds.
 func (s *server) ListRefunds(ctx context.Context, r ListRefundsRequestObject) (ListRefundsResponseObject, error) {
 	f := refunds.Filter{DossierCode: r.Params.Dossier, Status: refunds.Status(r.Params.Status), Limit: limitOf(r.Params.Limit)}
-	if r.Params.Cursor != "" {
-		var err error
-		if f.After, err = refunds.ParseID(r.Params.Cursor); err != nil {
-			return nil, errCursor
-		}
+	var err error
+	if f.After, err = cursorID[refunds.ID](r.Params.Cursor); err != nil {
+		return nil, err
 	}
 	list, next, err := s.rooms.Refunds.List(ctx, web.Actor(ctx), f)
 	if err != nil {
 		return nil, err
 	}
-	page := RefundList{Items: make([]Refund, 0, len(list))}
-	for _, refund := range list {
-		page.Items = append(page.Items, refundView(refund))
-	}
-	if !next.IsZero() {
-		page.NextCursor = cursorView(next.String())
-	}
-	return ListRefunds200JSONResponse(page), nil
+	return ListRefunds200JSONResponse{Items: views(list, refundView), NextCursor: cursorTo(next)}, nil
 }
 
 // FindRefund handles GET /v1/refunds/{id}.
 func (s *server) FindRefund(ctx context.Context, r FindRefundRequestObject) (FindRefundResponseObject, error) {
-	id, err := parseRefundID(r.ID)
+	id, err := parseID[refunds.ID](r.ID, refunds.ErrNotFound)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +64,7 @@ func (s *server) FindRefund(ctx context.Context, r FindRefundRequestObject) (Fin
 
 // ApproveRefund handles POST /v1/refunds/{id}/approve.
 func (s *server) ApproveRefund(ctx context.Context, r ApproveRefundRequestObject) (ApproveRefundResponseObject, error) {
-	id, err := parseRefundID(r.ID)
+	id, err := parseID[refunds.ID](r.ID, refunds.ErrNotFound)
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +81,7 @@ func (s *server) ApproveRefund(ctx context.Context, r ApproveRefundRequestObject
 
 // RejectRefund handles POST /v1/refunds/{id}/reject.
 func (s *server) RejectRefund(ctx context.Context, r RejectRefundRequestObject) (RejectRefundResponseObject, error) {
-	id, err := parseRefundID(r.ID)
+	id, err := parseID[refunds.ID](r.ID, refunds.ErrNotFound)
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +94,7 @@ func (s *server) RejectRefund(ctx context.Context, r RejectRefundRequestObject) 
 
 // ConfirmRefund handles POST /v1/refunds/{id}/confirm.
 func (s *server) ConfirmRefund(ctx context.Context, r ConfirmRefundRequestObject) (ConfirmRefundResponseObject, error) {
-	id, err := parseRefundID(r.ID)
+	id, err := parseID[refunds.ID](r.ID, refunds.ErrNotFound)
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +107,7 @@ func (s *server) ConfirmRefund(ctx context.Context, r ConfirmRefundRequestObject
 
 // ReturnRefund handles POST /v1/refunds/{id}/return.
 func (s *server) ReturnRefund(ctx context.Context, r ReturnRefundRequestObject) (ReturnRefundResponseObject, error) {
-	id, err := parseRefundID(r.ID)
+	id, err := parseID[refunds.ID](r.ID, refunds.ErrNotFound)
 	if err != nil {
 		return nil, err
 	}
@@ -129,31 +122,18 @@ func documentOf(d RefundDocument) refunds.Document {
 	return refunds.Document{Number: d.Number, Date: dateOf(d.Date), Account: d.Account}
 }
 
-// parseRefundID: a text that is no id is a refund that does not exist.
-func parseRefundID(text string) (refunds.ID, error) {
-	id, err := refunds.ParseID(text)
-	if err != nil {
-		return refunds.ID{}, refunds.ErrNotFound
-	}
-	return id, nil
-}
-
 func refundView(r refunds.Refund) Refund {
-	view := Refund{
+	return Refund{
 		ID: r.ID.String(), Dossier: r.DossierCode, Payment: r.PaymentID.String(), Status: RefundStatus(r.Status),
 		Reason: RefundReason(r.Reason), Origin: RefundOrigin(r.Origin), Amount: r.Amount.Minor, Currency: string(r.Amount.Currency),
 		Route: RefundRoute(r.Route), Stage: RefundStage(r.Stage), Reference: r.Reference, Note: r.Note, Deadline: dateView(r.Deadline), CreatedAt: r.RequestedAt,
 		RequestedBy: r.RequestedBy, DecidedBy: r.DecidedBy, DecisionReason: r.DecisionReason,
-		TransactionID: r.Transaction, Items: make([]RefundItem, 0, len(r.Items)),
+		TransactionID: r.Transaction, Items: views(r.Items, refundItemView),
 	}
-	for _, item := range r.Items {
-		i := RefundItem{Amount: item.Amount}
-		if !item.Charge.IsZero() {
-			i.Charge = item.Charge.String()
-		}
-		view.Items = append(view.Items, i)
-	}
-	return view
+}
+
+func refundItemView(item refunds.Item) RefundItem {
+	return RefundItem{Charge: shownID(item.Charge), Amount: item.Amount}
 }
 
 // refundDetails adds the timeline: what a payer asks for first.
@@ -180,13 +160,13 @@ func refundDetails(r refunds.Refund) Refund {
 
 // refundsOf lists a dossier's refunds, newest first, for the dossier's view.
 func (s *server) refundsOf(ctx context.Context, dossierCode string) ([]RefundSummary, error) {
-	list, _, err := s.rooms.Refunds.List(ctx, web.Actor(ctx), refunds.Filter{DossierCode: dossierCode, Limit: refunds.MaxPage})
-	views := make([]RefundSummary, 0, len(list))
-	for _, r := range list {
-		views = append(views, RefundSummary{
-			ID: r.ID.String(), Status: RefundStatus(r.Status), Reason: RefundReason(r.Reason), Origin: RefundOrigin(r.Origin),
-			Amount: r.Amount.Minor, Currency: string(r.Amount.Currency), CreatedAt: r.RequestedAt,
-		})
+	list, _, err := s.rooms.Refunds.List(ctx, web.Actor(ctx), refunds.Filter{DossierCode: dossierCode, Limit: page.Max})
+	return views(list, refundSummary), err
+}
+
+func refundSummary(r refunds.Refund) RefundSummary {
+	return RefundSummary{
+		ID: r.ID.String(), Status: RefundStatus(r.Status), Reason: RefundReason(r.Reason), Origin: RefundOrigin(r.Origin),
+		Amount: r.Amount.Minor, Currency: string(r.Amount.Currency), CreatedAt: r.RequestedAt,
 	}
-	return views, err
 }

@@ -27,30 +27,20 @@ func (s *server) SplitPeriod(ctx context.Context, r SplitPeriodRequestObject) (S
 
 // ListSplits handles GET /v1/splits.
 func (s *server) ListSplits(ctx context.Context, r ListSplitsRequestObject) (ListSplitsResponseObject, error) {
-	var after remittance.SplitID
-	if r.Params.Cursor != "" {
-		var err error
-		if after, err = remittance.ParseSplitID(r.Params.Cursor); err != nil {
-			return nil, errCursor
-		}
+	after, err := cursorID[remittance.SplitID](r.Params.Cursor)
+	if err != nil {
+		return nil, err
 	}
 	list, next, err := s.rooms.Remittance.List(ctx, web.Actor(ctx), after, limitOf(r.Params.Limit))
 	if err != nil {
 		return nil, err
 	}
-	page := SplitList{Items: make([]Split, 0, len(list))}
-	for _, split := range list {
-		page.Items = append(page.Items, splitView(split))
-	}
-	if !next.IsZero() {
-		page.NextCursor = cursorView(next.String())
-	}
-	return ListSplits200JSONResponse(page), nil
+	return ListSplits200JSONResponse{Items: views(list, splitView), NextCursor: cursorTo(next)}, nil
 }
 
 // FindSplit handles GET /v1/splits/{id}.
 func (s *server) FindSplit(ctx context.Context, r FindSplitRequestObject) (FindSplitResponseObject, error) {
-	id, err := parseSplitID(r.ID)
+	id, err := parseID[remittance.SplitID](r.ID, remittance.ErrNotFound)
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +53,7 @@ func (s *server) FindSplit(ctx context.Context, r FindSplitRequestObject) (FindS
 
 // ProposeVoucher handles POST /v1/splits/{id}/vouchers.
 func (s *server) ProposeVoucher(ctx context.Context, r ProposeVoucherRequestObject) (ProposeVoucherResponseObject, error) {
-	id, err := parseSplitID(r.ID)
+	id, err := parseID[remittance.SplitID](r.ID, remittance.ErrNotFound)
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +72,7 @@ func (s *server) ProposeVoucher(ctx context.Context, r ProposeVoucherRequestObje
 
 // ApproveVoucher handles POST /v1/vouchers/{id}/approve.
 func (s *server) ApproveVoucher(ctx context.Context, r ApproveVoucherRequestObject) (ApproveVoucherResponseObject, error) {
-	id, err := parseVoucherID(r.ID)
+	id, err := parseID[remittance.VoucherID](r.ID, remittance.ErrNotFound)
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +85,7 @@ func (s *server) ApproveVoucher(ctx context.Context, r ApproveVoucherRequestObje
 
 // RejectVoucher handles POST /v1/vouchers/{id}/reject.
 func (s *server) RejectVoucher(ctx context.Context, r RejectVoucherRequestObject) (RejectVoucherResponseObject, error) {
-	id, err := parseVoucherID(r.ID)
+	id, err := parseID[remittance.VoucherID](r.ID, remittance.ErrNotFound)
 	if err != nil {
 		return nil, err
 	}
@@ -106,38 +96,18 @@ func (s *server) RejectVoucher(ctx context.Context, r RejectVoucherRequestObject
 	return RejectVoucher200JSONResponse(voucherView(v)), nil
 }
 
-// parseSplitID: a text that is no id is a split that does not exist.
-func parseSplitID(text string) (remittance.SplitID, error) {
-	id, err := remittance.ParseSplitID(text)
-	if err != nil {
-		return remittance.SplitID{}, remittance.ErrNotFound
-	}
-	return id, nil
-}
-
-func parseVoucherID(text string) (remittance.VoucherID, error) {
-	id, err := remittance.ParseVoucherID(text)
-	if err != nil {
-		return remittance.VoucherID{}, remittance.ErrNotFound
-	}
-	return id, nil
-}
-
 func splitView(s remittance.Split) Split {
-	view := Split{
+	return Split{
 		ID: s.ID.String(), Currency: string(s.Currency), PeriodTo: dateView(s.PeriodTo), CreatedAt: s.MadeAt, CreatedBy: s.MadeBy,
-		Parts: make([]SplitPart, 0, len(s.Parts)), Vouchers: make([]Voucher, 0, len(s.Vouchers)),
+		Parts: views(s.Parts, partView), Vouchers: views(s.Vouchers, voucherView),
 	}
-	for _, p := range s.Parts {
-		view.Parts = append(view.Parts, SplitPart{
-			FeeType: p.FeeType, Kind: FeeKind(p.Kind), Charges: p.Charges, Amount: p.Amount, Retained: p.Retained, Budget: p.Budget,
-			TakenRetained: p.TakenRetained, TakenBudget: p.TakenBudget,
-		})
+}
+
+func partView(p remittance.Part) SplitPart {
+	return SplitPart{
+		FeeType: p.FeeType, Kind: FeeKind(p.Kind), Charges: p.Charges, Amount: p.Amount, Retained: p.Retained, Budget: p.Budget,
+		TakenRetained: p.TakenRetained, TakenBudget: p.TakenBudget,
 	}
-	for _, v := range s.Vouchers {
-		view.Vouchers = append(view.Vouchers, voucherView(v))
-	}
-	return view
 }
 
 func voucherView(v remittance.Voucher) Voucher {

@@ -46,14 +46,12 @@ func (s *server) ReportPaymentRate(ctx context.Context, r ReportPaymentRateReque
 }
 
 func paymentRateView(r reports.PaymentRate) PaymentRate {
-	view := PaymentRate{
+	return PaymentRate{
 		From: dateView(r.Period.From), To: dateView(r.Period.To), Rounding: Rounding(r.Rounding), Decimals: int32(r.Decimals), //nolint:gosec // at most reports.MaxDecimals
-		Total: countsView(r.Total, r), Rows: make([]PaymentRateRow, 0, len(r.Rows)),
+		Total: countsView(r.Total, r), Rows: views(r.Rows, func(row reports.PaymentRateRow) PaymentRateRow {
+			return PaymentRateRow{Procedure: row.Procedure, Agency: row.Agency, Counts: countsView(row.Counts, r)}
+		}),
 	}
-	for _, row := range r.Rows {
-		view.Rows = append(view.Rows, PaymentRateRow{Procedure: row.Procedure, Agency: row.Agency, Counts: countsView(row.Counts, r)})
-	}
-	return view
 }
 
 func countsView(c reports.Counts, r reports.PaymentRate) PaymentRateCounts {
@@ -86,20 +84,21 @@ func (s *server) ReportPolicyCost(ctx context.Context, r ReportPolicyCostRequest
 }
 
 func policyCostView(r reports.PolicyCost) PolicyCost {
-	view := PolicyCost{
+	return PolicyCost{
 		From: dateView(r.Period.From), To: dateView(r.Period.To),
-		Totals: make([]PolicyCostTotal, 0, len(r.Totals)), Rows: make([]PolicyCostRow, 0, len(r.Rows)),
+		Totals: views(r.Totals, policyCostTotal), Rows: views(r.Rows, policyCostRow),
 	}
-	for _, t := range r.Totals {
-		view.Totals = append(view.Totals, PolicyCostTotal{Currency: t.Currency, Discount: t.Discount, Exempt: t.Exempt, Subsidy: t.Subsidy})
+}
+
+func policyCostTotal(t reports.PolicyCostTotal) PolicyCostTotal {
+	return PolicyCostTotal{Currency: t.Currency, Discount: t.Discount, Exempt: t.Exempt, Subsidy: t.Subsidy}
+}
+
+func policyCostRow(row reports.PolicyCostRow) PolicyCostRow {
+	return PolicyCostRow{
+		Policy: row.Policy, Procedure: row.Procedure, Agency: row.Agency, Month: row.Month, Currency: row.Currency,
+		Dossiers: row.Dossiers, Discount: row.Discount, Exempt: row.Exempt, Subsidy: row.Subsidy,
 	}
-	for _, row := range r.Rows {
-		view.Rows = append(view.Rows, PolicyCostRow{
-			Policy: row.Policy, Procedure: row.Procedure, Agency: row.Agency, Month: row.Month, Currency: row.Currency,
-			Dossiers: row.Dossiers, Discount: row.Discount, Exempt: row.Exempt, Subsidy: row.Subsidy,
-		})
-	}
-	return view
 }
 
 // written fills a file before anything is sent: half a report must not look like a whole one.

@@ -132,8 +132,8 @@ func TestPolicyCostOfACorrectedExemption(t *testing.T) {
 		r := h.must(201, auth.RoleAccountant, http.MethodPost, "/v1/repricings",
 			`{"policy": "NA-EXEMPT", "period": {"from": "2024-05-01", "to": "2024-05-31"}, "reason": "sai"}`)
 		h.must(200, auth.RoleChiefAccountant, http.MethodPost, "/v1/repricings/"+r.text("id")+"/approve", "{}")
-		id, err := repricing.ParseID(r.text("id"))
-		if err != nil {
+		var id repricing.ID
+		if err := id.UnmarshalText([]byte(r.text("id"))); err != nil {
 			t.Fatal(err)
 		}
 		if err := h.repricing.Reprice(t.Context(), province, id); err != nil {

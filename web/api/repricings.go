@@ -24,9 +24,9 @@ func (s *server) ProposeRepricing(ctx context.Context, r ProposeRepricingRequest
 
 // FindRepricing handles GET /v1/repricings/{id}.
 func (s *server) FindRepricing(ctx context.Context, r FindRepricingRequestObject) (FindRepricingResponseObject, error) {
-	id, err := repricing.ParseID(r.ID)
+	id, err := parseID[repricing.ID](r.ID, repricing.ErrNotFound)
 	if err != nil {
-		return nil, repricing.ErrNotFound
+		return nil, err
 	}
 	found, err := s.rooms.Repricing.Find(ctx, web.Actor(ctx), id)
 	return FindRepricing200JSONResponse(repricingView(found)), err
@@ -34,9 +34,9 @@ func (s *server) FindRepricing(ctx context.Context, r FindRepricingRequestObject
 
 // ApproveRepricing handles POST /v1/repricings/{id}/approve.
 func (s *server) ApproveRepricing(ctx context.Context, r ApproveRepricingRequestObject) (ApproveRepricingResponseObject, error) {
-	id, err := repricing.ParseID(r.ID)
+	id, err := parseID[repricing.ID](r.ID, repricing.ErrNotFound)
 	if err != nil {
-		return nil, repricing.ErrNotFound
+		return nil, err
 	}
 	found, err := s.rooms.Repricing.Approve(ctx, web.Actor(ctx), id)
 	return ApproveRepricing200JSONResponse(repricingView(found)), err
@@ -44,9 +44,9 @@ func (s *server) ApproveRepricing(ctx context.Context, r ApproveRepricingRequest
 
 // RejectRepricing handles POST /v1/repricings/{id}/reject.
 func (s *server) RejectRepricing(ctx context.Context, r RejectRepricingRequestObject) (RejectRepricingResponseObject, error) {
-	id, err := repricing.ParseID(r.ID)
+	id, err := parseID[repricing.ID](r.ID, repricing.ErrNotFound)
 	if err != nil {
-		return nil, repricing.ErrNotFound
+		return nil, err
 	}
 	found, err := s.rooms.Repricing.Reject(ctx, web.Actor(ctx), id, r.Body.Reason)
 	return RejectRepricing200JSONResponse(repricingView(found)), err

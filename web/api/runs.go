@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -27,7 +28,7 @@ func (s *server) StartRun(ctx context.Context, r StartRunRequestObject) (StartRu
 
 // FindRun handles GET /v1/runs/{id}.
 func (s *server) FindRun(ctx context.Context, r FindRunRequestObject) (FindRunResponseObject, error) {
-	id, err := parseRunID(r.ID)
+	id, err := parseID[reconcile.RunID](r.ID, reconcile.ErrUnknownRun)
 	if err != nil {
 		return nil, err
 	}
@@ -40,7 +41,7 @@ func (s *server) FindRun(ctx context.Context, r FindRunRequestObject) (FindRunRe
 
 // CloseRun handles POST /v1/runs/{id}/close.
 func (s *server) CloseRun(ctx context.Context, r CloseRunRequestObject) (CloseRunResponseObject, error) {
-	id, err := parseRunID(r.ID)
+	id, err := parseID[reconcile.RunID](r.ID, reconcile.ErrUnknownRun)
 	if err != nil {
 		return nil, err
 	}
@@ -53,29 +54,23 @@ func (s *server) CloseRun(ctx context.Context, r CloseRunRequestObject) (CloseRu
 
 // ListRuns handles GET /v1/runs.
 func (s *server) ListRuns(ctx context.Context, r ListRunsRequestObject) (ListRunsResponseObject, error) {
-	var after reconcile.RunID
-	if r.Params.Cursor != "" {
-		var err error
-		if after, err = reconcile.ParseRunID(r.Params.Cursor); err != nil {
-			return nil, errCursor
-		}
+	after, err := cursorID[reconcile.RunID](r.Params.Cursor)
+	if err != nil {
+		return nil, err
 	}
 	list, next, err := s.rooms.Reconcile.ListRuns(ctx, web.Actor(ctx), r.Params.Source, after, limitOf(r.Params.Limit))
 	if err != nil {
 		return nil, err
 	}
-	page := RunList{Items: make([]RunSummary, 0, len(list))}
-	for _, run := range list {
-		page.Items = append(page.Items, RunSummary{
-			ID: run.ID.String(), Source: run.Source, BusinessDate: dateView(run.BusinessDate), Number: int64(run.Number),
-			Status: RunStatus(run.State), Currency: string(run.Currency), CreatedAt: run.CreatedAt,
-			MatchedAt: orZeroTime(run.MatchedAt), ClosedAt: orZeroTime(run.ClosedAt),
-		})
+	return ListRuns200JSONResponse{Items: views(list, runSummary), NextCursor: cursorTo(next)}, nil
+}
+
+func runSummary(run reconcile.Run) RunSummary {
+	return RunSummary{
+		ID: run.ID.String(), Source: run.Source, BusinessDate: dateView(run.BusinessDate), Number: int64(run.Number),
+		Status: RunStatus(run.State), Currency: string(run.Currency), CreatedAt: run.CreatedAt,
+		MatchedAt: orZeroTime(run.MatchedAt), ClosedAt: orZeroTime(run.ClosedAt),
 	}
-	if !next.IsZero() {
-		page.NextCursor = cursorView(next.String())
-	}
-	return ListRuns200JSONResponse(page), nil
 }
 
 // ListBreaks handles GET /v1/breaks.
@@ -83,39 +78,20 @@ func (s *server) ListBreaks(ctx context.Context, r ListBreaksRequestObject) (Lis
 	f := reconcile.BreakFilter{
 		Source: r.Params.Source, Kind: matching.BreakKind(r.Params.Kind), State: reconcile.BreakState(r.Params.Status), Limit: limitOf(r.Params.Limit),
 	}
+	var err error
 	if r.Params.Run != "" {
-		var err error
-		if f.Run, err = parseRunID(r.Params.Run); err != nil {
+		if f.Run, err = parseID[reconcile.RunID](r.Params.Run, reconcile.ErrUnknownRun); err != nil {
 			return nil, err
 		}
 	}
-	if r.Params.Cursor != "" {
-		var err error
-		if f.After, err = reconcile.ParseBreakID(r.Params.Cursor); err != nil {
-			return nil, errCursor
-		}
+	if f.After, err = cursorID[reconcile.BreakID](r.Params.Cursor); err != nil {
+		return nil, err
 	}
 	list, next, err := s.rooms.Reconcile.ListBreaks(ctx, web.Actor(ctx), f)
 	if err != nil {
 		return nil, err
 	}
-	page := BreakList{Items: make([]Break, 0, len(list))}
-	for _, b := range list {
-		page.Items = append(page.Items, breakView(b))
-	}
-	if !next.IsZero() {
-		page.NextCursor = cursorView(next.String())
-	}
-	return ListBreaks200JSONResponse(page), nil
-}
-
-// parseRunID: a text that is no id is a run that does not exist.
-func parseRunID(text string) (reconcile.RunID, error) {
-	id, err := reconcile.ParseRunID(text)
-	if err != nil {
-		return reconcile.RunID{}, reconcile.ErrUnknownRun
-	}
-	return id, nil
+	return ListBreaks200JSONResponse{Items: views(list, breakView), NextCursor: cursorTo(next)}, nil
 }
 
 // dateOf reads a date that the caller sent; none is the zero date.
@@ -131,24 +107,18 @@ func runView(run reconcile.Run) Run {
 	return Run{
 		ID: run.ID.String(), Source: run.Source, BusinessDate: dateView(run.BusinessDate), Number: int64(run.Number),
 		Status: RunStatus(run.State), Currency: string(run.Currency), CreatedAt: run.CreatedAt, MatchedAt: orZeroTime(run.MatchedAt),
-		ClosedAt: orZeroTime(run.ClosedAt), ClosedBy: run.ClosedBy, Lanes: totalViews(run.Lanes), Breaks: totalViews(run.Report.Breaks),
+		ClosedAt: orZeroTime(run.ClosedAt), ClosedBy: run.ClosedBy, Lanes: views(run.Lanes, totalView), Breaks: views(run.Report.Breaks, totalView),
 		Identity: identityView(run.SourceSide), BookIdentity: identityView(run.BookSide), Lines: int64(run.Lines), Items: int64(run.Items),
 		Unexplained: int64(run.Unexplained), Holds: run.Holds(),
 	}
 }
 
-func totalViews(list []reconcile.Total) []RunTotal {
-	views := make([]RunTotal, 0, len(list))
-	for _, t := range list {
-		count := t.Lines
-		if count == 0 { // nothing of the source: count what is missing there
-			count = t.Items
-		}
-		views = append(views, RunTotal{
-			Lane: t.Lane, Kind: string(t.Kind), Count: int64(count), Lines: int64(t.Lines), Amount: t.Amount, Items: int64(t.Items), BookAmount: t.Book,
-		})
+// totalView counts lines, or the book's items when the source shows no line.
+func totalView(t reconcile.Total) RunTotal {
+	return RunTotal{
+		Lane: t.Lane, Kind: string(t.Kind), Count: int64(cmp.Or(t.Lines, t.Items)), Lines: int64(t.Lines), Amount: t.Amount,
+		Items: int64(t.Items), BookAmount: t.Book,
 	}
-	return views
 }
 
 func identityView(i reconcile.Identity) MoneyIdentity {
@@ -168,12 +138,14 @@ func breakView(b reconcile.Break) Break {
 	return view
 }
 
-// shownID writes an id as it is shown outside; none is nothing.
-func shownID(id interface {
+// shownAs is an id with its outside form.
+type shownAs interface {
 	IsZero() bool
 	String() string
-},
-) string {
+}
+
+// shownID writes the outside form of an id; the zero id gives an empty text.
+func shownID(id shownAs) string {
 	if id.IsZero() {
 		return ""
 	}

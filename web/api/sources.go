@@ -35,11 +35,7 @@ func (s *server) ListSources(ctx context.Context, r ListSourcesRequestObject) (L
 	if err != nil {
 		return nil, err
 	}
-	page := SourceList{Items: make([]Source, 0, len(list)), NextCursor: cursorView(keyCursor(next))}
-	for _, source := range list {
-		page.Items = append(page.Items, sourceView(source))
-	}
-	return ListSources200JSONResponse(page), nil
+	return ListSources200JSONResponse{Items: views(list, sourceView), NextCursor: cursorView(keyCursor(next))}, nil
 }
 
 func sourceView(source reconcile.Source) Source {

@@ -10,6 +10,7 @@ import (
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/fault"
 	"github.com/doisoat/doisoat/internal/jsondoc"
+	"github.com/doisoat/doisoat/providers/statements"
 	"github.com/doisoat/doisoat/reconcile"
 	"github.com/doisoat/doisoat/web"
 )
@@ -53,27 +54,20 @@ func (s *server) UploadStatement(ctx context.Context, r UploadStatementRequestOb
 
 // ListStatements handles GET /v1/statements.
 func (s *server) ListStatements(ctx context.Context, r ListStatementsRequestObject) (ListStatementsResponseObject, error) {
-	var after reconcile.StatementID
-	if r.Params.Cursor != "" && after.UnmarshalText([]byte(r.Params.Cursor)) != nil {
-		return nil, errCursor
+	after, err := cursorID[reconcile.StatementID](r.Params.Cursor)
+	if err != nil {
+		return nil, err
 	}
 	list, next, err := s.rooms.Reconcile.ListStatements(ctx, web.Actor(ctx), r.Params.Source, after, limitOf(r.Params.Limit))
 	if err != nil {
 		return nil, err
 	}
-	page := StatementList{Items: make([]Statement, 0, len(list))}
-	for _, st := range list {
-		page.Items = append(page.Items, statementView(st))
-	}
-	if !next.IsZero() {
-		page.NextCursor = cursorView(next.String())
-	}
-	return ListStatements200JSONResponse(page), nil
+	return ListStatements200JSONResponse{Items: views(list, statementView), NextCursor: cursorTo(next)}, nil
 }
 
 // FindStatement handles GET /v1/statements/{id}.
 func (s *server) FindStatement(ctx context.Context, r FindStatementRequestObject) (FindStatementResponseObject, error) {
-	id, err := parseStatementID(r.ID)
+	id, err := parseID[reconcile.StatementID](r.ID, reconcile.ErrUnknownStatement)
 	if err != nil {
 		return nil, err
 	}
@@ -86,65 +80,48 @@ func (s *server) FindStatement(ctx context.Context, r FindStatementRequestObject
 
 // ListStatementLines handles GET /v1/statements/{id}/lines.
 func (s *server) ListStatementLines(ctx context.Context, r ListStatementLinesRequestObject) (ListStatementLinesResponseObject, error) {
-	id, err := parseStatementID(r.ID)
+	id, err := parseID[reconcile.StatementID](r.ID, reconcile.ErrUnknownStatement)
 	if err != nil {
 		return nil, err
 	}
-	var after reconcile.LineID
-	if r.Params.Cursor != "" && after.UnmarshalText([]byte(r.Params.Cursor)) != nil {
-		return nil, errCursor
+	after, err := cursorID[reconcile.LineID](r.Params.Cursor)
+	if err != nil {
+		return nil, err
 	}
 	list, next, err := s.rooms.Reconcile.ListLines(ctx, web.Actor(ctx), id, after, limitOf(r.Params.Limit))
 	if err != nil {
 		return nil, err
 	}
-	page := StatementLineList{Items: make([]StatementLine, 0, len(list))}
-	for _, l := range list {
-		page.Items = append(page.Items, StatementLine{
-			ID: l.ID.String(), Row: int64(l.Row), BookingDate: dateView(l.BookingDate), ValueDate: dateView(l.ValueDate), Kind: string(l.Kind),
-			Amount: l.Amount.Minor, Fee: l.Fee, Net: l.Net, Currency: string(l.Amount.Currency), Ref: l.Reference,
-			TransactionID: l.TransactionID, BankReference: l.BankRef, Batch: l.BatchID, Content: l.Content, Status: StatementLineStatus(l.State),
-		})
-	}
-	if !next.IsZero() {
-		page.NextCursor = cursorView(next.String())
-	}
-	return ListStatementLines200JSONResponse(page), nil
+	return ListStatementLines200JSONResponse{Items: views(list, lineView), NextCursor: cursorTo(next)}, nil
 }
 
-// parseStatementID: a text that is no id is a statement that does not exist.
-func parseStatementID(text string) (reconcile.StatementID, error) {
-	id, err := reconcile.ParseStatementID(text)
-	if err != nil {
-		return reconcile.StatementID{}, reconcile.ErrUnknownStatement
+func lineView(l reconcile.Line) StatementLine {
+	return StatementLine{
+		ID: l.ID.String(), Row: int64(l.Row), BookingDate: dateView(l.BookingDate), ValueDate: dateView(l.ValueDate), Kind: string(l.Kind),
+		Amount: l.Amount.Minor, Fee: l.Fee, Net: l.Net, Currency: string(l.Amount.Currency), Ref: l.Reference,
+		TransactionID: l.TransactionID, BankReference: l.BankRef, Batch: l.BatchID, Content: l.Content, Status: StatementLineStatus(l.State),
 	}
-	return id, nil
 }
 
 func statementView(st reconcile.Statement) Statement {
-	view := Statement{
-		Source: st.Source, Status: StatementStatus(st.State), FileName: st.FileName, Format: string(st.Format), Profile: st.Profile,
+	return Statement{
+		ID: shownID(st.ID), DuplicateOf: shownID(st.DuplicateOf), Source: st.Source, Status: StatementStatus(st.State), FileName: st.FileName, Format: string(st.Format), Profile: st.Profile,
 		Sha256: hexText(st.SHA256[:]), Size: st.Size, RowsAccepted: int64(st.RowsAccepted), RowsKnown: int64(st.RowsKnown),
 		RowsRefused: int64(st.RowsRefused), PeriodFrom: dateView(st.PeriodFrom), PeriodTo: dateView(st.PeriodTo), ReceivedAt: st.ReceivedAt,
-		Totals: make([]ControlTotals, 0, len(st.Totals)), Problems: make([]StatementProblem, 0, len(st.Problems)),
+		Totals: views(st.Totals, controlTotalsView), Problems: views(st.Problems, problemView),
 	}
-	if !st.ID.IsZero() {
-		view.ID = st.ID.String()
+}
+
+func controlTotalsView(t reconcile.ControlTotal) ControlTotals {
+	return ControlTotals{
+		Account: t.Account, Currency: string(t.Currency), From: dateView(t.From), To: dateView(t.To), Opening: t.Opening,
+		Closing: t.Closing, Entries: int64(t.Entries), SumCredit: t.SumCredit, SumDebit: t.SumDebit,
+		BalanceCheck: ControlTotalsBalanceCheck(t.BalanceCheck),
 	}
-	if !st.DuplicateOf.IsZero() {
-		view.DuplicateOf = st.DuplicateOf.String()
-	}
-	for _, t := range st.Totals {
-		view.Totals = append(view.Totals, ControlTotals{
-			Account: t.Account, Currency: string(t.Currency), From: dateView(t.From), To: dateView(t.To), Opening: t.Opening,
-			Closing: t.Closing, Entries: int64(t.Entries), SumCredit: t.SumCredit, SumDebit: t.SumDebit,
-			BalanceCheck: ControlTotalsBalanceCheck(t.BalanceCheck),
-		})
-	}
-	for _, p := range st.Problems {
-		view.Problems = append(view.Problems, StatementProblem{Row: int64(p.Row), Code: string(p.Code), Detail: p.Detail})
-	}
-	return view
+}
+
+func problemView(p statements.Problem) StatementProblem {
+	return StatementProblem{Row: int64(p.Row), Code: string(p.Code), Detail: p.Detail}
 }
 
 // readUpload reads the parts in any order. Uploads are not validated against
