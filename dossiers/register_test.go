@@ -277,7 +277,8 @@ func TestRegisterRefuses(t *testing.T) {
 func TestRegisterAfterClosing(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)
-	if _, err := o.Owner.Exec(t.Context(), `insert into ledger.closed_day values ('H41', '2026-11-20', now(), 'key_1')`); err != nil {
+	if _, err := o.Owner.Exec(t.Context(), `insert into ledger.day_event (authority, business_date, number, change, at, approved_by)
+		values ('H41', '2026-11-20', 0, 'close', now(), 'key_1')`); err != nil {
 		t.Fatal(err)
 	}
 	o.register(registration())

@@ -26,7 +26,8 @@ func TestBatchNamesTheBadEntry(t *testing.T) {
 	t.Parallel()
 	b := newBook(t)
 	first := b.MustPost(captured(ngheAn, cause(100), 5_000, uuid.Nil))[0]
-	if _, err := b.Owner.Exec(t.Context(), `insert into ledger.closed_day values ('H41', '2026-01-02', now(), 'key_1')`); err != nil {
+	if _, err := b.Owner.Exec(t.Context(), `insert into ledger.day_event (authority, business_date, number, change, at, approved_by)
+		values ('H41', '2026-01-02', 0, 'close', now(), 'key_1')`); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.InTx(ngheAn, func(tx pgx.Tx) error {

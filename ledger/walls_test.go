@@ -41,11 +41,12 @@ func TestNobodyChangesTheBook(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.Owner.Exec(t.Context(), `insert into ledger.closed_day values ('H41', '2026-01-01', now(), 'key_1')`); err != nil {
+	if _, err := b.Owner.Exec(t.Context(), `insert into ledger.day_event (authority, business_date, number, change, at, approved_by)
+		values ('H41', '2026-01-01', 0, 'close', now(), 'key_1')`); err != nil {
 		t.Fatal(err)
 	}
 	for _, table := range []string{
-		"account", "entry", "posting", "cause", "reversal", "closed_day", "entry" + b.Month(), "posting" + b.Month(),
+		"account", "entry", "posting", "cause", "reversal", "day_event", "entry" + b.Month(), "posting" + b.Month(),
 	} {
 		for _, statement := range []string{
 			"update ledger." + table + " set authority = authority",

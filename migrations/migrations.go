@@ -1,8 +1,10 @@
-// Package migrations holds the schema as forward-only files and applies them,
-// ours and then River's. A file that has landed never changes.
+// Package migrations holds the schema as files, one or more per PostgreSQL
+// schema, and applies them, then River's migrations. Until the first release a
+// file is changed in place; a file that has landed in a release never changes.
 //
 // dev and migrate apply; serve and work only compare (Pending) and refuse to
-// start on a schema older than themselves.
+// start on a schema older than themselves. The database keeps the hash of every
+// applied file, and both refuse a database that other bytes have made.
 package migrations
 
 import (
@@ -10,7 +12,6 @@ import (
 	"database/sql"
 	"embed"
 	"fmt"
-	"io/fs"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -19,6 +20,8 @@ import (
 	"github.com/pressly/goose/v3/lock"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/rivermigrate"
+
+	"github.com/doisoat/doisoat/internal/fault"
 )
 
 // Files are the migrations, named in their order.
@@ -29,11 +32,22 @@ var Files embed.FS
 // RiverSchema is the PostgreSQL schema of River's tables.
 const RiverSchema = "river"
 
-const versionTable = "schema_version"
+const (
+	versionTable = "schema_version"
+	fileTable    = "schema_file" // name and hash of each applied file
+)
+
+// ErrPending: the database lacks files that this program knows.
+var ErrPending = fault.New(fault.Precondition, "start.pending_migrations", "the database is older than this program: run doisoat migrate")
+
+// ErrOther: the database was made by files with the same numbers and other bytes.
+var ErrOther = fault.New(fault.Precondition, "start.other_schema",
+	"the database was made by another version of the schema: run doisoat dev --reset or use a new database")
 
 // Apply brings the database at dsn up to date. The login must own the schema
 // and be able to create the application role. Several starters may run it at
-// once: one works, the others wait up to two minutes. A second run changes nothing.
+// once: one works, the others wait up to two minutes. A second run changes
+// nothing. ErrOther, before any change, when other files made the database.
 func Apply(ctx context.Context, dsn string) error {
 	pool, err := pgxpool.New(ctx, dsn)
 	if err != nil {
@@ -46,16 +60,37 @@ func Apply(ctx context.Context, dsn string) error {
 	if err != nil {
 		return err
 	}
+	if err := recordFiles(ctx, pool); err != nil {
+		return fmt.Errorf("compare migrations: %w", err)
+	}
 	if _, err := provider.Up(ctx); err != nil {
 		return fmt.Errorf("apply migrations: %w", err)
 	}
 	return applyRiver(ctx, pool)
 }
 
-// Pending counts our migrations that dsn's database still lacks.
+// Current fails with ErrPending or ErrOther unless the schema is that of this program.
+func Current(ctx context.Context, pool *pgxpool.Pool) error {
+	pending, err := Pending(ctx, pool)
+	switch {
+	case ErrOther.Is(err):
+		return err
+	case err != nil:
+		return ErrPending.Because(err)
+	case pending > 0:
+		return ErrPending.With("%d migrations are pending: run doisoat migrate", pending)
+	}
+	return nil
+}
+
+// Pending counts the files that the database still lacks; ErrOther when other
+// files made it.
 func Pending(ctx context.Context, pool *pgxpool.Pool) (int, error) {
-	names, err := fs.Glob(Files, "*.sql")
+	known, err := hashes()
 	if err != nil {
+		return 0, err
+	}
+	if err := compareFiles(ctx, pool, known); err != nil {
 		return 0, err
 	}
 	var applied int
@@ -63,7 +98,7 @@ func Pending(ctx context.Context, pool *pgxpool.Pool) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("read schema version: %w", err)
 	}
-	return len(names) - applied, nil
+	return len(known) - applied, nil
 }
 
 func newProvider(db *sql.DB) (*goose.Provider, error) {
@@ -98,6 +133,6 @@ func applyRiver(ctx context.Context, pool *pgxpool.Pool) error {
 	if _, err := migrator.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
 		return fmt.Errorf("apply River's migrations: %w", err)
 	}
-	_, err = conn.Exec(ctx, `grant select on public.`+versionTable+` to doisoat_app`)
+	_, err = conn.Exec(ctx, `grant select on public.`+versionTable+`, public.`+fileTable+` to doisoat_app`)
 	return err
 }

@@ -28,7 +28,8 @@ CREATE PROCEDURE app.append_only(IN target regclass)
     AS $$
 begin
 	execute format('create trigger append_only before update or delete on %s for each row execute function app.refuse_change()', target);
-	execute format('create trigger append_only_truncate before truncate on %s for each statement execute function app.refuse_change()', target);
+	execute format('create trigger append_only_truncate before truncate on %s '
+		|| 'for each statement execute function app.refuse_change()', target);
 	execute format('alter table %s enable always trigger append_only', target);
 	execute format('alter table %s enable always trigger append_only_truncate', target);
 end
@@ -126,7 +127,8 @@ CREATE PROCEDURE app.protect(IN target regclass)
 begin
 	execute format('alter table %s enable row level security', target);
 	execute format('alter table %s force row level security', target);
-	execute format('create policy by_authority on %s to doisoat_app using (authority = (select app.authority())) with check (authority = (select app.authority()))', target);
+	execute format('create policy by_authority on %s to doisoat_app '
+		|| 'using (authority = (select app.authority())) with check (authority = (select app.authority()))', target);
 	execute format('create policy by_owner on %s to %I using (true) with check (true)', target, current_user);
 end
 $$;
@@ -250,7 +252,8 @@ begin
 	execute format('alter table %s enable row level security', target);
 	execute format('alter table %s force row level security', target);
 	execute format('create policy read_by_all on %s for select to doisoat_app using (true)', target);
-	execute format('create policy recorded_by_authority on %s for insert to doisoat_app with check (authority = (select app.authority()))', target);
+	execute format('create policy recorded_by_authority on %s for insert to doisoat_app '
+		|| 'with check (authority = (select app.authority()))', target);
 	execute format('create policy by_owner on %s to %I using (true) with check (true)', target, current_user);
 	execute format('grant select, insert on %s to doisoat_app', target);
 end
@@ -321,7 +324,8 @@ CREATE FUNCTION ledger.check_block_complete() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
 begin
-	if exists (select from ledger.sealed_entry s where s.authority = new.authority and s.block = new.number and s.position = 0) <> (new.entries > 0) then
+	if exists (select from ledger.sealed_entry s
+	           where s.authority = new.authority and s.block = new.number and s.position = 0) <> (new.entries > 0) then
 		raise exception 'block % of % does not have its % entries', new.number, new.authority, new.entries
 			using errcode = 'check_violation', constraint = 'block_complete';
 	end if;
@@ -390,10 +394,6 @@ begin
 	return null;
 end
 $$;
-
-CREATE FUNCTION ledger.cluster() RETURNS text
-    LANGUAGE sql STABLE PARALLEL SAFE
-    RETURN (SELECT (s.system_identifier)::text AS system_identifier FROM pg_control_system() s(pg_control_version, catalog_version_no, system_identifier, pg_control_last_modified));
 
 CREATE TABLE ledger.day_event (
     authority text NOT NULL,
@@ -514,15 +514,6 @@ begin
 end
 $$;
 
-CREATE FUNCTION ledger.lock_day_for_closing() RETURNS trigger
-    LANGUAGE plpgsql
-    AS $$
-begin
-	perform pg_advisory_xact_lock(ledger.day_lock(new.authority, new.business_date));
-	return new;
-end
-$$;
-
 CREATE PROCEDURE ledger.make_part(IN suffix text, IN month date)
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog'
@@ -639,18 +630,6 @@ $$;
 CREATE FUNCTION ledger.seal_lock(authority text) RETURNS bigint
     LANGUAGE sql IMMUTABLE
     RETURN hashtextextended(authority, (20231108)::bigint);
-
-CREATE FUNCTION ledger.tell_closed_day() RETURNS trigger
-    LANGUAGE plpgsql
-    AS $$
-begin
-	if not ledger.day_closed(new.authority, new.business_date) then
-		insert into ledger.day_event (authority, business_date, number, change, at, approved_by)
-		values (new.authority, new.business_date, 0, 'close', new.closed_at, new.closed_by);
-	end if;
-	return null;
-end
-$$;
 
 CREATE TABLE payments.merchant_account (
     id uuid NOT NULL,
@@ -1282,15 +1261,6 @@ CREATE TABLE ledger.cause (
 );
 
 ALTER TABLE ONLY ledger.cause FORCE ROW LEVEL SECURITY;
-
-CREATE TABLE ledger.closed_day (
-    authority text NOT NULL,
-    business_date date NOT NULL,
-    closed_at timestamp with time zone NOT NULL,
-    closed_by text NOT NULL
-);
-
-ALTER TABLE ONLY ledger.closed_day FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE ledger.day_proposal (
     id uuid NOT NULL,
@@ -2089,8 +2059,8 @@ CREATE TABLE remittance.split (
     period_to date NOT NULL,
     made_at timestamp with time zone NOT NULL,
     made_by text NOT NULL,
-    horizon xid8,
-    home bigint,
+    horizon xid8 NOT NULL,
+    home bigint NOT NULL,
     CONSTRAINT split_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
     CONSTRAINT split_made_by_check CHECK ((made_by <> ''::text))
 );
@@ -2286,9 +2256,6 @@ ALTER TABLE ONLY ledger.block
 
 ALTER TABLE ONLY ledger.block
     ADD CONSTRAINT block_previous UNIQUE (authority, previous);
-
-ALTER TABLE ONLY ledger.closed_day
-    ADD CONSTRAINT closed_day_pkey PRIMARY KEY (authority, business_date);
 
 ALTER TABLE ONLY ledger.day_event
     ADD CONSTRAINT day_event_one_per_proposal UNIQUE (proposal_id);
@@ -2968,10 +2935,6 @@ CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON ledger.cause FOR EACH ROW 
 
 ALTER TABLE ledger.cause ENABLE ALWAYS TRIGGER append_only;
 
-CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON ledger.closed_day FOR EACH ROW EXECUTE FUNCTION app.refuse_change();
-
-ALTER TABLE ledger.closed_day ENABLE ALWAYS TRIGGER append_only;
-
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON ledger.day_event FOR EACH ROW EXECUTE FUNCTION app.refuse_change();
 
 ALTER TABLE ledger.day_event ENABLE ALWAYS TRIGGER append_only;
@@ -3003,10 +2966,6 @@ ALTER TABLE ledger.block ENABLE ALWAYS TRIGGER append_only_truncate;
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON ledger.cause FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_change();
 
 ALTER TABLE ledger.cause ENABLE ALWAYS TRIGGER append_only_truncate;
-
-CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON ledger.closed_day FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_change();
-
-ALTER TABLE ledger.closed_day ENABLE ALWAYS TRIGGER append_only_truncate;
 
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON ledger.day_event FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_change();
 
@@ -3072,15 +3031,9 @@ CREATE TRIGGER guard_day_proposal BEFORE DELETE OR UPDATE ON ledger.day_proposal
 
 ALTER TABLE ledger.day_proposal ENABLE ALWAYS TRIGGER guard_day_proposal;
 
-CREATE TRIGGER lock_day_for_closing BEFORE INSERT ON ledger.closed_day FOR EACH ROW EXECUTE FUNCTION ledger.lock_day_for_closing();
-
 CREATE TRIGGER number_day_event BEFORE INSERT ON ledger.day_event FOR EACH ROW EXECUTE FUNCTION ledger.number_day_event();
 
 ALTER TABLE ledger.day_event ENABLE ALWAYS TRIGGER number_day_event;
-
-CREATE TRIGGER tell_closed_day AFTER INSERT ON ledger.closed_day FOR EACH ROW EXECUTE FUNCTION ledger.tell_closed_day();
-
-ALTER TABLE ledger.closed_day ENABLE ALWAYS TRIGGER tell_closed_day;
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON payments.callback FOR EACH ROW EXECUTE FUNCTION app.refuse_change();
 
@@ -3268,9 +3221,6 @@ ALTER TABLE ONLY ledger.block
 
 ALTER TABLE ONLY ledger.cause
     ADD CONSTRAINT cause_authority_fkey FOREIGN KEY (authority) REFERENCES auth.authority(code);
-
-ALTER TABLE ONLY ledger.closed_day
-    ADD CONSTRAINT closed_day_authority_fkey FOREIGN KEY (authority) REFERENCES auth.authority(code);
 
 ALTER TABLE ONLY ledger.day_event
     ADD CONSTRAINT day_event_authority_fkey FOREIGN KEY (authority) REFERENCES auth.authority(code);
@@ -3605,8 +3555,6 @@ CREATE POLICY by_authority ON ledger.block TO doisoat_app USING ((authority = ( 
 
 CREATE POLICY by_authority ON ledger.cause TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
 
-CREATE POLICY by_authority ON ledger.closed_day TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
-
 CREATE POLICY by_authority ON ledger.day_event TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
 
 CREATE POLICY by_authority ON ledger.day_proposal TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
@@ -3637,8 +3585,6 @@ CREATE POLICY by_owner ON ledger.block TO postgres USING (true) WITH CHECK (true
 
 CREATE POLICY by_owner ON ledger.cause TO postgres USING (true) WITH CHECK (true);
 
-CREATE POLICY by_owner ON ledger.closed_day TO postgres USING (true) WITH CHECK (true);
-
 CREATE POLICY by_owner ON ledger.day_event TO postgres USING (true) WITH CHECK (true);
 
 CREATE POLICY by_owner ON ledger.day_proposal TO postgres USING (true) WITH CHECK (true);
@@ -3662,8 +3608,6 @@ CREATE POLICY by_owner ON ledger.sealed_entry TO postgres USING (true) WITH CHEC
 CREATE POLICY by_owner ON ledger.sealed_entry_default TO postgres USING (true) WITH CHECK (true);
 
 ALTER TABLE ledger.cause ENABLE ROW LEVEL SECURITY;
-
-ALTER TABLE ledger.closed_day ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE ledger.day_event ENABLE ROW LEVEL SECURITY;
 
@@ -4146,8 +4090,6 @@ GRANT SELECT ON TABLE ledger.account_day TO doisoat_app;
 GRANT SELECT,INSERT ON TABLE ledger.block TO doisoat_app;
 
 GRANT SELECT ON TABLE ledger.cause TO doisoat_app;
-
-GRANT SELECT,INSERT ON TABLE ledger.closed_day TO doisoat_app;
 
 GRANT SELECT,INSERT ON TABLE ledger.day_proposal TO doisoat_app;
 

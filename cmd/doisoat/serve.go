@@ -17,6 +17,7 @@ import (
 	"github.com/doisoat/doisoat/internal/config"
 	"github.com/doisoat/doisoat/internal/world"
 	"github.com/doisoat/doisoat/jobs"
+	"github.com/doisoat/doisoat/migrations"
 	"github.com/doisoat/doisoat/web"
 	"github.com/doisoat/doisoat/web/api"
 )
@@ -103,6 +104,6 @@ func apiOf(r world.World, settings config.Config, log *slog.Logger, now func() t
 		Remittance: r.Remittance, Reconcile: r.Reconcile, Ledger: r.Ledger, Seal: r.Seal, Reports: r.Reports,
 	}, api.Options{
 		Log: log, Metrics: metrics, Now: now, RequestsPerSecond: settings.RequestsPerSecond,
-		Ready: func(ctx context.Context) error { return current(ctx, pool) },
+		Ready: func(ctx context.Context) error { return migrations.Current(ctx, pool) },
 	})
 }

@@ -27,7 +27,6 @@ import (
 
 // Faults of starting.
 var (
-	errPending    = fault.New(fault.Precondition, "start.pending_migrations", "the database is older than this program: run doisoat migrate")
 	errNoDatabase = fault.New(fault.Precondition, "start.no_database",
 		"no database: set DOISOAT_DATABASE_URL, or start doisoat dev and name its --data-dir")
 )
@@ -103,23 +102,11 @@ func openCurrent(ctx context.Context, c config.Config, name string) (*pgxpool.Po
 	if err != nil {
 		return nil, err
 	}
-	if err := current(ctx, pool); err != nil {
+	if err := migrations.Current(ctx, pool); err != nil {
 		pool.Close()
 		return nil, err
 	}
 	return pool, nil
-}
-
-// current returns nil when the schema is this program's.
-func current(ctx context.Context, pool *pgxpool.Pool) error {
-	pending, err := migrations.Pending(ctx, pool)
-	if err != nil {
-		return errPending.Because(err)
-	}
-	if pending > 0 {
-		return errPending.With("%d migrations are pending: run doisoat migrate", pending)
-	}
-	return nil
 }
 
 // openKeys reads the key file; create makes it when it is not there.

@@ -15,7 +15,7 @@ import (
 	"testing"
 )
 
-var migration = regexp.MustCompile(`^migrations/(\d{4})_[a-z0-9_]+\.sql$`)
+var migration = regexp.MustCompile(`^migrations/(\d{2})_[a-z0-9_]+\.sql$`)
 
 // migrationFiles returns the migrations in order.
 func migrationFiles(t *testing.T) []file {
@@ -35,10 +35,10 @@ func TestMigrationsAreNumberedWithoutGaps(t *testing.T) {
 	for i, f := range migrationFiles(t) {
 		m := migration.FindStringSubmatch(f.path)
 		if m == nil {
-			t.Errorf("%s: want NNNN_name.sql in small letters", f.path)
+			t.Errorf("%s: want NN_name.sql in small letters", f.path)
 			continue
 		}
-		if want := fmt.Sprintf("%04d", i+1); m[1] != want {
+		if want := fmt.Sprintf("%02d", i+1); m[1] != want {
 			t.Errorf("%s: got number %s, want %s", f.path, m[1], want)
 		}
 		if !strings.Contains(f.text, "-- +goose Up") {

@@ -161,13 +161,4 @@ func TestWallsOfDays(t *testing.T) {
 			t.Errorf("%s:\ngot %q (%v), want %q", query, got, err, constraint)
 		}
 	}
-	// An older program closes a day in its own way.
-	if _, err := b.Owner.Exec(t.Context(), `insert into ledger.closed_day values ('H41', '2026-01-01', now(), 'key_1')`); err != nil {
-		t.Fatal(err)
-	}
-	e := captured(ngheAn, cause(9), 5, uuid.Nil)
-	e.BusinessDate = day.AddDays(-323)
-	if _, err := b.Post(e); !errors.Is(err, ledger.ErrDayClosed) {
-		t.Errorf("a day closed by an older program (%v): got %v, want ErrDayClosed", e.BusinessDate, err)
-	}
 }

@@ -47,7 +47,7 @@ type horizon struct {
 func readHorizon(ctx context.Context, tx pgx.Tx) (horizon, error) {
 	var h horizon
 	err := tx.QueryRow(ctx, `
-		select coalesce(app.authority(), ''), ledger.cluster(), pg_snapshot_xmin(pg_current_snapshot())::text::bigint`).
+		select coalesce(app.authority(), ''), ledger.home()::text, pg_snapshot_xmin(pg_current_snapshot())::text::bigint`).
 		Scan(&h.Authority, &h.Cluster, &h.Tx)
 	return h, err
 }

@@ -219,9 +219,9 @@ end $$;
 -- A period of a week, up to the week before the last.
 create procedure fill.remittance() language plpgsql as $$
 begin
-	insert into remittance.split (id, authority, currency, period_to, made_at, made_by)
+	insert into remittance.split (id, authority, currency, period_to, made_at, made_by, horizon, home)
 	select distinct fill.id(week, 70, ascii(authority) + array_position(array(select d.authority from fill.desk d order by 1), authority)),
-		authority, 'VND', fill.day(week) + 6, week + interval '7 days', 'fill'
+		authority, 'VND', fill.day(week) + 6, week + interval '7 days', 'fill', xid8 '0', ledger.home()
 	from (select authority, date_trunc('week', at) as week from fill.case) w where week < '2024-04-22';
 	insert into remittance.share (split_id, charge_id, authority, dossier_id, fee_type, kind, amount, retained, numerator, denominator, legal_basis)
 	select s.id, k.id, c.authority, c.dossier, k.fee_type, 'le_phi', 60000, 0, 0, 1, ''
@@ -361,7 +361,7 @@ begin
 	select e.authority, e.id, e.tx, e.recorded_at, row_number() over (partition by e.authority order by e.tx, e.id) - 1 as place from ledger.entry e;
 	insert into ledger.block (authority, number, version, sealed_at, previous, root, first, entries, postings, totals, cluster, reached_tx, reached_id, hash)
 	select s.authority, s.place / 10000 + 1, 1, max(s.recorded_at), fill.hash(s.place / 10000), fill.hash(s.place / 10000), min(s.place), count(*),
-		count(*) * 2, '', ledger.cluster(), (array_agg(s.tx order by s.place desc))[1], (array_agg(s.id order by s.place desc))[1],
+		count(*) * 2, '', ledger.home()::text, (array_agg(s.tx order by s.place desc))[1], (array_agg(s.id order by s.place desc))[1],
 		fill.hash(s.place / 10000 + 1)
 	from sealed s group by s.authority, s.place / 10000;
 	insert into ledger.sealed_entry (authority, block, position, entry_id, leaf, marks)
@@ -375,5 +375,6 @@ create procedure fill.horizons() language sql
 begin atomic
 	with seen as materialized (select e.authority, e.tx, max(e.recorded_at) as upto from ledger.entry e group by 1, 2)
 	update remittance.split s set home = ledger.home(),
-		horizon = (select min(x.tx) from seen x where x.authority = s.authority and x.upto >= s.made_at);
+		horizon = coalesce((select min(x.tx) from seen x where x.authority = s.authority and x.upto >= s.made_at),
+			pg_snapshot_xmin(pg_current_snapshot()));
 end;

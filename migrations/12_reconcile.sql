@@ -1,11 +1,12 @@
--- Reconcile: our book against the statements of banks and providers. Files and
--- lines are kept as they came; matches and breaks say what became of each.
+-- Reconcile: the book against the statements of banks and providers. Files and
+-- lines are kept as they came; matches and breaks say how each was judged.
 
 -- +goose Up
 create schema reconcile;
 grant usage on schema reconcile to doisoat_app;
 
--- Who issues statements: a provider (settlement) or a bank account (bank).
+-- The issuer of statements: a provider (settlement) or a bank account (bank). The
+-- application appends.
 create table reconcile.source (
 	id         uuid primary key,
 	authority  text not null references auth.authority (code),
@@ -27,7 +28,8 @@ create unique index source_one_per_terminal on reconcile.source (authority, prov
 call app.protect('reconcile.source');
 grant select, insert on reconcile.source to doisoat_app;
 
--- One file. The bytes are sealed, because they hold names and texts of payers.
+-- One file. The bytes are ciphertext, because they hold names and texts of payers.
+-- The application appends.
 create table reconcile.statement (
 	id              uuid primary key,
 	authority       text not null,
@@ -58,12 +60,14 @@ create table reconcile.statement (
 	constraint statement_identity unique (id, authority)
 );
 create index statement_listed on reconcile.statement (authority, id desc);
+create index statement_listed_by_source on reconcile.statement (authority, source_id, id desc);
 create index statement_by_period on reconcile.statement (source_id, period_to);
 call app.protect('reconcile.statement');
 call app.append_only('reconcile.statement');
 grant select, insert on reconcile.statement to doisoat_app;
 
--- A run reconciles one source and business date (ADR 0007).
+-- A run reconciles one source and business date (ADR 0007). The application moves
+-- its state and closes it with a report.
 create table reconcile.run (
 	id            uuid primary key,
 	authority     text not null,
@@ -84,12 +88,14 @@ create table reconcile.run (
 	constraint run_closed_with_report check ((state = 'closed') = (closed_at is not null and closed_by is not null and report is not null))
 );
 create unique index run_one_open on reconcile.run (source_id, business_date) where state <> 'closed';
+create index run_listed on reconcile.run (authority, id desc);
+create index run_listed_by_source on reconcile.run (authority, source_id, id desc);
 create index run_by_date on reconcile.run (authority, business_date);
 call app.protect('reconcile.run');
 grant select, insert on reconcile.run to doisoat_app;
 grant update (state, matched_at, closed_at, closed_by, report) on reconcile.run to doisoat_app;
 
--- A closed run is not changed: later truth belongs to later runs.
+-- A closed run never changes: later findings belong to later runs.
 -- +goose StatementBegin
 create function reconcile.refuse_reopening() returns trigger language plpgsql as $$
 begin
@@ -104,7 +110,8 @@ alter table reconcile.run enable always trigger refuse_reopening;
 -- One row of a statement. Equal rows are told apart by their ordinal within one
 -- file, so that files which overlap give the union. A line counts in exactly
 -- one run of its source, and a settlement line in one run of a bank as well
--- (payout_run_id), where its batch is looked for.
+-- (payout_run_id), where its batch is looked for. The application moves the runs
+-- and the marks of matching.
 create table reconcile.statement_line (
 	id             uuid primary key,
 	authority      text not null,
@@ -131,7 +138,7 @@ create table reconcile.statement_line (
 	bank_ref       text not null default '',
 	batch_id       text not null default '',
 	codes          text[] not null default '{}', -- payment references found in the content
-	content        bytea,                        -- sealed: transfer text and other party
+	content        bytea,                        -- ciphertext: transfer text and other party
 	run_id         uuid,
 	payout_run_id  uuid,
 	matched        boolean not null default false, -- in a live match as a line
@@ -155,33 +162,40 @@ call app.protect('reconcile.statement_line');
 grant select, insert on reconcile.statement_line to doisoat_app;
 grant update (run_id, payout_run_id, matched, paid_out, suspense_entry, suspensions) on reconcile.statement_line to doisoat_app;
 
--- What of our book a run had to account for. Each capture and refund counts in
--- exactly one run: the first that looked for it.
+-- The items of the book that a run accounts for: captures, refunds and money in
+-- transit. Money in transit is known by the entry that put it on A-TRANSIT, the
+-- document of a refund or an approved voucher; a bank line ends it, once. Each
+-- item counts in exactly one run: the first that looked for it. The application appends.
 create table reconcile.book_item (
-	id            uuid primary key, -- of the capture or refund
+	id            uuid primary key, -- of the capture, refund or entry
 	authority     text not null,
 	run_id        uuid not null,
 	capture_id    uuid,
 	refund_id     uuid,
 	amount        bigint not null check (amount <> 0), -- refunds are negative
+	transit_id    uuid constraint book_item_transit references ledger.entry (id),
 	constraint book_item_run foreign key (run_id, authority) references reconcile.run (id, authority),
 	constraint book_item_capture foreign key (capture_id, authority) references payments.capture (id, authority),
 	constraint book_item_refund foreign key (refund_id, authority) references refunds.refund (id, authority),
-	constraint book_item_one check (num_nonnulls(capture_id, refund_id) = 1 and id = coalesce(capture_id, refund_id))
+	constraint book_item_one check (
+		num_nonnulls(capture_id, refund_id, transit_id) = 1 and id = coalesce(capture_id, refund_id, transit_id))
 );
 create index book_item_by_run on reconcile.book_item (run_id);
 create index book_item_by_capture on reconcile.book_item (capture_id) where capture_id is not null;
 create index book_item_by_refund on reconcile.book_item (refund_id) where refund_id is not null;
+create index book_item_by_transit on reconcile.book_item (transit_id) where transit_id is not null;
 call app.protect('reconcile.book_item');
 call app.append_only('reconcile.book_item');
 grant select, insert on reconcile.book_item to doisoat_app;
 
--- Lines and book items judged the same, with the rule, its version and what it saw.
+-- Lines and book items judged to be the same money, with the rule, its version
+-- and its inputs. The application revokes a match; the rest never changes.
 create table reconcile.match (
 	id            uuid primary key,
 	authority     text not null,
 	run_id        uuid not null,
-	lane          text not null constraint match_lane check (lane in ('settlement', 'refund', 'payout', 'transfer')),
+	lane          text not null constraint match_lane check (lane in
+		('settlement', 'refund', 'payout', 'transfer', 'transit', 'identified')),
 	rule          text not null check (rule <> ''),
 	version       smallint not null check (version >= 1),
 	kind          text not null constraint match_kind check (kind in ('exact', 'rule', 'grouped', 'manual')),
@@ -189,7 +203,7 @@ create table reconcile.match (
 	inputs        jsonb not null,
 	amount        bigint not null, -- sum of its lines
 	currency      text not null,
-	entry_id      uuid,            -- what it posted, if anything
+	entry_id      uuid,            -- the entry that it posted, if any
 	created_at    timestamptz not null,
 	created_by    text not null,
 	revoked_at    timestamptz,
@@ -206,7 +220,8 @@ grant select, insert on reconcile.match to doisoat_app;
 grant update (revoked_at, revoked_by, revoke_reason) on reconcile.match to doisoat_app;
 
 -- Each line and each book item is in at most one live match. A settlement line
--- is a line towards captures, and a book item towards the bank's lump.
+-- is a line towards captures, and a book item towards the bank's sum. The
+-- application ends live.
 create table reconcile.match_item (
 	match_id   uuid not null,
 	authority  text not null,
@@ -216,26 +231,31 @@ create table reconcile.match_item (
 	line_id    uuid,
 	amount     bigint not null,
 	live       boolean not null default true,
+	transit_id uuid constraint match_item_transit references ledger.entry (id),
 	constraint match_item_match foreign key (match_id, authority) references reconcile.match (id, authority),
 	constraint match_item_capture foreign key (capture_id, authority) references payments.capture (id, authority),
 	constraint match_item_refund foreign key (refund_id, authority) references refunds.refund (id, authority),
 	constraint match_item_line foreign key (line_id, authority) references reconcile.statement_line (id, authority),
-	constraint match_item_one check (num_nonnulls(capture_id, refund_id, line_id) = 1 and (side = 'book' or line_id is not null))
+	constraint match_item_one check (
+		num_nonnulls(capture_id, refund_id, line_id, transit_id) = 1 and (side = 'book' or line_id is not null))
 );
 create index match_item_by_match on reconcile.match_item (match_id);
 create index match_item_by_line on reconcile.match_item (line_id) where line_id is not null;
 create index match_item_by_capture on reconcile.match_item (capture_id) where capture_id is not null;
 create index match_item_by_refund on reconcile.match_item (refund_id) where refund_id is not null;
+create index match_item_by_transit on reconcile.match_item (transit_id) where transit_id is not null;
 create unique index match_item_line_once on reconcile.match_item (line_id, side) where live and line_id is not null;
 create unique index match_item_capture_once on reconcile.match_item (capture_id) where live and capture_id is not null;
 create unique index match_item_refund_once on reconcile.match_item (refund_id) where live and refund_id is not null;
+create unique index match_item_transit_once on reconcile.match_item (transit_id) where live and transit_id is not null;
 call app.protect('reconcile.match_item');
 grant select, insert on reconcile.match_item to doisoat_app;
 grant update (live) on reconcile.match_item to doisoat_app;
 
 -- A difference of one closed kind. A break that holds is where an unmatched
--- line, item or batch counts in the money identity, and each is held once;
--- others (a wrong fee on a matched row, a gap between statements) only tell.
+-- line, item or batch counts in the money identity, and each is held once; other
+-- breaks (a wrong fee on a matched row, a gap between statements) only report.
+-- The application moves state and amounts.
 create table reconcile.break (
 	id              uuid primary key,
 	authority       text not null,
@@ -261,6 +281,7 @@ create table reconcile.break (
 	created_at      timestamptz not null,
 	resolved_at     timestamptz,
 	resolution      text not null default '',
+	transit_id      uuid constraint break_transit references ledger.entry (id),
 	constraint break_run foreign key (run_id, authority) references reconcile.run (id, authority),
 	constraint break_source foreign key (source_id, authority) references reconcile.source (id, authority),
 	constraint break_line foreign key (line_id, authority) references reconcile.statement_line (id, authority),
@@ -275,17 +296,24 @@ create unique index break_one_per_line on reconcile.break (line_id, kind) where 
 create unique index break_one_per_capture on reconcile.break (capture_id, kind) where state <> 'resolved' and capture_id is not null;
 create unique index break_one_per_refund on reconcile.break (refund_id, kind) where state <> 'resolved' and refund_id is not null;
 create unique index break_one_per_statement on reconcile.break (statement_id, kind) where state <> 'resolved' and statement_id is not null;
+create unique index break_one_per_transit on reconcile.break (transit_id, kind) where state <> 'resolved' and transit_id is not null;
 create unique index break_holds_line_once on reconcile.break (line_id) where state <> 'resolved' and holds and line_id is not null;
 create unique index break_holds_capture_once on reconcile.break (capture_id) where state <> 'resolved' and holds and capture_id is not null;
 create unique index break_holds_refund_once on reconcile.break (refund_id) where state <> 'resolved' and holds and refund_id is not null;
+create unique index break_holds_transit_once on reconcile.break (transit_id) where state <> 'resolved' and holds and transit_id is not null;
 create unique index break_holds_batch_once on reconcile.break (batch_source_id, batch_account, batch_id)
 	where state <> 'resolved' and holds and batch_source_id is not null;
 create index break_by_run on reconcile.break (run_id, id);
 create index break_listed on reconcile.break (authority, id desc);
+create index break_listed_by_source on reconcile.break (authority, source_id, id desc);
+create index break_listed_by_kind on reconcile.break (authority, kind, id desc);
+create index break_listed_by_state on reconcile.break (authority, state, id desc);
+-- a run reads the live ones alone
 create index break_by_source on reconcile.break (source_id) where state <> 'resolved';
 create index break_by_line on reconcile.break (line_id) where line_id is not null;
 create index break_by_capture on reconcile.break (capture_id) where capture_id is not null;
 create index break_by_refund on reconcile.break (refund_id) where refund_id is not null;
+create index break_by_transit on reconcile.break (transit_id) where transit_id is not null;
 create index break_by_payment on reconcile.break (payment_id) where payment_id is not null;
 create index break_by_statement on reconcile.break (statement_id) where statement_id is not null;
 create index break_by_batch on reconcile.break (batch_source_id) where batch_source_id is not null;
@@ -294,8 +322,9 @@ grant select, insert on reconcile.break to doisoat_app;
 grant update (state, amount, source_amount, book_amount, detail, resolved_at, resolution)
 	on reconcile.break to doisoat_app;
 
--- Automatic repairs: what was asked because of a line, and what came of it. The
--- row is written before the call, so that the daily caps hold whatever happens.
+-- Automatic repairs: the question that a line gave rise to, and its outcome. The
+-- row is written before the call, so the daily caps hold after every failure.
+-- The application records the outcome.
 create table reconcile.repair (
 	id          uuid primary key,
 	authority   text not null references auth.authority (code),
@@ -321,3 +350,58 @@ create index repair_by_payment on reconcile.repair (payment_id);
 call app.protect('reconcile.repair');
 grant select, insert on reconcile.repair to doisoat_app;
 grant update (run_id, asked_at, asked_on, outcome, evidence, answered_at) on reconcile.repair to doisoat_app;
+
+-- A maker says that a suspended credit pays a dossier, a checker decides once.
+create table reconcile.identification (
+	id          uuid primary key,
+	authority   text not null,
+	line_id     uuid not null,
+	dossier_id  uuid not null,
+	amount      bigint not null check (amount > 0),
+	currency    text not null check (currency ~ '^[A-Z]{3}$'),
+	reason      text not null check (reason <> ''),
+	state       text not null default 'proposed'
+		constraint identification_state check (state in ('proposed', 'approved', 'rejected')),
+	proposed_at timestamptz not null,
+	proposed_by text not null check (proposed_by <> ''),
+	decided_at  timestamptz,
+	decided_by  text,
+	note        text not null default '',
+	capture_id  uuid,
+	constraint identification_line foreign key (line_id, authority) references reconcile.statement_line (id, authority),
+	constraint identification_dossier foreign key (dossier_id, authority) references dossiers.dossier (id, authority),
+	constraint identification_capture foreign key (capture_id, authority) references payments.capture (id, authority),
+	constraint identification_decided check
+		((state = 'proposed') = (decided_by is null) and (decided_by is null) = (decided_at is null)),
+	constraint identification_captured check ((state = 'approved') = (capture_id is not null)),
+	constraint identification_rejected_with_reason check (state <> 'rejected' or note <> ''),
+	constraint identification_maker_is_not_checker check (decided_by <> proposed_by)
+);
+-- a line waits for one decision at a time and is identified once, for good
+create unique index identification_once on reconcile.identification (line_id) where state <> 'rejected';
+create index identification_by_line on reconcile.identification (line_id);
+create index identification_by_dossier on reconcile.identification (dossier_id);
+create unique index identification_by_capture on reconcile.identification (capture_id) where capture_id is not null;
+create index identification_by_state on reconcile.identification (authority, state, id desc);
+create index identification_listed on reconcile.identification (authority, id desc);
+call app.protect('reconcile.identification');
+grant select, insert on reconcile.identification to doisoat_app;
+grant update (state, decided_at, decided_by, note, capture_id) on reconcile.identification to doisoat_app;
+
+-- +goose StatementBegin
+create function reconcile.guard_identification() returns trigger language plpgsql as $$
+begin
+	if tg_op <> 'UPDATE' or old.state <> 'proposed' then
+		raise exception 'an identification is decided once and stays'
+			using errcode = 'restrict_violation', constraint = 'identification_decided_once';
+	end if;
+	return new;
+end
+$$;
+-- +goose StatementEnd
+create trigger guard_identification before update or delete on reconcile.identification
+	for each row execute function reconcile.guard_identification();
+alter table reconcile.identification enable always trigger guard_identification;
+create trigger append_only_truncate before truncate on reconcile.identification
+	for each statement execute function app.refuse_change();
+alter table reconcile.identification enable always trigger append_only_truncate;

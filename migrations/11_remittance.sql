@@ -1,12 +1,14 @@
 -- Remittance: provisional collection divided at the end of a period, and the
--- vouchers that bring it to the treasury. Refunds learn where their money is
--- from it and may be paid by order, with the number of the document.
+-- vouchers that bring it to the treasury.
 
 -- +goose Up
 create schema remittance;
 grant usage on schema remittance to doisoat_app;
 
--- One division of everything collected up to a date and not divided before.
+-- One division of all money collected up to a date and not divided before. Every
+-- transaction below horizon was over when the split read the book, so the next
+-- split reads only the entries since. The number means something only in the
+-- cluster that gave it (home). The application appends.
 create table remittance.split (
 	id        uuid primary key,
 	authority text not null references auth.authority (code),
@@ -14,6 +16,8 @@ create table remittance.split (
 	period_to date not null,
 	made_at   timestamptz not null,
 	made_by   text not null check (made_by <> ''),
+	horizon   xid8 not null,
+	home      bigint not null,
 	constraint split_once_per_period unique (authority, currency, period_to),
 	constraint split_identity unique (id, authority)
 );
@@ -21,7 +25,8 @@ call app.protect('remittance.split');
 call app.append_only('remittance.split');
 grant select, insert on remittance.split to doisoat_app;
 
--- What one charge brought: floor(amount × numerator / denominator) stays with the agency.
+-- The share of one charge: floor(amount × numerator / denominator) stays with the
+-- agency. The application appends.
 create table remittance.share (
 	split_id    uuid not null,
 	charge_id   uuid not null,
@@ -48,7 +53,8 @@ call app.protect('remittance.share');
 call app.append_only('remittance.share');
 grant select, insert on remittance.share to doisoat_app;
 
--- What a refund took back out of a share, and where the money was by then.
+-- The money that a refund took back out of a share, and where it was then. The
+-- application appends.
 create table remittance.taken (
 	refund_id uuid not null,
 	split_id  uuid not null,
@@ -69,14 +75,15 @@ call app.protect('remittance.taken');
 call app.append_only('remittance.taken');
 grant select, insert on remittance.taken to doisoat_app;
 
--- A proposal to move the money of a split: phí to the waiting account, or to the budget.
+-- A proposal to move the money of a split: phí to the waiting account, or to the
+-- budget. The application appends.
 create table remittance.voucher (
 	id            uuid primary key,
 	authority     text not null,
 	split_id      uuid not null,
 	kind          text not null constraint voucher_kind check (kind in ('waiting', 'budget_phi', 'budget_le_phi')),
 	amount        bigint not null check (amount > 0),
-	account       text not null, -- the bank account that pays; nothing: the waiting account pays
+	account       text not null, -- the bank account that pays; empty: the waiting account pays
 	number        text not null check (number <> ''),
 	document_date date not null,
 	treasury      text not null check (treasury <> ''),
@@ -87,10 +94,12 @@ create table remittance.voucher (
 	constraint voucher_payer check (kind = 'budget_phi' or account <> ''),
 	constraint voucher_identity unique (id, authority, split_id, kind, proposed_by)
 );
+create index voucher_by_account on remittance.voucher (authority, account, document_date);
 call app.protect('remittance.voucher');
 call app.append_only('remittance.voucher');
 grant select, insert on remittance.voucher to doisoat_app;
 
+-- The decision of a second person about a voucher. The application appends.
 create table remittance.decision (
 	voucher_id  uuid primary key,
 	authority   text not null,
@@ -113,25 +122,67 @@ call app.protect('remittance.decision');
 call app.append_only('remittance.decision');
 grant select, insert on remittance.decision to doisoat_app;
 
--- Where the money of a refund was when it was decided, M1 to M5; empty before.
-alter table refunds.refund add column stage text not null default ''
-	constraint refund_stage check (stage in ('', 'M1', 'M2', 'M3', 'M4', 'M5'));
-grant update (stage, route) on refunds.refund to doisoat_app;
-
--- The documents by which a refund was paid, or came back.
-create table refunds.document (
-	refund_id     uuid not null,
-	seq           smallint not null check (seq >= 1),
-	authority     text not null,
-	act           text not null constraint document_act check (act in ('paid', 'returned')),
-	number        text not null check (number <> ''),
-	document_date date not null,
-	account       text not null, -- the bank account that paid or received; nothing: all of it at the treasury
-	recorded_at   timestamptz not null,
-	recorded_by   text not null check (recorded_by <> ''),
-	primary key (refund_id, seq),
-	constraint document_refund foreign key (refund_id, authority) references refunds.refund (id, authority)
+-- The sums of a split per fee type: its shares, and the money that refunds took
+-- of them. A list of splits reads these rows instead of millions of shares. Only
+-- the triggers below write.
+create table remittance.part (
+	split_id       uuid not null,
+	fee_type       text not null,
+	kind           text not null,
+	authority      text not null,
+	charges        bigint not null check (charges > 0),
+	amount         bigint not null check (amount > 0),
+	retained       bigint not null check (retained between 0 and amount),
+	taken_budget   bigint not null default 0,
+	taken_retained bigint not null default 0,
+	constraint part_taken check (taken_budget between 0 and amount - retained and taken_retained between 0 and retained),
+	primary key (split_id, fee_type, kind),
+	constraint part_split foreign key (split_id, authority) references remittance.split (id, authority)
 );
-call app.protect('refunds.document');
-call app.append_only('refunds.document');
-grant select, insert on refunds.document to doisoat_app;
+call app.protect('remittance.part');
+grant select on remittance.part to doisoat_app;
+
+-- +goose StatementBegin
+create function remittance.sum_shares() returns trigger
+	language plpgsql security definer set search_path = pg_catalog as $$
+begin
+	insert into remittance.part as p (split_id, fee_type, kind, authority, charges, amount, retained)
+	select n.split_id, n.fee_type, n.kind, n.authority, count(*), sum(n.amount), sum(n.retained)
+	from new_shares n group by n.split_id, n.fee_type, n.kind, n.authority
+	on conflict (split_id, fee_type, kind) do update
+	set charges = p.charges + excluded.charges, amount = p.amount + excluded.amount, retained = p.retained + excluded.retained;
+	return null;
+end
+$$;
+-- +goose StatementEnd
+revoke all on function remittance.sum_shares() from public;
+create trigger sum_shares after insert on remittance.share
+	referencing new table as new_shares for each statement execute function remittance.sum_shares();
+alter table remittance.share enable always trigger sum_shares;
+
+-- A refund takes of several parts. The trigger locks them in one order first, so
+-- refunds decided at once do not deadlock.
+-- +goose StatementBegin
+create function remittance.sum_taken() returns trigger
+	language plpgsql security definer set search_path = pg_catalog as $$
+begin
+	perform from remittance.part p
+	where exists (
+		select from new_taken n join remittance.share x on x.split_id = n.split_id and x.charge_id = n.charge_id
+		where x.split_id = p.split_id and x.fee_type = p.fee_type and x.kind = p.kind)
+	order by p.split_id, p.fee_type, p.kind for update;
+	update remittance.part p
+	set taken_budget = p.taken_budget + t.budget, taken_retained = p.taken_retained + t.retained
+	from (
+		select x.split_id, x.fee_type, x.kind, sum(n.budget) as budget, sum(n.retained) as retained
+		from new_taken n join remittance.share x on x.split_id = n.split_id and x.charge_id = n.charge_id
+		group by x.split_id, x.fee_type, x.kind) t
+	where p.split_id = t.split_id and p.fee_type = t.fee_type and p.kind = t.kind;
+	return null;
+end
+$$;
+-- +goose StatementEnd
+revoke all on function remittance.sum_taken() from public;
+create trigger sum_taken after insert on remittance.taken
+	referencing new table as new_taken for each statement execute function remittance.sum_taken();
+alter table remittance.taken enable always trigger sum_taken;
