@@ -31,7 +31,7 @@ import (
 	"github.com/doisoat/doisoat/ledger/seal"
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/providers"
-	"github.com/doisoat/doisoat/providers/simulator"
+	"github.com/doisoat/doisoat/providers/simulator/farsides"
 	"github.com/doisoat/doisoat/providers/vnpay"
 	"github.com/doisoat/doisoat/refunds"
 	"github.com/doisoat/doisoat/repricing"
@@ -53,7 +53,7 @@ type world struct {
 	payments  *payments.Service
 	refunds   *refunds.Service
 	repricing *repricing.Service
-	far       *simulator.Simulator
+	far       *farsides.Simulator
 	offset    atomic.Int64
 }
 
@@ -100,14 +100,14 @@ func (w *world) seed(schedule *fees.Service) {
 		w.t.Fatal(err)
 	}
 	// The far side's callbacks go nowhere: jobs have to find everything out.
-	w.far = simulator.New(simulator.Options{RefundDelay: time.Millisecond})
+	w.far = farsides.New(farsides.Options{RefundDelay: time.Millisecond})
 	server := httptest.NewServer(w.far.Handler())
 	w.t.Cleanup(w.far.Close)
 	w.t.Cleanup(server.Close)
 	const terminal, hash = "DOISOH41", "a secret of both sides"
 	w.far.RegisterVNPAY(terminal, hash, "http://127.0.0.1:1/nobody")
 	_, err = w.payments.RegisterMerchant(w.t.Context(), auth.Operator(province), vnpay.Name, map[string]string{
-		"tmn_code": terminal, "pay_url": server.URL + simulator.PayPath, "api_url": server.URL + simulator.APIPath,
+		"tmn_code": terminal, "pay_url": server.URL + farsides.PayPath, "api_url": server.URL + farsides.APIPath,
 	}, map[string]string{"hash_secret": hash})
 	if err != nil {
 		w.t.Fatal(err)

@@ -37,7 +37,7 @@ import (
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/providers"
 	"github.com/doisoat/doisoat/providers/sepay"
-	"github.com/doisoat/doisoat/providers/simulator"
+	"github.com/doisoat/doisoat/providers/simulator/farsides"
 	"github.com/doisoat/doisoat/providers/vietqr"
 	"github.com/doisoat/doisoat/providers/vnpay"
 )
@@ -115,15 +115,15 @@ type desk struct {
 	vnpay    payments.MerchantAccount
 	bank     payments.MerchantAccount
 	far      string
-	sim      *simulator.Simulator
+	sim      *farsides.Simulator
 }
 
 func newDesk(t *testing.T) *desk {
 	t.Helper()
 	d := &desk{t: t, DB: pgtest.New(t), clock: &clock{t: time.Date(2024, 5, 2, 3, 0, 0, 0, time.UTC)}}
-	d.sim = simulator.New(simulator.Options{
+	d.sim = farsides.New(farsides.Options{
 		Now: d.clock.Now, HangFor: 300 * time.Millisecond,
-		RetryDelays: map[string][]time.Duration{simulator.VNPAY: nil, simulator.SePay: nil},
+		RetryDelays: map[string][]time.Duration{farsides.VNPAY: nil, farsides.SePay: nil},
 	})
 	t.Cleanup(d.sim.Close)
 	far := httptest.NewServer(d.sim.Handler())
@@ -157,7 +157,7 @@ func newDesk(t *testing.T) *desk {
 }
 
 func (d *desk) vnpaySettings(code string) map[string]string {
-	return map[string]string{"tmn_code": code, "pay_url": d.far + simulator.PayPath, "api_url": d.far + simulator.APIPath}
+	return map[string]string{"tmn_code": code, "pay_url": d.far + farsides.PayPath, "api_url": d.far + farsides.APIPath}
 }
 
 func bankSettings() map[string]string {

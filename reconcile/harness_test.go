@@ -36,7 +36,7 @@ import (
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/providers"
 	"github.com/doisoat/doisoat/providers/sepay"
-	"github.com/doisoat/doisoat/providers/simulator"
+	"github.com/doisoat/doisoat/providers/simulator/farsides"
 	"github.com/doisoat/doisoat/providers/vietqr"
 	"github.com/doisoat/doisoat/providers/vnpay"
 	"github.com/doisoat/doisoat/reconcile"
@@ -74,7 +74,7 @@ type world struct {
 	t        *testing.T
 	db       *pgtest.DB
 	clock    *clock
-	sim      *simulator.Simulator
+	sim      *farsides.Simulator
 	far      string
 	dossiers *dossiers.Service
 	payments *payments.Service
@@ -85,9 +85,9 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{t: t, db: pgtest.New(t), clock: &clock{}}
-	w.sim = simulator.New(simulator.Options{
+	w.sim = farsides.New(farsides.Options{
 		Now: w.clock.Now, HangFor: 100 * time.Millisecond, RefundDelay: time.Second,
-		RetryDelays: map[string][]time.Duration{simulator.VNPAY: nil, simulator.SePay: nil},
+		RetryDelays: map[string][]time.Duration{farsides.VNPAY: nil, farsides.SePay: nil},
 	})
 	t.Cleanup(w.sim.Close)
 	far := httptest.NewServer(w.sim.Handler())
@@ -132,7 +132,7 @@ func newWorld(t *testing.T) *world {
 func (w *world) merchants(ours string) {
 	w.t.Helper()
 	m, err := w.payments.RegisterMerchant(w.t.Context(), admin, "vnpay", map[string]string{
-		"tmn_code": terminal, "pay_url": w.far + simulator.PayPath, "api_url": w.far + simulator.APIPath,
+		"tmn_code": terminal, "pay_url": w.far + farsides.PayPath, "api_url": w.far + farsides.APIPath,
 	}, map[string]string{"hash_secret": hashSecret})
 	w.ok(err)
 	w.sim.RegisterVNPAY(terminal, hashSecret, ours+"/callbacks/vnpay/"+m.ID.String())

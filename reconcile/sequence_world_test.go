@@ -38,7 +38,7 @@ import (
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/providers"
 	"github.com/doisoat/doisoat/providers/sepay"
-	"github.com/doisoat/doisoat/providers/simulator"
+	"github.com/doisoat/doisoat/providers/simulator/farsides"
 	"github.com/doisoat/doisoat/providers/vietqr"
 	"github.com/doisoat/doisoat/providers/vnpay"
 	"github.com/doisoat/doisoat/reconcile"
@@ -125,9 +125,9 @@ func (c *country) province(t *rapid.T) *sequence {
 	}
 	s.ok(t, registry.EnsureAuthorities(t.Context(), c.db.Owner, []registry.Authority{{Code: s.code, Name: "Tỉnh thử nghiệm " + s.code, Level: "province", DaysBack: 5000}}))
 	s.clock.advance(yearEnd.Sub(begin))
-	sim := simulator.New(simulator.Options{
+	sim := farsides.New(farsides.Options{
 		Now: s.clock.Now, HangFor: 5 * time.Millisecond, RefundDelay: time.Second,
-		RetryDelays: map[string][]time.Duration{simulator.VNPAY: nil, simulator.SePay: nil},
+		RetryDelays: map[string][]time.Duration{farsides.VNPAY: nil, farsides.SePay: nil},
 	})
 	far, ours := httptest.NewServer(sim.Handler()), httptest.NewServer(http.HandlerFunc(s.serveCallback))
 	t.Cleanup(func() {
@@ -156,7 +156,7 @@ func (c *country) province(t *rapid.T) *sequence {
 	s.ledger, s.seal = &balances.Service{DB: c.db.App}, &seal.Service{DB: c.db.App, Now: s.clock.Now, BlockSize: 7}
 
 	m, err := s.payments.RegisterMerchant(t.Context(), s.as(auth.RoleAdmin), "vnpay", map[string]string{
-		"tmn_code": terminal, "pay_url": s.far + simulator.PayPath, "api_url": s.far + simulator.APIPath,
+		"tmn_code": terminal, "pay_url": s.far + farsides.PayPath, "api_url": s.far + farsides.APIPath,
 	}, map[string]string{"hash_secret": hashSecret})
 	s.ok(t, err)
 	sim.RegisterVNPAY(terminal, hashSecret, ours.URL+"/callbacks/vnpay/"+m.ID.String())

@@ -35,7 +35,7 @@ import (
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/providers"
 	"github.com/doisoat/doisoat/providers/providertest"
-	"github.com/doisoat/doisoat/providers/simulator"
+	"github.com/doisoat/doisoat/providers/simulator/farsides"
 	"github.com/doisoat/doisoat/providers/vnpay"
 	"github.com/doisoat/doisoat/refunds"
 	"github.com/doisoat/doisoat/repricing"
@@ -100,7 +100,7 @@ func wire(pool *pgxpool.Pool, ring *secret.Keyring, client *http.Client, now fun
 
 // farSide is VNPAY behind a handler that counts and, where a test says so, interferes.
 type farSide struct {
-	sim      *simulator.Simulator
+	sim      *farsides.Simulator
 	server   *httptest.Server
 	mu       sync.Mutex
 	seen     map[string][]map[string]string // requests by command
@@ -110,7 +110,7 @@ type farSide struct {
 }
 
 func (f *farSide) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Path != simulator.APIPath {
+	if r.URL.Path != farsides.APIPath {
 		f.sim.Handler().ServeHTTP(w, r)
 		return
 	}
@@ -179,14 +179,14 @@ func newWorld(t *testing.T) *world {
 	_, err = w.fees.LoadFeeTypes(t.Context(), auth.Operator("BTC"), fees.Catalogue().FeeTypes)
 	w.ok(err)
 
-	w.far = &farSide{seen: map[string][]map[string]string{}, sim: simulator.New(simulator.Options{Now: w.clock.Now, HangFor: 100 * time.Millisecond})}
+	w.far = &farSide{seen: map[string][]map[string]string{}, sim: farsides.New(farsides.Options{Now: w.clock.Now, HangFor: 100 * time.Millisecond})}
 	t.Cleanup(w.far.sim.Close)
 	w.far.server = httptest.NewServer(w.far)
 	t.Cleanup(w.far.server.Close)
 	w.script = providertest.Script{Address: w.far.server.URL}
 	w.far.sim.RegisterVNPAY(terminal, hashSecret, w.far.server.URL+"/nobody")
 	_, err = w.payments.RegisterMerchant(t.Context(), admin, "vnpay", map[string]string{
-		"tmn_code": terminal, "pay_url": w.far.server.URL + simulator.PayPath, "api_url": w.far.server.URL + simulator.APIPath,
+		"tmn_code": terminal, "pay_url": w.far.server.URL + farsides.PayPath, "api_url": w.far.server.URL + farsides.APIPath,
 	}, map[string]string{"hash_secret": hashSecret})
 	w.ok(err)
 	t.Cleanup(func() {

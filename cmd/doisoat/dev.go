@@ -18,7 +18,7 @@ import (
 	"github.com/doisoat/doisoat/internal/postgres/pglocal"
 	"github.com/doisoat/doisoat/internal/world"
 	"github.com/doisoat/doisoat/jobs"
-	"github.com/doisoat/doisoat/providers/simulator"
+	"github.com/doisoat/doisoat/providers/simulator/farsides"
 	"github.com/doisoat/doisoat/web"
 )
 
@@ -143,7 +143,7 @@ func (c *devCommand) runOn(
 		return err
 	}
 	defer all.Close() // answers the callbacks under way, before the pool closes
-	far := simulator.New(simulator.Options{Log: log, StateFile: filepath.Join(c.DataDir, simulatorFile)})
+	far := farsides.New(farsides.Options{Log: log, StateFile: filepath.Join(c.DataDir, simulatorFile)})
 	defer far.Close()
 	if err := far.Err(); err != nil {
 		return fmt.Errorf("start the simulator: %w", err)
@@ -184,7 +184,7 @@ func (c *devCommand) manifestPath() string { return filepath.Join(c.DataDir, man
 // plant loads the demo and writes into m where everything is. The notes name
 // the existing rows that differ from the demo and stay as they are.
 func (c *devCommand) plant(
-	ctx context.Context, p *program, all world.World, pool *pgxpool.Pool, marked *mark, far *simulator.Simulator, m *manifest,
+	ctx context.Context, p *program, all world.World, pool *pgxpool.Pool, marked *mark, far *farsides.Simulator, m *manifest,
 ) (notes []string, err error) {
 	previous, err := readManifest(c.manifestPath())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

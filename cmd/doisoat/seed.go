@@ -21,7 +21,7 @@ import (
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/providers"
 	"github.com/doisoat/doisoat/providers/sepay"
-	"github.com/doisoat/doisoat/providers/simulator"
+	"github.com/doisoat/doisoat/providers/simulator/farsides"
 	"github.com/doisoat/doisoat/providers/vietqr"
 	"github.com/doisoat/doisoat/providers/vnpay"
 	"github.com/doisoat/doisoat/reconcile"
@@ -58,7 +58,7 @@ type demo struct {
 
 // plant loads norms, accounts and keys of every demo province, and makes the
 // far side know the same accounts.
-func (d *demo) plant(ctx context.Context, far *simulator.Simulator) (map[string]authorityAccount, error) {
+func (d *demo) plant(ctx context.Context, far *farsides.Simulator) (map[string]authorityAccount, error) {
 	if err := d.norms(ctx); err != nil {
 		return nil, err
 	}
@@ -132,12 +132,12 @@ func (d *demo) policies(ctx context.Context, operator auth.Actor, list []fees.Po
 // merchants finds or registers the authority's accounts at VNPAY and at the
 // bank. The simulator learns of the accounts that dev planted, and of no
 // other: it keeps no secret over a restart.
-func (d *demo) merchants(ctx context.Context, authority string, far *simulator.Simulator) (map[string]merchantManifest, error) {
+func (d *demo) merchants(ctx context.Context, authority string, far *farsides.Simulator) (map[string]merchantManifest, error) {
 	terminal, account := "DOISO"+authority, "1000"+authority[1:]+"000001"
 	online, err := d.merchant(ctx, authority, plan{
 		provider: vnpay.Name, named: "tmn_code", secret: "hash_secret", follow: []string{"pay_url", "api_url"},
 		settings: map[string]string{
-			"tmn_code": terminal, "pay_url": d.simulator + simulator.PayPath, "api_url": d.simulator + simulator.APIPath,
+			"tmn_code": terminal, "pay_url": d.simulator + farsides.PayPath, "api_url": d.simulator + farsides.APIPath,
 		},
 		source: reconcile.SourceRequest{
 			Code: "vnpay", Kind: reconcile.SettlementSource, Provider: vnpay.Name, Account: terminal, Profile: "vnpay-settlement-v1",

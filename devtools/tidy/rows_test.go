@@ -44,7 +44,13 @@ var rows = map[string]int{
 	"providers/simulator":          3,
 	"reconcile/matching":           3,
 
-	"internal/audit": 4,
+	"internal/audit":            4,
+	"providers/simulator/bank":  4,
+	"providers/simulator/vnpay": 4,
+
+	"providers/simulator/sepay":    5,
+	"providers/simulator/farsides": 6,
+	"providers/simulator/simtest":  7,
 
 	"fees":               5,
 	"internal/auth/keys": 5,
@@ -127,6 +133,21 @@ func TestOnlyCommandsNameAConcreteProvider(t *testing.T) {
 			// Statement formats and transfer texts are no provider: banks share them, and reconcile reads them.
 			if family, _, _ := strings.Cut(name, "/"); ok && family != "statements" && family != "transfers" {
 				t.Errorf("%s imports providers/%s: only cmd names a concrete provider", room, name)
+			}
+		}
+	}
+}
+
+// A far side that shares code with the provider would repeat the provider's mistake instead of showing it.
+func TestSimulatorSharesNothingWithProviders(t *testing.T) {
+	t.Parallel()
+	for _, p := range packages(t) {
+		if p.room() != "providers/simulator" && !strings.HasPrefix(p.room(), "providers/simulator/") {
+			continue
+		}
+		for _, imported := range p.Imports {
+			if name, ok := strings.CutPrefix(imported, module+"/providers"); ok && !strings.HasPrefix(name, "/simulator") {
+				t.Errorf("%s imports %s: a far side has code of its own, written from the fact sheet", p.room(), imported)
 			}
 		}
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/doisoat/doisoat/providers"
 	"github.com/doisoat/doisoat/providers/providertest"
 	"github.com/doisoat/doisoat/providers/sepay"
-	"github.com/doisoat/doisoat/providers/simulator"
+	"github.com/doisoat/doisoat/providers/simulator/farsides"
 	"github.com/doisoat/doisoat/providers/vietqr"
 )
 
@@ -36,7 +36,7 @@ func TestContract(t *testing.T) {
 
 func farSide(t *testing.T, webhookSecret, apiKey string) providertest.Harness {
 	t.Helper()
-	sim := simulator.New(simulator.Options{Now: time.Now})
+	sim := farsides.New(farsides.Options{Now: time.Now})
 	t.Cleanup(sim.Close)
 	far := httptest.NewServer(sim.Handler())
 	t.Cleanup(far.Close)

@@ -2,17 +2,15 @@ package simulator
 
 import (
 	"context"
-	"encoding/json"
 	"io"
-	"net/http"
 	"slices"
 	"time"
 )
 
-// delivery is one callback on its way: what it says is fixed when it is queued,
-// it is signed anew at each try. It leaves the queue when it is accepted or
-// when the sender's schedule is used up.
-type delivery struct {
+// Delivery is one callback on its way. Its content is fixed when it is queued;
+// the sender signs it at each try. A delivery leaves the queue when the receiver
+// accepts it or when the sender's schedule is used up.
+type Delivery struct {
 	ID        int64             `json:"id"`
 	Sender    string            `json:"sender"`
 	Owner     string            `json:"owner"`     // terminal or bank account
@@ -24,10 +22,10 @@ type delivery struct {
 	// OnAdvance holds the callback back until the clock is advanced.
 	OnAdvance bool `json:"on_advance,omitempty"`
 
-	busy bool // somebody is sending it
+	busy bool // a worker or a script is sending it
 }
 
-// reply is what the receiver answered; Status 0 means that no answer came.
+// reply is the receiver's answer; Status 0 means that no answer came.
 type reply struct {
 	Sender    string `json:"sender"`
 	Reference string `json:"reference"`
@@ -37,10 +35,14 @@ type reply struct {
 	Accepted  bool   `json:"accepted"`
 }
 
-// queue files a callback in the wanted mode and returns those that the caller
-// must send itself, once mu is free and the state is saved. With background
-// set, the worker sends them and nothing is returned. The caller holds mu.
-func (s *Simulator) queue(d delivery, mode callbackMode, delay time.Duration, background bool) []*delivery {
+// Queue files a callback in the mode of the fault in force; the worker sends it.
+// The caller holds the lock.
+func (s *Core) Queue(d Delivery) { s.queue(d, s.mode(d.Sender, ""), 0, true) }
+
+// queue files a callback in the given mode. The caller must send the returned
+// deliveries itself, after it has let go of mu and saved the state. With
+// background set, the worker sends all of them. The caller holds mu.
+func (s *Core) queue(d Delivery, mode CallbackMode, delay time.Duration, background bool) []*Delivery {
 	count := 1
 	switch mode {
 	case callbackLose:
@@ -49,12 +51,12 @@ func (s *Simulator) queue(d delivery, mode callbackMode, delay time.Duration, ba
 		count = 2
 	case callbackDeliver, callbackLate, callbackBadSignature:
 	}
-	var list []*delivery
+	var list []*Delivery
 	for range count {
 		next := d
 		s.state.LastDelivery++
 		next.ID = s.state.LastDelivery
-		next.DueAt = s.now().Add(delay)
+		next.DueAt = s.Now().Add(delay)
 		next.OnAdvance = mode == callbackLate && delay == 0
 		next.busy = mode != callbackLate && !background
 		s.state.Deliveries[next.ID] = &next
@@ -62,13 +64,13 @@ func (s *Simulator) queue(d delivery, mode callbackMode, delay time.Duration, ba
 			list = append(list, &next)
 		}
 	}
-	s.changed()
-	s.nudge()
+	s.Changed()
+	s.Nudge()
 	return list
 }
 
-// nudge lets the worker look at the queue again.
-func (s *Simulator) nudge() {
+// Nudge lets the worker look at the queue again.
+func (s *Core) Nudge() {
 	select {
 	case s.wake <- struct{}{}:
 	default:
@@ -76,17 +78,17 @@ func (s *Simulator) nudge() {
 }
 
 // work sends what is due until Close.
-func (s *Simulator) work() {
+func (s *Core) work() {
 	for {
 		s.mu.Lock()
 		d := s.earliest()
 		wait := time.Hour
 		if s.advancing {
-			d = nil // the clock's owner sends in order of time, and wakes us after
+			d = nil // advance sends in order of time, and wakes this loop afterwards
 		}
 		if d != nil {
 			// A clock that stands still must not make this loop spin.
-			wait = max(d.DueAt.Sub(s.now()), 0)
+			wait = max(d.DueAt.Sub(s.Now()), 0)
 			if wait == 0 {
 				d.busy = true
 			}
@@ -119,9 +121,9 @@ func (s *Simulator) work() {
 }
 
 // earliest returns the delivery that is due first, whose receiver is
-// registered and that nobody is sending; the caller holds mu.
-func (s *Simulator) earliest() *delivery {
-	var first *delivery
+// registered and which is not being sent; the caller holds mu.
+func (s *Core) earliest() *Delivery {
+	var first *Delivery
 	for _, d := range s.state.Deliveries {
 		if d.busy || d.OnAdvance || !s.reachable(d) {
 			continue
@@ -133,15 +135,15 @@ func (s *Simulator) earliest() *delivery {
 	return first
 }
 
-func (s *Simulator) reachable(d *delivery) bool {
-	if d.Sender == VNPAY {
-		return s.merchants[d.Owner] != nil
-	}
-	return s.banks[d.Owner] != nil
+// reachable tells whether the sender can sign and address the delivery; the
+// caller holds mu.
+func (s *Core) reachable(d *Delivery) bool {
+	sender, ok := s.senders[d.Sender]
+	return ok && sender.Knows(d.Owner)
 }
 
 // try sends d once and files the result: accepted, due again, or given up.
-func (s *Simulator) try(d *delivery) reply {
+func (s *Core) try(d *Delivery) reply {
 	answer := s.send(d)
 	s.mu.Lock()
 	d.busy = false
@@ -153,13 +155,13 @@ func (s *Simulator) try(d *delivery) reply {
 		case answer.Accepted:
 			delete(s.state.Deliveries, d.ID)
 		case d.Tries <= len(delays):
-			d.DueAt = s.now().Add(delays[d.Tries-1])
-			s.nudge()
+			d.DueAt = s.Now().Add(delays[d.Tries-1])
+			s.Nudge()
 		default:
 			delete(s.state.Deliveries, d.ID)
 			s.log.Warn("callback given up", "sender", d.Sender, "tries", d.Tries)
 		}
-		s.changed()
+		s.Changed()
 	}
 	s.mu.Unlock()
 	if err := s.save(); err != nil {
@@ -169,33 +171,25 @@ func (s *Simulator) try(d *delivery) reply {
 }
 
 // release gives deliveries back to the worker, unsent.
-func (s *Simulator) release(list ...*delivery) {
+func (s *Core) release(list ...*Delivery) {
 	s.mu.Lock()
 	for _, d := range list {
 		d.busy = false
 	}
 	s.idle.Broadcast()
 	s.mu.Unlock()
-	s.nudge()
+	s.Nudge()
 }
 
 // send makes one HTTP call and judges the answer by the sender's rule.
-func (s *Simulator) send(d *delivery) reply {
+func (s *Core) send(d *Delivery) reply {
 	answer := reply{Sender: d.Sender, Reference: d.Reference}
 	ctx, cancel := context.WithTimeout(s.ctx, deliverySeconds*time.Second)
 	defer cancel()
 
 	s.mu.Lock()
-	spoil := s.state.Faults[d.Sender].Callback == callbackBadSignature
-	var request *http.Request
-	var err error
-	if d.Sender == VNPAY {
-		request, err = newIPN(ctx, s.merchants[d.Owner], d.Values, spoil)
-	} else {
-		// SePay signs with the time of the machine, not of the advanced clock:
-		// the receiver compares with its own clock.
-		request, err = newNotice(ctx, s.banks[d.Owner], d.Body, s.options.Now(), spoil)
-	}
+	sender := s.senders[d.Sender]
+	request, err := sender.Request(ctx, d, s.Fault(d.Sender).Callback == callbackBadSignature)
 	s.mu.Unlock()
 	if err != nil {
 		answer.Error = "callback address is not usable"
@@ -213,52 +207,32 @@ func (s *Simulator) send(d *delivery) reply {
 		return answer
 	}
 	answer.Status, answer.Body = response.StatusCode, string(raw)
-	if d.Sender == VNPAY {
-		answer.Accepted = ipnAccepted(response.StatusCode, raw)
-	} else {
-		answer.Accepted = noticeAccepted(response.StatusCode, raw)
-	}
+	answer.Accepted = sender.Accepted(response.StatusCode, raw)
 	return answer
 }
 
-// ipnAccepted: VNPAY stops on RspCode 00 (stored) and 02 (stored before).
-func ipnAccepted(status int, raw []byte) bool {
-	var body struct{ RspCode string }
-	return status == http.StatusOK && json.Unmarshal(raw, &body) == nil &&
-		(body.RspCode == "00" || body.RspCode == "02")
-}
-
-// noticeAccepted: SePay stops on 200 or 201 with {"success":true}.
-func noticeAccepted(status int, raw []byte) bool {
-	var body struct {
-		Success bool `json:"success"`
-	}
-	return (status == http.StatusOK || status == http.StatusCreated) &&
-		json.Unmarshal(raw, &body) == nil && body.Success
-}
-
-// advance moves the clock forward and sends on the way all that becomes due, in
-// order of time, including the retries of what is refused. What is under way
-// is waited for first, so that its retry is not counted from the new time.
-func (s *Simulator) advance(by time.Duration) []reply {
+// advance moves the clock forward. On the way it sends all that becomes due, in
+// order of time, retries included. It first waits for deliveries under way, so
+// that their retries do not count from the new time.
+func (s *Core) advance(by time.Duration) []reply {
 	s.clock.Lock()
 	defer s.clock.Unlock()
 	replies := []reply{}
 	s.mu.Lock()
 	s.advancing = true
-	var underWay []*delivery
+	var underWay []*Delivery
 	for _, d := range s.state.Deliveries {
 		if d.busy {
 			underWay = append(underWay, d)
 		}
 	}
-	for slices.ContainsFunc(underWay, func(d *delivery) bool { return d.busy }) {
+	for slices.ContainsFunc(underWay, func(d *Delivery) bool { return d.busy }) {
 		s.idle.Wait()
 	}
-	target := s.now().Add(by)
+	target := s.Now().Add(by)
 	for _, d := range s.state.Deliveries {
 		if d.OnAdvance {
-			d.OnAdvance, d.DueAt = false, s.now()
+			d.OnAdvance, d.DueAt = false, s.Now()
 		}
 	}
 	for s.ctx.Err() == nil {
@@ -273,17 +247,17 @@ func (s *Simulator) advance(by time.Duration) []reply {
 		s.mu.Lock()
 	}
 	s.moveTo(target)
-	s.finishRefunds()
+	s.tick()
 	s.advancing = false
 	s.mu.Unlock()
-	s.nudge()
+	s.Nudge()
 	return replies
 }
 
 // moveTo sets the clock, forward only; the caller holds mu.
-func (s *Simulator) moveTo(t time.Time) {
-	if ahead := t.Sub(s.now()); ahead > 0 {
+func (s *Core) moveTo(t time.Time) {
+	if ahead := t.Sub(s.Now()); ahead > 0 {
 		s.state.Offset += ahead
-		s.changed()
+		s.Changed()
 	}
 }

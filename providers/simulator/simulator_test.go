@@ -1,233 +1,232 @@
 package simulator_test
 
 import (
-	"bytes"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
-	"github.com/doisoat/doisoat/providers/simulator"
+	"github.com/doisoat/doisoat/providers/simulator/farsides"
+	"github.com/doisoat/doisoat/providers/simulator/simtest"
+	"github.com/doisoat/doisoat/providers/simulator/vnpay"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const (
-	terminal = "DVCTEST1"
-	secret   = "TESTONLYVNPAYHASHSECRET000000001"
-	account  = "116002680669"
-	bin      = "970415"
-	hook     = "sepay-test-secret-01"
-)
-
-// morning is 08:30 on 21 November 2026 in Viet Nam.
-var morning = time.Date(2026, 11, 21, 1, 30, 0, 0, time.UTC)
-
-// far is a simulator over HTTP and the merchant that it calls back.
-type far struct {
-	*simulator.Simulator
-	address string
-
-	mu      sync.Mutex
-	ipns    []url.Values
-	notices []string
-	rspCode string // what the merchant answers to an IPN
-	success bool   // what it answers to a notice
-}
-
-func start(t *testing.T, options simulator.Options) *far {
-	t.Helper()
-	f := &far{rspCode: "00", success: true}
-	merchant := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		if r.URL.Path == "/ipn" {
-			f.ipns = append(f.ipns, r.URL.Query())
-			fmt.Fprintf(w, `{"RspCode":%q,"Message":"-"}`, f.rspCode)
-			return
+func TestRetries(t *testing.T) {
+	t.Parallel()
+	f := simtest.Start(t, farsides.Options{})
+	f.MerchantSays("99", false)
+	f.Pay(t, "DS0000000001", 50_000, nil)
+	f.Must(t, "/control/pay", simtest.Object{"qr": simtest.QR50k, "outcome": "paid"})
+	answer := f.Must(t, "/control/clock", simtest.Object{"advance": "33m"})
+	if ipns, notices := f.Received(); ipns != 1+6 || notices != 1+7 {
+		t.Errorf("after 33 minutes: got %d and %d (%v), want 7 and 8", ipns, notices, answer["delivered"])
+	}
+	f.Must(t, "/control/clock", simtest.Object{"advance": "24h"})
+	if ipns, notices := f.Received(); ipns != 1+10 || notices != 1+7 {
+		t.Errorf("after a day: got %d and %d, want 11 and 8", ipns, notices)
+	}
+	notices := f.Notices()
+	for _, body := range notices[1:] {
+		if body != notices[0] {
+			t.Errorf("repeat: got %s, want the same bytes as %s", body, notices[0])
 		}
-		raw, _ := io.ReadAll(r.Body)
-		mac := hmac.New(sha256.New, []byte(hook))
-		mac.Write([]byte(r.Header.Get("X-SePay-Timestamp") + "." + string(raw)))
-		if r.Header.Get("X-SePay-Signature") != "sha256="+hex.EncodeToString(mac.Sum(nil)) {
-			w.WriteHeader(http.StatusUnauthorized)
-			return
+	}
+}
+
+// TestBackgroundRetry: the worker repeats by itself, without the clock's help.
+func TestBackgroundRetry(t *testing.T) {
+	t.Parallel()
+	f := simtest.Start(t, farsides.Options{
+		Now:         func() time.Time { return simtest.Morning.Add(time.Since(begun)) },
+		RetryDelays: map[string][]time.Duration{farsides.VNPAY: {time.Millisecond, time.Millisecond, time.Hour}},
+	})
+	f.MerchantSays("97", true)
+	f.Pay(t, "DS0000000001", 50_000, nil)
+	simtest.Eventually(t, "third IPN", func() bool { n, _ := f.Received(); return n == 3 })
+}
+
+var begun = time.Now()
+
+func TestCallbackFaults(t *testing.T) {
+	t.Parallel()
+	f := simtest.Start(t, farsides.Options{})
+	set := func(provider, word string) {
+		f.Must(t, "/control/faults", simtest.Object{"provider": provider, "callback": word})
+	}
+	set("vnpay", "bad_signature")
+	set("vietqr", "bad_signature")
+	f.Pay(t, "DS0000000001", 50_000, nil)
+	answer := f.Must(t, "/control/pay", simtest.Object{"qr": simtest.QR50k, "outcome": "paid"})
+	first := f.IPNs()[0]
+	values := map[string]string{}
+	for name := range first {
+		values[name] = first.Get(name)
+	}
+	if values["vnp_SecureHash"] == vnpay.QueryHash(simtest.Secret, values) {
+		t.Error("IPN: the signature is right")
+	}
+	if _, notices := f.Received(); notices != 0 {
+		t.Errorf("notice was believed: %v", answer)
+	}
+	set("vietqr", "lose")
+	if sent := f.Must(t, "/control/pay", simtest.Object{"qr": simtest.QR50k, "outcome": "paid"})["callback"].(simtest.Object)["sent"]; sent != json.Number("0") {
+		t.Errorf("lose: got %v sent, want 0", sent)
+	}
+	if sent := f.Must(t, "/control/pay", simtest.Object{"qr": simtest.QR50k, "outcome": "paid", "callback": "deliver"})["callback"].(simtest.Object)["sent"]; sent != json.Number("1") {
+		t.Errorf("a script overrides a fault: got %v sent, want 1", sent)
+	}
+	for _, body := range []any{
+		simtest.Object{"provider": "momo"},
+		simtest.Object{"provider": "sepay", "refund": "refused"},
+		simtest.Object{"provider": "vnpay", "refund": "x"},
+		simtest.Object{"provider": "vnpay", "inquiry": "x"},
+		simtest.Object{"provider": "vnpay", "callback": "x"},
+		simtest.Object{"provider": "vnpay", "x": "x"},
+	} {
+		if code, answer := f.Post(t, "/control/faults", body); code != 400 {
+			t.Errorf("%v: got %d %v, want 400", body, code, answer)
 		}
-		f.notices = append(f.notices, string(raw))
-		fmt.Fprintf(w, `{"success":%t}`, f.success)
-	}))
-	t.Cleanup(merchant.Close)
-	if options.Now == nil {
-		options.Now = func() time.Time { return morning }
 	}
-	f.Simulator = simulator.New(options)
-	t.Cleanup(f.Close)
-	if err := f.Err(); err != nil {
-		t.Fatal(err)
-	}
-	f.RegisterVNPAY(terminal, secret, merchant.URL+"/ipn")
-	f.RegisterBank(account, bin, merchant.URL+"/sepay", hook, "")
-	server := httptest.NewServer(f.Handler())
-	t.Cleanup(server.Close)
-	f.address = server.URL
-	t.Cleanup(http.DefaultClient.CloseIdleConnections)
-	return f
-}
-
-func (f *far) merchantSays(rspCode string, success bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.rspCode, f.success = rspCode, success
-}
-
-func (f *far) received() (ipns, notices int) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return len(f.ipns), len(f.notices)
-}
-
-// payURL signs a pay URL; change alters parameters before signing.
-func (f *far) payURL(reference string, amount int64, change map[string]string) string {
-	values := map[string]string{
-		"vnp_Version": "2.1.0", "vnp_Command": "pay", "vnp_TmnCode": terminal, "vnp_Amount": fmt.Sprint(amount * 100),
-		"vnp_CreateDate": "20261121083000", "vnp_CurrCode": "VND", "vnp_IpAddr": "203.113.152.1", "vnp_Locale": "vn",
-		"vnp_OrderInfo": "Thanh toan le phi " + reference, "vnp_OrderType": "other",
-		"vnp_ReturnUrl": "https://dvc.example.gov.vn/ket-qua?x=1", "vnp_ExpireDate": "20261121084500", "vnp_TxnRef": reference,
-	}
-	for name, v := range change {
-		values[name] = v
-	}
-	return f.address + simulator.PayPath + "?" + simulator.CanonicalQuery(values) +
-		"&vnp_SecureHash=" + simulator.QueryHash(secret, values)
-}
-
-func (f *far) get(t *testing.T, path string) (int, string) {
-	t.Helper()
-	response, err := http.Get(f.address + path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	raw, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return response.StatusCode, string(raw)
-}
-
-// post sends JSON and decodes the answer into a map.
-func (f *far) post(t *testing.T, path string, body any) (int, map[string]any) {
-	t.Helper()
-	status, answer, err := f.call(path, body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return status, answer
-}
-
-func (f *far) call(path string, body any) (int, map[string]any, error) {
-	raw, ok := body.(string)
-	if !ok {
-		b, err := json.Marshal(body)
-		if err != nil {
-			return 0, nil, err
+	for _, advance := range []string{"", "-1h", "9000h", "a day"} {
+		if code, answer := f.Post(t, "/control/clock", simtest.Object{"advance": advance}); code != 400 {
+			t.Errorf("advance %q: got %d %v, want 400", advance, code, answer)
 		}
-		raw = string(b)
-	}
-	response, err := http.Post(f.address+path, "application/json", bytes.NewBufferString(raw))
-	if err != nil {
-		return 0, nil, err
-	}
-	defer response.Body.Close()
-	var answer map[string]any
-	decoder := json.NewDecoder(response.Body)
-	decoder.UseNumber()
-	if err := decoder.Decode(&answer); err != nil {
-		return response.StatusCode, nil, err
-	}
-	return response.StatusCode, answer, nil
-}
-
-// must posts and insists on 200.
-func (f *far) must(t *testing.T, path string, body any) map[string]any {
-	t.Helper()
-	status, answer := f.post(t, path, body)
-	if status != http.StatusOK {
-		t.Fatalf("POST %s %v: got %d %v, want 200", path, body, status, answer)
-	}
-	return answer
-}
-
-type object = map[string]any
-
-func (f *far) pay(t *testing.T, reference string, amount int64, more object) object {
-	t.Helper()
-	command := object{"url": f.payURL(reference, amount, nil), "outcome": "paid"}
-	for k, v := range more {
-		command[k] = v
-	}
-	return f.must(t, "/control/pay", command)
-}
-
-// api signs and sends a merchant API request.
-func (f *far) api(t *testing.T, request map[string]string) map[string]any {
-	t.Helper()
-	return f.must(t, simulator.APIPath, signRequest(request))
-}
-
-func signRequest(request map[string]string) map[string]string {
-	signed := map[string]string{
-		"vnp_Version": "2.1.0", "vnp_TmnCode": terminal, "vnp_OrderInfo": "Truy van", "vnp_TransactionDate": "20261121083000",
-		"vnp_CreateDate": "20261121090000", "vnp_IpAddr": "10.20.30.40",
-	}
-	if request["vnp_Command"] == "refund" {
-		signed["vnp_CreateBy"], signed["vnp_TransactionNo"] = "ketoan01", "0"
-	}
-	for k, v := range request {
-		signed[k] = v
-	}
-	if _, set := signed["vnp_SecureHash"]; !set {
-		signed["vnp_SecureHash"] = simulator.RequestHash(secret, signed)
-	}
-	return signed
-}
-
-func query(id, reference string) map[string]string {
-	return map[string]string{"vnp_RequestId": id, "vnp_Command": "querydr", "vnp_TxnRef": reference}
-}
-
-func refund(id, reference, kind string, amount int64) map[string]string {
-	return map[string]string{
-		"vnp_RequestId": id, "vnp_Command": "refund", "vnp_TxnRef": reference, "vnp_TransactionType": kind,
-		"vnp_Amount": fmt.Sprint(amount * 100),
 	}
 }
 
-// status is the pair that tells the state: transaction type and status.
-func status(answer map[string]any) string {
-	return fmt.Sprint(answer["vnp_ResponseCode"], " ", answer["vnp_TransactionType"], "/", answer["vnp_TransactionStatus"])
-}
+// TestRestart: what was paid before a kill is there after it, and so are
+// callbacks still owed. The state holds no simtest.Secret.
+func TestRestart(t *testing.T) {
+	t.Parallel()
+	options := farsides.Options{StateFile: filepath.Join(t.TempDir(), "simulator.json")}
+	first := simtest.Start(t, options)
+	first.MerchantSays("99", false)
+	first.Pay(t, "DS0000000001", 50_000, simtest.Object{"callback": "late"})
+	first.Must(t, "/control/pay", simtest.Object{"qr": simtest.QR50k, "outcome": "paid", "callback": "late"})
+	first.API(t, simtest.Refund("r1", "DS0000000001", "03", 10_000))
+	first.Must(t, "/control/faults", simtest.Object{"provider": "sepay", "callback": "twice"})
+	first.Must(t, "/control/clock", simtest.Object{"advance": "1s"})
+	_, before := first.Get(t, "/control/state")
 
-func eventually(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	for range 500 {
-		if done() {
-			return
+	second := simtest.Start(t, options) // the first was not closed: as after a kill
+	_, after := second.Get(t, "/control/state")
+	if diff := cmp.Diff(after, before); diff != "" {
+		t.Errorf("state (-got +want):\n%s", diff)
+	}
+	for _, word := range []string{simtest.Secret, simtest.Hook} {
+		if strings.Contains(after, word) {
+			t.Error("state shows a secret")
 		}
-		time.Sleep(10 * time.Millisecond)
 	}
-	t.Fatalf("%s did not happen in 5 seconds", what)
+	if got := simtest.Status(second.API(t, simtest.Refund("r1", "DS0000000001", "03", 10_000))); got != "94 <nil>/<nil>" {
+		t.Errorf("request id after restart: got %q, want 94", got)
+	}
+	second.Must(t, "/control/clock", simtest.Object{"advance": "10m"})
+	if ipns, notices := second.Received(); ipns != 1 || notices != 1 {
+		t.Errorf("owed callbacks: got %d and %d, want 1 and 1", ipns, notices)
+	}
+}
+
+func TestConcurrentUse(t *testing.T) {
+	t.Parallel()
+	f := simtest.Start(t, farsides.Options{StateFile: filepath.Join(t.TempDir(), "simulator.json")})
+	var group sync.WaitGroup
+	for i := range 8 {
+		group.Go(func() {
+			for j := range 5 {
+				for _, body := range []any{
+					simtest.Object{"url": f.PayURL(fmt.Sprintf("DS%d%d", i, j), 20_000, nil), "outcome": "paid"},
+					simtest.Object{"qr": simtest.QR50k, "outcome": "paid"},
+				} {
+					if code, answer, err := f.Call("/control/pay", body); err != nil || code != 200 {
+						t.Errorf("pay: got %d %v %v", code, answer, err)
+					}
+				}
+				f.Call("/control/clock", simtest.Object{"advance": "1s"}) //nolint:errcheck // only for company
+			}
+		})
+	}
+	group.Wait()
+	if ipns, notices := f.Received(); ipns != 40 || notices != 40 {
+		t.Errorf("callbacks: got %d and %d, want 40 and 40", ipns, notices)
+	}
+	_, file := f.Get(t, "/control/statement?source=vnpay&date=2026-11-21")
+	if got := len(lines(file)); got != 41 {
+		t.Errorf("settlement lines: got %d, want 41", got)
+	}
 }
 
 func lines(text string) []string { return strings.Split(strings.TrimSpace(text), "\n") }
+
+// TestStateMembers: scripts read these members of /control/state.
+func TestStateMembers(t *testing.T) {
+	t.Parallel()
+	f := simtest.Start(t, farsides.Options{})
+	_, text := f.Get(t, "/control/state")
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(text), &all); err != nil {
+		t.Fatal(err)
+	}
+	var kept map[string]json.RawMessage
+	if err := json.Unmarshal(all["state"], &kept); err != nil {
+		t.Fatal(err)
+	}
+	got := [][]string{slices.Sorted(maps.Keys(all)), slices.Sorted(maps.Keys(kept))}
+	want := [][]string{{"bank_accounts", "now", "state", "vnpay_terminals"}, {
+		"bank_movements", "batches", "clock_offset_ns", "deliveries", "faults", "last_delivery", "last_movement", "last_response",
+		"last_transaction", "payments", "refunds", "request_day", "requests", "settlement_rows", "version",
+	}}
+	if diff := cmp.Diff(got, want); diff != "" {
+		t.Errorf("members (-got +want):\n%s", diff)
+	}
+}
+
+// TestUnreadableState: a damaged file is reported and left as it is, never
+// overwritten with an empty state.
+func TestUnreadableState(t *testing.T) {
+	t.Parallel()
+	for _, content := range []string{`{"version":1,"payments":[`, `{"version":9}`} {
+		file := filepath.Join(t.TempDir(), "simulator.json")
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s := farsides.New(farsides.Options{StateFile: file})
+		s.RegisterVNPAY(simtest.Terminal, simtest.Secret, "")
+		answer := httptest.NewRecorder()
+		s.Handler().ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/control/state", http.NoBody))
+		s.Close()
+		left, err := os.ReadFile(file)
+		if s.Err() == nil || answer.Code != http.StatusServiceUnavailable || err != nil || string(left) != content {
+			t.Errorf("%s: got %v, %d, %q, want an error, 503 and the same file", content, s.Err(), answer.Code, left)
+		}
+	}
+}
+
+// TestUnwritableState: what cannot be kept is not answered as done, and its
+// callback is not lost to the worker.
+func TestUnwritableState(t *testing.T) {
+	t.Parallel()
+	folder := filepath.Join(t.TempDir(), "state")
+	f := simtest.Start(t, farsides.Options{StateFile: filepath.Join(folder, "simulator.json")})
+	body := simtest.Object{"url": f.PayURL("DS0000000001", 50_000, nil), "outcome": "paid"}
+	if code, _, err := f.Call("/control/pay", body); code != http.StatusInternalServerError {
+		t.Errorf("no folder: got %d %v, want 500", code, err)
+	}
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	simtest.Eventually(t, "IPN of the worker", func() bool { n, _ := f.Received(); return n == 1 })
+}

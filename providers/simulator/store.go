@@ -1,52 +1,54 @@
 package simulator
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"os"
 	"time"
-
-	"github.com/doisoat/doisoat/internal/calendar"
 )
 
-// state is what survives a restart. It holds no secret and no address of a
-// callback: both are registered anew.
+// state is the core's part of the stored state. Secrets and addresses of
+// callbacks are missing: both are registered at each start.
 type state struct {
-	Version int           `json:"version"`
-	Offset  time.Duration `json:"clock_offset_ns"`
-
-	LastTransaction int64 `json:"last_transaction"` // VNPAY's numbers, of payments and refunds
-	LastMovement    int64 `json:"last_movement"`    // bank references and SePay ids
-	LastDelivery    int64 `json:"last_delivery"`
-	LastResponse    int64 `json:"last_response"`
-
-	Payments   []*payment          `json:"payments"`
-	Refunds    []*refund           `json:"refunds"`
-	Rows       []*settlementRow    `json:"settlement_rows"`
-	Batches    []*batch            `json:"batches"`
-	Movements  []*movement         `json:"bank_movements"`
-	Deliveries map[int64]*delivery `json:"deliveries"`
-	Faults     map[string]faults   `json:"faults"`
-
-	// RequestDay and Requests are the vnp_RequestId values used today: they are
-	// unique within a day.
-	RequestDay calendar.Date `json:"request_day"`
-	Requests   []string      `json:"requests"`
+	Version      int                 `json:"version"`
+	Offset       time.Duration       `json:"clock_offset_ns"`
+	LastDelivery int64               `json:"last_delivery"`
+	Deliveries   map[int64]*Delivery `json:"deliveries"`
+	Faults       map[string]Faults   `json:"faults"`
 }
 
 const stateVersion = 1
 
 func newState() state {
-	return state{
-		Version: stateVersion, LastTransaction: 14271026,
-		Deliveries: map[int64]*delivery{}, Faults: map[string]faults{},
-	}
+	return state{Version: stateVersion, Deliveries: map[int64]*Delivery{}, Faults: map[string]Faults{}}
 }
 
-// load reads the state file, if there is one, and rebuilds the indexes.
-func (s *Simulator) load() error {
+// encode prints the members of the core and of all sides as one JSON object;
+// the caller holds mu.
+func (s *Core) encode() ([]byte, error) {
+	parts := []any{&s.state}
+	for _, side := range capable[Keeper](s) {
+		parts = append(parts, side.State())
+	}
+	var b bytes.Buffer
+	for i, part := range parts {
+		raw, err := json.Marshal(part)
+		if err != nil {
+			return nil, fmt.Errorf("encode state: %w", err)
+		}
+		b.WriteByte("{,"[min(i, 1)])
+		b.Write(raw[1 : len(raw)-1])
+	}
+	b.WriteByte('}')
+	return b.Bytes(), nil
+}
+
+// load reads the state file, if there is one.
+func (s *Core) load() error {
 	if s.options.StateFile == "" {
 		return nil
 	}
@@ -65,27 +67,24 @@ func (s *Simulator) load() error {
 		return fmt.Errorf("state has version %d, this program reads %d", kept.Version, stateVersion)
 	}
 	s.state = kept
-	for _, p := range kept.Payments {
-		s.payments[paymentKey(p.Terminal, p.Reference)] = p
-	}
-	for _, m := range kept.Movements {
-		s.totals[m.Account] += m.Amount
-	}
-	for _, id := range kept.Requests {
-		s.requests[id] = true
+	for _, side := range capable[Keeper](s) {
+		if err := json.Unmarshal(raw, side.State()); err != nil {
+			return fmt.Errorf("parse state of %s: %w", side.Name(), err)
+		}
+		side.Restored()
 	}
 	return nil
 }
 
-// changed notes that the state differs from the file; the caller holds mu and
-// calls save after it has let go of it.
-func (s *Simulator) changed() { s.changes++ }
+// Changed notes that the state differs from the file; the caller holds the lock
+// and calls [Core.Saved] after Unlock.
+func (s *Core) Changed() { s.changes++ }
 
-// save writes the state as it is now, whole, beside the old file and then over
-// it: a kill at any moment leaves the old or the new file. Callers that come
-// while one writes share the next write. It does not wait for the disk: the
-// simulator survives a kill of the process, not a loss of power.
-func (s *Simulator) save() error {
+// save writes the whole state beside the old file and then over it: a kill at
+// any moment leaves the old or the new file. Callers that come while one writes
+// share the next write. save does not wait for the disk: the simulator survives
+// a kill of the process, but a loss of power may cost its state.
+func (s *Core) save() error {
 	if s.options.StateFile == "" {
 		return nil
 	}
@@ -100,10 +99,10 @@ func (s *Simulator) save() error {
 	}
 	s.mu.Lock()
 	at := s.changes
-	raw, err := json.Marshal(s.state)
+	raw, err := s.encode()
 	s.mu.Unlock()
 	if err != nil {
-		return fmt.Errorf("encode state: %w", err)
+		return err
 	}
 	next := s.options.StateFile + ".next"
 	if err := os.WriteFile(next, raw, 0o600); err != nil {
@@ -114,4 +113,14 @@ func (s *Simulator) save() error {
 	}
 	s.saved = at
 	return nil
+}
+
+// Saved stores the state, or answers 500 and returns false.
+func (s *Core) Saved(w http.ResponseWriter) bool {
+	if err := s.save(); err != nil {
+		s.log.Error("simulator state not saved", "error", err)
+		http.Error(w, "state not saved", http.StatusInternalServerError)
+		return false
+	}
+	return true
 }

@@ -9,7 +9,7 @@ import (
 
 	"github.com/doisoat/doisoat/providers"
 	"github.com/doisoat/doisoat/providers/providertest"
-	"github.com/doisoat/doisoat/providers/simulator"
+	"github.com/doisoat/doisoat/providers/simulator/farsides"
 	"github.com/doisoat/doisoat/providers/vnpay"
 )
 
@@ -25,14 +25,14 @@ func TestContract(t *testing.T) {
 
 func farSide(t *testing.T) providertest.Harness {
 	t.Helper()
-	sim := simulator.New(simulator.Options{Now: time.Now, HangFor: 2 * time.Second})
+	sim := farsides.New(farsides.Options{Now: time.Now, HangFor: 2 * time.Second})
 	t.Cleanup(sim.Close)
 	far := httptest.NewServer(sim.Handler())
 	t.Cleanup(far.Close)
 	provider := vnpay.New(&http.Client{Transport: far.Client().Transport})
 	merchant := providers.Merchant{
 		Settings: map[string]string{
-			"tmn_code": terminal, "pay_url": far.URL + simulator.PayPath, "api_url": far.URL + simulator.APIPath,
+			"tmn_code": terminal, "pay_url": far.URL + farsides.PayPath, "api_url": far.URL + farsides.APIPath,
 		},
 		Secrets: map[string][]string{"hash_secret": {secret}},
 	}

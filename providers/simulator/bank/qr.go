@@ -1,4 +1,4 @@
-package simulator
+package bank
 
 import (
 	"errors"
@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/doisoat/doisoat/internal/money"
+	"github.com/doisoat/doisoat/providers/simulator"
 )
 
 // transferCode is what a banking app reads from a VietQR.
@@ -62,7 +63,7 @@ func readQR(text string) (transferCode, error) {
 	code := transferCode{
 		bin: receiver["00"], account: receiver["01"], service: napas["02"], bill: extra["01"], purpose: extra["08"],
 	}
-	if len(code.bin) != 6 || !onlyDigits(code.bin) || code.account == "" || len(code.account) > 19 {
+	if len(code.bin) != 6 || !simulator.OnlyDigits(code.bin) || code.account == "" || len(code.account) > 19 {
 		return transferCode{}, errors.New("bank or account is malformed")
 	}
 	if amount, ok := top["54"]; ok {
@@ -79,7 +80,7 @@ func readQR(text string) (transferCode, error) {
 func readObjects(text string) (map[string]string, error) {
 	objects := map[string]string{}
 	for text != "" {
-		if len(text) < 4 || !onlyDigits(text[:4]) {
+		if len(text) < 4 || !simulator.OnlyDigits(text[:4]) {
 			return nil, errors.New("object head is cut or not digits")
 		}
 		length, err := strconv.Atoi(text[2:4])

@@ -1,20 +1,13 @@
-package simulator
+package vnpay
 
 import (
-	"context"
-	"crypto/hmac"
-	"crypto/sha512"
-	"crypto/subtle"
-	"encoding/hex"
-	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/providers/simulator"
 )
 
 // vnpayTime is yyyyMMddHHmmss in GMT+7 (fact sheet VNPAY, section 2).
@@ -99,17 +92,17 @@ var payRules = []struct {
 }
 
 // readOrder checks a pay URL's query as VNPAY does: terminal, signature, then
-// each parameter. The caller holds mu. It does not look at the clock.
-func (s *Simulator) readOrder(rawQuery string) (payOrder, *pageError) {
-	values, ok := singleValues(rawQuery)
+// each parameter. The caller holds the lock. It does not look at the clock.
+func (v *Side) readOrder(rawQuery string) (payOrder, *pageError) {
+	values, ok := simulator.SingleValues(rawQuery)
 	if !ok {
 		return payOrder{}, errFormat
 	}
-	m, ok := s.merchants[values["vnp_TmnCode"]]
+	m, ok := v.merchants[values["vnp_TmnCode"]]
 	if !ok {
 		return payOrder{}, errTerminal
 	}
-	if !sameHash(values["vnp_SecureHash"], queryHash(m.secret, values)) {
+	if !sameHash(values["vnp_SecureHash"], QueryHash(m.secret, values)) {
 		return payOrder{}, errSignature
 	}
 	for _, rule := range payRules {
@@ -118,7 +111,7 @@ func (s *Simulator) readOrder(rawQuery string) (payOrder, *pageError) {
 		if n == 0 && rule.optional {
 			continue
 		}
-		if n < rule.min || n > rule.max || rule.digits && !onlyDigits(v) {
+		if n < rule.min || n > rule.max || rule.digits && !simulator.OnlyDigits(v) {
 			return payOrder{}, errFormat
 		}
 	}
@@ -144,19 +137,19 @@ func (s *Simulator) readOrder(rawQuery string) (payOrder, *pageError) {
 
 // openPayment finds the order's payment or makes it, as the first visit of the
 // pay page does. A reference that was used for another order is refused for
-// ever; VNPAY promises that only for a day. The caller holds mu.
-func (s *Simulator) openPayment(o payOrder) (*payment, *pageError) {
+// ever; VNPAY promises that only for a day. The caller holds the lock.
+func (v *Side) openPayment(o payOrder) (*payment, *pageError) {
 	key := paymentKey(o.merchant.terminal, o.reference)
-	if p, ok := s.payments[key]; ok {
+	if p, ok := v.payments[key]; ok {
 		if p.CreateDate != o.createDate || p.OrderInfo != o.orderInfo || p.Status == statusOpen && p.Amount != o.amount {
 			return nil, errExists
 		}
 		return p, nil
 	}
-	s.state.LastTransaction++
+	v.state.LastTransaction++
 	p := &payment{
 		Terminal: o.merchant.terminal, Reference: o.reference, CreateDate: o.createDate, OrderInfo: o.orderInfo,
-		Amount: o.amount, Transaction: s.state.LastTransaction, BankCode: "NCB", CardType: "ATM", Status: statusOpen,
+		Amount: o.amount, Transaction: v.state.LastTransaction, BankCode: "NCB", CardType: "ATM", Status: statusOpen,
 	}
 	switch o.bankCode {
 	case "", "VNBANK", "INTCARD":
@@ -165,27 +158,27 @@ func (s *Simulator) openPayment(o payOrder) (*payment, *pageError) {
 	default:
 		p.BankCode = o.bankCode
 	}
-	s.payments[key] = p
-	s.state.Payments = append(s.state.Payments, p)
-	s.changed()
+	v.payments[key] = p
+	v.state.Payments = append(v.state.Payments, p)
+	v.core.Changed()
 	return p, nil
 }
 
 // finish ends an open payment. Only a paid one enters the settlement. The
-// caller holds mu.
-func (s *Simulator) finish(p *payment, result outcome, amount int64) {
-	p.PaidAt = s.now()
-	p.Cancelled = result == outcomeCancelled
+// caller holds the lock.
+func (v *Side) finish(p *payment, result simulator.Outcome, amount int64) {
+	p.PaidAt = v.core.Now()
+	p.Cancelled = result == simulator.Cancelled
 	switch result {
-	case outcomePaid:
+	case simulator.Paid:
 		p.Status, p.ResponseCode, p.Amount = statusDone, "00", amount
-		s.settlePayment(p)
-	case outcomeCancelled:
+		v.settlePayment(p)
+	case simulator.Cancelled:
 		p.Status, p.ResponseCode = statusFailed, "24"
 	default:
 		p.Status, p.ResponseCode = statusFailed, "51"
 	}
-	s.changed()
+	v.core.Changed()
 }
 
 // resultValues are the parameters of both the return address and the IPN,
@@ -218,116 +211,3 @@ func bankTransaction(p *payment) string { return "VNP" + strconv.FormatInt(p.Tra
 func hundredfold(amount int64) string { return strconv.FormatInt(amount, 10) + "00" }
 
 func vnpayDate(t time.Time) string { return t.In(calendar.HoChiMinh).Format(vnpayTime) }
-
-// newIPN builds the call to the merchant; spoil makes its signature wrong.
-func newIPN(ctx context.Context, m *merchant, values map[string]string, spoil bool) (*http.Request, error) {
-	address, err := signedURL(m.ipnURL, m.secret, values, spoil)
-	if err != nil {
-		return nil, err
-	}
-	return http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
-}
-
-// signedURL appends values and their signature to an address that may have a
-// query of its own.
-func signedURL(address, secret string, values map[string]string, spoil bool) (string, error) {
-	u, err := url.Parse(address)
-	if err != nil {
-		return "", err
-	}
-	hash := queryHash(secret, values)
-	if spoil {
-		hash = spoiled(hash)
-	}
-	query := canonicalQuery(values) + "&vnp_SecureHash=" + hash
-	if u.RawQuery != "" {
-		query = u.RawQuery + "&" + query
-	}
-	u.RawQuery = query
-	return u.String(), nil
-}
-
-// canonicalQuery is the text that VNPAY hashes for URLs (section 2).
-func canonicalQuery(values map[string]string) string {
-	var names []string
-	for name, value := range values {
-		if strings.HasPrefix(name, "vnp_") && value != "" &&
-			name != "vnp_SecureHash" && name != "vnp_SecureHashType" {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	var b strings.Builder
-	for i, name := range names {
-		if i > 0 {
-			b.WriteByte('&')
-		}
-		b.WriteString(name)
-		b.WriteByte('=')
-		formEncode(&b, values[name])
-	}
-	return b.String()
-}
-
-// formEncode leaves letters, digits, - _ and . as they are, the strictest of the
-// encoders in the fact sheet: a merchant that sends ! ' ( ) * or ~ finds out.
-func formEncode(b *strings.Builder, text string) {
-	const hexDigits = "0123456789ABCDEF"
-	for i := range len(text) {
-		c := text[i]
-		switch {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '-', c == '_', c == '.':
-			b.WriteByte(c)
-		case c == ' ':
-			b.WriteByte('+')
-		default:
-			b.WriteByte('%')
-			b.WriteByte(hexDigits[c>>4])
-			b.WriteByte(hexDigits[c&15])
-		}
-	}
-}
-
-func queryHash(secret string, values map[string]string) string {
-	return sha512MAC(secret, canonicalQuery(values))
-}
-
-func sha512MAC(secret, text string) string {
-	mac := hmac.New(sha512.New, []byte(secret))
-	mac.Write([]byte(text))
-	return hex.EncodeToString(mac.Sum(nil))
-}
-
-func sameHash(got, want string) bool {
-	return subtle.ConstantTimeCompare([]byte(got), []byte(want)) == 1
-}
-
-// spoiled changes a hash so that it keeps its shape and is surely wrong.
-func spoiled(hash string) string {
-	first := "0"
-	if strings.HasPrefix(hash, first) {
-		first = "1"
-	}
-	return first + hash[1:]
-}
-
-// singleValues decodes a query and refuses a name that comes twice: frameworks
-// disagree on which one counts.
-func singleValues(rawQuery string) (map[string]string, bool) {
-	parsed, err := url.ParseQuery(rawQuery)
-	if err != nil {
-		return nil, false
-	}
-	values := make(map[string]string, len(parsed))
-	for name, list := range parsed {
-		if len(list) != 1 || !utf8.ValidString(list[0]) {
-			return nil, false
-		}
-		values[name] = list[0]
-	}
-	return values, true
-}
-
-func onlyDigits(text string) bool {
-	return text != "" && strings.Trim(text, "0123456789") == ""
-}

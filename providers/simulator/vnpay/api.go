@@ -1,4 +1,4 @@
-package simulator
+package vnpay
 
 import (
 	"encoding/json"
@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/providers/simulator"
 )
 
 // refund is money on its way back to the payer. It counts against the payment
@@ -96,7 +97,7 @@ func (m *apiMessage) wellFormed() bool {
 	case "querydr":
 	case "refund":
 		need = append(need, m.CreateBy, m.TransactionNo)
-		if m.TransactionType != "02" && m.TransactionType != "03" || !onlyDigits(m.Amount) || len(m.Amount) > 12 {
+		if m.TransactionType != "02" && m.TransactionType != "03" || !simulator.OnlyDigits(m.Amount) || len(m.Amount) > 12 {
 			return false
 		}
 	default:
@@ -117,45 +118,45 @@ func (m *apiMessage) wellFormed() bool {
 
 // serveAPI answers querydr and refund. The answer is signed whenever the
 // terminal is known, refusals included.
-func (s *Simulator) serveAPI(w http.ResponseWriter, r *http.Request) {
+func (v *Side) serveAPI(w http.ResponseWriter, r *http.Request) {
 	var request apiMessage
 	if err := json.NewDecoder(r.Body).Decode(&request); err != nil {
-		s.writeAPI(w, apiMessage{ResponseID: "sim0", ResponseCode: "03"}, "", false)
+		writeAPI(w, apiMessage{ResponseID: "sim0", ResponseCode: "03"}, "", false)
 		return
 	}
-	s.mu.Lock()
-	s.finishRefunds()
-	plan := s.state.Faults[VNPAY]
+	v.core.Lock()
+	v.finishRefunds()
+	plan := v.core.Fault(Name)
 	if request.Command == "querydr" && plan.Inquiry == faultTimeout ||
 		request.Command == "refund" && plan.Refund == faultTimeoutNotDone {
-		s.mu.Unlock()
-		s.hang(r)
+		v.core.Unlock()
+		v.core.Hang(r)
 	}
-	answer, secret := s.answer(&request, plan)
-	s.state.LastResponse++
-	answer.ResponseID = fmt.Sprintf("sim%017d", s.state.LastResponse)
-	s.changed()
-	s.mu.Unlock()
-	if !s.saved500(w) {
+	answer, secret := v.answer(&request, plan)
+	v.state.LastResponse++
+	answer.ResponseID = fmt.Sprintf("sim%017d", v.state.LastResponse)
+	v.core.Changed()
+	v.core.Unlock()
+	if !v.core.Saved(w) {
 		return
 	}
 	switch {
 	case request.Command == "refund" && plan.Refund == faultTimeoutDone:
-		s.hang(r)
+		v.core.Hang(r)
 	case request.Command == "querydr" && plan.Inquiry == faultGarbage:
 		w.Header().Set("Content-Type", "text/html")
 		fmt.Fprint(w, "<html><body>Service temporarily unavailable</body></html>")
 	default:
-		s.writeAPI(w, answer, secret, request.Command == "querydr" && plan.Inquiry == faultBadSignature)
+		writeAPI(w, answer, secret, request.Command == "querydr" && plan.Inquiry == faultBadSignature)
 	}
 }
 
-// answer judges a request in VNPAY's order; the caller holds mu.
-func (s *Simulator) answer(request *apiMessage, plan faults) (apiMessage, string) {
+// answer judges a request in VNPAY's order; the caller holds the lock.
+func (v *Side) answer(request *apiMessage, plan simulator.Faults) (apiMessage, string) {
 	refusal := apiMessage{
 		Command: request.Command, TmnCode: request.TmnCode, TxnRef: request.TxnRef, OrderInfo: request.OrderInfo,
 	}
-	m, ok := s.merchants[request.TmnCode]
+	m, ok := v.merchants[request.TmnCode]
 	if !ok {
 		refusal.ResponseCode = "02"
 		return refusal, ""
@@ -166,14 +167,14 @@ func (s *Simulator) answer(request *apiMessage, plan faults) (apiMessage, string
 		code = "03"
 	case !sameHash(request.SecureHash, sha512MAC(m.secret, request.requestText())):
 		code = "97"
-	case !s.firstRequest(request):
+	case !v.firstRequest(request):
 		code = "94"
 	}
 	if code != "00" {
 		refusal.ResponseCode = code
 		return refusal, m.secret
 	}
-	p, ok := s.payments[paymentKey(request.TmnCode, request.TxnRef)]
+	p, ok := v.payments[paymentKey(request.TmnCode, request.TxnRef)]
 	wrongNumber := request.TransactionNo != "" && request.TransactionNo != "0" && ok &&
 		request.TransactionNo != strconv.FormatInt(p.Transaction, 10)
 	if !ok || p.CreateDate != request.TransactionDate || wrongNumber {
@@ -181,9 +182,9 @@ func (s *Simulator) answer(request *apiMessage, plan faults) (apiMessage, string
 		return refusal, m.secret
 	}
 	if request.Command == "querydr" {
-		return s.inquire(p), m.secret
+		return v.inquire(p), m.secret
 	}
-	answer := s.acceptRefund(p, request, plan)
+	answer := v.acceptRefund(p, request, plan)
 	if answer.ResponseCode != "00" {
 		refusal.ResponseCode = answer.ResponseCode
 		return refusal, m.secret
@@ -192,25 +193,25 @@ func (s *Simulator) answer(request *apiMessage, plan faults) (apiMessage, string
 }
 
 // firstRequest tells whether the request id is new today, and remembers it.
-func (s *Simulator) firstRequest(request *apiMessage) bool {
-	if today := calendar.On(s.now()); s.state.RequestDay != today {
-		s.state.RequestDay, s.state.Requests = today, nil
-		clear(s.requests)
+func (v *Side) firstRequest(request *apiMessage) bool {
+	if today := calendar.On(v.core.Now()); v.state.RequestDay != today {
+		v.state.RequestDay, v.state.Requests = today, nil
+		clear(v.requests)
 	}
 	key := request.TmnCode + "|" + request.RequestID
-	if s.requests[key] {
+	if v.requests[key] {
 		return false
 	}
-	s.requests[key] = true
-	s.state.Requests = append(s.state.Requests, key)
-	s.changed()
+	v.requests[key] = true
+	v.state.Requests = append(v.state.Requests, key)
+	v.core.Changed()
 	return true
 }
 
 // inquire reports a payment. querydr has no key of its own for a refund: after
 // one, type and status are those of the newest refund of the payment, while
 // amount, number and pay date stay the payment's.
-func (s *Simulator) inquire(p *payment) apiMessage {
+func (v *Side) inquire(p *payment) apiMessage {
 	answer := apiMessage{
 		Command: "querydr", ResponseCode: "00", Message: "QueryDR Success", TmnCode: p.Terminal, TxnRef: p.Reference,
 		Amount: hundredfold(p.Amount), OrderInfo: p.OrderInfo, BankCode: p.BankCode,
@@ -219,17 +220,17 @@ func (s *Simulator) inquire(p *payment) apiMessage {
 	if !p.PaidAt.IsZero() {
 		answer.PayDate = vnpayDate(p.PaidAt)
 	}
-	if list := s.refundsOf(p); len(list) > 0 {
+	if list := v.refundsOf(p); len(list) > 0 {
 		newest := list[len(list)-1]
 		answer.TransactionType, answer.TransactionStatus = newest.Type, newest.Status
 	}
 	return answer
 }
 
-// refundsOf lists a payment's refunds in order of request; the caller holds mu.
-func (s *Simulator) refundsOf(p *payment) []*refund {
+// refundsOf lists a payment's refunds in order of request; the caller holds the lock.
+func (v *Side) refundsOf(p *payment) []*refund {
 	var list []*refund
-	for _, f := range s.state.Refunds {
+	for _, f := range v.state.Refunds {
 		if f.Terminal == p.Terminal && f.Reference == p.Reference {
 			list = append(list, f)
 		}
@@ -240,13 +241,13 @@ func (s *Simulator) refundsOf(p *payment) []*refund {
 // acceptRefund takes a refund on, or says why not: 95 for a payment that is not
 // paid, for more than is left and for a "full" refund of another amount; 94
 // when all of it is already being given back.
-func (s *Simulator) acceptRefund(p *payment, request *apiMessage, plan faults) apiMessage {
+func (v *Side) acceptRefund(p *payment, request *apiMessage, plan simulator.Faults) apiMessage {
 	hundredfold, err := strconv.ParseInt(request.Amount, 10, 64)
 	if err != nil || hundredfold <= 0 || hundredfold%100 != 0 {
 		return apiMessage{ResponseCode: "03"}
 	}
 	amount, left := hundredfold/100, p.Amount
-	for _, f := range s.refundsOf(p) {
+	for _, f := range v.refundsOf(p) {
 		if f.Status != statusRefundLost {
 			left -= f.Amount
 		}
@@ -259,17 +260,17 @@ func (s *Simulator) acceptRefund(p *payment, request *apiMessage, plan faults) a
 	case amount > left, request.TransactionType == "02" && amount != p.Amount:
 		return apiMessage{ResponseCode: "95"}
 	}
-	s.state.LastTransaction++
+	v.state.LastTransaction++
 	f := &refund{
 		Terminal: p.Terminal, Reference: p.Reference, RequestID: request.RequestID, Type: request.TransactionType,
-		Amount: amount, Transaction: s.state.LastTransaction, Status: statusRefunding,
-		AskedAt: s.now(), DoneAt: s.now().Add(s.options.RefundDelay), Refused: plan.Refund == faultRefusedLater,
+		Amount: amount, Transaction: v.state.LastTransaction, Status: statusRefunding,
+		AskedAt: v.core.Now(), DoneAt: v.core.Now().Add(v.options.RefundDelay), Refused: plan.Refund == faultRefusedLater,
 	}
 	if plan.Refund == faultProcessing {
-		f.DoneAt = s.now().Add(24 * time.Hour)
+		f.DoneAt = v.core.Now().Add(24 * time.Hour)
 	}
-	s.state.Refunds = append(s.state.Refunds, f)
-	s.changed()
+	v.state.Refunds = append(v.state.Refunds, f)
+	v.core.Changed()
 	return apiMessage{
 		Command: "refund", ResponseCode: "00", Message: "Refund success", TmnCode: p.Terminal, TxnRef: p.Reference,
 		Amount: request.Amount, OrderInfo: request.OrderInfo, BankCode: p.BankCode, PayDate: vnpayDate(f.AskedAt),
@@ -278,15 +279,15 @@ func (s *Simulator) acceptRefund(p *payment, request *apiMessage, plan faults) a
 }
 
 // writeAPI signs and sends an answer. Without a secret there is no signature.
-func (s *Simulator) writeAPI(w http.ResponseWriter, answer apiMessage, secret string, spoil bool) {
+func writeAPI(w http.ResponseWriter, answer apiMessage, secret string, spoil bool) {
 	if answer.Message == "" {
 		answer.Message = apiMessages[answer.ResponseCode]
 	}
 	if secret != "" {
 		answer.SecureHash = sha512MAC(secret, answer.responseText())
 		if spoil {
-			answer.SecureHash = spoiled(answer.SecureHash)
+			answer.SecureHash = simulator.Spoiled(answer.SecureHash)
 		}
 	}
-	writeJSON(w, http.StatusOK, answer)
+	simulator.WriteJSON(w, http.StatusOK, answer)
 }

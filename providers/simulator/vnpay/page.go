@@ -1,9 +1,11 @@
-package simulator
+package vnpay
 
 import (
 	"html/template"
 	"net/http"
 	"strconv"
+
+	"github.com/doisoat/doisoat/providers/simulator"
 )
 
 // The page loads nothing, so that it works on a machine without internet.
@@ -24,45 +26,43 @@ button{font-size:1rem;padding:.6rem 1.2rem;margin-right:.5rem}</style></head><bo
 
 type payPageData struct{ Code, Text, Amount, OrderInfo, Reference, Terminal string }
 
-func (s *Simulator) writePage(w http.ResponseWriter, status int, data payPageData) {
+func writePage(w http.ResponseWriter, status int, data payPageData) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
-	if err := payPage.Execute(w, data); err != nil {
-		s.log.Debug("pay page not written", "error", err)
-	}
+	payPage.Execute(w, data) //nolint:errcheck // the reader has gone
 }
 
-func (s *Simulator) refusePage(w http.ResponseWriter, e *pageError) {
-	s.writePage(w, http.StatusBadRequest, payPageData{Code: e.code, Text: e.text})
+func refusePage(w http.ResponseWriter, e *pageError) {
+	writePage(w, http.StatusBadRequest, payPageData{Code: e.code, Text: e.text})
 }
 
 // showPayPage is where a merchant sends the payer's browser.
-func (s *Simulator) showPayPage(w http.ResponseWriter, r *http.Request) {
-	s.mu.Lock()
-	o, p, refused := s.visit(r.URL.RawQuery)
-	s.mu.Unlock()
+func (v *Side) showPayPage(w http.ResponseWriter, r *http.Request) {
+	v.core.Lock()
+	o, p, refused := v.visit(r.URL.RawQuery)
+	v.core.Unlock()
 	if refused != nil {
-		s.refusePage(w, refused)
+		refusePage(w, refused)
 		return
 	}
-	if !s.saved500(w) {
+	if !v.core.Saved(w) {
 		return
 	}
-	s.writePage(w, http.StatusOK, payPageData{
+	writePage(w, http.StatusOK, payPageData{
 		Amount: grouped(o.amount), OrderInfo: o.orderInfo, Reference: o.reference, Terminal: p.Terminal,
 	})
 }
 
-// visit checks a pay URL and the clock, and opens the payment; the caller holds mu.
-func (s *Simulator) visit(rawQuery string) (payOrder, *payment, *pageError) {
-	o, refused := s.readOrder(rawQuery)
+// visit checks a pay URL and the clock, and opens the payment; the caller holds the lock.
+func (v *Side) visit(rawQuery string) (payOrder, *payment, *pageError) {
+	o, refused := v.readOrder(rawQuery)
 	if refused != nil {
 		return payOrder{}, nil, refused
 	}
-	if s.now().After(o.expires) {
+	if v.core.Now().After(o.expires) {
 		return payOrder{}, nil, errExpired
 	}
-	p, refused := s.openPayment(o)
+	p, refused := v.openPayment(o)
 	if refused != nil {
 		return payOrder{}, nil, refused
 	}
@@ -74,43 +74,32 @@ func (s *Simulator) visit(rawQuery string) (payOrder, *payment, *pageError) {
 
 // submitPayPage is the payer's button: it ends the payment, lets the IPN go out
 // in the background and sends the browser back with signed parameters.
-func (s *Simulator) submitPayPage(w http.ResponseWriter, r *http.Request) {
-	result := outcome(r.PostFormValue("outcome"))
-	if !result.known() {
-		s.refusePage(w, errFormat)
+func (v *Side) submitPayPage(w http.ResponseWriter, r *http.Request) {
+	result := simulator.Outcome(r.PostFormValue("outcome"))
+	if !result.Known() {
+		refusePage(w, errFormat)
 		return
 	}
-	s.mu.Lock()
-	o, p, refused := s.visit(r.URL.RawQuery)
+	v.core.Lock()
+	o, p, refused := v.visit(r.URL.RawQuery)
 	if refused != nil {
-		s.mu.Unlock()
-		s.refusePage(w, refused)
+		v.core.Unlock()
+		refusePage(w, refused)
 		return
 	}
-	s.finish(p, result, o.amount)
+	v.finish(p, result, o.amount)
 	values := resultValues(p)
-	s.queue(delivery{Sender: VNPAY, Owner: p.Terminal, Reference: p.Reference, Values: values},
-		s.callbackMode(VNPAY, ""), 0, true)
+	v.core.Queue(simulator.Delivery{Sender: Name, Owner: p.Terminal, Reference: p.Reference, Values: values})
 	back, err := signedURL(o.returnURL, o.merchant.secret, values, false)
-	s.mu.Unlock()
+	v.core.Unlock()
 	if err != nil {
-		s.refusePage(w, errFormat)
+		refusePage(w, errFormat)
 		return
 	}
-	if !s.saved500(w) {
+	if !v.core.Saved(w) {
 		return
 	}
 	http.Redirect(w, r, back, http.StatusSeeOther)
-}
-
-// saved500 saves the state and answers 500 when that fails.
-func (s *Simulator) saved500(w http.ResponseWriter) bool {
-	if err := s.save(); err != nil {
-		s.log.Error("simulator state not saved", "error", err)
-		http.Error(w, "state not saved", http.StatusInternalServerError)
-		return false
-	}
-	return true
 }
 
 // grouped prints whole đồng with dots: 1.250.000.

@@ -1,4 +1,4 @@
-package simulator
+package vnpay
 
 import (
 	"bytes"
@@ -42,11 +42,11 @@ type batch struct {
 	Paid     bool          `json:"paid"`
 }
 
-// settlePayment files a paid payment; the caller holds mu.
-func (s *Simulator) settlePayment(p *payment) {
-	fee := share(p.Amount, s.fee.BasisPoints, 10_000)
-	vat := share(fee, s.fee.VATPercent, 100)
-	s.settle(&settlementRow{
+// settlePayment files a paid payment; the caller holds the lock.
+func (v *Side) settlePayment(p *payment) {
+	fee := share(p.Amount, v.options.Fee.BasisPoints, 10_000)
+	vat := share(fee, v.options.Fee.VATPercent, 100)
+	v.settle(&settlementRow{
 		Terminal: p.Terminal, Kind: "PAYMENT", Reference: p.Reference, Transaction: p.Transaction,
 		BankNumber: bankTransaction(p), Amount: p.Amount, Fee: fee, VAT: vat, Net: p.Amount - fee - vat, At: p.PaidAt,
 	})
@@ -62,25 +62,25 @@ func share(amount, numerator, denominator int64) int64 {
 }
 
 // finishRefunds ends the refunds whose time has come and files those done, in
-// the order in which they were done; the caller holds mu.
-func (s *Simulator) finishRefunds() {
-	now := s.now()
+// the order in which they were done; the caller holds the lock.
+func (v *Side) finishRefunds() {
+	now := v.core.Now()
 	var due []*refund
-	for _, f := range s.state.Refunds {
+	for _, f := range v.state.Refunds {
 		if f.Status == statusRefunding && !f.DoneAt.After(now) {
 			due = append(due, f)
 		}
 	}
 	slices.SortStableFunc(due, func(a, b *refund) int { return a.DoneAt.Compare(b.DoneAt) })
 	for _, f := range due {
-		s.changed()
+		v.core.Changed()
 		if f.Refused {
 			f.Status = statusRefundLost
 			continue
 		}
 		f.Status = statusRefunded
-		p := s.payments[paymentKey(f.Terminal, f.Reference)]
-		s.settle(&settlementRow{
+		p := v.payments[paymentKey(f.Terminal, f.Reference)]
+		v.settle(&settlementRow{
 			Terminal: f.Terminal, Kind: "REFUND", Reference: f.Reference, Transaction: f.Transaction,
 			BankNumber: fmt.Sprintf("VNP%d", f.Transaction), Original: p.Transaction,
 			Amount: f.Amount, Net: -f.Amount, At: f.DoneAt,
@@ -89,10 +89,10 @@ func (s *Simulator) finishRefunds() {
 }
 
 // settle puts a row into the open batch of its day.
-func (s *Simulator) settle(row *settlementRow) {
+func (v *Side) settle(row *settlementRow) {
 	row.Day = calendar.On(row.At)
 	open, count := (*batch)(nil), 0
-	for _, b := range s.state.Batches {
+	for _, b := range v.state.Batches {
 		if b.Terminal == row.Terminal && b.Day == row.Day {
 			count++
 			if !b.Paid {
@@ -105,20 +105,20 @@ func (s *Simulator) settle(row *settlementRow) {
 			ID:       fmt.Sprintf("VNP%04d%02d%02d-%02d", row.Day.Year, row.Day.Month, row.Day.Day, count+1),
 			Terminal: row.Terminal, Day: row.Day,
 		}
-		s.state.Batches = append(s.state.Batches, open)
+		v.state.Batches = append(v.state.Batches, open)
 	}
 	open.Net += row.Net
 	row.Batch = open.ID
-	s.state.Rows = append(s.state.Rows, row)
-	s.changed()
+	v.state.Rows = append(v.state.Rows, row)
+	v.core.Changed()
 }
 
-// payOut transfers the open batches up to and including day into account, each
-// booked on its own day; the caller holds mu.
-func (s *Simulator) payOut(account string, day calendar.Date) {
+// PayOut transfers the open batches up to and including day into account, each
+// booked on its own day; the caller holds the lock.
+func (v *Side) PayOut(account string, day calendar.Date) {
 	var due []*batch
-	for _, b := range s.state.Batches {
-		if !b.Paid && b.Net > 0 && !b.Day.After(day) && s.payoutAccount(b.Terminal) == account {
+	for _, b := range v.state.Batches {
+		if !b.Paid && b.Net > 0 && !b.Day.After(day) && v.payoutAccount(b.Terminal) == account {
 			due = append(due, b)
 		}
 	}
@@ -127,26 +127,24 @@ func (s *Simulator) payOut(account string, day calendar.Date) {
 	})
 	for _, b := range due {
 		b.Paid = true
-		at := s.now()
+		at := v.core.Now()
 		if calendar.On(at) != b.Day {
 			at = b.Day.Start().Add(24*time.Hour - time.Second)
 		}
-		s.book(account, b.Net, "VNPAY THANH TOAN DOT "+b.ID+" TMN "+b.Terminal, at)
+		v.bank.Book(account, b.Net, "VNPAY THANH TOAN DOT "+b.ID+" TMN "+b.Terminal, at)
 	}
 }
 
 // payoutAccount is where a terminal's money goes; empty when nowhere.
-func (s *Simulator) payoutAccount(terminal string) string {
-	m := s.merchants[terminal]
+func (v *Side) payoutAccount(terminal string) string {
+	m := v.merchants[terminal]
 	switch {
 	case m == nil:
 		return ""
 	case m.payout != "":
 		return m.payout
-	case len(s.bankOrder) > 0:
-		return s.bankOrder[0]
 	}
-	return ""
+	return v.bank.First()
 }
 
 var settlementHeader = []string{
@@ -155,15 +153,15 @@ var settlementHeader = []string{
 }
 
 // settlementFile prints the rows of a day in the order in which they came. The
-// same rows give the same bytes. The caller holds mu.
-func (s *Simulator) settlementFile(terminal string, day calendar.Date) ([]byte, error) {
+// same rows give the same bytes. The caller holds the lock.
+func (v *Side) settlementFile(terminal string, day calendar.Date) ([]byte, error) {
 	var b bytes.Buffer
 	b.WriteString("\uFEFF")
 	file := csv.NewWriter(&b)
 	if err := file.Write(settlementHeader); err != nil {
 		return nil, err
 	}
-	for _, row := range s.state.Rows {
+	for _, row := range v.state.Rows {
 		if row.Terminal != terminal || row.Day != day {
 			continue
 		}

@@ -1,4 +1,4 @@
-package simulator
+package bank
 
 import (
 	"fmt"
@@ -8,9 +8,9 @@ import (
 	"github.com/doisoat/doisoat/internal/calendar"
 )
 
-// movement is one credit on a collecting account. It never changes. An account
-// begins with nothing, so that its balance is all that ever came in.
-type movement struct {
+// Movement is one credit on a collecting account. It never changes. An account
+// begins with nothing, so that its balance is the sum of all movements.
+type Movement struct {
 	Account   string        `json:"account"`
 	Number    int64         `json:"number"`
 	Reference string        `json:"reference"` // the bank's, unique for ever
@@ -26,48 +26,39 @@ const (
 	receiverName = "CO QUAN THU"
 )
 
-// bankNames by BIN, as SePay writes the gateway.
-var bankNames = map[string]string{
-	"970415": "VietinBank", "970436": "Vietcombank", "970418": "BIDV", "970405": "Agribank", "970407": "Techcombank",
-	"970422": "MBBank", "970416": "ACB", "970432": "VPBank", "970403": "Sacombank", "970423": "TPBank",
-	"970443": "SHB", "970441": "VIB", "970437": "HDBank",
+// Book files a credit; the caller holds the lock.
+func (b *Side) Book(account string, amount int64, content string, at time.Time) {
+	b.book(account, amount, content, at)
 }
 
-func bankName(bin string) string {
-	if name, ok := bankNames[bin]; ok {
-		return name
-	}
-	return "NAPAS " + bin
-}
-
-// book files a credit under a new reference; the caller holds mu.
-func (s *Simulator) book(account string, amount int64, content string, at time.Time) *movement {
-	s.state.LastMovement++
+// book files a credit under a new reference; the caller holds the lock.
+func (b *Side) book(account string, amount int64, content string, at time.Time) *Movement {
+	b.state.LastMovement++
 	local := at.In(calendar.HoChiMinh)
-	m := &movement{
-		Account: account, Number: s.state.LastMovement, Day: calendar.On(at), At: at, Amount: amount, Content: content,
-		Reference: fmt.Sprintf("FT%02d%03d%09d", local.Year()%100, local.YearDay(), s.state.LastMovement),
+	m := &Movement{
+		Account: account, Number: b.state.LastMovement, Day: calendar.On(at), At: at, Amount: amount, Content: content,
+		Reference: fmt.Sprintf("FT%02d%03d%09d", local.Year()%100, local.YearDay(), b.state.LastMovement),
 	}
-	s.state.Movements = append(s.state.Movements, m)
-	s.totals[account] += amount
-	s.changed()
+	b.state.Movements = append(b.state.Movements, m)
+	b.totals[account] += amount
+	b.core.Changed()
 	return m
 }
 
-// receive books a transfer whose payer wrote text; the caller holds mu.
-func (s *Simulator) receive(b *bank, amount int64, text string) *movement {
+// receive books a transfer whose payer wrote text; the caller holds the lock.
+func (b *Side) receive(a *Account, amount int64, text string) *Movement {
 	text = plainASCII(text)
 	if text == "" {
-		text = payerName + " chuyen tien" // what apps write by default
+		text = payerName + " chuyen tien" // the default text of banking apps
 	}
-	at := s.now()
-	return s.book(b.account, amount, wrap(b, text, s.state.LastMovement+1, at), at)
+	at := b.core.Now()
+	return b.book(a.Number, amount, wrap(a, text, b.state.LastMovement+1, at), at)
 }
 
-// opening is an account's balance as a day begins; the caller holds mu.
-func (s *Simulator) opening(account string, day calendar.Date) int64 {
+// opening is an account's balance as a day begins; the caller holds the lock.
+func (b *Side) opening(account string, day calendar.Date) int64 {
 	var sum int64
-	for _, m := range s.state.Movements {
+	for _, m := range b.state.Movements {
 		if m.Account == account && m.Day.Before(day) {
 			sum += m.Amount
 		}
@@ -77,15 +68,15 @@ func (s *Simulator) opening(account string, day calendar.Date) int64 {
 
 // wrap writes a payer's text as it reaches the receiving bank's statement: one
 // of the bank's common wrappers, in turn (measured on public statements).
-func wrap(b *bank, text string, number int64, at time.Time) string {
+func wrap(a *Account, text string, number int64, at time.Time) string {
 	local := at.In(calendar.HoChiMinh)
 	payer := fmt.Sprintf("10%08d", number)
 	trace := fmt.Sprintf("%06d", 100_000+number%900_000)
 	app := fmt.Sprintf("MBVCB.%010d.%s.CT tu %s %s toi %s %s",
-		3_278_000_000+number, text, payer, payerName, b.account, receiverName)
+		3_278_000_000+number, text, payer, payerName, a.Number, receiverName)
 	dated := trace + local.Format(".020106.150405.") + text
 	var shapes []string
-	switch b.bin {
+	switch a.BIN {
 	case "970436":
 		shapes = []string{app, dated, fmt.Sprintf("%s FT%02d%03d%09d", dated, local.Year()%100, local.YearDay(), 500_000_000+number)}
 	case "970415":

@@ -1,14 +1,8 @@
-package simulator
+package vnpay
 
 import "encoding/json"
 
-// CanonicalQuery, QueryHash and RequestHash let tests play the merchant.
-var (
-	CanonicalQuery = canonicalQuery
-	QueryHash      = queryHash
-)
-
-// RequestHash signs a merchant API request.
+// RequestHash signs a merchant API request. Tests play the merchant with it.
 func RequestHash(secret string, request map[string]string) string {
 	return sha512MAC(secret, messageOf(request).requestText())
 }

@@ -1,4 +1,4 @@
-package simulator
+package bank
 
 import (
 	"bytes"
@@ -66,12 +66,12 @@ const (
 
 // bankStatement prints the account's day. Opening is the closing of the day
 // before. The same entries give the same bytes: creation is the time of the
-// last entry. The caller holds mu and has paid out what is due.
-func (s *Simulator) bankStatement(account string, day calendar.Date) ([]byte, error) {
-	opening := s.opening(account, day)
+// last entry.
+func (b *Side) bankStatement(account string, day calendar.Date) ([]byte, error) {
+	opening := b.opening(account, day)
 	closing, created := opening, day.Start()
 	var entries []camtEntry
-	for _, m := range s.state.Movements {
+	for _, m := range b.state.Movements {
 		if m.Account != account || m.Day != day {
 			continue
 		}
@@ -88,9 +88,9 @@ func (s *Simulator) bankStatement(account string, day calendar.Date) ([]byte, er
 	}
 	id := fmt.Sprintf("%s-%04d%02d%02d", account, day.Year, day.Month, day.Day)
 	stamp := created.In(calendar.HoChiMinh).Format(camtTime)
-	var b bytes.Buffer
-	b.WriteString(xml.Header)
-	err := xml.NewEncoder(&b).Encode(camtDocument{
+	var out bytes.Buffer
+	out.WriteString(xml.Header)
+	err := xml.NewEncoder(&out).Encode(camtDocument{
 		Namespace: camtNamespace, MessageID: fmt.Sprintf("%s-%d", id, len(entries)), Created: stamp,
 		Statement: camtStatement{
 			ID: id, Sequence: day.Start().YearDay(), Created: stamp, Account: account, Currency: "VND",
@@ -104,7 +104,7 @@ func (s *Simulator) bankStatement(account string, day calendar.Date) ([]byte, er
 	if err != nil {
 		return nil, fmt.Errorf("encode statement: %w", err)
 	}
-	return append(b.Bytes(), '\n'), nil
+	return append(out.Bytes(), '\n'), nil
 }
 
 func dong(amount int64) camtAmount {
