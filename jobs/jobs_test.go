@@ -1,9 +1,8 @@
-package jobs
+package jobs_test
 
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -22,20 +21,17 @@ import (
 	"github.com/doisoat/doisoat/fees"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/auth/registry"
-	"github.com/doisoat/doisoat/internal/fault"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/internal/postgres/pgtest"
 	"github.com/doisoat/doisoat/internal/secret"
-	"github.com/doisoat/doisoat/ledger"
-	"github.com/doisoat/doisoat/ledger/balances"
-	"github.com/doisoat/doisoat/ledger/seal"
+	wiring "github.com/doisoat/doisoat/internal/world"
+	"github.com/doisoat/doisoat/jobs"
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/providers"
 	"github.com/doisoat/doisoat/providers/simulator/farsides"
 	"github.com/doisoat/doisoat/providers/vnpay"
 	"github.com/doisoat/doisoat/refunds"
 	"github.com/doisoat/doisoat/repricing"
-	"github.com/doisoat/doisoat/repricing/replay"
 )
 
 const (
@@ -48,6 +44,7 @@ const (
 type world struct {
 	t         *testing.T
 	db        *pgtest.DB
+	all       wiring.World
 	inserts   *river.Client[pgx.Tx]
 	dossiers  *dossiers.Service
 	payments  *payments.Service
@@ -65,25 +62,15 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if w.inserts, err = InsertOnly(w.db.App); err != nil {
+	w.all, err = wiring.New(wiring.Ground{
+		Pool: w.db.App, Secret: ring, Providers: providers.NewRegistry(vnpay.New(&http.Client{Timeout: 10 * time.Second})),
+		PublicURL: "https://thu.example.gov.vn", Now: now, Random: rand.Reader,
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
-	schedule := &fees.Service{DB: postgres.DB{Pool: w.db.App, Now: now}}
-	registry := providers.NewRegistry(vnpay.New(&http.Client{Timeout: 10 * time.Second}))
-	w.dossiers = &dossiers.Service{DB: postgres.DB{Pool: w.db.App, Now: now}, Fees: schedule, Secret: ring, Jobs: w.inserts}
-	w.payments = &payments.Service{
-		DB: postgres.DB{Pool: w.db.App, Now: now}, Group: ledger.NewGroup(w.db.App, 2), Providers: registry, Secret: ring, Jobs: w.inserts,
-		Random: rand.Reader, PublicURL: "https://thu.example.gov.vn",
-	}
-	w.refunds = &refunds.Service{
-		DB: postgres.DB{Pool: w.db.App, Now: now}, Payments: w.payments, Fees: schedule, Providers: registry, Jobs: w.inserts,
-		Random: rand.Reader,
-	}
-	db := postgres.DB{Pool: w.db.App, Now: now}
-	w.repricing = &repricing.Service{
-		DB: db, Replay: &replay.Service{DB: db, Fees: schedule, Dossiers: w.dossiers}, Payments: w.payments, Refunds: w.refunds, Jobs: w.inserts,
-	}
-	w.seed(schedule)
+	w.inserts, w.dossiers, w.payments, w.refunds, w.repricing = w.all.Inserts, w.all.Dossiers, w.all.Payments, w.all.Refunds, w.all.Repricing
+	w.seed(w.all.Fees)
 	return w
 }
 
@@ -117,10 +104,7 @@ func (w *world) seed(schedule *fees.Service) {
 // work starts the working client and stops it before the database goes.
 func (w *world) work() {
 	w.t.Helper()
-	client, err := New(w.db.App, Rooms{
-		Payments: w.payments, Refunds: w.refunds, Repricing: w.repricing, Ledger: &balances.Service{DB: w.db.App},
-		Seal: &seal.Service{DB: w.db.App, Now: time.Now},
-	}, Options{
+	client, err := jobs.New(w.db.App, w.all.Jobs(), jobs.Options{
 		Log: slog.New(slog.NewTextHandler(w.t.Output(), nil)), Workers: 2, SoftStop: time.Second, SweepEach: 100 * time.Millisecond, Test: true,
 	})
 	if err != nil {
@@ -177,7 +161,7 @@ func (w *world) until(what string, done func() bool) {
 // killedSweeps leaves what a killed process leaves: sweeps that are running for ever.
 func (w *world) killedSweeps() {
 	w.t.Helper()
-	for _, args := range []river.JobArgs{SweepInquiries{}, SweepRefunds{}} {
+	for _, args := range []river.JobArgs{jobs.SweepInquiries{}, jobs.SweepRefunds{}} {
 		_, err := w.inserts.Insert(w.t.Context(), args, &river.InsertOpts{UniqueOpts: river.UniqueOpts{ByArgs: true}})
 		if err != nil {
 			w.t.Fatal(err)
@@ -252,7 +236,7 @@ func TestHopelessJobsAreCancelled(t *testing.T) {
 		Queue    string
 		Attempts int
 	}
-	want := put{queueInquiries, inquiryPlan.attempts}
+	want := put{jobs.InquiryQueue, jobs.InquiryAttempts}
 	if diff := cmp.Diff(put{inserted.Job.Queue, inserted.Job.MaxAttempts}, want); diff != "" {
 		t.Errorf("planned job differs (-got +want):\n%s", diff)
 	}
@@ -270,67 +254,4 @@ func unknownPayment(t *testing.T) payments.ID {
 		t.Fatal(err)
 	}
 	return id
-}
-
-func TestHopeless(t *testing.T) {
-	t.Parallel()
-	tests := map[fault.Kind]bool{
-		fault.Invalid: true, fault.Unauthenticated: true, fault.Forbidden: true, fault.NotFound: true,
-		fault.Conflict: true, fault.Precondition: true,
-		fault.Unavailable: false, fault.OutcomeUnknown: false, fault.Internal: false,
-	}
-	for kind, want := range tests {
-		if got := hopeless(fault.New(kind, "x.y", "text")); got != want {
-			t.Errorf("hopeless(%s) = %t, want %t", kind, got, want)
-		}
-	}
-	if hopeless(errors.New("no fault at all")) {
-		t.Error("an error of no kind was given up, want it tried again")
-	}
-}
-
-func TestWaitsGrowUpToTheLongest(t *testing.T) {
-	t.Parallel()
-	p := plan{first: 15 * time.Second, longest: 10 * time.Minute}
-	var got []time.Duration
-	for _, failures := range []int{0, 1, 2, 3, 7, 1000} {
-		got = append(got, p.wait(failures))
-	}
-	want := []time.Duration{15 * time.Second, 15 * time.Second, 30 * time.Second, time.Minute, 10 * time.Minute, 10 * time.Minute}
-	if diff := cmp.Diff(got, want); diff != "" {
-		t.Errorf("waits differ (-got +want):\n%s", diff)
-	}
-}
-
-// TestPlansAreSound: a lost job is found after every time-out, and every kind that is worked has a plan.
-func TestPlansAreSound(t *testing.T) {
-	t.Parallel()
-	for kind, p := range plansByKinds {
-		if p.timeout >= rescueAfter {
-			t.Errorf("%s: got time-out %s, want below %s", kind, p.timeout, rescueAfter)
-		}
-		if p.attempts < 1 || p.first <= 0 || p.longest < p.first || p.queue == "" {
-			t.Errorf("%s: got an incomplete plan %+v", kind, p)
-		}
-	}
-	for _, args := range []river.JobArgs{
-		payments.InquirePayment{},
-		payments.ApplyCallback{},
-		payments.ProposeExcessRefund{},
-		dossiers.ProposeRefunds{},
-		dossiers.PriceAgain{},
-		refunds.SendRefund{},
-		refunds.InquireRefund{},
-		repricing.Run{},
-		SweepInquiries{},
-		SweepRefunds{},
-		RollUpBook{},
-		SealBooks{},
-		MakeMonths{},
-		DropRefusedCallbacks{},
-	} {
-		if _, ok := plansByKinds[args.Kind()]; !ok {
-			t.Errorf("%s has no plan", args.Kind())
-		}
-	}
 }

@@ -22,8 +22,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/riverqueue/river"
-	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 
 	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/fees"
@@ -33,7 +31,7 @@ import (
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/internal/postgres/pgtest"
 	"github.com/doisoat/doisoat/internal/secret"
-	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/internal/world"
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/providers"
 	"github.com/doisoat/doisoat/providers/sepay"
@@ -132,21 +130,19 @@ func newDesk(t *testing.T) *desk {
 	known, err := registry.KnownAuthorities()
 	d.must(err)
 	d.must(registry.EnsureAuthorities(t.Context(), d.Owner, registry.ReachingBack(known, 5000)))
-	schedule := &fees.Service{DB: postgres.DB{Pool: d.App, Now: d.clock.Now}}
-	_, err = schedule.LoadFeeTypes(t.Context(), auth.Operator("BTC"), fees.Catalogue().FeeTypes)
-	d.must(err)
 	ring, err := secret.Create(filepath.Join(t.TempDir(), "keys.json"))
-	d.must(err)
-	jobs, err := river.NewClient(riverpgxv5.New(d.App), &river.Config{Schema: "river", Logger: slog.New(slog.DiscardHandler)})
 	d.must(err)
 	ours := httptest.NewServer(http.HandlerFunc(d.serveCallback))
 	t.Cleanup(ours.Close)
-	d.dossiers = &dossiers.Service{DB: postgres.DB{Pool: d.App, Now: d.clock.Now}, Fees: schedule, Secret: ring, Jobs: jobs}
-	d.Service = &payments.Service{
-		DB: postgres.DB{Pool: d.App, Now: d.clock.Now}, Group: ledger.NewGroup(d.App, 2), Secret: ring, Jobs: jobs, Random: rand.Reader,
-		PublicURL: ours.URL,
+	all, err := world.New(world.Ground{
+		Pool: d.App, Secret: ring,
 		Providers: providers.NewRegistry(vnpay.New(&http.Client{Transport: far.Client().Transport}), vietqr.New(), sepay.New()),
-	}
+		PublicURL: ours.URL, Now: d.clock.Now, Random: rand.Reader,
+	})
+	d.must(err)
+	_, err = all.Fees.LoadFeeTypes(t.Context(), auth.Operator("BTC"), fees.Catalogue().FeeTypes)
+	d.must(err)
+	d.dossiers, d.Service = all.Dossiers, all.Payments
 	d.vnpay, err = d.RegisterMerchant(t.Context(), admin, "vnpay", d.vnpaySettings(terminal), map[string]string{"hash_secret": hashSecret})
 	d.must(err)
 	d.bank, err = d.RegisterMerchant(t.Context(), admin, "vietqr", bankSettings(), map[string]string{"webhook_secret": hookSecret})

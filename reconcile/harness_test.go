@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -20,8 +19,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
-	"github.com/riverqueue/river"
-	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 
 	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/fees"
@@ -31,6 +28,7 @@ import (
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/internal/postgres/pgtest"
 	"github.com/doisoat/doisoat/internal/secret"
+	wiring "github.com/doisoat/doisoat/internal/world"
 	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/ledger/balances"
 	"github.com/doisoat/doisoat/payments"
@@ -96,24 +94,19 @@ func newWorld(t *testing.T) *world {
 	known, err := registry.KnownAuthorities()
 	w.ok(err)
 	w.ok(registry.EnsureAuthorities(t.Context(), w.db.Owner, registry.ReachingBack(known, 5000)))
-	schedule := &fees.Service{DB: postgres.DB{Pool: w.db.App, Now: w.clock.Now}}
-	_, err = schedule.LoadFeeTypes(t.Context(), auth.Operator("BTC"), fees.Catalogue().FeeTypes)
-	w.ok(err)
 	ring, err := secret.Create(filepath.Join(t.TempDir(), "keys.json"))
-	w.ok(err)
-	jobs, err := river.NewClient(riverpgxv5.New(w.db.App), &river.Config{Schema: "river", Logger: slog.New(slog.DiscardHandler)})
 	w.ok(err)
 	ours := httptest.NewServer(http.HandlerFunc(w.serveCallback))
 	t.Cleanup(ours.Close)
-	registry := providers.NewRegistry(vnpay.New(&http.Client{Transport: far.Client().Transport}), vietqr.New(), sepay.New())
-	w.dossiers = &dossiers.Service{DB: postgres.DB{Pool: w.db.App, Now: w.clock.Now}, Fees: schedule, Secret: ring, Jobs: jobs}
-	w.payments = &payments.Service{
-		DB: postgres.DB{Pool: w.db.App, Now: w.clock.Now}, Group: ledger.NewGroup(w.db.App, 2), Secret: ring, Jobs: jobs, Random: rand.Reader, PublicURL: ours.URL, Providers: registry,
-	}
-	w.refunds = &refunds.Service{
-		DB: postgres.DB{Pool: w.db.App, Now: w.clock.Now}, Payments: w.payments, Fees: schedule, Providers: registry, Jobs: jobs, Random: rand.Reader,
-	}
-	w.Service = &reconcile.Service{DB: postgres.DB{Pool: w.db.App, Now: w.clock.Now}, Payments: w.payments, Refunds: w.refunds, Secret: ring}
+	all, err := wiring.New(wiring.Ground{
+		Pool: w.db.App, Secret: ring,
+		Providers: providers.NewRegistry(vnpay.New(&http.Client{Transport: far.Client().Transport}), vietqr.New(), sepay.New()),
+		PublicURL: ours.URL, Now: w.clock.Now, Random: rand.Reader,
+	})
+	w.ok(err)
+	_, err = all.Fees.LoadFeeTypes(t.Context(), auth.Operator("BTC"), fees.Catalogue().FeeTypes)
+	w.ok(err)
+	w.dossiers, w.payments, w.refunds, w.Service = all.Dossiers, all.Payments, all.Refunds, all.Reconcile
 	w.merchants(ours.URL)
 	for _, r := range []reconcile.SourceRequest{
 		{Code: settlement, Kind: reconcile.SettlementSource, Provider: "vnpay"},

@@ -31,7 +31,7 @@ import (
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/internal/postgres/pgtest"
 	"github.com/doisoat/doisoat/internal/secret"
-	"github.com/doisoat/doisoat/ledger"
+	wiring "github.com/doisoat/doisoat/internal/world"
 	"github.com/doisoat/doisoat/ledger/balances"
 	"github.com/doisoat/doisoat/ledger/days"
 	"github.com/doisoat/doisoat/ledger/seal"
@@ -45,7 +45,6 @@ import (
 	"github.com/doisoat/doisoat/refunds"
 	"github.com/doisoat/doisoat/remittance"
 	"github.com/doisoat/doisoat/repricing"
-	"github.com/doisoat/doisoat/repricing/replay"
 )
 
 // country is the database that all sequences share; each sequence has a
@@ -136,24 +135,15 @@ func (c *country) province(t *rapid.T) *sequence {
 		sim.Close()
 	})
 	s.far = far.URL
-	registry := providers.NewRegistry(vnpay.New(&http.Client{Transport: far.Client().Transport}), vietqr.New(), sepay.New())
-	s.fees = &fees.Service{DB: postgres.DB{Pool: c.db.App, Now: s.clock.Now}}
-	s.cases = &dossiers.Service{DB: postgres.DB{Pool: c.db.App, Now: s.clock.Now}, Fees: s.fees, Secret: c.ring, Jobs: c.jobs}
-	s.payments = &payments.Service{
-		DB: postgres.DB{Pool: c.db.App, Now: s.clock.Now}, Group: ledger.NewGroup(c.db.App, 2), Secret: c.ring, Jobs: c.jobs, Random: rand.Reader,
-		PublicURL: ours.URL, Providers: registry,
-	}
-	s.refunds = &refunds.Service{
-		DB: postgres.DB{Pool: c.db.App, Now: s.clock.Now}, Payments: s.payments, Fees: s.fees, Providers: registry, Jobs: c.jobs, Random: rand.Reader,
-	}
-	s.repricing = &repricing.Service{
-		DB:       postgres.DB{Pool: c.db.App, Now: s.clock.Now},
-		Replay:   &replay.Service{DB: postgres.DB{Pool: c.db.App, Now: s.clock.Now}, Fees: s.fees, Dossiers: s.cases},
-		Payments: s.payments, Refunds: s.refunds, Jobs: c.jobs,
-	}
-	s.remittance = &remittance.Service{DB: postgres.DB{Pool: c.db.App, Now: s.clock.Now}, Fees: s.fees}
-	s.reconcile = &reconcile.Service{DB: postgres.DB{Pool: c.db.App, Now: s.clock.Now}, Payments: s.payments, Refunds: s.refunds, Secret: c.ring}
-	s.ledger, s.seal = &balances.Service{DB: c.db.App}, &seal.Service{DB: c.db.App, Now: s.clock.Now, BlockSize: 7}
+	all, err := wiring.New(wiring.Ground{
+		Pool: c.db.App, Secret: c.ring,
+		Providers: providers.NewRegistry(vnpay.New(&http.Client{Transport: far.Client().Transport}), vietqr.New(), sepay.New()),
+		PublicURL: ours.URL, Now: s.clock.Now, Random: rand.Reader,
+	})
+	s.ok(t, err)
+	s.fees, s.cases, s.payments, s.refunds, s.repricing = all.Fees, all.Dossiers, all.Payments, all.Refunds, all.Repricing
+	s.remittance, s.reconcile, s.ledger, s.seal = all.Remittance, all.Reconcile, all.Ledger, all.Seal
+	s.seal.BlockSize = 7
 
 	m, err := s.payments.RegisterMerchant(t.Context(), s.as(auth.RoleAdmin), "vnpay", map[string]string{
 		"tmn_code": terminal, "pay_url": s.far + farsides.PayPath, "api_url": s.far + farsides.APIPath,

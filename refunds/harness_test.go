@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -19,8 +18,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/riverqueue/river"
-	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 
 	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/fees"
@@ -30,7 +27,7 @@ import (
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/internal/postgres/pgtest"
 	"github.com/doisoat/doisoat/internal/secret"
-	"github.com/doisoat/doisoat/ledger"
+	wiring "github.com/doisoat/doisoat/internal/world"
 	"github.com/doisoat/doisoat/ledger/balances"
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/providers"
@@ -39,7 +36,6 @@ import (
 	"github.com/doisoat/doisoat/providers/vnpay"
 	"github.com/doisoat/doisoat/refunds"
 	"github.com/doisoat/doisoat/repricing"
-	"github.com/doisoat/doisoat/repricing/replay"
 )
 
 const (
@@ -76,26 +72,13 @@ type rooms struct {
 }
 
 func wire(pool *pgxpool.Pool, ring *secret.Keyring, client *http.Client, now func() time.Time) (rooms, error) {
-	jobs, err := river.NewClient(riverpgxv5.New(pool), &river.Config{Schema: "river", Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		return rooms{}, err
-	}
-	registry := providers.NewRegistry(vnpay.New(client))
-	schedule := &fees.Service{DB: postgres.DB{Pool: pool, Now: now}}
-	paying := &payments.Service{DB: postgres.DB{Pool: pool, Now: now}, Group: ledger.NewGroup(pool, 2), Providers: registry, Secret: ring, Jobs: jobs, Random: rand.Reader, PublicURL: "https://thanhtoan.example.gov.vn"}
-	filing := &dossiers.Service{DB: postgres.DB{Pool: pool, Now: now}, Fees: schedule, Secret: ring, Jobs: jobs}
-	refunding := &refunds.Service{DB: postgres.DB{Pool: pool, Now: now}, Payments: paying, Fees: schedule, Providers: registry, Jobs: jobs, Random: rand.Reader}
+	all, err := wiring.New(wiring.Ground{
+		Pool: pool, Secret: ring, Providers: providers.NewRegistry(vnpay.New(client)),
+		PublicURL: "https://thanhtoan.example.gov.vn", Now: now, Random: rand.Reader,
+	})
 	return rooms{
-		fees:     schedule,
-		dossiers: filing,
-		payments: paying,
-		refunds:  refunding,
-		repricing: &repricing.Service{
-			DB:       postgres.DB{Pool: pool, Now: now},
-			Replay:   &replay.Service{DB: postgres.DB{Pool: pool, Now: now}, Fees: schedule, Dossiers: filing},
-			Payments: paying, Refunds: refunding, Jobs: jobs,
-		},
-	}, nil
+		fees: all.Fees, dossiers: all.Dossiers, payments: all.Payments, refunds: all.Refunds, repricing: all.Repricing,
+	}, err
 }
 
 // farSide is VNPAY behind a handler that counts and, where a test says so, interferes.

@@ -22,9 +22,8 @@ import (
 	"github.com/doisoat/doisoat/fees"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/ident"
-	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/internal/secret"
-	"github.com/doisoat/doisoat/jobs"
+	"github.com/doisoat/doisoat/internal/world"
 	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/providers"
@@ -45,7 +44,7 @@ var hashSecret = rand.Text()
 // counter takes VNPAY's callbacks for payments that wait for them.
 type counter struct {
 	owner       *pgxpool.Pool
-	paying      payments.Service
+	paying      *payments.Service
 	merchant    payments.MerchantID
 	copied      int
 	transaction atomic.Int64 // VNPAY's number of the last payment
@@ -57,17 +56,16 @@ func (s *stage) newCounter(ctx context.Context, pool *pgxpool.Pool) (*counter, e
 	if err != nil {
 		return nil, err
 	}
-	inserts, err := jobs.InsertOnly(pool)
+	all, err := world.New(world.Ground{
+		Pool: pool, Secret: ring, Providers: providers.NewRegistry(vnpay.New(http.DefaultClient)),
+		PublicURL: "https://thanhtoan.example.gov.vn", Now: time.Now, Random: rand.Reader,
+	})
 	if err != nil {
 		return nil, err
 	}
-	schedule := &fees.Service{DB: postgres.DB{Pool: pool, Now: time.Now}}
-	filing := &dossiers.Service{DB: postgres.DB{Pool: pool, Now: time.Now}, Fees: schedule, Secret: ring, Jobs: inserts}
-	c := &counter{owner: s.owner, paying: payments.Service{
-		DB: postgres.DB{Pool: pool, Now: time.Now}, Providers: providers.NewRegistry(vnpay.New(http.DefaultClient)), Secret: ring, Jobs: inserts,
-		Random: rand.Reader, PublicURL: "https://thanhtoan.example.gov.vn",
-	}}
-	if _, err := schedule.LoadFeeTypes(ctx, auth.Operator("BTC"), fees.Catalogue().FeeTypes); err != nil {
+	all.Close() // each measurement has a group of its own
+	c := &counter{owner: s.owner, paying: all.Payments}
+	if _, err := all.Fees.LoadFeeTypes(ctx, auth.Operator("BTC"), fees.Catalogue().FeeTypes); err != nil {
 		return nil, err
 	}
 	account, err := c.paying.RegisterMerchant(ctx, auth.Operator(authority), vnpay.Name, map[string]string{
@@ -79,7 +77,7 @@ func (s *stage) newCounter(ctx context.Context, pool *pgxpool.Pool) (*counter, e
 	c.merchant = account.ID
 	portal := auth.Actor{Authority: authority, Role: auth.RolePortal, ID: "key_bench"}
 	due := int64(feeDue)
-	d, _, err := filing.Register(ctx, portal, dossiers.Registration{
+	d, _, err := all.Dossiers.Register(ctx, portal, dossiers.Registration{
 		Authority: authority, Code: "H41.12-000000-0000", Agency: "H41.12", Channel: "direct", SubmittedAt: time.Now(),
 		Applicant: dossiers.Applicant{Name: "Bench", Identifier: "040190001234"},
 		Items:     []fees.ItemRequest{{FeeType: "LP_DKKD", Base: &due, Assessed: &fees.Assessed{Ground: "bench"}}},
@@ -135,11 +133,8 @@ func (c *counter) copyPayments(ctx context.Context, n int) ([]string, error) {
 // callbacks delivers a signed notice for each of many payments, from so many
 // deliverers at once, and expects VNPAY's "00" for each.
 func (c *counter) callbacks(group *ledger.Group, deliverers int) func(context.Context, time.Duration) (float64, error) {
-	service := &payments.Service{
-		DB: c.paying.DB, Group: group, Providers: c.paying.Providers, Secret: c.paying.Secret, Jobs: c.paying.Jobs,
-		Random: c.paying.Random, PublicURL: c.paying.PublicURL,
-	}
 	return func(ctx context.Context, d time.Duration) (float64, error) {
+		c.paying.Group = group // measurements run one after the other
 		references, err := c.copyPayments(ctx, mostPerSecond*int(d/time.Second))
 		if err != nil {
 			return 0, err
@@ -150,7 +145,7 @@ func (c *counter) callbacks(group *ledger.Group, deliverers int) func(context.Co
 			if i >= len(references) {
 				return 0, fmt.Errorf("more than %d callbacks a second: make more payments ready", mostPerSecond)
 			}
-			reply := service.ReceiveCallback(ctx, vnpay.Name, c.merchant.String(), providers.RawCallback{
+			reply := c.paying.ReceiveCallback(ctx, vnpay.Name, c.merchant.String(), providers.RawCallback{
 				Method: http.MethodGet, RawQuery: notice(references[i], c.transaction.Add(1)), ReceivedAt: time.Now(),
 			})
 			if !strings.Contains(string(reply.Body), `"00"`) {

@@ -20,8 +20,6 @@ import (
 	"github.com/getkin/kin-openapi/routers"
 	"github.com/getkin/kin-openapi/routers/gorillamux"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/riverqueue/river"
-	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 
 	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/fees"
@@ -31,20 +29,13 @@ import (
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/internal/postgres/pgtest"
 	"github.com/doisoat/doisoat/internal/secret"
-	"github.com/doisoat/doisoat/ledger"
-	"github.com/doisoat/doisoat/ledger/balances"
-	"github.com/doisoat/doisoat/ledger/seal"
-	"github.com/doisoat/doisoat/payments"
+	"github.com/doisoat/doisoat/internal/world"
 	"github.com/doisoat/doisoat/providers"
 	"github.com/doisoat/doisoat/providers/sepay"
 	"github.com/doisoat/doisoat/providers/vietqr"
 	"github.com/doisoat/doisoat/providers/vnpay"
-	"github.com/doisoat/doisoat/reconcile"
 	"github.com/doisoat/doisoat/refunds"
-	"github.com/doisoat/doisoat/remittance"
-	"github.com/doisoat/doisoat/reports"
 	"github.com/doisoat/doisoat/repricing"
-	"github.com/doisoat/doisoat/repricing/replay"
 	"github.com/doisoat/doisoat/web/api"
 )
 
@@ -91,40 +82,22 @@ func newHarnessOn(t *testing.T, db *pgtest.DB) *harness {
 	if err != nil {
 		t.Fatal(err)
 	}
-	jobs, err := river.NewClient(riverpgxv5.New(db.App), &river.Config{Schema: "river", TestOnly: true, Logger: slog.New(slog.DiscardHandler)})
+	all, err := world.New(world.Ground{
+		Pool: db.App, Secret: keyring, Providers: providers.NewRegistry(vnpay.New(http.DefaultClient), vietqr.New(), sepay.New()),
+		PublicURL: "https://thanhtoan.example.gov.vn", Now: now, Random: rand.Reader,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	schedule := fees.Service{DB: postgres.DB{Pool: db.App, Now: now}}
-	connected := providers.NewRegistry(vnpay.New(http.DefaultClient), vietqr.New(), sepay.New())
-	paying := &payments.Service{
-		DB: postgres.DB{Pool: db.App, Now: now}, Group: ledger.NewGroup(db.App, 2), Providers: connected, Secret: keyring, Jobs: jobs, Random: rand.Reader, PublicURL: "https://thanhtoan.example.gov.vn",
-	}
-	filing := &dossiers.Service{DB: postgres.DB{Pool: db.App, Now: now}, Fees: &schedule, Secret: keyring, Jobs: jobs}
-	refunding := &refunds.Service{DB: postgres.DB{Pool: db.App, Now: now}, Payments: paying, Fees: &schedule, Providers: connected, Jobs: jobs, Random: rand.Reader}
-	pricing := &repricing.Service{
-		DB:       postgres.DB{Pool: db.App, Now: now},
-		Replay:   &replay.Service{DB: postgres.DB{Pool: db.App, Now: now}, Fees: &schedule, Dossiers: filing},
-		Payments: paying, Refunds: refunding, Jobs: jobs,
-	}
 	rooms := api.Rooms{
-		Auth:       registry.Service{DB: db.App, Now: now},
-		Fees:       &schedule,
-		Dossiers:   filing,
-		Ledger:     &balances.Service{DB: db.App},
-		Seal:       &seal.Service{DB: db.App, Now: now},
-		Reports:    &reports.Service{DB: db.App},
-		Payments:   paying,
-		Refunds:    refunding,
-		Repricing:  pricing,
-		Remittance: &remittance.Service{DB: postgres.DB{Pool: db.App, Now: now}, Fees: &schedule},
-		Reconcile:  &reconcile.Service{DB: postgres.DB{Pool: db.App, Now: now}, Payments: paying, Refunds: refunding, Secret: keyring},
+		Auth: all.Auth, Fees: all.Fees, Dossiers: all.Dossiers, Ledger: all.Ledger, Seal: all.Seal, Reports: all.Reports,
+		Payments: all.Payments, Refunds: all.Refunds, Repricing: all.Repricing, Remittance: all.Remittance, Reconcile: all.Reconcile,
 	}
-	h := &harness{t: t, keys: map[auth.Role]string{}, log: &lockedBuffer{}, refunds: refunding, repricing: pricing, client: &http.Client{
+	h := &harness{t: t, keys: map[auth.Role]string{}, log: &lockedBuffer{}, refunds: all.Refunds, repricing: all.Repricing, client: &http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
-	h.db, h.again, h.fees = db, pricing.PriceAgain, &schedule
-	h.loadFees(schedule)
+	h.db, h.again, h.fees = db, all.Repricing.PriceAgain, all.Fees
+	h.loadFees(all.Fees)
 	makers := keys.Service{DB: postgres.DB{Pool: db.App, Now: now}, Random: rand.Reader}
 	h.makers = makers
 	for _, role := range auth.KeyRoles() {
@@ -154,7 +127,7 @@ func (h *harness) description() *openapi3.T {
 	return doc
 }
 
-func (h *harness) loadFees(s fees.Service) {
+func (h *harness) loadFees(s *fees.Service) {
 	h.t.Helper()
 	file, err := fees.ParseFile(fees.DemoPolicies())
 	if err != nil {
