@@ -17,6 +17,7 @@ import (
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/reconcile/matching"
 	"github.com/doisoat/doisoat/refunds"
+	"github.com/doisoat/doisoat/statements"
 )
 
 type breakKind struct{}
@@ -45,13 +46,13 @@ type Break struct {
 	Kind         matching.BreakKind
 	State        BreakState
 	Holds        bool // counts in the money identity; others only tell
-	Line         LineID
+	Line         statements.LineID
 	Capture      payments.CaptureID
 	Refund       refunds.ID
 	Transit      ledger.EntryID // entry that put money on its way out of the account, or back
 	Payment      payments.ID
 	DossierCode  string
-	Statement    StatementID
+	Statement    statements.ID
 	Batch        string
 	Amount       money.Amount // what the break is about: the difference, or all of it where one side is missing
 	SourceAmount *int64
@@ -63,30 +64,30 @@ type Break struct {
 }
 
 type breakRow struct {
-	ID           BreakID            `db:"id"`
-	RunID        RunID              `db:"run_id"`
-	Source       string             `db:"source"`
-	Kind         matching.BreakKind `db:"kind"`
-	State        BreakState         `db:"state"`
-	Holds        bool               `db:"holds"`
-	LineID       LineID             `db:"line_id"`
-	CaptureID    payments.CaptureID `db:"capture_id"`
-	RefundID     refunds.ID         `db:"refund_id"`
-	TransitID    ledger.EntryID     `db:"transit_id"`
-	PaymentID    payments.ID        `db:"payment_id"`
-	DossierCode  string             `db:"dossier_code"`
-	StatementID  StatementID        `db:"statement_id"`
-	BatchSource  SourceID           `db:"batch_source_id"`
-	BatchAccount string             `db:"batch_account"`
-	BatchID      string             `db:"batch_id"`
-	Amount       int64              `db:"amount"`
-	SourceAmount *int64             `db:"source_amount"`
-	BookAmount   *int64             `db:"book_amount"`
-	Currency     money.Currency     `db:"currency"`
-	Detail       string             `db:"detail"`
-	CreatedAt    time.Time          `db:"created_at"`
-	ResolvedAt   *time.Time         `db:"resolved_at"`
-	Resolution   string             `db:"resolution"`
+	ID           BreakID             `db:"id"`
+	RunID        RunID               `db:"run_id"`
+	Source       string              `db:"source"`
+	Kind         matching.BreakKind  `db:"kind"`
+	State        BreakState          `db:"state"`
+	Holds        bool                `db:"holds"`
+	LineID       statements.LineID   `db:"line_id"`
+	CaptureID    payments.CaptureID  `db:"capture_id"`
+	RefundID     refunds.ID          `db:"refund_id"`
+	TransitID    ledger.EntryID      `db:"transit_id"`
+	PaymentID    payments.ID         `db:"payment_id"`
+	DossierCode  string              `db:"dossier_code"`
+	StatementID  statements.ID       `db:"statement_id"`
+	BatchSource  statements.SourceID `db:"batch_source_id"`
+	BatchAccount string              `db:"batch_account"`
+	BatchID      string              `db:"batch_id"`
+	Amount       int64               `db:"amount"`
+	SourceAmount *int64              `db:"source_amount"`
+	BookAmount   *int64              `db:"book_amount"`
+	Currency     money.Currency      `db:"currency"`
+	Detail       string              `db:"detail"`
+	CreatedAt    time.Time           `db:"created_at"`
+	ResolvedAt   *time.Time          `db:"resolved_at"`
+	Resolution   string              `db:"resolution"`
 }
 
 func (r breakRow) found() Break {
@@ -135,7 +136,7 @@ func (s *Service) ListBreaks(ctx context.Context, actor auth.Actor, f BreakFilte
 	f.Limit = page.Limit(f.Limit)
 	err = postgres.ReadTx(ctx, s.DB.Pool, actor.Authority, func(tx pgx.Tx) error {
 		found, err := selectBreaks(ctx, tx, `
-				and (@run::uuid is null or b.run_id = @run) and (@source = '' or b.source_id = (`+sourceID+`)) and (@kind = '' or b.kind = @kind)
+				and (@run::uuid is null or b.run_id = @run) and (@source = '' or b.source_id = (`+statements.SourceIDByCode+`)) and (@kind = '' or b.kind = @kind)
 				and (@state = '' or b.state = @state) and (not @open or b.state <> 'resolved') and (@after::uuid is null or b.id < @after)
 			order by b.id desc limit @limit`, pgx.StrictNamedArgs{
 			"run": f.Run, "source": f.Source, "kind": string(f.Kind), "state": string(f.State), "open": f.Open, "after": f.After, "limit": f.Limit + 1,
@@ -248,10 +249,10 @@ func equal(a, b *int64) bool { return a == b || (a != nil && b != nil && *a == *
 
 func insertBreaks(ctx context.Context, act postgres.Act, run Run, in matching.Input, list []matching.Finding) error {
 	for part := range chunks(list) {
-		lines, batches, items := make([]LineID, len(part)), make([]matching.BatchKey, len(part)), make([]matching.Item, len(part))
+		lines, batches, items := make([]statements.LineID, len(part)), make([]matching.BatchKey, len(part)), make([]matching.Item, len(part))
 		for i, f := range part {
 			k := keyOf(in, f)
-			lines[i], batches[i] = LineID(k.line), k.batch
+			lines[i], batches[i] = statements.LineID(k.line), k.batch
 			if f.Item >= 0 {
 				items[i] = in.Items[f.Item]
 			}
@@ -268,18 +269,18 @@ func insertBreaks(ctx context.Context, act postgres.Act, run Run, in matching.In
 					source_amount, book_amount, detail)`,
 			pgx.StrictNamedArgs{
 				"authority": run.Authority, "run": run.ID, "source": run.SourceID, "currency": run.Currency, "now": act.Now,
-				"ids":   column(part, func(*matching.Finding) BreakID { return ident.New[breakKind]() }),
-				"kinds": column(part, func(f *matching.Finding) string { return string(f.Kind) }), "tells": column(part, func(f *matching.Finding) bool { return f.Tells }),
-				"lines": lines, "captures": column(items, captureID), "refunds": column(items, refundID),
-				"transits":       column(items, transitID),
-				"payments":       column(part, func(f *matching.Finding) payments.ID { return payments.ID(f.Payment) }),
-				"batch_sources":  column(batches, func(k *matching.BatchKey) SourceID { return SourceID(k.Source) }),
-				"batch_accounts": column(batches, func(k *matching.BatchKey) string { return k.Account }),
-				"batches":        column(batches, func(k *matching.BatchKey) string { return k.ID }),
-				"amounts":        column(part, func(f *matching.Finding) int64 { return f.Amount }),
-				"source_amounts": column(part, func(f *matching.Finding) *int64 { return f.Source }),
-				"book_amounts":   column(part, func(f *matching.Finding) *int64 { return f.Book }),
-				"details":        column(part, func(f *matching.Finding) string { return f.Detail }),
+				"ids":   postgres.Column(part, func(*matching.Finding) BreakID { return ident.New[breakKind]() }),
+				"kinds": postgres.Column(part, func(f *matching.Finding) string { return string(f.Kind) }), "tells": postgres.Column(part, func(f *matching.Finding) bool { return f.Tells }),
+				"lines": lines, "captures": postgres.Column(items, captureID), "refunds": postgres.Column(items, refundID),
+				"transits":       postgres.Column(items, transitID),
+				"payments":       postgres.Column(part, func(f *matching.Finding) payments.ID { return payments.ID(f.Payment) }),
+				"batch_sources":  postgres.Column(batches, func(k *matching.BatchKey) statements.SourceID { return statements.SourceID(k.Source) }),
+				"batch_accounts": postgres.Column(batches, func(k *matching.BatchKey) string { return k.Account }),
+				"batches":        postgres.Column(batches, func(k *matching.BatchKey) string { return k.ID }),
+				"amounts":        postgres.Column(part, func(f *matching.Finding) int64 { return f.Amount }),
+				"source_amounts": postgres.Column(part, func(f *matching.Finding) *int64 { return f.Source }),
+				"book_amounts":   postgres.Column(part, func(f *matching.Finding) *int64 { return f.Book }),
+				"details":        postgres.Column(part, func(f *matching.Finding) string { return f.Detail }),
 			})
 		if err != nil {
 			return err

@@ -11,6 +11,7 @@ import (
 	"github.com/doisoat/doisoat/reconcile"
 	"github.com/doisoat/doisoat/reconcile/matching"
 	"github.com/doisoat/doisoat/refunds"
+	"github.com/doisoat/doisoat/statements"
 )
 
 // row is a settled payment as VNPAY writes it, without a fee.
@@ -249,7 +250,7 @@ func TestBalanceBreak(t *testing.T) {
 	w.clock.advance(48 * time.Hour)
 	w.ingest(bank, camt(account, day, 0, 100, entry{"F1", 100, "a"}))
 	st := w.ingest(bank, camt(account, day.AddDays(2), 150, 160, entry{"F3", 10, "c"}))
-	same(t, "statement", short(st), seen{State: reconcile.Accepted, Accepted: 1, Problems: []string{"0 chain_gap"}})
+	same(t, "statement", short(st), seen{State: statements.Accepted, Accepted: 1, Problems: []string{"0 chain_gap"}})
 	w.run(bank, day.AddDays(2))
 	same(t, "breaks", w.breaks(bank), []string{"balance_break 50", "unidentified 10", "unidentified 100"})
 	w.ingest(bank, camt(account, day.AddDays(1), 100, 150, entry{"F2", 50, "b"}))

@@ -39,6 +39,7 @@ import (
 	"github.com/doisoat/doisoat/providers/vnpay"
 	"github.com/doisoat/doisoat/reconcile"
 	"github.com/doisoat/doisoat/refunds"
+	"github.com/doisoat/doisoat/statements"
 )
 
 const (
@@ -69,6 +70,7 @@ func (c *clock) advance(d time.Duration) { c.offset.Add(int64(d)) }
 // world is a province with VNPAY, a bank account that takes transfers, and both as sources.
 type world struct {
 	*reconcile.Service
+	files    *statements.Service
 	t        *testing.T
 	db       *pgtest.DB
 	clock    *clock
@@ -106,13 +108,13 @@ func newWorld(t *testing.T) *world {
 	w.ok(err)
 	_, err = all.Fees.LoadFeeTypes(t.Context(), auth.Operator("BTC"), fees.Catalogue().FeeTypes)
 	w.ok(err)
-	w.dossiers, w.payments, w.refunds, w.Service = all.Dossiers, all.Payments, all.Refunds, all.Reconcile
+	w.dossiers, w.payments, w.refunds, w.files, w.Service = all.Dossiers, all.Payments, all.Refunds, all.Statements, all.Reconcile
 	w.merchants(ours.URL)
-	for _, r := range []reconcile.SourceRequest{
-		{Code: settlement, Kind: reconcile.SettlementSource, Provider: "vnpay"},
-		{Code: bank, Kind: reconcile.BankSource, Account: account},
+	for _, r := range []statements.SourceRequest{
+		{Code: settlement, Kind: statements.SettlementSource, Provider: "vnpay"},
+		{Code: bank, Kind: statements.BankSource, Account: account},
 	} {
-		_, created, err := w.RegisterSource(t.Context(), admin, r)
+		_, created, err := w.files.RegisterSource(t.Context(), admin, r)
 		w.ok(err)
 		if !created {
 			t.Fatalf("source %s: got an old one", r.Code)
@@ -243,19 +245,19 @@ func (w *world) file(source string, date calendar.Date) []byte {
 	return body
 }
 
-func (w *world) ingest(source string, content []byte) reconcile.Statement {
+func (w *world) ingest(source string, content []byte) statements.Statement {
 	w.t.Helper()
-	st, err := w.Ingest(w.t.Context(), accountant, source, source+".txt", content, false, "")
+	st, err := w.files.Ingest(w.t.Context(), accountant, source, source+".txt", content, false, "")
 	w.ok(err)
 	return st
 }
 
 // fetch ingests what the far side issues, which must be accepted.
-func (w *world) fetch(source string, date calendar.Date) reconcile.Statement {
+func (w *world) fetch(source string, date calendar.Date) statements.Statement {
 	w.t.Helper()
 	st := w.ingest(source, w.file(source, date))
-	if st.State != reconcile.Accepted {
-		w.t.Fatalf("statement of %s: got %s %v, want accepted", source, st.State, st.Problems)
+	if st.Status != statements.Accepted {
+		w.t.Fatalf("statement of %s: got %s %v, want accepted", source, st.Status, st.Problems)
 	}
 	return st
 }

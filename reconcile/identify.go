@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/google/uuid"
@@ -20,6 +21,7 @@ import (
 	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/reconcile/matching"
+	"github.com/doisoat/doisoat/statements"
 )
 
 // Faults of identifications.
@@ -59,8 +61,8 @@ type IdentifyRequest struct {
 // Identification says that a suspended credit of a bank pays a dossier.
 type Identification struct {
 	ID          IdentificationID
-	Line        LineID
-	Statement   StatementID
+	Line        statements.LineID
+	Statement   statements.ID
 	DossierID   dossiers.ID
 	DossierCode string
 	Amount      money.Amount
@@ -82,7 +84,7 @@ func (n Identification) asks(q IdentifyRequest) bool {
 // dossier (maker). Nothing moves before it is approved. The same again gives
 // the first one and created is false; ErrIdentified when another waits or was
 // approved, ErrNotSuspended when the line is no such credit.
-func (s *Service) ProposeIdentification(ctx context.Context, actor auth.Actor, statement StatementID, line LineID, q IdentifyRequest) (n Identification, created bool, err error) {
+func (s *Service) ProposeIdentification(ctx context.Context, actor auth.Actor, statement statements.ID, line statements.LineID, q IdentifyRequest) (n Identification, created bool, err error) {
 	if err := auth.Require(actor, auth.PermCasePropose); err != nil {
 		return n, false, err
 	}
@@ -91,7 +93,7 @@ func (s *Service) ProposeIdentification(ctx context.Context, actor auth.Actor, s
 	}
 	err = postgres.InTx(ctx, s.DB, actor, func(act postgres.Act) error {
 		created = false
-		if err := takeTurn(ctx, act, actor.Authority); err != nil {
+		if err := statements.TakeTurn(ctx, act, actor.Authority); err != nil {
 			return err
 		}
 		l, err := suspendedLine(ctx, act, line)
@@ -174,7 +176,7 @@ func (s *Service) decideIdentification(ctx context.Context, actor auth.Actor, id
 		return Identification{}, err
 	}
 	err = postgres.InTx(ctx, s.DB, actor, func(act postgres.Act) error {
-		if err := takeTurn(ctx, act, actor.Authority); err != nil {
+		if err := statements.TakeTurn(ctx, act, actor.Authority); err != nil {
 			return err
 		}
 		list, err := selectIdentifications(ctx, act, ` and n.id = $1`, id)
@@ -231,7 +233,7 @@ func (s *Service) matchIdentified(ctx context.Context, act postgres.Act, l heldL
 
 // heldLine is a statement line as far as it can be identified.
 type heldLine struct {
-	Statement  StatementID    `db:"statement_id"`
+	Statement  statements.ID  `db:"statement_id"`
 	Run        RunID          `db:"run_id"`
 	Date       calendar.Date  `db:"business_date"`
 	OccurredAt *time.Time     `db:"occurred_at"`
@@ -244,7 +246,7 @@ type heldLine struct {
 }
 
 // suspendedLine reads a line of the authority, or returns ErrUnknownLine.
-func suspendedLine(ctx context.Context, tx pgx.Tx, id LineID) (heldLine, error) {
+func suspendedLine(ctx context.Context, tx pgx.Tx, id statements.LineID) (heldLine, error) {
 	rows, err := tx.Query(ctx, `
 		select l.statement_id, l.run_id, l.business_date, l.occurred_at, l.amount, l.currency, l.bank_ref, e.business_date as held_since,
 			exists (select from reconcile.break b where b.line_id = l.id and b.holds and b.state <> 'resolved'
@@ -257,7 +259,7 @@ func suspendedLine(ctx context.Context, tx pgx.Tx, id LineID) (heldLine, error) 
 		return heldLine{}, err
 	}
 	l, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[heldLine])
-	if absent(err) {
+	if errors.Is(err, pgx.ErrNoRows) {
 		return l, ErrUnknownLine
 	}
 	return l, err

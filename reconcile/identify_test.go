@@ -15,12 +15,13 @@ import (
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/reconcile"
 	"github.com/doisoat/doisoat/refunds"
+	"github.com/doisoat/doisoat/statements"
 )
 
 // place is where a line of a statement is found.
 type place struct {
-	statement reconcile.StatementID
-	line      reconcile.LineID
+	statement statements.ID
+	line      statements.LineID
 }
 
 // arrives brings a statement of one bank line and runs its day.
@@ -28,7 +29,7 @@ func (w *world) arrives(date calendar.Date, opening int64, e entry) (place, reco
 	w.t.Helper()
 	st := w.ingest(bank, camt(account, date, opening, opening+e.amount, e))
 	run := w.run(bank, date)
-	lines, _, err := w.ListLines(w.t.Context(), accountant, st.ID, reconcile.LineID{}, 10)
+	lines, _, err := w.files.ListLines(w.t.Context(), accountant, st.ID, statements.LineID{}, 10)
 	w.ok(err)
 	return place{st.ID, lines[0].ID}, run
 }
@@ -192,11 +193,11 @@ func TestIdentifyRefusals(t *testing.T) {
 	st := w.ingest(bank, camt(account, day, 0, 140_000,
 		entry{"F1", 30_000, "NGUYEN VAN A"}, entry{"F2", -15_000, "phi"}, entry{"F3", 40_000, done.Reference}, entry{"F4", 85_000, short.Reference}))
 	w.run(bank, day)
-	lines, _, err := w.ListLines(t.Context(), accountant, st.ID, reconcile.LineID{}, 10)
+	lines, _, err := w.files.ListLines(t.Context(), accountant, st.ID, statements.LineID{}, 10)
 	w.ok(err)
 	otherFile := w.ingest(settlement, csv(row("DSAAAAAAAAAA", "5555", 10_000, "B-1")))
 	w.run(settlement, day)
-	rows, _, err := w.ListLines(t.Context(), accountant, otherFile.ID, reconcile.LineID{}, 10)
+	rows, _, err := w.files.ListLines(t.Context(), accountant, otherFile.ID, statements.LineID{}, 10)
 	w.ok(err)
 	stranger := auth.Actor{Authority: "H56", Role: auth.RoleAccountant, ID: "key_stranger"}
 	dollars := pays(code, 30_000)
@@ -205,8 +206,8 @@ func TestIdentifyRefusals(t *testing.T) {
 	silent.Reason = ""
 	for name, x := range map[string]struct {
 		actor     auth.Actor
-		statement reconcile.StatementID
-		line      reconcile.LineID
+		statement statements.ID
+		line      statements.LineID
 		q         reconcile.IdentifyRequest
 		want      *fault.Error
 	}{
@@ -260,7 +261,7 @@ func TestIdentifiedAfterRevoke(t *testing.T) {
 	w.clock.advance(24 * time.Hour)
 	_, err = w.RevokeMatch(t.Context(), accountant, list[0].ID, "nhầm hồ sơ")
 	w.ok(err)
-	found, _, err := w.ListStatements(t.Context(), accountant, bank, reconcile.StatementID{}, 1)
+	found, _, err := w.files.List(t.Context(), accountant, bank, statements.ID{}, 1)
 	w.ok(err)
 	n := w.proposed(place{found[0].ID, list[0].Lines[0]}, pays(code, 80_000))
 	_, err = w.ApproveIdentification(t.Context(), chief, n.ID, "")

@@ -11,8 +11,9 @@ import (
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/payments"
-	"github.com/doisoat/doisoat/providers/statements"
+	parsed "github.com/doisoat/doisoat/providers/statements"
 	"github.com/doisoat/doisoat/reconcile/matching"
+	"github.com/doisoat/doisoat/statements"
 )
 
 // work is what a pass looks at: the matcher's input, and what saving needs besides.
@@ -48,11 +49,11 @@ const recentDays = 31
 
 // claimLines makes the run account for the lines up to its date that no run
 // has accounted for; at a bank, also for the rows of batches.
-func claimLines(ctx context.Context, tx pgx.Tx, src Source, run Run) error {
+func claimLines(ctx context.Context, tx pgx.Tx, src statements.Source, run Run) error {
 	_, err := tx.Exec(ctx, `
 		update reconcile.statement_line set run_id = $2
 		where source_id = $1 and run_id is null and business_date <= $3`, src.ID, run.ID, run.BusinessDate)
-	if err != nil || src.Kind != BankSource {
+	if err != nil || src.Kind != statements.BankSource {
 		return err
 	}
 	_, err = tx.Exec(ctx, `
@@ -63,7 +64,7 @@ func claimLines(ctx context.Context, tx pgx.Tx, src Source, run Run) error {
 }
 
 // somethingNew reports whether anything up to date waits for a first look.
-func (s *Service) somethingNew(ctx context.Context, tx pgx.Tx, src Source, date calendar.Date) (found bool, err error) {
+func (s *Service) somethingNew(ctx context.Context, tx pgx.Tx, src statements.Source, date calendar.Date) (found bool, err error) {
 	err = tx.QueryRow(ctx, `
 		select exists (
 				select from reconcile.statement_line where source_id = $1 and run_id is null and business_date <= $2)
@@ -78,7 +79,7 @@ func (s *Service) somethingNew(ctx context.Context, tx pgx.Tx, src Source, date 
 	if err != nil {
 		return false, err
 	}
-	if src.Kind == BankSource {
+	if src.Kind == statements.BankSource {
 		err = tx.QueryRow(ctx, `
 			with `+sentOut+`
 			select exists (
@@ -101,7 +102,7 @@ func (s *Service) somethingNew(ctx context.Context, tx pgx.Tx, src Source, date 
 // merchantsOf finds whose money a source shows: of a settlement, the accounts
 // at its provider (at its terminal, where it names one); of a bank, those that
 // collect straight into the account.
-func merchantsOf(ctx context.Context, tx pgx.Tx, src Source) ([]payments.MerchantID, error) {
+func merchantsOf(ctx context.Context, tx pgx.Tx, src statements.Source) ([]payments.MerchantID, error) {
 	rows, err := tx.Query(ctx, `
 		select m.id from payments.merchant_account m
 		where m.authority = (select app.authority()) and (@kind = 'bank' or m.provider = @provider)
@@ -114,8 +115,8 @@ func merchantsOf(ctx context.Context, tx pgx.Tx, src Source) ([]payments.Merchan
 	return pgx.CollectRows(rows, pgx.RowTo[payments.MerchantID])
 }
 
-func (s *Service) load(ctx context.Context, tx pgx.Tx, src Source, run Run) (w work, err error) {
-	if src.Kind == BankSource {
+func (s *Service) load(ctx context.Context, tx pgx.Tx, src statements.Source, run Run) (w work, err error) {
+	if src.Kind == statements.BankSource {
 		if w.Batches, err = loadBatches(ctx, tx, src, run.BusinessDate); err != nil {
 			return w, err
 		}
@@ -139,7 +140,7 @@ func (s *Service) load(ctx context.Context, tx pgx.Tx, src Source, run Run) (w w
 		return w, err
 	}
 	w.Items = append(w.Items, captures...)
-	if src.Kind == SettlementSource {
+	if src.Kind == statements.SettlementSource {
 		back, err := loadRefunds(ctx, tx, merchants, run.BusinessDate, k)
 		if err != nil {
 			return w, err
@@ -171,36 +172,36 @@ func (k *keys) add(l *matching.Line) {
 		}
 	}
 	k.references = append(k.references, l.Codes...)
-	if l.Kind == statements.Refund && l.TransactionID != "" {
+	if l.Kind == parsed.Refund && l.TransactionID != "" {
 		k.refunds = append(k.refunds, l.TransactionID)
 	}
 }
 
 type openLine struct {
-	ID            LineID          `db:"id"`
-	BusinessDate  calendar.Date   `db:"business_date"`
-	OccurredAt    *time.Time      `db:"occurred_at"`
-	Row           int             `db:"row"`
-	Kind          statements.Kind `db:"kind"`
-	Booked        bool            `db:"booked"`
-	Amount        int64           `db:"amount"`
-	Fee           int64           `db:"fee"`
-	FeeVAT        int64           `db:"fee_vat"`
-	Net           int64           `db:"net"`
-	Reference     string          `db:"reference"`
-	TransactionID string          `db:"transaction_id"`
-	OriginalID    string          `db:"original_id"`
-	BankRef       string          `db:"bank_ref"`
-	Codes         []string        `db:"codes"`
-	Content       []byte          `db:"content"`
-	SuspenseEntry ledger.EntryID  `db:"suspense_entry"`
-	Suspensions   int             `db:"suspensions"`
-	Asked         bool            `db:"asked"`
+	ID            statements.LineID `db:"id"`
+	BusinessDate  calendar.Date     `db:"business_date"`
+	OccurredAt    *time.Time        `db:"occurred_at"`
+	Row           int               `db:"row"`
+	Kind          parsed.Kind       `db:"kind"`
+	Booked        bool              `db:"booked"`
+	Amount        int64             `db:"amount"`
+	Fee           int64             `db:"fee"`
+	FeeVAT        int64             `db:"fee_vat"`
+	Net           int64             `db:"net"`
+	Reference     string            `db:"reference"`
+	TransactionID string            `db:"transaction_id"`
+	OriginalID    string            `db:"original_id"`
+	BankRef       string            `db:"bank_ref"`
+	Codes         []string          `db:"codes"`
+	Content       []byte            `db:"content"`
+	SuspenseEntry ledger.EntryID    `db:"suspense_entry"`
+	Suspensions   int               `db:"suspensions"`
+	Asked         bool              `db:"asked"`
 }
 
 // loadLines reads every line of the source up to date that no live match holds.
 // The repair is asked for as a value: "exists" may be answered by reading all of them.
-func (s *Service) loadLines(ctx context.Context, tx pgx.Tx, src Source, date calendar.Date, w *work) error {
+func (s *Service) loadLines(ctx context.Context, tx pgx.Tx, src statements.Source, date calendar.Date, w *work) error {
 	rows, err := tx.Query(ctx, `
 		select l.id, l.business_date, l.occurred_at, l.row, l.kind, l.booked, l.amount, l.fee, l.fee_vat, l.net, l.reference,
 			l.transaction_id, l.original_id, l.bank_ref, l.codes, l.content, l.suspense_entry, l.suspensions,
@@ -232,7 +233,7 @@ func (s *Service) loadLines(ctx context.Context, tx pgx.Tx, src Source, date cal
 			orders = back
 		}
 		if l.Booked && (len(orders) > 0 || len(names) > 0 && l.Amount > 0) {
-			t, err := s.openText(r.ID, r.Content)
+			t, err := s.Statements.OpenText(r.ID, r.Content)
 			if err != nil {
 				return err
 			}
@@ -365,7 +366,7 @@ const sentOut = `
 
 // loadTransit reads the money in transit of an account that no line has shown.
 // A bounce is known by the number of the order that it brings back, too.
-func loadTransit(ctx context.Context, tx pgx.Tx, src Source, date calendar.Date) ([]matching.Item, error) {
+func loadTransit(ctx context.Context, tx pgx.Tx, src statements.Source, date calendar.Date) ([]matching.Item, error) {
 	rows, err := tx.Query(ctx, `
 		with `+sentOut+`
 		select e.id, r.payment_id, r.dossier_id, n.refund_id, n.date, coalesce(r.reference, n.cause),
@@ -439,7 +440,7 @@ func loadRefused(ctx context.Context, tx pgx.Tx, lines []uuid.UUID) (map[matchin
 
 // loadBatches adds up the settlement rows, of every provider, that no bank line
 // has paid yet. Any account may pay them; one of them lists what is missing.
-func loadBatches(ctx context.Context, tx pgx.Tx, src Source, date calendar.Date) ([]matching.Batch, error) {
+func loadBatches(ctx context.Context, tx pgx.Tx, src statements.Source, date calendar.Date) ([]matching.Batch, error) {
 	rows, err := tx.Query(ctx, `
 		select l.source_id, l.account, l.batch_id, s.provider, max(l.business_date), sum(l.amount)::bigint, sum(l.fee + l.fee_vat)::bigint,
 			sum(l.net)::bigint, array_agg(l.id order by l.id), array_agg(l.net order by l.id), exists (

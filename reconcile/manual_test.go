@@ -12,6 +12,7 @@ import (
 	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/ledger/ledgertest"
 	"github.com/doisoat/doisoat/reconcile/matching"
+	"github.com/doisoat/doisoat/statements"
 )
 
 // The manual shows every entry of this room.
@@ -21,7 +22,7 @@ func TestManual(t *testing.T) {
 	s := stamp{
 		authority: "H41", bank: ledger.Bank("vcb-h41"), transit: ledger.Transit("vcb-h41"), currency: money.VND, now: time.Date(2026, 11, 20, 3, 0, 0, 0, time.UTC), actor: "system",
 	}
-	match, line := ident.New[matchKind](), ident.New[lineKind]()
+	match, line := ident.New[matchKind](), statements.LineID(uuid.New())
 	item := matching.Item{ID: uuid.New(), Payment: uuid.New(), Dossier: uuid.New(), Provider: "vietqr", Amount: 250_000}
 	order := matching.Item{Kind: matching.Transit, ID: uuid.New(), Payment: uuid.New(), Dossier: uuid.New(), Refund: uuid.New(), Amount: -80_000}
 	bounce := order

@@ -14,6 +14,7 @@ import (
 	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/refunds"
+	"github.com/doisoat/doisoat/statements"
 )
 
 // Match is lines and book items judged the same, and why.
@@ -33,12 +34,12 @@ type Match struct {
 	RevokedAt    *time.Time
 	RevokedBy    string
 	RevokeReason string
-	Lines        []LineID
+	Lines        []statements.LineID
 	Captures     []payments.CaptureID
 	Refunds      []refunds.ID
-	Transits     []ledger.EntryID // entries that put money on its way out of the account, or back
-	BookLines    []LineID         // settlement rows of a batch, at most page.Max of them
-	BookRows     int              // how many they are
+	Transits     []ledger.EntryID    // entries that put money on its way out of the account, or back
+	BookLines    []statements.LineID // settlement rows of a batch, at most page.Max of them
+	BookRows     int                 // how many they are
 }
 
 type matchRow struct {
@@ -58,11 +59,11 @@ type matchRow struct {
 	RevokedAt    *time.Time           `db:"revoked_at"`
 	RevokedBy    string               `db:"revoked_by"`
 	RevokeReason string               `db:"revoke_reason"`
-	Lines        []LineID             `db:"lines"`
+	Lines        []statements.LineID  `db:"lines"`
 	Captures     []payments.CaptureID `db:"captures"`
 	Refunds      []refunds.ID         `db:"refunds"`
 	Transits     []ledger.EntryID     `db:"transits"`
-	BookLines    []LineID             `db:"book_lines"`
+	BookLines    []statements.LineID  `db:"book_lines"`
 	BookRows     int                  `db:"book_rows"`
 }
 

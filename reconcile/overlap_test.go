@@ -1,14 +1,12 @@
 package reconcile_test
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"testing"
-	"time"
 
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/reconcile"
+	"github.com/doisoat/doisoat/statements"
 )
 
 // A province has several accounts. A batch that none of them shows yet is
@@ -17,7 +15,7 @@ func TestTwoBanksWaitForOneBatch(t *testing.T) {
 	t.Parallel()
 	const other, otherAccount = "bidv-h41", "31410001112223"
 	w := newWorld(t)
-	_, _, err := w.RegisterSource(t.Context(), admin, reconcile.SourceRequest{Code: other, Kind: reconcile.BankSource, Account: otherAccount})
+	_, _, err := w.files.RegisterSource(t.Context(), admin, statements.SourceRequest{Code: other, Kind: statements.BankSource, Account: otherAccount})
 	w.ok(err)
 	a, b := w.payment("vnpay", 100_000), w.payment("vnpay", 60_000)
 	w.pay(a, "deliver")
@@ -92,59 +90,13 @@ func TestAmountsBeyondAllSense(t *testing.T) {
 		{"bank", bank, camt(account, day, 0, huge, entry{"F1", huge, "x"})},
 	} {
 		st := w.ingest(tt.source, tt.file)
-		if n := len(st.Problems); st.State != reconcile.Rejected || n == 0 || st.Problems[n-1].Code != reconcile.ProblemTooMuch {
-			t.Errorf("%s: got %s %v, want rejected for %s", tt.name, st.State, st.Problems, reconcile.ProblemTooMuch)
+		if n := len(st.Problems); st.Status != statements.Rejected || n == 0 || st.Problems[n-1].Code != statements.ProblemTooMuch {
+			t.Errorf("%s: got %s %v, want rejected for %s", tt.name, st.Status, st.Problems, statements.ProblemTooMuch)
 		}
 	}
 	w.run(settlement, day)
 	w.run(bank, day)
 	same(t, "balances", w.balances(), map[string]int64{})
-}
-
-// More files than the process has memory for wait for their turn, or until the caller gives up.
-func TestFilesAreReadAFewAtATime(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	for range cap(reconcile.Reading) {
-		reconcile.Reading <- struct{}{}
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	_, err := w.Ingest(ctx, accountant, bank, "a.xml", camt(account, day, 0, 1, entry{"F1", 1, "x"}), false, "")
-	for range cap(reconcile.Reading) {
-		<-reconcile.Reading
-	}
-	if !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("with no place free: got %v, want %v", err, context.DeadlineExceeded)
-	}
-	if st := w.ingest(bank, camt(account, day, 0, 1, entry{"F1", 1, "x"})); st.State != reconcile.Accepted {
-		t.Errorf("with places free: got %s, want accepted", st.State)
-	}
-}
-
-// Two sources of the same money would count it twice.
-func TestSourcesDoNotOverlap(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	for _, r := range []reconcile.SourceRequest{
-		{Code: "again", Kind: reconcile.BankSource, Account: account},
-		{Code: "again", Kind: reconcile.SettlementSource, Provider: "vnpay"},
-		{Code: "again", Kind: reconcile.SettlementSource, Provider: "vnpay", Account: terminal},
-	} {
-		if _, _, err := w.RegisterSource(t.Context(), admin, r); !reconcile.ErrSourceOverlaps.Is(err) {
-			t.Errorf("%+v: got %v, want %v", r, err, reconcile.ErrSourceOverlaps)
-		}
-	}
-	for i, r := range []reconcile.SourceRequest{
-		{Kind: reconcile.SettlementSource, Provider: "momo", Account: "A"},
-		{Kind: reconcile.SettlementSource, Provider: "momo", Account: "B"},
-		{Kind: reconcile.BankSource, Account: "1"},
-	} {
-		r.Code = fmt.Sprintf("more-%d", i)
-		_, created, err := w.RegisterSource(t.Context(), admin, r)
-		w.ok(err)
-		same(t, "created", created, true)
-	}
 }
 
 // A bank's statement proves transfers into its account and nothing else: an
@@ -153,7 +105,7 @@ func TestSourcesDoNotOverlap(t *testing.T) {
 func TestStatementOfAnAccountThatIsNoAccount(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	_, _, err := w.RegisterSource(t.Context(), admin, reconcile.SourceRequest{Code: "odd", Kind: reconcile.BankSource, Account: terminal})
+	_, _, err := w.files.RegisterSource(t.Context(), admin, statements.SourceRequest{Code: "odd", Kind: statements.BankSource, Account: terminal})
 	w.ok(err)
 	p := w.payment("vnpay", 100_000)
 	w.ingest("odd", camt(terminal, day, 0, 100_000, entry{"F1", 100_000, "CT DEN " + p.Reference}))

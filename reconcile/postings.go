@@ -8,6 +8,7 @@ import (
 	"github.com/doisoat/doisoat/internal/money"
 	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/reconcile/matching"
+	"github.com/doisoat/doisoat/statements"
 )
 
 // stamp is what every entry of a run has.
@@ -84,7 +85,7 @@ func arrived(s stamp, match MatchID, item matching.Item, date calendar.Date) led
 //
 //	credit: Dr A-BANK-source   Cr L-SUSPENSE
 //	debit:  Dr A-BREAK         Cr A-BANK-source
-func suspended(s stamp, line LineID, amount int64, times int, date calendar.Date) ledger.Entry {
+func suspended(s stamp, line statements.LineID, amount int64, times int, date calendar.Date) ledger.Entry {
 	e := s.entry(date, suspenseCause(line, "suspended", times), "unidentified bank line")
 	s.debit(&e, s.bank, amount, ledger.Dimensions{})
 	if amount > 0 {
@@ -95,6 +96,6 @@ func suspended(s stamp, line LineID, amount int64, times int, date calendar.Date
 	return e
 }
 
-func suspenseCause(line LineID, event string, times int) ledger.Cause {
+func suspenseCause(line statements.LineID, event string, times int) ledger.Cause {
 	return ledger.Cause{Kind: "statement_line", ID: line.String(), Event: event + "-" + strconv.Itoa(times)}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/providers"
 	"github.com/doisoat/doisoat/reconcile/matching"
+	"github.com/doisoat/doisoat/statements"
 )
 
 type repairKind struct{}
@@ -34,7 +35,7 @@ const askAtOnce = 4
 
 // repair is one payment to be asked about because of one line.
 type repair struct {
-	line    LineID
+	line    statements.LineID
 	payment payments.ID
 	kind    string
 	event   providers.Event // lost notice: what the bank line says
@@ -42,7 +43,7 @@ type repair struct {
 
 // reserveRepairs notes what will be asked, within the caps of the day; what is
 // beyond them stays a break. A line that was asked about before counts anew.
-func (s *Service) reserveRepairs(ctx context.Context, act postgres.Act, src Source, run Run, w work, wanted []matching.RepairRequest) ([]repair, error) {
+func (s *Service) reserveRepairs(ctx context.Context, act postgres.Act, src statements.Source, run Run, w work, wanted []matching.RepairRequest) ([]repair, error) {
 	left, leftSum := s.RepairsPerDay, s.RepairSumPerDay
 	if left == 0 {
 		left = defaultRepairsPerDay
@@ -50,9 +51,9 @@ func (s *Service) reserveRepairs(ctx context.Context, act postgres.Act, src Sour
 	if leftSum == 0 {
 		leftSum = defaultRepairSumPerDay
 	}
-	lines := make([]LineID, len(wanted))
+	lines := make([]statements.LineID, len(wanted))
 	for i, request := range wanted {
-		lines[i] = LineID(w.Lines[request.Line].ID)
+		lines[i] = statements.LineID(w.Lines[request.Line].ID)
 	}
 	var (
 		used    int
@@ -73,12 +74,12 @@ func (s *Service) reserveRepairs(ctx context.Context, act postgres.Act, src Sour
 	for _, request := range wanted {
 		l := w.Lines[request.Line]
 		if left <= 0 || l.Amount > leftSum {
-			slog.WarnContext(ctx, "repair left to people: the daily cap is reached", "source", src.Code, "line", LineID(l.ID))
+			slog.WarnContext(ctx, "repair left to people: the daily cap is reached", "source", src.Code, "line", statements.LineID(l.ID))
 			continue
 		}
 		left, leftSum = left-1, leftSum-l.Amount
-		r := repair{line: LineID(l.ID), payment: payments.ID(request.Payment), kind: missedSuccess}
-		if src.Kind == BankSource {
+		r := repair{line: statements.LineID(l.ID), payment: payments.ID(request.Payment), kind: missedSuccess}
+		if src.Kind == statements.BankSource {
 			r.kind = lostNotice
 			r.event = providers.Event{
 				TransactionID: l.BankRef, BankReference: l.BankRef, Outcome: providers.Succeeded, Reason: "bank_statement",
@@ -95,9 +96,9 @@ func (s *Service) reserveRepairs(ctx context.Context, act postgres.Act, src Sour
 		set run_id = excluded.run_id, asked_at = excluded.asked_at, asked_on = excluded.asked_on, outcome = 'asked'`,
 		pgx.StrictNamedArgs{
 			"authority": run.Authority, "run": run.ID, "currency": run.Currency, "now": act.Now, "today": today, "amounts": amounts,
-			"ids":   column(list, func(*repair) ident.ID[repairKind] { return ident.New[repairKind]() }),
-			"lines": column(list, func(r *repair) LineID { return r.line }), "payments": column(list, func(r *repair) payments.ID { return r.payment }),
-			"kinds": column(list, func(r *repair) string { return r.kind }),
+			"ids":   postgres.Column(list, func(*repair) ident.ID[repairKind] { return ident.New[repairKind]() }),
+			"lines": postgres.Column(list, func(r *repair) statements.LineID { return r.line }), "payments": postgres.Column(list, func(r *repair) payments.ID { return r.payment }),
+			"kinds": postgres.Column(list, func(r *repair) string { return r.kind }),
 		})
 	return list, err
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/reconcile/matching"
+	"github.com/doisoat/doisoat/statements"
 )
 
 // RevokeMatch undoes a match, with a reason: its entry is reversed, captures
@@ -57,7 +58,7 @@ func (s *Service) RevokeMatch(ctx context.Context, actor auth.Actor, id MatchID,
 	return match, err
 }
 
-func (s *Service) revoke(ctx context.Context, act postgres.Act, src Source, run Run, match Match, reason string) error {
+func (s *Service) revoke(ctx context.Context, act postgres.Act, src statements.Source, run Run, match Match, reason string) error {
 	now := act.Now
 	for _, r := range match.Refunds {
 		if err := s.Refunds.Unsettle(ctx, act, r); err != nil {
@@ -172,7 +173,7 @@ func revokedBatches(ctx context.Context, tx pgx.Tx, id MatchID) ([]revokedBatch,
 
 type (
 	revokedLine struct {
-		ID          LineID
+		ID          statements.LineID
 		Date        calendar.Date
 		Amount      int64
 		Suspensions int
@@ -185,7 +186,7 @@ type (
 		Amount    int64
 	}
 	revokedBatch struct {
-		Source  SourceID
+		Source  statements.SourceID
 		Account string
 		ID      string
 		Net     int64
@@ -202,7 +203,7 @@ func ask[T any](ctx context.Context, tx pgx.Tx, query string, args ...any) ([]T,
 }
 
 // unpost reverses what a match posted, on an open date, and puts its bank lines into suspense.
-func (s *Service) unpost(ctx context.Context, act postgres.Act, src Source, match Match, lines []matching.Line, reason string) error {
+func (s *Service) unpost(ctx context.Context, act postgres.Act, src statements.Source, match Match, lines []matching.Line, reason string) error {
 	p := s.poster(act.Actor, src, act.Now)
 	date, err := p.date(ctx, act, calendar.On(act.Now))
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/ledger/days"
 	"github.com/doisoat/doisoat/reconcile/matching"
+	"github.com/doisoat/doisoat/statements"
 )
 
 type runKind struct{}
@@ -41,7 +42,7 @@ const (
 type Run struct {
 	ID           RunID
 	Authority    string
-	SourceID     SourceID
+	SourceID     statements.SourceID
 	Source       string // code
 	BusinessDate calendar.Date
 	Number       int // 1, then supplementary runs
@@ -55,19 +56,19 @@ type Run struct {
 }
 
 type runRow struct {
-	ID           RunID          `db:"id"`
-	Authority    string         `db:"authority"`
-	SourceID     SourceID       `db:"source_id"`
-	Source       string         `db:"source"`
-	BusinessDate calendar.Date  `db:"business_date"`
-	Number       int            `db:"number"`
-	State        RunState       `db:"state"`
-	Currency     money.Currency `db:"currency"`
-	CreatedAt    time.Time      `db:"created_at"`
-	MatchedAt    *time.Time     `db:"matched_at"`
-	ClosedAt     *time.Time     `db:"closed_at"`
-	ClosedBy     string         `db:"closed_by"`
-	Report       []byte         `db:"report"`
+	ID           RunID               `db:"id"`
+	Authority    string              `db:"authority"`
+	SourceID     statements.SourceID `db:"source_id"`
+	Source       string              `db:"source"`
+	BusinessDate calendar.Date       `db:"business_date"`
+	Number       int                 `db:"number"`
+	State        RunState            `db:"state"`
+	Currency     money.Currency      `db:"currency"`
+	CreatedAt    time.Time           `db:"created_at"`
+	MatchedAt    *time.Time          `db:"matched_at"`
+	ClosedAt     *time.Time          `db:"closed_at"`
+	ClosedBy     string              `db:"closed_by"`
+	Report       []byte              `db:"report"`
 }
 
 const selectRun = `
@@ -163,19 +164,14 @@ func (s *Service) StartRun(ctx context.Context, actor auth.Actor, sourceCode str
 
 // takeTurn lets one run of an authority work at a time, until tx ends: two
 // runs may want the same batch, capture or line.
-func (s *Service) takeTurn(ctx context.Context, tx pgx.Tx, authority, code string) (Source, error) {
-	if err := takeTurn(ctx, tx, authority); err != nil {
-		return Source{}, err
+func (s *Service) takeTurn(ctx context.Context, tx pgx.Tx, authority, code string) (statements.Source, error) {
+	if err := statements.TakeTurn(ctx, tx, authority); err != nil {
+		return statements.Source{}, err
 	}
-	return findSource(ctx, tx, code)
+	return statements.FindSource(ctx, tx, code)
 }
 
-func takeTurn(ctx context.Context, tx pgx.Tx, authority string) error {
-	_, err := tx.Exec(ctx, `select pg_advisory_xact_lock(hashtextextended($1, 20231122))`, authority)
-	return err
-}
-
-func (s *Service) findOrCreateRun(ctx context.Context, act postgres.Act, src Source, date calendar.Date) (Run, bool, error) {
+func (s *Service) findOrCreateRun(ctx context.Context, act postgres.Act, src statements.Source, date calendar.Date) (Run, bool, error) {
 	list, err := selectRuns(ctx, act, ` and r.source_id = $1 and r.business_date = $2 order by r.number desc limit 1`, src.ID, date)
 	if err != nil {
 		return Run{}, false, err
@@ -215,7 +211,7 @@ func (s *Service) findOrCreateRun(ctx context.Context, act postgres.Act, src Sou
 // pass looks at everything open and matches it. On a first pass that finds
 // something to repair it saves only what will be asked, and the pass after the
 // answers saves the rest.
-func (s *Service) pass(ctx context.Context, act postgres.Act, src Source, run *Run, mayRepair bool) ([]repair, error) {
+func (s *Service) pass(ctx context.Context, act postgres.Act, src statements.Source, run *Run, mayRepair bool) ([]repair, error) {
 	if err := claimLines(ctx, act, src, *run); err != nil {
 		return nil, err
 	}
@@ -224,7 +220,7 @@ func (s *Service) pass(ctx context.Context, act postgres.Act, src Source, run *R
 		return nil, err
 	}
 	match := matching.Settlement
-	if src.Kind == BankSource {
+	if src.Kind == statements.BankSource {
 		match = matching.Bank
 	}
 	out := match(w.Input)
@@ -273,7 +269,7 @@ func (s *Service) ListRuns(ctx context.Context, actor auth.Actor, source string,
 	limit = page.Limit(limit)
 	err = postgres.ReadTx(ctx, s.DB.Pool, actor.Authority, func(tx pgx.Tx) error {
 		list, err = selectRuns(ctx, tx, `
-			and (@source = '' or r.source_id = (`+sourceID+`)) and (@after::uuid is null or r.id < @after)
+			and (@source = '' or r.source_id = (`+statements.SourceIDByCode+`)) and (@after::uuid is null or r.id < @after)
 			order by r.id desc limit @limit`, pgx.StrictNamedArgs{"source": source, "after": after, "limit": limit + 1})
 		return err
 	})

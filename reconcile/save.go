@@ -18,6 +18,7 @@ import (
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/reconcile/matching"
 	"github.com/doisoat/doisoat/refunds"
+	"github.com/doisoat/doisoat/statements"
 )
 
 type matchKind struct{}
@@ -35,7 +36,7 @@ func chunks[T any](list []T) iter.Seq[[]T] { return slices.Chunk(list, chunk) }
 
 // save writes what a pass found: first rooms below (locks in their order), then
 // matches and breaks, then the book. Everything is in the transaction of the run.
-func (s *Service) save(ctx context.Context, act postgres.Act, src Source, run Run, w work, out matching.Result) error {
+func (s *Service) save(ctx context.Context, act postgres.Act, src statements.Source, run Run, w work, out matching.Result) error {
 	ids := make([]MatchID, len(out.Matches))
 	for i := range ids {
 		ids[i] = ident.New[matchKind]()
@@ -47,7 +48,7 @@ func (s *Service) save(ctx context.Context, act postgres.Act, src Source, run Ru
 		return err
 	}
 	entries := make([]ledger.EntryID, len(ids))
-	if src.Kind == BankSource {
+	if src.Kind == statements.BankSource {
 		var err error
 		if entries, err = s.postRun(ctx, act, src, w, out, ids); err != nil {
 			return err
@@ -59,7 +60,7 @@ func (s *Service) save(ctx context.Context, act postgres.Act, src Source, run Ru
 	if err := saveBreaks(ctx, act, run, w.Input, out); err != nil {
 		return err
 	}
-	if src.Kind == BankSource {
+	if src.Kind == statements.BankSource {
 		return saveBalanceBreaks(ctx, act, src, run)
 	}
 	return nil
@@ -110,8 +111,8 @@ func insertItems(ctx context.Context, tx pgx.Tx, run Run, in matching.Input, out
 			select coalesce(n.capture, n.refund, n.transit), $1, $2, n.capture, n.refund, n.transit, n.amount
 			from unnest($3::uuid[], $4::uuid[], $5::uuid[], $6::bigint[]) as n (capture, refund, transit, amount)
 			on conflict (id) do nothing`, run.Authority, run.ID,
-			column(part, captureID), column(part, refundID), column(part, transitID),
-			column(part, func(i *matching.Item) int64 { return i.Amount }))
+			postgres.Column(part, captureID), postgres.Column(part, refundID), postgres.Column(part, transitID),
+			postgres.Column(part, func(i *matching.Item) int64 { return i.Amount }))
 		if err != nil {
 			return err
 		}
@@ -138,7 +139,7 @@ type matchItem struct {
 	capture payments.CaptureID
 	refund  refunds.ID
 	transit ledger.EntryID
-	line    LineID
+	line    statements.LineID
 	amount  int64
 }
 
@@ -154,11 +155,11 @@ func insertMatches(ctx context.Context, act postgres.Act, run Run, in matching.I
 			return err
 		}
 		match, line := ids[i], in.Lines[m.Line]
-		items = append(items, matchItem{match: match, side: "line", line: LineID(line.ID), amount: line.Amount})
+		items = append(items, matchItem{match: match, side: "line", line: statements.LineID(line.ID), amount: line.Amount})
 		if m.Batch >= 0 {
 			b := in.Batches[m.Batch]
 			for n, id := range b.Lines {
-				items = append(items, matchItem{match: match, side: "book", line: LineID(id), amount: b.Nets[n]})
+				items = append(items, matchItem{match: match, side: "book", line: statements.LineID(id), amount: b.Nets[n]})
 			}
 			continue
 		}
@@ -175,9 +176,9 @@ func insertMatches(ctx context.Context, act postgres.Act, run Run, in matching.I
 		pgx.StrictNamedArgs{
 			"authority": run.Authority, "run": run.ID, "version": matching.Version, "currency": run.Currency, "now": act.Now, "by": act.Actor.ID,
 			"ids": ids, "inputs": inputs, "entries": entries,
-			"lanes": column(list, func(m *matching.Match) string { return m.Lane }), "rules": column(list, func(m *matching.Match) string { return m.Rule }),
-			"kinds": column(list, func(m *matching.Match) string { return m.Kind }), "scores": column(list, func(m *matching.Match) int { return m.Score }),
-			"amounts": column(list, func(m *matching.Match) int64 { return in.Lines[m.Line].Amount }),
+			"lanes": postgres.Column(list, func(m *matching.Match) string { return m.Lane }), "rules": postgres.Column(list, func(m *matching.Match) string { return m.Rule }),
+			"kinds": postgres.Column(list, func(m *matching.Match) string { return m.Kind }), "scores": postgres.Column(list, func(m *matching.Match) int { return m.Score }),
+			"amounts": postgres.Column(list, func(m *matching.Match) int64 { return in.Lines[m.Line].Amount }),
 		})
 	if err != nil {
 		return err
@@ -199,11 +200,11 @@ func insertMatchItems(ctx context.Context, tx pgx.Tx, authority string, items []
 			from n where l.id = n.line and l.id = any(@lines::uuid[])`,
 			pgx.StrictNamedArgs{
 				"authority": authority,
-				"matches":   column(part, func(i *matchItem) MatchID { return i.match }), "sides": column(part, func(i *matchItem) string { return i.side }),
-				"captures": column(part, func(i *matchItem) payments.CaptureID { return i.capture }),
-				"refunds":  column(part, func(i *matchItem) refunds.ID { return i.refund }),
-				"transits": column(part, func(i *matchItem) ledger.EntryID { return i.transit }),
-				"lines":    column(part, func(i *matchItem) LineID { return i.line }), "amounts": column(part, func(i *matchItem) int64 { return i.amount }),
+				"matches":   postgres.Column(part, func(i *matchItem) MatchID { return i.match }), "sides": postgres.Column(part, func(i *matchItem) string { return i.side }),
+				"captures": postgres.Column(part, func(i *matchItem) payments.CaptureID { return i.capture }),
+				"refunds":  postgres.Column(part, func(i *matchItem) refunds.ID { return i.refund }),
+				"transits": postgres.Column(part, func(i *matchItem) ledger.EntryID { return i.transit }),
+				"lines":    postgres.Column(part, func(i *matchItem) statements.LineID { return i.line }), "amounts": postgres.Column(part, func(i *matchItem) int64 { return i.amount }),
 			})
 		if err != nil {
 			return err
@@ -227,7 +228,7 @@ func (p *poster) date(ctx context.Context, tx pgx.Tx, d calendar.Date) (calendar
 	return open, err
 }
 
-func (s *Service) poster(actor auth.Actor, src Source, now time.Time) *poster {
+func (s *Service) poster(actor auth.Actor, src statements.Source, now time.Time) *poster {
 	return &poster{
 		stamp: stamp{authority: src.Authority, bank: ledger.Bank(src.Code), transit: ledger.Transit(src.Code), currency: src.Currency, now: now, actor: actor.ID},
 		dates: map[calendar.Date]calendar.Date{},
@@ -237,10 +238,10 @@ func (s *Service) poster(actor auth.Actor, src Source, now time.Time) *poster {
 // postRun writes the book of a bank: matched lines leave suspense and are
 // posted for what they are; lines that nothing explains go into suspense once.
 // It returns the entry of each match.
-func (s *Service) postRun(ctx context.Context, act postgres.Act, src Source, w work, out matching.Result, ids []MatchID) ([]ledger.EntryID, error) {
+func (s *Service) postRun(ctx context.Context, act postgres.Act, src statements.Source, w work, out matching.Result, ids []MatchID) ([]ledger.EntryID, error) {
 	p := s.poster(act.Actor, src, act.Now)
 	entries := make([]ledger.Entry, 0, len(out.Matches))
-	var freed []LineID
+	var freed []statements.LineID
 	done := map[uuid.UUID]bool{}
 	for i, m := range out.Matches {
 		line := w.Lines[m.Line]
@@ -250,10 +251,10 @@ func (s *Service) postRun(ctx context.Context, act postgres.Act, src Source, w w
 			return nil, err
 		}
 		if held := w.suspense[line.ID]; !held.entry.IsZero() {
-			if err := p.identify(ctx, act, LineID(line.ID), held, date); err != nil {
+			if err := p.identify(ctx, act, statements.LineID(line.ID), held, date); err != nil {
 				return nil, err
 			}
-			freed = append(freed, LineID(line.ID))
+			freed = append(freed, statements.LineID(line.ID))
 		}
 		switch {
 		case m.Batch >= 0:
@@ -281,7 +282,7 @@ func (s *Service) postRun(ctx context.Context, act postgres.Act, src Source, w w
 }
 
 // identify takes a line's money out of suspense.
-func (p *poster) identify(ctx context.Context, tx pgx.Tx, line LineID, held suspense, date calendar.Date) error {
+func (p *poster) identify(ctx context.Context, tx pgx.Tx, line statements.LineID, held suspense, date calendar.Date) error {
 	_, err := ledger.Reverse(ctx, tx, held.entry, suspenseCause(line, "identified", held.times), "the bank line is identified", p.actor, date, p.now)
 	return err
 }
@@ -294,7 +295,7 @@ func (p *poster) suspend(ctx context.Context, tx pgx.Tx, lines []matching.Line, 
 		if err != nil {
 			return err
 		}
-		entries = append(entries, suspended(p.stamp, LineID(l.ID), l.Amount, times(l.ID), date))
+		entries = append(entries, suspended(p.stamp, statements.LineID(l.ID), l.Amount, times(l.ID), date))
 	}
 	posted, err := postAll(ctx, tx, entries)
 	if err != nil {
@@ -303,7 +304,7 @@ func (p *poster) suspend(ctx context.Context, tx pgx.Tx, lines []matching.Line, 
 	_, err = tx.Exec(ctx, `
 		update reconcile.statement_line l set suspense_entry = n.entry, suspensions = l.suspensions + 1
 		from unnest($1::uuid[], $2::uuid[]) as n (line, entry) where l.id = n.line and l.id = any($1::uuid[])`,
-		column(lines, func(l *matching.Line) LineID { return LineID(l.ID) }), posted)
+		postgres.Column(lines, func(l *matching.Line) statements.LineID { return statements.LineID(l.ID) }), posted)
 	return err
 }
 
@@ -322,7 +323,7 @@ func postAll(ctx context.Context, tx pgx.Tx, entries []ledger.Entry) ([]ledger.E
 // saveBalanceBreaks compares the opening balance of each recent statement with
 // the closing of the one before it. Files may arrive in any order, so it looks
 // at all of them anew: a gap that a late file filled ends.
-func saveBalanceBreaks(ctx context.Context, act postgres.Act, src Source, run Run) error {
+func saveBalanceBreaks(ctx context.Context, act postgres.Act, src statements.Source, run Run) error {
 	rows, err := act.Query(ctx, `
 		select st.id, before.closing, st.opening
 		from reconcile.statement st
@@ -336,14 +337,14 @@ func saveBalanceBreaks(ctx context.Context, act postgres.Act, src Source, run Ru
 		return err
 	}
 	type gap struct {
-		Statement        StatementID
+		Statement        statements.ID
 		Closing, Opening int64
 	}
 	gaps, err := pgx.CollectRows(rows, pgx.RowToStructByPos[gap])
 	if err != nil {
 		return err
 	}
-	ids := column(gaps, func(g *gap) StatementID { return g.Statement })
+	ids := postgres.Column(gaps, func(g *gap) statements.ID { return g.Statement })
 	_, err = act.Exec(ctx, `
 		update reconcile.break b set state = 'resolved', resolved_at = $5, resolution = 'filled'
 		from reconcile.statement st
@@ -362,8 +363,8 @@ func saveBalanceBreaks(ctx context.Context, act postgres.Act, src Source, run Ru
 		on conflict (statement_id, kind) where state <> 'resolved' and statement_id is not null do nothing`,
 		pgx.StrictNamedArgs{
 			"authority": run.Authority, "run": run.ID, "source": src.ID, "currency": run.Currency, "now": act.Now,
-			"ids": column(gaps, func(*gap) BreakID { return ident.New[breakKind]() }), "statements": ids,
-			"openings": column(gaps, func(g *gap) int64 { return g.Opening }), "closings": column(gaps, func(g *gap) int64 { return g.Closing }),
+			"ids": postgres.Column(gaps, func(*gap) BreakID { return ident.New[breakKind]() }), "statements": ids,
+			"openings": postgres.Column(gaps, func(g *gap) int64 { return g.Opening }), "closings": postgres.Column(gaps, func(g *gap) int64 { return g.Closing }),
 		})
 	return err
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/doisoat/doisoat/internal/money"
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/reconcile"
+	"github.com/doisoat/doisoat/statements"
 )
 
 // The bank account, as its statement shows it: orders that leave it, bounces
@@ -98,8 +99,8 @@ func (s *sequence) withLines(t *rapid.T, file []byte, date calendar.Date) []byte
 // proposeOwner says which dossier a credit on suspense pays.
 func (s *sequence) proposeOwner(t *rapid.T) {
 	type held struct {
-		Line      reconcile.LineID
-		Statement reconcile.StatementID
+		Line      statements.LineID
+		Statement statements.ID
 		Amount    int64
 	}
 	rows, err := s.db.Owner.Query(t.Context(), `

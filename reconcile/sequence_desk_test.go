@@ -83,7 +83,7 @@ func (s *sequence) run(source string) func(t *rapid.T) {
 }
 
 func (s *sequence) runOf(t *rapid.T, source string, file, date calendar.Date, closes bool) {
-	_, err := s.reconcile.Ingest(t.Context(), s.as(auth.RoleAccountant), source, source+".txt", s.file(t, source, file), false, "")
+	_, err := s.ingest.Ingest(t.Context(), s.as(auth.RoleAccountant), source, source+".txt", s.file(t, source, file), false, "")
 	s.ok(t, err)
 	run, _, err := s.reconcile.StartRun(t.Context(), s.as(auth.RoleAccountant), source, date)
 	s.ok(t, err)

@@ -45,6 +45,7 @@ import (
 	"github.com/doisoat/doisoat/refunds"
 	"github.com/doisoat/doisoat/remittance"
 	"github.com/doisoat/doisoat/repricing"
+	"github.com/doisoat/doisoat/statements"
 )
 
 // country is the database that all sequences share; each sequence has a
@@ -102,6 +103,7 @@ type sequence struct {
 	refunds    *refunds.Service
 	repricing  *repricing.Service
 	remittance *remittance.Service
+	ingest     *statements.Service
 	reconcile  *reconcile.Service
 	ledger     *balances.Service
 	seal       *seal.Service
@@ -142,7 +144,7 @@ func (c *country) province(t *rapid.T) *sequence {
 	})
 	s.ok(t, err)
 	s.fees, s.cases, s.payments, s.refunds, s.repricing = all.Fees, all.Dossiers, all.Payments, all.Refunds, all.Repricing
-	s.remittance, s.reconcile, s.ledger, s.seal = all.Remittance, all.Reconcile, all.Ledger, all.Seal
+	s.remittance, s.ingest, s.reconcile, s.ledger, s.seal = all.Remittance, all.Statements, all.Reconcile, all.Ledger, all.Seal
 	s.seal.BlockSize = 7
 
 	m, err := s.payments.RegisterMerchant(t.Context(), s.as(auth.RoleAdmin), "vnpay", map[string]string{
@@ -155,11 +157,11 @@ func (c *country) province(t *rapid.T) *sequence {
 	}, map[string]string{"webhook_secret": hookSecret})
 	s.ok(t, err)
 	sim.RegisterBank(account, "970415", ours.URL+"/callbacks/sepay/"+m.ID.String(), hookSecret, "")
-	for _, r := range []reconcile.SourceRequest{
-		{Code: settlement, Kind: reconcile.SettlementSource, Provider: "vnpay"},
-		{Code: bank, Kind: reconcile.BankSource, Account: account},
+	for _, r := range []statements.SourceRequest{
+		{Code: settlement, Kind: statements.SettlementSource, Provider: "vnpay"},
+		{Code: bank, Kind: statements.BankSource, Account: account},
 	} {
-		_, _, err := s.reconcile.RegisterSource(t.Context(), s.as(auth.RoleAdmin), r)
+		_, _, err := s.ingest.RegisterSource(t.Context(), s.as(auth.RoleAdmin), r)
 		s.ok(t, err)
 	}
 	s.policy(t, "REDUCED", "LP_DKKD", `{"kind": "share_of_base", "numerator": 60, "denominator": 100}`, always)

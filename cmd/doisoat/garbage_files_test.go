@@ -44,7 +44,7 @@ func (d *devProgram) garbageUploads() {
 		{"dry run maybe", kind, source + part(`name="dry_run"`, "maybe") + file + end, 422, "http.invalid"},
 		{"source that is a path", kind, part(`name="source"`, "../bank") + file + end, 422, "http.invalid"},
 		{"source of 1 MB", kind, part(`name="source"`, strings.Repeat("x", 1<<20)) + file + end, 422, "http.invalid"},
-		{"unknown source", kind, part(`name="source"`, "nowhere") + file + end, 404, "reconcile.unknown_source"},
+		{"unknown source", kind, part(`name="source"`, "nowhere") + file + end, 404, "statements.source_not_found"},
 	} {
 		a := d.ask(accountant, http.MethodPost, "/v1/statements", tt.body, "Content-Type", tt.kind)
 		d.wantProblem(tt.name, a, tt.status, tt.code)

@@ -169,7 +169,7 @@ func (d *devProgram) garbageBodies(open string) {
 			422, "http.invalid",
 		},
 		{"run of a day that is none", accountant, "/v1/runs", `{"source":"bank","business_date":"2024-13-01"}`, 422, "http.invalid"},
-		{"run of no source", accountant, "/v1/runs", `{"source":"nowhere","business_date":"2024-05-02"}`, 404, "reconcile.unknown_source"},
+		{"run of no source", accountant, "/v1/runs", `{"source":"nowhere","business_date":"2024-05-02"}`, 404, "statements.source_not_found"},
 	} {
 		d.wantProblem(tt.name, d.ask(tt.key, http.MethodPost, tt.path, tt.body), tt.status, tt.code)
 	}
@@ -201,7 +201,7 @@ func (d *devProgram) garbageAddresses(paid, payment string) {
 		{"/v1/dossiers/%F0%9F%92%A3", 404, "dossiers.not_found"},
 		{"/v1/refunds/" + payment, 404, "refunds.not_found"},
 		{"/v1/ledger/entries/" + payment, 404, "ledger.entry_not_found"},
-		{"/v1/statements/stm_x", 404, "reconcile.unknown_statement"},
+		{"/v1/statements/stm_x", 404, "statements.not_found"},
 		{"/v1/runs/run_x", 404, "reconcile.unknown_run"},
 		{"/v1/policies/KHONG-CO", 404, "fees.not_found"},
 		{"/v1/payments?cursor=abc", 400, "http.parameter"},

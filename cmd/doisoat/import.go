@@ -10,9 +10,9 @@ import (
 
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/world"
-	"github.com/doisoat/doisoat/providers/statements"
+	parsed "github.com/doisoat/doisoat/providers/statements"
 	"github.com/doisoat/doisoat/providers/statements/formats"
-	"github.com/doisoat/doisoat/reconcile"
+	"github.com/doisoat/doisoat/statements"
 )
 
 type importCommand struct {
@@ -40,12 +40,12 @@ func (c *importCommand) Run(ctx context.Context, p *program) error {
 		return errors.New("import needs --authority and --source, or --dry-run")
 	}
 	// One byte more than is taken, so that too much is seen and told by the room.
-	content, err := io.ReadAll(io.LimitReader(f, statements.MaxBytes+1))
+	content, err := io.ReadAll(io.LimitReader(f, parsed.MaxBytes+1))
 	if err != nil {
 		return fmt.Errorf("read %s: %w", c.File, err)
 	}
 	return withRoomsOf(ctx, p, c.place, func(all world.World) error {
-		st, err := all.Reconcile.Ingest(ctx, auth.Operator(c.Authority), c.Source, filepath.Base(c.File), content, false, "")
+		st, err := all.Statements.Ingest(ctx, auth.Operator(c.Authority), c.Source, filepath.Base(c.File), content, false, "")
 		if err != nil {
 			return err
 		}
@@ -54,12 +54,12 @@ func (c *importCommand) Run(ctx context.Context, p *program) error {
 }
 
 func (c *importCommand) dryRun(p *program, f io.Reader) error {
-	parsed, err := formats.Parse(f, formats.Options{Profile: c.Profile})
+	file, err := formats.Parse(f, formats.Options{Profile: c.Profile})
 	if err != nil {
 		return fmt.Errorf("read %s: %w", c.File, err)
 	}
 	if c.JSON {
-		text, err := statements.ReportJSON(parsed)
+		text, err := parsed.ReportJSON(file)
 		if err != nil {
 			return fmt.Errorf("write report: %w", err)
 		}
@@ -67,15 +67,15 @@ func (c *importCommand) dryRun(p *program, f io.Reader) error {
 			return fmt.Errorf("write report: %w", err)
 		}
 	} else {
-		printStatements(p, statements.NewReport(parsed))
+		printStatements(p, parsed.NewReport(file))
 	}
-	if parsed.Outcome != statements.OK {
+	if file.Outcome != parsed.OK {
 		return errNotWell
 	}
 	return nil
 }
 
-func printStatements(p *program, r statements.Report) {
+func printStatements(p *program, r parsed.Report) {
 	fmt.Fprintf(p.stdout, "%s %s\n", r.Outcome, r.Format)
 	for _, s := range r.Statements {
 		fmt.Fprintf(p.stdout, "account %s %s: %d booked, credit %s, debit %s, balance %s\n",
@@ -87,7 +87,7 @@ func printStatements(p *program, r statements.Report) {
 	printProblems(p, r.Problems)
 }
 
-func printProblems(p *program, list []statements.Problem) {
+func printProblems(p *program, list []parsed.Problem) {
 	for _, problem := range list {
 		fmt.Fprintf(p.stdout, "row %d: %s: %s\n", problem.Row, problem.Code, problem.Detail)
 	}
@@ -95,20 +95,20 @@ func printProblems(p *program, list []statements.Problem) {
 
 // importReport is what became of a file that was brought in.
 type importReport struct {
-	ID           reconcile.StatementID    `json:"id"`
-	Source       string                   `json:"source"`
-	Status       reconcile.StatementState `json:"status"`
-	DuplicateOf  string                   `json:"duplicate_of,omitempty"`
-	RowsAccepted int                      `json:"rows_accepted"`
-	RowsKnown    int                      `json:"rows_known"`
-	RowsRefused  int                      `json:"rows_refused"`
-	Problems     []statements.Problem     `json:"problems"`
+	ID           statements.ID     `json:"id"`
+	Source       string            `json:"source"`
+	Status       statements.Status `json:"status"`
+	DuplicateOf  string            `json:"duplicate_of,omitempty"`
+	RowsAccepted int               `json:"rows_accepted"`
+	RowsKnown    int               `json:"rows_known"`
+	RowsRefused  int               `json:"rows_refused"`
+	Problems     []parsed.Problem  `json:"problems"`
 }
 
-func (c *importCommand) report(p *program, st reconcile.Statement) error {
+func (c *importCommand) report(p *program, st statements.Statement) error {
 	r := importReport{
-		ID: st.ID, Source: st.Source, Status: st.State, RowsAccepted: st.RowsAccepted, RowsKnown: st.RowsKnown,
-		RowsRefused: st.RowsRefused, Problems: append([]statements.Problem{}, st.Problems...),
+		ID: st.ID, Source: st.Source, Status: st.Status, RowsAccepted: st.RowsAccepted, RowsKnown: st.RowsKnown,
+		RowsRefused: st.RowsRefused, Problems: append([]parsed.Problem{}, st.Problems...),
 	}
 	if !st.DuplicateOf.IsZero() {
 		r.DuplicateOf = st.DuplicateOf.String()
@@ -121,7 +121,7 @@ func (c *importCommand) report(p *program, st reconcile.Statement) error {
 		fmt.Fprintf(p.stdout, "%s: %s, %d rows (%d known before), %d refused\n", r.ID, r.Status, r.RowsAccepted, r.RowsKnown, r.RowsRefused)
 		printProblems(p, r.Problems)
 	}
-	if st.State == reconcile.Partial || st.State == reconcile.Rejected {
+	if st.Status == statements.Partial || st.Status == statements.Rejected {
 		return errNotWell
 	}
 	return nil

@@ -24,7 +24,7 @@ import (
 	"github.com/doisoat/doisoat/providers/simulator/farsides"
 	"github.com/doisoat/doisoat/providers/vietqr"
 	"github.com/doisoat/doisoat/providers/vnpay"
-	"github.com/doisoat/doisoat/reconcile"
+	"github.com/doisoat/doisoat/statements"
 )
 
 // The demo. firstAuthority is whose keys stand first in dev.json; nationalFees
@@ -139,8 +139,8 @@ func (d *demo) merchants(ctx context.Context, authority string, far *farsides.Si
 		settings: map[string]string{
 			"tmn_code": terminal, "pay_url": d.simulator + farsides.PayPath, "api_url": d.simulator + farsides.APIPath,
 		},
-		source: reconcile.SourceRequest{
-			Code: "vnpay", Kind: reconcile.SettlementSource, Provider: vnpay.Name, Account: terminal, Profile: "vnpay-settlement-v1",
+		source: statements.SourceRequest{
+			Code: "vnpay", Kind: statements.SettlementSource, Provider: vnpay.Name, Account: terminal, Profile: "vnpay-settlement-v1",
 		},
 	})
 	if err != nil {
@@ -152,7 +152,7 @@ func (d *demo) merchants(ctx context.Context, authority string, far *farsides.Si
 			"bank_bin": demoBIN, "bank_name": vietqr.BankName(demoBIN), "account": account,
 			"account_name": "THU PHI LE PHI " + authority, "notifier": sepay.Name,
 		},
-		source: reconcile.SourceRequest{Code: "bank", Kind: reconcile.BankSource, Account: account},
+		source: statements.SourceRequest{Code: "bank", Kind: statements.BankSource, Account: account},
 	})
 	if err != nil {
 		return nil, err
@@ -179,7 +179,7 @@ type plan struct {
 	named    string   // the setting that names the account at its provider
 	secret   string   // the secret that the simulator must know too
 	follow   []string // settings that hold the simulator's address
-	source   reconcile.SourceRequest
+	source   statements.SourceRequest
 }
 
 // mark is the name of a planned account in the mark.
@@ -258,9 +258,9 @@ func (d *demo) followSimulator(ctx context.Context, operator auth.Actor, found *
 
 // source registers where the statements of an account come from. A source
 // that covers the account already stays, and a note says so.
-func (d *demo) source(ctx context.Context, operator auth.Actor, r reconcile.SourceRequest) error {
-	_, _, err := d.rooms.Reconcile.RegisterSource(ctx, operator, r)
-	if errors.Is(err, reconcile.ErrSourceExists) || errors.Is(err, reconcile.ErrSourceOverlaps) {
+func (d *demo) source(ctx context.Context, operator auth.Actor, r statements.SourceRequest) error {
+	_, _, err := d.rooms.Statements.RegisterSource(ctx, operator, r)
+	if errors.Is(err, statements.ErrSourceExists) || errors.Is(err, statements.ErrSourceOverlaps) {
 		d.notes = append(d.notes, fmt.Sprintf("the source %q of %s stays as it is: it differs from the demo", r.Code, operator.Authority))
 		return nil
 	}

@@ -101,7 +101,7 @@ func apiOf(r world.World, settings config.Config, log *slog.Logger, now func() t
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return api.New(api.Rooms{
 		Auth: r.Auth, Fees: r.Fees, Dossiers: r.Dossiers, Payments: r.Payments, Refunds: r.Refunds, Repricing: r.Repricing,
-		Remittance: r.Remittance, Reconcile: r.Reconcile, Ledger: r.Ledger, Seal: r.Seal, Reports: r.Reports,
+		Remittance: r.Remittance, Statements: r.Statements, Reconcile: r.Reconcile, Ledger: r.Ledger, Seal: r.Seal, Reports: r.Reports,
 	}, api.Options{
 		Log: log, Metrics: metrics, Now: now, RequestsPerSecond: settings.RequestsPerSecond,
 		Ready: func(ctx context.Context) error { return migrations.Current(ctx, pool) },

@@ -7,17 +7,17 @@ import (
 )
 
 // rooms whose use cases open their transactions with postgres.InTx.
-var rooms = []string{"dossiers/", "fees/", "payments/", "reconcile/", "refunds/", "remittance/", "internal/auth/keys/"}
+var rooms = []string{"dossiers/", "fees/", "payments/", "reconcile/", "refunds/", "remittance/", "statements/", "internal/auth/keys/"}
 
 // clockReading is a call of a service's clock.
 var clockReading = regexp.MustCompile(`\b\w+\.(DB\.)?(Now|now|Instant)\(\)`)
 
 // readingsOutside are the readings that belong to no transaction, each with its reason.
 var readingsOutside = map[string]string{
-	"fees/ask.go r.SubmittedAt, s.DB.Now())":                   "a quote reads and keeps nothing: its transaction has no Act",
-	"payments/inquiry.go Now: s.DB.Now(),":                     "the provider wants the time of the question, asked with no transaction open",
-	"payments/callback.go now    = s.DB.Instant()":             "the one instant of a callback, before its commit group begins",
-	"reconcile/statement.go digest(src, file, s.DB.Instant())": "the time of receipt, which a dry run reports too",
+	"fees/ask.go r.SubmittedAt, s.DB.Now())":                    "a quote reads and keeps nothing: its transaction has no Act",
+	"payments/inquiry.go Now: s.DB.Now(),":                      "the provider wants the time of the question, asked with no transaction open",
+	"payments/callback.go now    = s.DB.Instant()":              "the one instant of a callback, before its commit group begins",
+	"statements/statement.go digest(src, file, s.DB.Instant())": "the time of receipt, which a dry run reports too",
 }
 
 // Inside a transaction the instant is Act.Now: a use case that reads the clock

@@ -19,7 +19,7 @@ var owners = map[string][]string{
 	"fees":       {"fees"},
 	"ledger":     {"ledger"},
 	"payments":   {"payments"},
-	"reconcile":  {"reconcile"},
+	"reconcile":  {"reconcile", "statements"},
 	"refunds":    {"refunds"},
 	"remittance": {"remittance"},
 	"repricing":  {"repricing"},

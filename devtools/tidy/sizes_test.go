@@ -28,7 +28,7 @@ var large = map[string]struct {
 	"fees":        {3920, 23, "fees/schedule takes the documents, fees/quote the price"},
 	"ledger/seal": {1920, 11, "ledger/proof takes what an outsider runs without a database"},
 	"payments":    {2490, 14, "payments/callbacks takes the raw messages, merchants the accounts"},
-	"reconcile":   {4100, 17, "statements and cases take their parts"},
+	"reconcile":   {3100, 17, "cases take their parts"},
 	"refunds":     {2020, 11, "refunds/routes takes the payment order and the sending"},
 	"web/api":     {3120, 25, "web/callbacks and web/pay take their parts; one small file per noun stays"},
 }

@@ -29,6 +29,7 @@ import (
 	"github.com/doisoat/doisoat/reports"
 	"github.com/doisoat/doisoat/repricing"
 	"github.com/doisoat/doisoat/repricing/replay"
+	"github.com/doisoat/doisoat/statements"
 )
 
 // Ground is what the rooms stand on. Every member is required.
@@ -50,6 +51,7 @@ type World struct {
 	Payments   *payments.Service
 	Refunds    *refunds.Service
 	Repricing  *repricing.Service
+	Statements *statements.Service
 	Reconcile  *reconcile.Service
 	Ledger     *balances.Service
 	Seal       *seal.Service
@@ -86,7 +88,8 @@ func New(g Ground) (World, error) {
 	w.Refunds = &refunds.Service{DB: db, Payments: w.Payments, Fees: w.Fees, Providers: g.Providers, Jobs: inserts, Random: g.Random}
 	again := &replay.Service{DB: db, Fees: w.Fees, Dossiers: w.Dossiers}
 	w.Repricing = &repricing.Service{DB: db, Replay: again, Payments: w.Payments, Refunds: w.Refunds, Jobs: inserts}
-	w.Reconcile = &reconcile.Service{DB: db, Payments: w.Payments, Refunds: w.Refunds, Secret: g.Secret}
+	w.Statements = &statements.Service{DB: db, Secret: g.Secret}
+	w.Reconcile = &reconcile.Service{DB: db, Payments: w.Payments, Refunds: w.Refunds, Statements: w.Statements}
 	return w, nil
 }
 

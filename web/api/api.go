@@ -27,6 +27,7 @@ import (
 	"github.com/doisoat/doisoat/remittance"
 	"github.com/doisoat/doisoat/reports"
 	"github.com/doisoat/doisoat/repricing"
+	"github.com/doisoat/doisoat/statements"
 )
 
 //go:generate go tool -modfile=../../tools/go.mod oapi-codegen -config oapi-codegen.yaml -o gen.go openapi.yaml
@@ -47,6 +48,7 @@ type Rooms struct {
 	Refunds    *refunds.Service
 	Repricing  *repricing.Service
 	Remittance *remittance.Service
+	Statements *statements.Service
 	Reconcile  *reconcile.Service
 	Ledger     *balances.Service
 	Seal       *seal.Service

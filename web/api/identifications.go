@@ -5,16 +5,17 @@ import (
 
 	"github.com/doisoat/doisoat/internal/money"
 	"github.com/doisoat/doisoat/reconcile"
+	"github.com/doisoat/doisoat/statements"
 	"github.com/doisoat/doisoat/web"
 )
 
 // IdentifyLine handles POST /v1/statements/{id}/lines/{line}/identify.
 func (s *server) IdentifyLine(ctx context.Context, r IdentifyLineRequestObject) (IdentifyLineResponseObject, error) {
-	statement, err := parseID[reconcile.StatementID](r.ID, reconcile.ErrUnknownStatement)
+	statement, err := parseID[statements.ID](r.ID, statements.ErrNotFound)
 	if err != nil {
 		return nil, reconcile.ErrUnknownLine
 	}
-	line, err := parseID[reconcile.LineID](r.Line, reconcile.ErrUnknownLine)
+	line, err := parseID[statements.LineID](r.Line, reconcile.ErrUnknownLine)
 	if err != nil {
 		return nil, err
 	}

@@ -48,8 +48,8 @@ var readsPeriod = map[string]string{
 // samplesKept bounds how many different calls of one statement are explained.
 const samplesKept = 12
 
-// statements keeps what a pool sends, so that exactly that can be explained.
-type statements struct {
+// sentStatements keeps what a pool sends, so that exactly that can be explained.
+type sentStatements struct {
 	mu        sync.Mutex
 	request   string               // whose statements come now; empty: nobody's
 	tail      int                  // entries that are not rolled up, where that is allowed for
@@ -73,14 +73,14 @@ type sample struct {
 func (s sample) may(most int) int { return max(most, perTailEntry*s.tail) }
 
 // begin says whose statements come from now on.
-func (s *statements) begin(request string) {
+func (s *sentStatements) begin(request string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.request = request
 }
 
 // allow says how many entries are not rolled up from now on.
-func (s *statements) allow(tail int) {
+func (s *sentStatements) allow(tail int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.tail = tail
@@ -88,7 +88,7 @@ func (s *statements) allow(tail int) {
 
 var explainable = regexp.MustCompile(`(?i)^\s*(select|with|insert|update|delete)\s`)
 
-func (s *statements) add(conn *pgx.Conn, sql string, args []any) {
+func (s *sentStatements) add(conn *pgx.Conn, sql string, args []any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -114,23 +114,23 @@ func (s *statements) add(conn *pgx.Conn, sql string, args []any) {
 	}
 }
 
-func (s *statements) TraceQueryStart(ctx context.Context, conn *pgx.Conn, d pgx.TraceQueryStartData) context.Context {
+func (s *sentStatements) TraceQueryStart(ctx context.Context, conn *pgx.Conn, d pgx.TraceQueryStartData) context.Context {
 	s.add(conn, d.SQL, d.Args)
 	return ctx
 }
 
-func (s *statements) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+func (s *sentStatements) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
 
-func (s *statements) TraceBatchStart(ctx context.Context, conn *pgx.Conn, d pgx.TraceBatchStartData) context.Context {
+func (s *sentStatements) TraceBatchStart(ctx context.Context, conn *pgx.Conn, d pgx.TraceBatchStartData) context.Context {
 	for _, q := range d.Batch.QueuedQueries {
 		s.add(conn, q.SQL, q.Arguments)
 	}
 	return ctx
 }
 
-func (s *statements) TraceBatchQuery(context.Context, *pgx.Conn, pgx.TraceBatchQueryData) {}
+func (s *sentStatements) TraceBatchQuery(context.Context, *pgx.Conn, pgx.TraceBatchQueryData) {}
 
-func (s *statements) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndData) {}
+func (s *sentStatements) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndData) {}
 
 // node is a step of a plan.
 type node struct {
@@ -177,7 +177,7 @@ type cost struct {
 // judge explains every statement as the application, under the authority that
 // sent it, with the arguments of each of its samples, and once more the way
 // PostgreSQL plans it for all arguments.
-func judge(t *testing.T, db *pgtest.DB, heard *statements) {
+func judge(t *testing.T, db *pgtest.DB, heard *sentStatements) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), db.AppDSN)
 	if err != nil {

@@ -55,7 +55,7 @@ func TestPlans(t *testing.T) {
 // play performs calls one after the other; later ones use what earlier ones brought.
 type play struct {
 	*harness
-	heard  *statements
+	heard  *sentStatements
 	vars   map[string]string
 	called map[string]map[string]bool // parameters by operation
 	sent   int
@@ -324,9 +324,9 @@ func (p *play) seal(db *pgtest.DB) {
 }
 
 // listen gives db an application pool whose statements are heard.
-func listen(t *testing.T, db *pgtest.DB) *statements {
+func listen(t *testing.T, db *pgtest.DB) *sentStatements {
 	t.Helper()
-	heard := &statements{authority: map[*pgx.Conn]string{}}
+	heard := &sentStatements{authority: map[*pgx.Conn]string{}}
 	config := db.App.Config()
 	config.ConnConfig.Tracer = heard
 	pool, err := pgxpool.NewWithConfig(t.Context(), config)

@@ -3,7 +3,7 @@ package api
 import (
 	"context"
 
-	"github.com/doisoat/doisoat/reconcile"
+	"github.com/doisoat/doisoat/statements"
 	"github.com/doisoat/doisoat/web"
 )
 
@@ -13,7 +13,7 @@ func (s *server) RegisterSource(ctx context.Context, r RegisterSourceRequestObje
 	if r.Body.Authority != "" && r.Body.Authority != actor.Authority {
 		return nil, errOtherAuthority
 	}
-	source, created, err := s.rooms.Reconcile.RegisterSource(ctx, actor, reconcile.SourceRequest{
+	source, created, err := s.rooms.Statements.RegisterSource(ctx, actor, statements.SourceRequest{
 		Code: r.Body.Code, Kind: string(r.Body.Kind), Provider: r.Body.Provider, Account: r.Body.Account, Profile: r.Body.Profile,
 	})
 	if err != nil {
@@ -31,14 +31,14 @@ func (s *server) ListSources(ctx context.Context, r ListSourcesRequestObject) (L
 	if err != nil {
 		return nil, err
 	}
-	list, next, err := s.rooms.Reconcile.ListSources(ctx, web.Actor(ctx), after, limitOf(r.Params.Limit))
+	list, next, err := s.rooms.Statements.ListSources(ctx, web.Actor(ctx), after, limitOf(r.Params.Limit))
 	if err != nil {
 		return nil, err
 	}
 	return ListSources200JSONResponse{Items: views(list, sourceView), NextCursor: cursorView(keyCursor(next))}, nil
 }
 
-func sourceView(source reconcile.Source) Source {
+func sourceView(source statements.Source) Source {
 	return Source{
 		Code: source.Code, Kind: SourceKind(source.Kind), Provider: source.Provider, Account: source.Account,
 		Profile: source.Profile, Currency: string(source.Currency), CreatedAt: source.CreatedAt,

@@ -10,8 +10,8 @@ import (
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/fault"
 	"github.com/doisoat/doisoat/internal/jsondoc"
-	"github.com/doisoat/doisoat/providers/statements"
-	"github.com/doisoat/doisoat/reconcile"
+	parsed "github.com/doisoat/doisoat/providers/statements"
+	"github.com/doisoat/doisoat/statements"
 	"github.com/doisoat/doisoat/web"
 )
 
@@ -41,12 +41,12 @@ func (s *server) UploadStatement(ctx context.Context, r UploadStatementRequestOb
 	if err != nil {
 		return nil, err
 	}
-	st, err := s.rooms.Reconcile.Ingest(ctx, actor, u.source, u.fileName, u.file, u.dryRun, r.Params.IdempotencyKey)
+	st, err := s.rooms.Statements.Ingest(ctx, actor, u.source, u.fileName, u.file, u.dryRun, r.Params.IdempotencyKey)
 	if err != nil {
 		return nil, err
 	}
 	view := statementView(st)
-	if u.dryRun || st.State == reconcile.Duplicate {
+	if u.dryRun || st.Status == statements.Duplicate {
 		return UploadStatement200JSONResponse(view), nil
 	}
 	return UploadStatement201JSONResponse{Body: view, Headers: UploadStatement201ResponseHeaders{Location: "/v1/statements/" + view.ID}}, nil
@@ -54,11 +54,11 @@ func (s *server) UploadStatement(ctx context.Context, r UploadStatementRequestOb
 
 // ListStatements handles GET /v1/statements.
 func (s *server) ListStatements(ctx context.Context, r ListStatementsRequestObject) (ListStatementsResponseObject, error) {
-	after, err := cursorID[reconcile.StatementID](r.Params.Cursor)
+	after, err := cursorID[statements.ID](r.Params.Cursor)
 	if err != nil {
 		return nil, err
 	}
-	list, next, err := s.rooms.Reconcile.ListStatements(ctx, web.Actor(ctx), r.Params.Source, after, limitOf(r.Params.Limit))
+	list, next, err := s.rooms.Statements.List(ctx, web.Actor(ctx), r.Params.Source, after, limitOf(r.Params.Limit))
 	if err != nil {
 		return nil, err
 	}
@@ -67,11 +67,11 @@ func (s *server) ListStatements(ctx context.Context, r ListStatementsRequestObje
 
 // FindStatement handles GET /v1/statements/{id}.
 func (s *server) FindStatement(ctx context.Context, r FindStatementRequestObject) (FindStatementResponseObject, error) {
-	id, err := parseID[reconcile.StatementID](r.ID, reconcile.ErrUnknownStatement)
+	id, err := parseID[statements.ID](r.ID, statements.ErrNotFound)
 	if err != nil {
 		return nil, err
 	}
-	st, err := s.rooms.Reconcile.FindStatement(ctx, web.Actor(ctx), id)
+	st, err := s.rooms.Statements.Find(ctx, web.Actor(ctx), id)
 	if err != nil {
 		return nil, err
 	}
@@ -80,39 +80,39 @@ func (s *server) FindStatement(ctx context.Context, r FindStatementRequestObject
 
 // ListStatementLines handles GET /v1/statements/{id}/lines.
 func (s *server) ListStatementLines(ctx context.Context, r ListStatementLinesRequestObject) (ListStatementLinesResponseObject, error) {
-	id, err := parseID[reconcile.StatementID](r.ID, reconcile.ErrUnknownStatement)
+	id, err := parseID[statements.ID](r.ID, statements.ErrNotFound)
 	if err != nil {
 		return nil, err
 	}
-	after, err := cursorID[reconcile.LineID](r.Params.Cursor)
+	after, err := cursorID[statements.LineID](r.Params.Cursor)
 	if err != nil {
 		return nil, err
 	}
-	list, next, err := s.rooms.Reconcile.ListLines(ctx, web.Actor(ctx), id, after, limitOf(r.Params.Limit))
+	list, next, err := s.rooms.Statements.ListLines(ctx, web.Actor(ctx), id, after, limitOf(r.Params.Limit))
 	if err != nil {
 		return nil, err
 	}
 	return ListStatementLines200JSONResponse{Items: views(list, lineView), NextCursor: cursorTo(next)}, nil
 }
 
-func lineView(l reconcile.Line) StatementLine {
+func lineView(l statements.Line) StatementLine {
 	return StatementLine{
 		ID: l.ID.String(), Row: int64(l.Row), BookingDate: dateView(l.BookingDate), ValueDate: dateView(l.ValueDate), Kind: string(l.Kind),
 		Amount: l.Amount.Minor, Fee: l.Fee, Net: l.Net, Currency: string(l.Amount.Currency), Ref: l.Reference,
-		TransactionID: l.TransactionID, BankReference: l.BankRef, Batch: l.BatchID, Content: l.Content, Status: StatementLineStatus(l.State),
+		TransactionID: l.TransactionID, BankReference: l.BankRef, Batch: l.BatchID, Content: l.Content, Status: StatementLineStatus(l.Status),
 	}
 }
 
-func statementView(st reconcile.Statement) Statement {
+func statementView(st statements.Statement) Statement {
 	return Statement{
-		ID: shownID(st.ID), DuplicateOf: shownID(st.DuplicateOf), Source: st.Source, Status: StatementStatus(st.State), FileName: st.FileName, Format: string(st.Format), Profile: st.Profile,
+		ID: shownID(st.ID), DuplicateOf: shownID(st.DuplicateOf), Source: st.Source, Status: StatementStatus(st.Status), FileName: st.FileName, Format: string(st.Format), Profile: st.Profile,
 		Sha256: hexText(st.SHA256[:]), Size: st.Size, RowsAccepted: int64(st.RowsAccepted), RowsKnown: int64(st.RowsKnown),
 		RowsRefused: int64(st.RowsRefused), PeriodFrom: dateView(st.PeriodFrom), PeriodTo: dateView(st.PeriodTo), ReceivedAt: st.ReceivedAt,
 		Totals: views(st.Totals, controlTotalsView), Problems: views(st.Problems, problemView),
 	}
 }
 
-func controlTotalsView(t reconcile.ControlTotal) ControlTotals {
+func controlTotalsView(t statements.ControlTotal) ControlTotals {
 	return ControlTotals{
 		Account: t.Account, Currency: string(t.Currency), From: dateView(t.From), To: dateView(t.To), Opening: t.Opening,
 		Closing: t.Closing, Entries: int64(t.Entries), SumCredit: t.SumCredit, SumDebit: t.SumDebit,
@@ -120,7 +120,7 @@ func controlTotalsView(t reconcile.ControlTotal) ControlTotals {
 	}
 }
 
-func problemView(p statements.Problem) StatementProblem {
+func problemView(p parsed.Problem) StatementProblem {
 	return StatementProblem{Row: int64(p.Row), Code: string(p.Code), Detail: p.Detail}
 }
 

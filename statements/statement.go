@@ -1,10 +1,11 @@
-package reconcile
+package statements
 
 import (
 	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -15,7 +16,7 @@ import (
 	"github.com/doisoat/doisoat/internal/ident"
 	"github.com/doisoat/doisoat/internal/money"
 	"github.com/doisoat/doisoat/internal/postgres"
-	"github.com/doisoat/doisoat/providers/statements"
+	parsed "github.com/doisoat/doisoat/providers/statements"
 	"github.com/doisoat/doisoat/providers/statements/formats"
 )
 
@@ -32,44 +33,44 @@ func (lineKind) Prefix() string { return "sln" }
 
 // StatementID names a statement, LineID one of its lines.
 type (
-	StatementID = ident.ID[statementKind]
-	LineID      = ident.ID[lineKind]
+	ID     = ident.ID[statementKind]
+	LineID = ident.ID[lineKind]
 )
 
 // StatementState is how far a file came.
-type StatementState string
+type Status string
 
 // The states that Ingest answers. Received, parsed and balanced are passed
 // within one transaction and never seen. Duplicate is an answer, not a row.
 const (
-	Accepted  StatementState = "accepted"
-	Partial   StatementState = "partial" // accepted, but some rows were refused or need a person
-	Rejected  StatementState = "rejected"
-	Duplicate StatementState = "duplicate"
+	Accepted  Status = "accepted"
+	Partial   Status = "partial" // accepted, but some rows were refused or need a person
+	Rejected  Status = "rejected"
+	Duplicate Status = "duplicate"
 )
 
 // ControlTotal is what one account's part of a file says of itself, in minor units.
 type ControlTotal struct {
-	Account      string           `json:"account"`
-	Currency     money.Currency   `json:"currency"`
-	From         calendar.Date    `json:"from"`
-	To           calendar.Date    `json:"to"`
-	Opening      *int64           `json:"opening"`
-	Closing      *int64           `json:"closing"`
-	Entries      int              `json:"entries"`
-	SumCredit    int64            `json:"sum_credit"`
-	SumDebit     int64            `json:"sum_debit"`
-	BalanceCheck statements.Check `json:"balance_check"`
+	Account      string         `json:"account"`
+	Currency     money.Currency `json:"currency"`
+	From         calendar.Date  `json:"from"`
+	To           calendar.Date  `json:"to"`
+	Opening      *int64         `json:"opening"`
+	Closing      *int64         `json:"closing"`
+	Entries      int            `json:"entries"`
+	SumCredit    int64          `json:"sum_credit"`
+	SumDebit     int64          `json:"sum_debit"`
+	BalanceCheck parsed.Check   `json:"balance_check"`
 }
 
 // Statement is one file of a source and what became of it.
 type Statement struct {
-	ID           StatementID // zero after a dry run
+	ID           ID // zero after a dry run
 	Source       string
-	State        StatementState
-	DuplicateOf  StatementID // the first statement with the same bytes; everything else is of that one
+	Status       Status
+	DuplicateOf  ID // the first statement with the same bytes; everything else is of that one
 	FileName     string
-	Format       statements.Format
+	Format       parsed.Format
 	Profile      string
 	SHA256       [32]byte
 	Size         int64
@@ -79,7 +80,7 @@ type Statement struct {
 	PeriodFrom   calendar.Date
 	PeriodTo     calendar.Date
 	Totals       []ControlTotal
-	Problems     []statements.Problem
+	Problems     []parsed.Problem
 	ReceivedAt   time.Time
 	opening      *int64
 	closing      *int64
@@ -87,11 +88,11 @@ type Statement struct {
 
 // Problems that this room finds; the others are of package statements.
 const (
-	ProblemWrongAccount  statements.Code = "wrong_account"
-	ProblemWrongFormat   statements.Code = "wrong_format"
-	ProblemWrongCurrency statements.Code = "wrong_currency"
-	ProblemForeignRow    statements.Code = "foreign_row" // a row in another currency is not imported
-	ProblemTooMuch       statements.Code = "too_much"    // rows of more than maxFileSum together
+	ProblemWrongAccount  parsed.Code = "wrong_account"
+	ProblemWrongFormat   parsed.Code = "wrong_format"
+	ProblemWrongCurrency parsed.Code = "wrong_currency"
+	ProblemForeignRow    parsed.Code = "foreign_row" // a row in another currency is not imported
+	ProblemTooMuch       parsed.Code = "too_much"    // rows of more than maxFileSum together
 )
 
 // Ingest takes a file of a source: keeps the bytes, reads, checks the file
@@ -103,18 +104,18 @@ func (s *Service) Ingest(ctx context.Context, actor auth.Actor, sourceCode, file
 	if err := auth.Require(actor, auth.PermStatementWrite); err != nil {
 		return Statement{}, err
 	}
-	if len(content) > statements.MaxBytes {
+	if len(content) > parsed.MaxBytes {
 		return Statement{}, ErrTooLarge
 	}
 	var src Source
 	err = postgres.ReadTx(ctx, s.DB.Pool, actor.Authority, func(tx pgx.Tx) error {
-		if src, err = findSource(ctx, tx, sourceCode); err != nil {
+		if src, err = FindSource(ctx, tx, sourceCode); err != nil {
 			return err
 		}
 		st, err = s.known(ctx, tx, src, content, idempotencyKey)
 		return err
 	})
-	if err == nil || !ErrUnknownStatement.Is(err) {
+	if err == nil || !ErrNotFound.Is(err) {
 		return st, err
 	}
 	select {
@@ -155,7 +156,7 @@ func (s *Service) Ingest(ctx context.Context, actor auth.Actor, sourceCode, file
 	if err != nil {
 		return Statement{}, err
 	}
-	return s.FindStatement(ctx, auth.System(actor.Authority), st.ID)
+	return s.Find(ctx, auth.System(actor.Authority), st.ID)
 }
 
 // reading bounds how many files the process reads at a time; others wait. A
@@ -163,7 +164,7 @@ func (s *Service) Ingest(ctx context.Context, actor auth.Actor, sourceCode, file
 // once could end the process. What waits has only its bytes in memory.
 var reading = make(chan struct{}, 2)
 
-// known answers a file that was seen before, or ErrUnknownStatement.
+// known answers a file that was seen before, or ErrFileNotFound.
 func (s *Service) known(ctx context.Context, tx pgx.Tx, src Source, content []byte, key string) (Statement, error) {
 	sum := sha256.Sum256(content)
 	if key != "" {
@@ -180,10 +181,10 @@ func (s *Service) known(ctx context.Context, tx pgx.Tx, src Source, content []by
 		return Statement{}, err
 	}
 	if len(list) != 1 {
-		return Statement{}, ErrUnknownStatement
+		return Statement{}, ErrNotFound
 	}
 	st := list[0]
-	st.DuplicateOf, st.State = st.ID, Duplicate
+	st.DuplicateOf, st.Status = st.ID, Duplicate
 	return st, nil
 }
 
@@ -191,8 +192,8 @@ func store(ctx context.Context, act postgres.Act, src Source, st Statement, seal
 	if gap, err := chainGap(ctx, act, src, st); err != nil {
 		return err
 	} else if gap {
-		st.Problems = append(st.Problems, statements.Problem{
-			Code: statements.ChainGap, Detail: "the statement does not open with the closing balance of the one before it",
+		st.Problems = append(st.Problems, parsed.Problem{
+			Code: parsed.ChainGap, Detail: "the statement does not open with the closing balance of the one before it",
 		})
 	}
 	// The statement goes first, so that lines can refer to it; what is known
@@ -214,7 +215,7 @@ func store(ctx context.Context, act postgres.Act, src Source, st Statement, seal
 	return audit.Record(ctx, act, audit.Event{
 		Actor: act.Actor, At: st.ReceivedAt, Act: "statement.ingest", ObjectKind: "statement", ObjectID: st.ID.String(),
 		After: map[string]any{
-			"source": src.Code, "state": st.State, "rows_accepted": st.RowsAccepted, "rows_known": st.RowsKnown,
+			"source": src.Code, "state": st.Status, "rows_accepted": st.RowsAccepted, "rows_known": st.RowsKnown,
 			"rows_refused": st.RowsRefused, "problems": len(st.Problems),
 		},
 	})
@@ -222,7 +223,7 @@ func store(ctx context.Context, act postgres.Act, src Source, st Statement, seal
 
 // chainGap reports whether a statement opens with another balance than the one before it closed with.
 func chainGap(ctx context.Context, tx pgx.Tx, src Source, st Statement) (bool, error) {
-	if src.Kind != BankSource || st.State == Rejected || st.opening == nil {
+	if src.Kind != BankSource || st.Status == Rejected || st.opening == nil {
 		return false, nil
 	}
 	var before *int64
@@ -230,14 +231,14 @@ func chainGap(ctx context.Context, tx pgx.Tx, src Source, st Statement) (bool, e
 		select closing from reconcile.statement
 		where source_id = $1 and state in ('accepted', 'partial') and closing is not null and period_to < $2
 		order by period_to desc, id desc limit 1`, src.ID, st.PeriodFrom).Scan(&before)
-	if absent(err) {
+	if errors.Is(err, pgx.ErrNoRows) {
 		return false, nil
 	}
 	return err == nil && *before != *st.opening, err
 }
 
-func fileAt(id StatementID) string { return "reconcile.statement/file/" + id.String() }
-func textAt(id LineID) string      { return "reconcile.statement_line/content/" + id.String() }
+func fileAt(id ID) string     { return "reconcile.statement/file/" + id.String() }
+func textAt(id LineID) string { return "reconcile.statement_line/content/" + id.String() }
 
 // text is the sealed part of a line: what people wrote and who they are.
 type text struct {
@@ -264,7 +265,7 @@ func (s *Service) sealLines(lines []row) error {
 	return nil
 }
 
-func (s *Service) openText(id LineID, sealed []byte) (t text, err error) {
+func (s *Service) OpenText(id LineID, sealed []byte) (t text, err error) {
 	if len(sealed) == 0 {
 		return text{}, nil
 	}

@@ -1,4 +1,4 @@
-package reconcile
+package statements
 
 import (
 	"cmp"
@@ -11,7 +11,7 @@ import (
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/ident"
 	"github.com/doisoat/doisoat/internal/money"
-	"github.com/doisoat/doisoat/providers/statements"
+	parsed "github.com/doisoat/doisoat/providers/statements"
 	"github.com/doisoat/doisoat/providers/transfers"
 	"github.com/doisoat/doisoat/reconcile/matching"
 )
@@ -27,7 +27,7 @@ type row struct {
 	bookingDate   calendar.Date
 	valueDate     calendar.Date
 	occurredAt    *time.Time
-	kind          statements.Kind
+	kind          parsed.Kind
 	booked        bool
 	amount        int64
 	fee, vat, net int64
@@ -45,21 +45,21 @@ type row struct {
 // digest turns a parsed file into a statement and its rows, without the
 // database: it decides whether the file is accepted. A file whose own totals
 // are wrong, or that is not of this source, is rejected whole.
-func digest(src Source, file statements.File, now time.Time) (Statement, []row) {
+func digest(src Source, file parsed.File, now time.Time) (Statement, []row) {
 	st := Statement{
-		Source: src.Code, State: Accepted, Format: file.Format, Profile: file.Profile,
-		Totals: []ControlTotal{}, Problems: append([]statements.Problem{}, file.Problems...), ReceivedAt: now,
+		Source: src.Code, Status: Accepted, Format: file.Format, Profile: file.Profile,
+		Totals: []ControlTotal{}, Problems: append([]parsed.Problem{}, file.Problems...), ReceivedAt: now,
 	}
 	lines := 0
 	for _, part := range file.Statements {
 		lines += len(part.Lines)
 	}
 	if refuse(src, file, &st) {
-		st.State, st.RowsRefused = Rejected, lines
+		st.Status, st.RowsRefused = Rejected, lines
 		return st, nil
 	}
-	if file.Outcome == statements.Partial {
-		st.State = Partial
+	if file.Outcome == parsed.Partial {
+		st.Status = Partial
 	}
 	rows := make([]row, 0, lines)
 	ordinals := make(map[[32]byte]int, lines)
@@ -68,7 +68,7 @@ func digest(src Source, file statements.File, now time.Time) (Statement, []row) 
 			r, ok := rowOf(src, part, l, now)
 			if !ok {
 				st.RowsRefused++
-				st.State = Partial
+				st.Status = Partial
 				if l.Currency != src.Currency {
 					note(&st, l.Row, ProblemForeignRow, "the row is in %s, the source in %s: not imported", l.Currency, src.Currency)
 				}
@@ -81,7 +81,7 @@ func digest(src Source, file statements.File, now time.Time) (Statement, []row) 
 	}
 	if tooMuch(rows) {
 		note(&st, 0, ProblemTooMuch, "the rows of the file are of more than %d together", int64(maxFileSum))
-		st.State, st.RowsRefused = Rejected, lines
+		st.Status, st.RowsRefused = Rejected, lines
 		return st, nil
 	}
 	st.RowsAccepted = len(rows)
@@ -116,16 +116,16 @@ func magnitude(minor int64) uint64 {
 }
 
 // refuse finds what rejects a whole file and notes it; on the way it fills the control totals.
-func refuse(src Source, file statements.File, st *Statement) bool {
-	if file.Outcome == statements.Reject {
+func refuse(src Source, file parsed.File, st *Statement) bool {
+	if file.Outcome == parsed.Reject {
 		return true
 	}
 	refused := false
-	stop := func(code statements.Code, format string, args ...any) {
+	stop := func(code parsed.Code, format string, args ...any) {
 		refused = true
 		note(st, 0, code, format, args...)
 	}
-	want := map[string]statements.Format{SettlementSource: statements.Settlement, BankSource: statements.Camt053}[src.Kind]
+	want := map[string]parsed.Format{SettlementSource: parsed.Settlement, BankSource: parsed.Camt053}[src.Kind]
 	if file.Format != want {
 		stop(ProblemWrongFormat, "the file is %s, a %s source takes %s", file.Format, src.Kind, want)
 	}
@@ -139,13 +139,13 @@ func refuse(src Source, file statements.File, st *Statement) bool {
 		}
 		total, err := totalOf(part)
 		if err != nil {
-			stop(statements.AmountNotWhole, "a total of the file has more digits than %s", part.Currency)
+			stop(parsed.AmountNotWhole, "a total of the file has more digits than %s", part.Currency)
 			continue
 		}
 		st.Totals = append(st.Totals, total)
 	}
 	for _, p := range file.Problems {
-		if p.Code == statements.BalanceMismatch || p.Code == statements.SummaryMismatch {
+		if p.Code == parsed.BalanceMismatch || p.Code == parsed.SummaryMismatch {
 			refused = true // its totals contradict its rows: rows are missing or changed
 		}
 	}
@@ -165,7 +165,7 @@ func (st *Statement) period() {
 	}
 }
 
-func totalOf(part statements.Statement) (ControlTotal, error) {
+func totalOf(part parsed.Statement) (ControlTotal, error) {
 	t := ControlTotal{
 		Account: part.Account, Currency: part.Currency, From: part.From, To: part.To, Entries: part.Entries, BalanceCheck: part.BalanceCheck,
 	}
@@ -181,7 +181,7 @@ func totalOf(part statements.Statement) (ControlTotal, error) {
 	}
 	for _, balance := range []struct {
 		to   **int64
-		from *statements.Balance
+		from *parsed.Balance
 	}{{&t.Opening, part.Opening}, {&t.Closing, part.Closing}} {
 		if balance.from == nil || balance.from.Currency != part.Currency {
 			continue
@@ -212,14 +212,14 @@ func totalOf(part statements.Statement) (ControlTotal, error) {
 	return t, nil
 }
 
-func note(st *Statement, at int, code statements.Code, format string, args ...any) {
-	if len(st.Problems) < statements.MaxProblems {
-		st.Problems = append(st.Problems, statements.Problem{Row: at, Code: code, Detail: fmt.Sprintf(format, args...)})
+func note(st *Statement, at int, code parsed.Code, format string, args ...any) {
+	if len(st.Problems) < parsed.MaxProblems {
+		st.Problems = append(st.Problems, parsed.Problem{Row: at, Code: code, Detail: fmt.Sprintf(format, args...)})
 	}
 }
 
 // rowOf reads one line; ok is false for a line that cannot be booked in the source's currency.
-func rowOf(src Source, part statements.Statement, l statements.Line, now time.Time) (row, bool) {
+func rowOf(src Source, part parsed.Statement, l parsed.Line, now time.Time) (row, bool) {
 	if l.Currency != src.Currency {
 		return row{}, false
 	}
@@ -230,7 +230,7 @@ func rowOf(src Source, part statements.Statement, l statements.Line, now time.Ti
 	r := row{
 		id: ident.New[lineKind](), row: l.Row, account: part.Account, bookingDate: l.BookingDate, valueDate: l.ValueDate,
 		businessDate: firstDate(l.BookingDate, l.ValueDate, part.To, calendar.On(now)),
-		kind:         l.Kind, booked: l.Status == statements.Booked, currency: l.Currency,
+		kind:         l.Kind, booked: l.Status == parsed.Booked, currency: l.Currency,
 		amount: amounts.Gross.Minor, fee: amounts.Fee.Minor, vat: amounts.FeeVAT.Minor, net: amounts.Net.Minor,
 		reference: l.Reference, transactionID: l.TransactionID, originalID: l.OriginalID, bankRef: l.Ref, batchID: l.BatchID,
 		codes: []string{},
@@ -257,7 +257,7 @@ func rowOf(src Source, part statements.Statement, l statements.Line, now time.Ti
 // bank's reference only together with account, date and amount; the content
 // where there is no reference (formats: de-duplication). Rows that are equal
 // in all of it are told apart by their ordinal.
-func (r row) naturalKey(l statements.Line) [32]byte {
+func (r row) naturalKey(l parsed.Line) [32]byte {
 	content := ""
 	if r.bankRef == "" && r.transactionID == "" {
 		content = matching.Squeeze(l.Content)

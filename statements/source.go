@@ -1,8 +1,7 @@
-package reconcile
+package statements
 
 import (
 	"context"
-	"errors"
 	"regexp"
 	"slices"
 	"time"
@@ -17,46 +16,25 @@ import (
 	"github.com/doisoat/doisoat/internal/page"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/internal/secret"
-	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/providers/statements/settlement"
 	"github.com/doisoat/doisoat/reconcile/matching"
-	"github.com/doisoat/doisoat/refunds"
 )
 
-// Daily caps of automatic repairs per authority, when the Service names none.
-const (
-	defaultRepairsPerDay   = 1000
-	defaultRepairSumPerDay = 1_000_000_000 // minor units: đồng
-)
-
-// Service holds the use cases of reconcile.
+// Service holds the use cases of statements.
 type Service struct {
-	DB       postgres.DB
-	Payments *payments.Service
-	Refunds  *refunds.Service
-	Secret   *secret.Keyring
-
-	// Caps of automatic repairs per authority and day, by number and by sum in
-	// minor units; zero means the defaults, below zero switches repairs off.
-	RepairsPerDay   int
-	RepairSumPerDay int64
+	DB     postgres.DB
+	Secret *secret.Keyring
 }
 
-// Faults of reconcile.
+// Faults of statements.
 var (
-	ErrUnknownSource    = fault.New(fault.NotFound, "reconcile.unknown_source", "no such source")
-	ErrUnknownStatement = fault.New(fault.NotFound, "reconcile.unknown_statement", "no such statement")
-	ErrUnknownRun       = fault.New(fault.NotFound, "reconcile.unknown_run", "no such run")
-	ErrUnknownMatch     = fault.New(fault.NotFound, "reconcile.unknown_match", "no such match")
-	ErrInvalid          = fault.New(fault.Invalid, "reconcile.invalid", "the request is not valid")
-	ErrSourceExists     = fault.New(fault.Conflict, "reconcile.source_exists", "a source with this code exists with other content")
-	ErrSourceOverlaps   = fault.New(fault.Conflict, "reconcile.source_overlaps", "another source shows the same account")
-	ErrKeyReused        = fault.New(fault.Conflict, "reconcile.idempotency_key", "the idempotency key was used for another request")
-	ErrTooLarge         = fault.New(fault.Invalid, "reconcile.too_large", "the file is larger than 64 MiB")
-	ErrUnexplained      = fault.New(fault.Precondition, "reconcile.unexplained", "total in is not matched plus listed breaks")
-	ErrNotMatched       = fault.New(fault.Precondition, "reconcile.not_matched", "lines have arrived since: run again before closing")
-	ErrDayOpen          = fault.New(fault.Precondition, "reconcile.day_open", "the day cannot be closed yet")
-	ErrRevoked          = fault.New(fault.Conflict, "reconcile.already_revoked", "the match is revoked already")
+	ErrSourceNotFound = fault.New(fault.NotFound, "statements.source_not_found", "no such source")
+	ErrNotFound       = fault.New(fault.NotFound, "statements.not_found", "no such statement")
+	ErrInvalid        = fault.New(fault.Invalid, "statements.invalid", "the request is not valid")
+	ErrSourceExists   = fault.New(fault.Conflict, "statements.source_exists", "a source with this code exists with other content")
+	ErrSourceOverlaps = fault.New(fault.Conflict, "statements.source_overlaps", "another source shows the same account")
+	ErrKeyReused      = fault.New(fault.Conflict, "statements.idempotency_key", "the idempotency key was used for another request")
+	ErrTooLarge       = fault.New(fault.Invalid, "statements.too_large", "the file is larger than 64 MiB")
 )
 
 type sourceKind struct{}
@@ -149,7 +127,7 @@ func (s *Service) RegisterSource(ctx context.Context, actor auth.Actor, r Source
 	}
 	err = postgres.InTx(ctx, s.DB, actor, func(act postgres.Act) error {
 		// Sources come one after another, and not while a run counts.
-		if err := takeTurn(ctx, act, actor.Authority); err != nil {
+		if err := TakeTurn(ctx, act, actor.Authority); err != nil {
 			return err
 		}
 		all, err := selectSources(ctx, act, ` order by code`)
@@ -229,18 +207,22 @@ func selectSources(ctx context.Context, tx pgx.Tx, and string, args ...any) ([]S
 
 // sourceID finds a source of the transaction's authority by @source, its code:
 // asked for by id, a list has an index, and none when it is asked for by code.
-const sourceID = `select n.id from reconcile.source n where n.authority = (select app.authority()) and n.code = @source`
+const SourceIDByCode = `select n.id from reconcile.source n where n.authority = (select app.authority()) and n.code = @source`
 
-func findSource(ctx context.Context, tx pgx.Tx, code string) (Source, error) {
+func FindSource(ctx context.Context, tx pgx.Tx, code string) (Source, error) {
 	list, err := selectSources(ctx, tx, ` and code = $1`, code)
 	if err != nil {
 		return Source{}, err
 	}
 	if len(list) != 1 {
-		return Source{}, ErrUnknownSource.With("no source %q", code)
+		return Source{}, ErrSourceNotFound.With("no source %q", code)
 	}
 	return list[0], nil
 }
 
-// absent reports that a query for one row found none.
-func absent(err error) bool { return errors.Is(err, pgx.ErrNoRows) }
+// takeTurn makes the work on sources of an authority serial until tx ends: runs,
+// identifications and new sources wait for each other.
+func TakeTurn(ctx context.Context, tx pgx.Tx, authority string) error {
+	_, err := tx.Exec(ctx, `select pg_advisory_xact_lock(hashtextextended($1, 20231122))`, authority)
+	return err
+}

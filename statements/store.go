@@ -1,4 +1,4 @@
-package reconcile
+package statements
 
 import (
 	"context"
@@ -14,31 +14,31 @@ import (
 	"github.com/doisoat/doisoat/internal/money"
 	"github.com/doisoat/doisoat/internal/page"
 	"github.com/doisoat/doisoat/internal/postgres"
-	"github.com/doisoat/doisoat/providers/statements"
+	parsed "github.com/doisoat/doisoat/providers/statements"
 )
 
 type statementRow struct {
-	ID           StatementID       `db:"id"`
-	Source       string            `db:"source"`
-	State        StatementState    `db:"state"`
-	FileName     string            `db:"file_name"`
-	Format       statements.Format `db:"format"`
-	Profile      string            `db:"profile"`
-	SHA256       []byte            `db:"sha256"`
-	Size         int64             `db:"size"`
-	PeriodFrom   calendar.Date     `db:"period_from"`
-	PeriodTo     calendar.Date     `db:"period_to"`
-	RowsAccepted int               `db:"rows_accepted"`
-	RowsKnown    int               `db:"rows_known"`
-	RowsRefused  int               `db:"rows_refused"`
-	Totals       []byte            `db:"totals"`
-	Problems     []byte            `db:"problems"`
-	ReceivedAt   time.Time         `db:"received_at"`
+	ID           ID            `db:"id"`
+	Source       string        `db:"source"`
+	State        Status        `db:"state"`
+	FileName     string        `db:"file_name"`
+	Format       parsed.Format `db:"format"`
+	Profile      string        `db:"profile"`
+	SHA256       []byte        `db:"sha256"`
+	Size         int64         `db:"size"`
+	PeriodFrom   calendar.Date `db:"period_from"`
+	PeriodTo     calendar.Date `db:"period_to"`
+	RowsAccepted int           `db:"rows_accepted"`
+	RowsKnown    int           `db:"rows_known"`
+	RowsRefused  int           `db:"rows_refused"`
+	Totals       []byte        `db:"totals"`
+	Problems     []byte        `db:"problems"`
+	ReceivedAt   time.Time     `db:"received_at"`
 }
 
 func (r statementRow) statement() (Statement, error) {
 	st := Statement{
-		ID: r.ID, Source: r.Source, State: r.State, FileName: r.FileName, Format: r.Format, Profile: r.Profile,
+		ID: r.ID, Source: r.Source, Status: r.State, FileName: r.FileName, Format: r.Format, Profile: r.Profile,
 		SHA256: [32]byte(r.SHA256), Size: r.Size, PeriodFrom: r.PeriodFrom, PeriodTo: r.PeriodTo, RowsAccepted: r.RowsAccepted,
 		RowsKnown: r.RowsKnown, RowsRefused: r.RowsRefused, ReceivedAt: r.ReceivedAt,
 	}
@@ -90,7 +90,7 @@ func insertStatement(ctx context.Context, act postgres.Act, src Source, st State
 		values (@id, @authority, @source, @state, @file_name, @format, @profile, @sha256, @size, @file, @from,
 			@to, @opening, @closing, @accepted, @known, @refused, @totals, @problems, @at, @by, nullif(@key, ''))`,
 		pgx.StrictNamedArgs{
-			"id": st.ID, "authority": src.Authority, "source": src.ID, "state": st.State, "file_name": st.FileName,
+			"id": st.ID, "authority": src.Authority, "source": src.ID, "state": st.Status, "file_name": st.FileName,
 			"format": st.Format, "profile": st.Profile, "sha256": st.SHA256[:], "size": st.Size, "file": sealed,
 			"from": st.PeriodFrom, "to": st.PeriodTo, "opening": st.opening, "closing": st.closing, "accepted": st.RowsAccepted,
 			"known": st.RowsKnown, "refused": st.RowsRefused, "totals": totals, "problems": problems, "at": st.ReceivedAt,
@@ -115,32 +115,32 @@ func countKnown(ctx context.Context, tx pgx.Tx, src SourceID, lines []row) (n in
 const chunk = 10_000
 
 // insertLines writes the lines that are new. Lines that a file before brought are left as they are.
-func insertLines(ctx context.Context, tx pgx.Tx, src Source, st StatementID, lines []row) error {
+func insertLines(ctx context.Context, tx pgx.Tx, src Source, st ID, lines []row) error {
 	for part := range slices.Chunk(lines, chunk) {
 		args := pgx.StrictNamedArgs{"authority": src.Authority, "source": src.ID, "statement": st}
-		args["amounts"] = column(part, func(r *row) int64 { return r.amount })
-		args["fees"] = column(part, func(r *row) int64 { return r.fee })
-		args["vats"] = column(part, func(r *row) int64 { return r.vat })
-		args["nets"] = column(part, func(r *row) int64 { return r.net })
-		args["ids"] = column(part, func(r *row) LineID { return r.id })
-		args["rows"] = column(part, func(r *row) int { return r.row })
-		args["keys"] = column(part, func(r *row) []byte { return r.key[:] })
-		args["ordinals"] = column(part, func(r *row) int { return r.ordinal })
-		args["accounts"] = column(part, func(r *row) string { return r.account })
-		args["business_dates"] = column(part, func(r *row) calendar.Date { return r.businessDate })
-		args["booking_dates"] = column(part, func(r *row) calendar.Date { return r.bookingDate })
-		args["value_dates"] = column(part, func(r *row) calendar.Date { return r.valueDate })
-		args["occurred"] = column(part, func(r *row) *time.Time { return r.occurredAt })
-		args["kinds"] = column(part, func(r *row) string { return string(r.kind) })
-		args["booked"] = column(part, func(r *row) bool { return r.booked })
-		args["currencies"] = column(part, func(r *row) string { return string(r.currency) })
-		args["references"] = column(part, func(r *row) string { return r.reference })
-		args["transactions"] = column(part, func(r *row) string { return r.transactionID })
-		args["originals"] = column(part, func(r *row) string { return r.originalID })
-		args["bank_refs"] = column(part, func(r *row) string { return r.bankRef })
-		args["batches"] = column(part, func(r *row) string { return r.batchID })
-		args["codes"] = column(part, func(r *row) string { return strings.Join(r.codes, " ") })
-		args["contents"] = column(part, func(r *row) []byte { return r.sealed })
+		args["amounts"] = postgres.Column(part, func(r *row) int64 { return r.amount })
+		args["fees"] = postgres.Column(part, func(r *row) int64 { return r.fee })
+		args["vats"] = postgres.Column(part, func(r *row) int64 { return r.vat })
+		args["nets"] = postgres.Column(part, func(r *row) int64 { return r.net })
+		args["ids"] = postgres.Column(part, func(r *row) LineID { return r.id })
+		args["rows"] = postgres.Column(part, func(r *row) int { return r.row })
+		args["keys"] = postgres.Column(part, func(r *row) []byte { return r.key[:] })
+		args["ordinals"] = postgres.Column(part, func(r *row) int { return r.ordinal })
+		args["accounts"] = postgres.Column(part, func(r *row) string { return r.account })
+		args["business_dates"] = postgres.Column(part, func(r *row) calendar.Date { return r.businessDate })
+		args["booking_dates"] = postgres.Column(part, func(r *row) calendar.Date { return r.bookingDate })
+		args["value_dates"] = postgres.Column(part, func(r *row) calendar.Date { return r.valueDate })
+		args["occurred"] = postgres.Column(part, func(r *row) *time.Time { return r.occurredAt })
+		args["kinds"] = postgres.Column(part, func(r *row) string { return string(r.kind) })
+		args["booked"] = postgres.Column(part, func(r *row) bool { return r.booked })
+		args["currencies"] = postgres.Column(part, func(r *row) string { return string(r.currency) })
+		args["references"] = postgres.Column(part, func(r *row) string { return r.reference })
+		args["transactions"] = postgres.Column(part, func(r *row) string { return r.transactionID })
+		args["originals"] = postgres.Column(part, func(r *row) string { return r.originalID })
+		args["bank_refs"] = postgres.Column(part, func(r *row) string { return r.bankRef })
+		args["batches"] = postgres.Column(part, func(r *row) string { return r.batchID })
+		args["codes"] = postgres.Column(part, func(r *row) string { return strings.Join(r.codes, " ") })
+		args["contents"] = postgres.Column(part, func(r *row) []byte { return r.sealed })
 		if _, err := tx.Exec(ctx, insertNewLines, args); err != nil {
 			return err
 		}
@@ -164,24 +164,15 @@ const insertNewLines = `
 			amount, fee, fee_vat, net, currency, reference, transaction_id, original_id, bank_ref, batch_id, codes, content)
 	on conflict on constraint statement_line_once do nothing`
 
-// column takes one member of every element, the form that unnest takes.
-func column[T, V any](list []T, of func(*T) V) []V {
-	values := make([]V, len(list))
-	for i := range list {
-		values[i] = of(&list[i])
-	}
-	return values
-}
-
-// FindStatement returns a statement of the actor's authority with its problems, or ErrUnknownStatement.
-func (s *Service) FindStatement(ctx context.Context, actor auth.Actor, id StatementID) (st Statement, err error) {
+// FindStatement returns a statement of the actor's authority with its problems, or ErrFileNotFound.
+func (s *Service) Find(ctx context.Context, actor auth.Actor, id ID) (st Statement, err error) {
 	if err := auth.Require(actor, auth.PermStatementRead); err != nil {
 		return Statement{}, err
 	}
 	err = postgres.ReadTx(ctx, s.DB.Pool, actor.Authority, func(tx pgx.Tx) error {
 		list, err := selectStatements(ctx, tx, true, ` and st.id = $1`, id)
 		if err == nil && len(list) != 1 {
-			return ErrUnknownStatement
+			return ErrNotFound
 		}
 		if err == nil {
 			st = list[0]
@@ -193,30 +184,30 @@ func (s *Service) FindStatement(ctx context.Context, actor auth.Actor, id Statem
 
 // ListStatements returns statements newest first, without problems, of one
 // source or (empty) of all. next is zero at the end.
-func (s *Service) ListStatements(ctx context.Context, actor auth.Actor, source string, after StatementID, limit int) (list []Statement, next StatementID, err error) {
+func (s *Service) List(ctx context.Context, actor auth.Actor, source string, after ID, limit int) (list []Statement, next ID, err error) {
 	if err := auth.Require(actor, auth.PermStatementRead); err != nil {
 		return nil, next, err
 	}
 	limit = page.Limit(limit)
 	err = postgres.ReadTx(ctx, s.DB.Pool, actor.Authority, func(tx pgx.Tx) error {
 		list, err = selectStatements(ctx, tx, false, `
-			and (@source = '' or st.source_id = (`+sourceID+`)) and (@after::uuid is null or st.id < @after)
+			and (@source = '' or st.source_id = (`+SourceIDByCode+`)) and (@after::uuid is null or st.id < @after)
 			order by st.id desc limit @limit`, pgx.StrictNamedArgs{"source": source, "after": after, "limit": limit + 1})
 		return err
 	})
-	list, next = page.Cut(list, limit, func(x Statement) StatementID { return x.ID })
+	list, next = page.Cut(list, limit, func(x Statement) ID { return x.ID })
 	return list, next, err
 }
 
 // LineState says what became of a line.
-type LineState string
+type LineStatus string
 
 // The states of a line. Ignored lines are not booked: they count nowhere.
 const (
-	LineOpen    LineState = "open"
-	LineMatched LineState = "matched"
-	LineBreak   LineState = "break"
-	LineIgnored LineState = "ignored"
+	LineOpen    LineStatus = "open"
+	LineMatched LineStatus = "matched"
+	LineBreak   LineStatus = "break"
+	LineIgnored LineStatus = "ignored"
 )
 
 // Line is one row of a statement, for people.
@@ -225,7 +216,7 @@ type Line struct {
 	Row           int
 	BookingDate   calendar.Date
 	ValueDate     calendar.Date
-	Kind          statements.Kind
+	Kind          parsed.Kind
 	Amount        money.Amount // credit +; of a settlement row the gross amount
 	Fee           int64        // fee and its VAT, minor units
 	Net           int64
@@ -234,25 +225,25 @@ type Line struct {
 	BankRef       string
 	BatchID       string
 	Content       string // transfer text: may hold names
-	State         LineState
+	Status        LineStatus
 }
 
 type lineRow struct {
-	ID            LineID          `db:"id"`
-	Row           int             `db:"row"`
-	BookingDate   calendar.Date   `db:"booking_date"`
-	ValueDate     calendar.Date   `db:"value_date"`
-	Kind          statements.Kind `db:"kind"`
-	Amount        int64           `db:"amount"`
-	Currency      money.Currency  `db:"currency"`
-	Fee           int64           `db:"fee"`
-	Net           int64           `db:"net"`
-	Reference     string          `db:"reference"`
-	TransactionID string          `db:"transaction_id"`
-	BankRef       string          `db:"bank_ref"`
-	BatchID       string          `db:"batch_id"`
-	Content       []byte          `db:"content"`
-	State         LineState       `db:"state"`
+	ID            LineID         `db:"id"`
+	Row           int            `db:"row"`
+	BookingDate   calendar.Date  `db:"booking_date"`
+	ValueDate     calendar.Date  `db:"value_date"`
+	Kind          parsed.Kind    `db:"kind"`
+	Amount        int64          `db:"amount"`
+	Currency      money.Currency `db:"currency"`
+	Fee           int64          `db:"fee"`
+	Net           int64          `db:"net"`
+	Reference     string         `db:"reference"`
+	TransactionID string         `db:"transaction_id"`
+	BankRef       string         `db:"bank_ref"`
+	BatchID       string         `db:"batch_id"`
+	Content       []byte         `db:"content"`
+	State         LineStatus     `db:"state"`
 }
 
 const selectListedLine = `
@@ -264,8 +255,8 @@ const selectListedLine = `
 	from reconcile.statement_line l`
 
 // ListLines returns the lines that a statement brought, in file order, or
-// ErrUnknownStatement. Lines known from an earlier file stay with that one.
-func (s *Service) ListLines(ctx context.Context, actor auth.Actor, id StatementID, after LineID, limit int) (list []Line, next LineID, err error) {
+// ErrFileNotFound. Lines known from an earlier file stay with that one.
+func (s *Service) ListLines(ctx context.Context, actor auth.Actor, id ID, after LineID, limit int) (list []Line, next LineID, err error) {
 	if err := auth.Require(actor, auth.PermStatementRead); err != nil {
 		return nil, next, err
 	}
@@ -277,7 +268,7 @@ func (s *Service) ListLines(ctx context.Context, actor auth.Actor, id StatementI
 			return err
 		}
 		if len(known) != 1 {
-			return ErrUnknownStatement
+			return ErrNotFound
 		}
 		rows, err := tx.Query(ctx, selectListedLine+`
 			where l.statement_id = $1 and ($2::uuid is null or (l.row, l.id) > (select a.row, a.id from reconcile.statement_line a where a.id = $2))
@@ -293,14 +284,14 @@ func (s *Service) ListLines(ctx context.Context, actor auth.Actor, id StatementI
 	}
 	found, next = page.Cut(found, limit, func(x lineRow) LineID { return x.ID })
 	for _, r := range found {
-		t, err := s.openText(r.ID, r.Content)
+		t, err := s.OpenText(r.ID, r.Content)
 		if err != nil {
 			return nil, next, err
 		}
 		list = append(list, Line{
 			ID: r.ID, Row: r.Row, BookingDate: r.BookingDate, ValueDate: r.ValueDate, Kind: r.Kind,
 			Amount: money.Amount{Currency: r.Currency, Minor: r.Amount}, Fee: r.Fee, Net: r.Net, Reference: r.Reference,
-			TransactionID: r.TransactionID, BankRef: r.BankRef, BatchID: r.BatchID, Content: t.Content, State: r.State,
+			TransactionID: r.TransactionID, BankRef: r.BankRef, BatchID: r.BatchID, Content: t.Content, Status: r.State,
 		})
 	}
 	return list, next, nil
