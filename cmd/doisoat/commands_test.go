@@ -90,6 +90,61 @@ func TestEndToEndKeys(t *testing.T) {
 	}
 }
 
+// TestEndToEndBounds: a dossier of 2015 is refused until the operator widens the
+// authority's bounds, and the act stands in the audit trail.
+func TestEndToEndBounds(t *testing.T) {
+	t.Parallel()
+	d := startDev(t)
+	old := dossierBody(t, "H41.12-150502-0001", map[string]any{"submission": map[string]any{
+		"channel": "direct", "submitted_at": "2015-05-04T09:00:00+07:00",
+	}, "items": []any{map[string]any{"fee_type": "P_CONG_BO_DN", "base": 70_000, "assessed": map[string]any{"ground": "quyết định 12/QĐ"}}}})
+	portal := d.key(firstAuthority, auth.RolePortal)
+	d.wantProblem("before", d.ask(portal, http.MethodPost, "/v1/dossiers", old), http.StatusUnprocessableEntity, "auth.submitted_at")
+	for name, args := range map[string][]string{
+		"too far":           {"--days-back", "36501"},
+		"backwards":         {"--minutes-ahead=-1"},
+		"unknown authority": {"--authority", "H99", "--days-back", "1"},
+	} {
+		args = append([]string{"authority", "set", "--authority", firstAuthority, "--reason", "x"}, args...)
+		if code, stdout, stderr := d.command(args...); code != exitFailed {
+			t.Errorf("%s: got exit code %d, %q, %q, want %d", name, code, stdout, stderr, exitFailed)
+		}
+	}
+	for range 2 { // the second time changes and records nothing
+		got := d.mustReport("authority", "set", "--json", "--authority", firstAuthority, "--days-back", "9000", "--reason", "old files of 2015")
+		if got["days_back"] != 9000.0 || got["minutes_ahead"] != 5.0 {
+			t.Errorf("authority set: got %v, want 9000 days back and 5 minutes ahead", got)
+		}
+	}
+	if _, list, _ := d.command("authority", "list"); !strings.Contains(list, "9000 days back     5 minutes ahead") {
+		t.Errorf("authority list: got %q, want the bounds of %s", list, firstAuthority)
+	}
+	if n := count(t, d.database(), `
+		select count(*) from audit.event where authority = 'H41' and act = 'authority.bounds' and actor_role = 'operator'
+			and object_id = 'H41' and after ->> 'days_back' = '9000' and reason = 'old files of 2015'`); n != 1 {
+		t.Errorf("audit: got %d events, want 1", n)
+	}
+	d.must(http.StatusCreated, portal, http.MethodPost, "/v1/dossiers", old)
+
+	today := calendar.On(time.Now()).String()
+	code, stdout, stderr := d.command("fees", "assessed", "--json", "--authority", firstAuthority, "--from", today, "--to", today)
+	var list []map[string]any
+	if err := json.Unmarshal([]byte(stdout), &list); err != nil || code != exitOK || len(list) != 1 {
+		t.Fatalf("fees assessed: got exit code %d, %v, %s%s, want one charge", code, err, stdout, stderr)
+	}
+	delete(list[0], "recorded_at")
+	want := map[string]any{
+		"dossier": "H41.12-150502-0001", "agency": "H41.12", "line": 1.0, "fee_type": "P_CONG_BO_DN", "quantity": 1.0,
+		"currency": "VND", "base": 70_000.0, "due": 70_000.0, "ground": "quyết định 12/QĐ",
+	}
+	if diff := cmp.Diff(list[0], want); diff != "" {
+		t.Errorf("assessed charge (-got +want):\n%s", diff)
+	}
+	if _, stdout, _ := d.command("fees", "assessed", "--authority", "H29", "--from", today, "--to", today); stdout != "0 assessed charges\n" {
+		t.Errorf("another authority: got %q, want no charge", stdout)
+	}
+}
+
 // mustReport runs a command that reports JSON and must exit 0.
 func (d *devProgram) mustReport(args ...string) map[string]any {
 	d.t.Helper()

@@ -13,6 +13,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/doisoat/doisoat/cmd/doisoat/demo"
 	"github.com/doisoat/doisoat/internal/config"
 	"github.com/doisoat/doisoat/internal/fault"
 	"github.com/doisoat/doisoat/internal/postgres/pglocal"
@@ -32,6 +33,10 @@ type devCommand struct {
 // devSweep is short: a person who tries things out waits for the results of jobs.
 const devSweep = 2 * time.Second
 
+// errResetNamed: a database that the environment names is not in the data folder.
+var errResetNamed = fault.New(fault.Precondition, "dev.reset_named_database",
+	"--reset moves a data folder aside, and no database: unset DOISOAT_DATABASE_URL, or leave out --reset")
+
 // errDatabaseEnded: the local PostgreSQL gave up while the program was running.
 var errDatabaseEnded = fault.New(fault.Unavailable, "dev.database_ended", "the local PostgreSQL has ended")
 
@@ -50,12 +55,12 @@ func (c *devCommand) Run(ctx context.Context, p *program) error {
 			return errResetNamed
 		}
 		remedy = "unset " + config.DatabaseURL + ", or let it name an empty database"
-		if err := mayUse(ctx, settings, remedy); err != nil {
+		if err := demo.MayUse(ctx, settings, remedy); err != nil {
 			return err
 		}
 	}
 	if c.Reset {
-		aside, err := moveAside(c.DataDir, p.now())
+		aside, err := demo.MoveAside(c.DataDir, p.now())
 		if err != nil {
 			return err
 		}
@@ -63,11 +68,11 @@ func (c *devCommand) Run(ctx context.Context, p *program) error {
 			fmt.Fprintf(p.stdout, "the data folder is now %s\n", aside)
 		}
 	}
-	data, err := openFolder(c.DataDir)
+	data, err := demo.OpenFolder(c.DataDir)
 	if err != nil {
 		return err
 	}
-	defer data.close()
+	defer data.Close()
 	return c.runIn(ctx, p, settings, remedy)
 }
 
@@ -91,12 +96,12 @@ func (c *devCommand) runIn(ctx context.Context, p *program, settings config.Conf
 	defer cancel(nil)
 	go database.watch(ctx, cancel)
 
-	marked, err := claim(ctx, settings, remedy)
+	marked, err := demo.Claim(ctx, settings, remedy)
 	if err != nil {
 		return firstCause(ctx, err)
 	}
-	defer marked.close()
-	if _, err := migrate(ctx, settings, demoDaysBack(p.now())); err != nil {
+	defer marked.Close()
+	if _, err := migrate(ctx, settings, demo.DaysBack(p.now())); err != nil {
 		return firstCause(ctx, err)
 	}
 	return firstCause(ctx, c.runOn(ctx, p, settings, log, marked, apiListener, simulatorListener))
@@ -127,7 +132,7 @@ func (c *devCommand) listen() (forAPI, forSimulator net.Listener, err error) {
 
 // runOn is everything above the database.
 func (c *devCommand) runOn(
-	ctx context.Context, p *program, settings config.Config, log *slog.Logger, marked *mark, forAPI, forSimulator net.Listener,
+	ctx context.Context, p *program, settings config.Config, log *slog.Logger, marked *demo.Mark, forAPI, forSimulator net.Listener,
 ) error {
 	ring, err := openKeys(settings.SecretKeys, true)
 	if err != nil {
@@ -143,14 +148,14 @@ func (c *devCommand) runOn(
 		return err
 	}
 	defer all.Close() // answers the callbacks under way, before the pool closes
-	far := farsides.New(farsides.Options{Log: log, StateFile: filepath.Join(c.DataDir, simulatorFile)})
+	far := farsides.New(farsides.Options{Log: log, StateFile: filepath.Join(c.DataDir, demo.SimulatorFile)})
 	defer far.Close()
 	if err := far.Err(); err != nil {
 		return fmt.Errorf("start the simulator: %w", err)
 	}
-	m := manifest{
+	m := demo.Manifest{
 		API: settings.PublicURL, Console: settings.PublicURL + "/console", Simulator: "http://" + forSimulator.Addr().String(),
-		DatabaseURL: string(settings.MigrateURL), Logins: []any{}, Authority: firstAuthority,
+		DatabaseURL: string(settings.MigrateURL), Logins: []any{}, Authority: demo.FirstAuthority,
 	}
 	notes, err := c.plant(ctx, p, all, pool, marked, far, &m)
 	if err != nil {
@@ -172,36 +177,36 @@ func (c *devCommand) runOn(
 		return web.Serve(ctx, forAPI, apiOf(all, settings, log, p.now, pool), log)
 	})
 	farServer.start("simulator", func(ctx context.Context) error { return web.Serve(ctx, forSimulator, far.Handler(), log) })
-	if err = writeManifest(c.manifestPath(), m); err == nil {
+	if err = demo.WriteManifest(c.manifestPath(), m); err == nil {
 		c.announce(p, m, notes)
 		servers.wait(farServer.failed)
 	}
 	return errors.Join(err, servers.stop(), stopJobs(work, settings.ShutdownGrace), farServer.stop())
 }
 
-func (c *devCommand) manifestPath() string { return filepath.Join(c.DataDir, manifestFile) }
+func (c *devCommand) manifestPath() string { return filepath.Join(c.DataDir, demo.ManifestFile) }
 
 // plant loads the demo and writes into m where everything is. The notes name
 // the existing rows that differ from the demo and stay as they are.
 func (c *devCommand) plant(
-	ctx context.Context, p *program, all world.World, pool *pgxpool.Pool, marked *mark, far *farsides.Simulator, m *manifest,
+	ctx context.Context, p *program, all world.World, pool *pgxpool.Pool, marked *demo.Mark, far *farsides.Simulator, m *demo.Manifest,
 ) (notes []string, err error) {
-	previous, err := readManifest(c.manifestPath())
+	previous, err := demo.ReadManifest(c.manifestPath())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	seeds := demo{
-		rooms: all, pool: pool, mark: marked, random: p.random, api: m.API, simulator: m.Simulator, previous: previous.Authorities,
+	seeds := demo.Seeds{
+		Rooms: all, Pool: pool, Mark: marked, Random: p.random, API: m.API, Simulator: m.Simulator, Previous: previous.Authorities,
 	}
-	if m.Authorities, err = seeds.plant(ctx, far); err != nil {
+	if m.Authorities, err = seeds.Plant(ctx, far); err != nil {
 		return nil, fmt.Errorf("load the demo: %w", err)
 	}
-	m.Keys = m.Authorities[firstAuthority].Keys
-	return seeds.notes, nil
+	m.Keys = m.Authorities[demo.FirstAuthority].Keys
+	return seeds.Notes, nil
 }
 
 // announce tells a person where everything is, and what differs from the demo.
-func (c *devCommand) announce(p *program, m manifest, notes []string) {
+func (c *devCommand) announce(p *program, m demo.Manifest, notes []string) {
 	for _, note := range notes {
 		fmt.Fprintf(p.stdout, "note: %s\n", note)
 	}
@@ -222,7 +227,7 @@ type localDatabase struct{ server *pglocal.Server }
 // and writes into settings where it is.
 func (c *devCommand) startDatabase(ctx context.Context, settings *config.Config, log *slog.Logger) (localDatabase, error) {
 	if settings.SecretKeys == "" {
-		settings.SecretKeys = filepath.Join(c.DataDir, keysFile)
+		settings.SecretKeys = filepath.Join(c.DataDir, demo.KeysFile)
 	}
 	if settings.DatabaseURL != "" {
 		return localDatabase{}, nil

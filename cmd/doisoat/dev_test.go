@@ -18,6 +18,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/doisoat/doisoat/cmd/doisoat/demo"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/auth/registry"
 	"github.com/doisoat/doisoat/internal/config"
@@ -95,14 +96,14 @@ func TestDevRefusesForeignDatabase(t *testing.T) {
 	if err := registry.EnsureAuthorities(t.Context(), db.Owner, list); err != nil {
 		t.Fatal(err)
 	}
-	keyFile := filepath.Join(t.TempDir(), keysFile)
+	keyFile := filepath.Join(t.TempDir(), demo.KeysFile)
 	ring, err := secret.Create(keyFile)
 	if err != nil {
 		t.Fatal(err)
 	}
 	all := roomsOn(t, db.App, ring)
 	registerReal(t, all, "H09")
-	for _, name := range []string{"API of the province", demoKeyName} {
+	for _, name := range []string{"API of the province", demo.KeyName} {
 		if _, _, err := all.Keys.CreateKey(t.Context(), auth.Operator("H09"), auth.RolePortal, name, time.Time{}); err != nil {
 			t.Fatal(err)
 		}
@@ -116,7 +117,7 @@ func TestDevRefusesForeignDatabase(t *testing.T) {
 	if strings.HasPrefix(before["payments.merchant_account"], "0 ") || strings.HasPrefix(before["auth.api_key"], "0 ") {
 		t.Fatalf("nothing is there to be protected: %v", before)
 	}
-	empty := emptyDatabase(t, db)
+	empty := db.Empty(t)
 
 	tests := map[string]struct {
 		env  map[string]string
@@ -146,57 +147,8 @@ func TestDevRefusesForeignDatabase(t *testing.T) {
 			}
 		})
 	}
-	if found, err := inspect(t.Context(), config.Address(empty)); err != nil || !found.empty {
+	if found, err := demo.Inspect(t.Context(), config.Address(empty)); err != nil || !found.Empty {
 		t.Errorf("the empty database: got %v, %v, want it still empty", found, err)
-	}
-}
-
-// emptyDatabase makes a database without any table on the server of db.
-func emptyDatabase(t *testing.T, db *pgtest.DB) string {
-	t.Helper()
-	name := "empty_" + strings.ToLower(rand.Text())
-	if _, err := db.Owner.Exec(t.Context(), `create database `+name+` template template0`); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if _, err := db.Owner.Exec(context.Background(), `drop database `+name+` with (force)`); err != nil {
-			t.Error(err)
-		}
-	})
-	c, err := pgx.ParseConfig(db.DSN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return strings.Replace(db.DSN, "/"+c.Database+"?", "/"+name+"?", 1)
-}
-
-// TestClaim: dev marks an empty database, knows its mark again, and refuses two databases.
-func TestClaim(t *testing.T) {
-	t.Parallel()
-	db := pgtest.New(t)
-	one, two := config.Address(emptyDatabase(t, db)), config.Address(emptyDatabase(t, db))
-	for range 2 {
-		m, err := claim(t.Context(), config.Config{DatabaseURL: one, MigrateURL: one}, "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := m.record(t.Context(), "H41/vnpay/DOISOH41"); err != nil {
-			t.Error(err)
-		}
-		m.close()
-	}
-	m, err := claim(t.Context(), config.Config{DatabaseURL: one, MigrateURL: one}, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer m.close()
-	if want := []string{"H41/vnpay/DOISOH41"}; !slices.Equal(m.planted, want) {
-		t.Errorf("got %v, want %v", m.planted, want)
-	}
-	for _, c := range []config.Config{{DatabaseURL: one, MigrateURL: two}, {DatabaseURL: two, MigrateURL: one}} {
-		if _, err := claim(t.Context(), c, ""); !errors.Is(err, errForeign) {
-			t.Errorf("got %v, want %v", err, errForeign)
-		}
 	}
 }
 
@@ -231,7 +183,7 @@ func TestDevSecondStart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ring, err := secret.Open(filepath.Join(d.dir, keysFile))
+	ring, err := secret.Open(filepath.Join(d.dir, demo.KeysFile))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -270,7 +222,7 @@ func TestDevSecondStart(t *testing.T) {
 	// The texts of the keys are lost: further keys come, and none goes.
 	_ = db.Close(t.Context())
 	d.stop()
-	if err := os.Remove(filepath.Join(d.dir, manifestFile)); err != nil {
+	if err := os.Remove(filepath.Join(d.dir, demo.ManifestFile)); err != nil {
 		t.Fatal(err)
 	}
 	d.start()
@@ -303,7 +255,7 @@ func TestDevReset(t *testing.T) {
 	if want := "the data folder is now " + aside[0] + "\n"; err != nil || !strings.HasPrefix(string(out), want) {
 		t.Errorf("got %q, %v, want %q at its beginning", out, err, want)
 	}
-	old, err := readManifest(filepath.Join(aside[0], manifestFile))
+	old, err := demo.ReadManifest(filepath.Join(aside[0], demo.ManifestFile))
 	if err != nil || !maps.Equal(old.Keys, first.Keys) {
 		t.Errorf("the folder aside: got keys %v, %v, want those of the first start", len(old.Keys), err)
 	}
@@ -316,17 +268,5 @@ func TestDevReset(t *testing.T) {
 	d.start()
 	if n := count(t, d.database(), `select count(*) from dossiers.dossier`); n != 1 {
 		t.Errorf("got %d dossiers in the folder aside, want 1", n)
-	}
-}
-
-// TestResetWithoutFolder: there is nothing to move, and nothing is made.
-func TestResetWithoutFolder(t *testing.T) {
-	t.Parallel()
-	dir := filepath.Join(t.TempDir(), "data")
-	if aside, err := moveAside(dir, time.Now()); aside != "" || err != nil {
-		t.Errorf("got %q, %v, want nothing", aside, err)
-	}
-	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("data folder: got %v, want none", err)
 	}
 }

@@ -23,6 +23,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/doisoat/doisoat/cmd/doisoat/demo"
 	"github.com/doisoat/doisoat/internal/auth"
 )
 
@@ -107,6 +108,11 @@ func dataFolder(t *testing.T) string {
 	}
 	return filepath.Join(dir, "data")
 }
+
+// Names of the demo, as the tests say them.
+const firstAuthority = demo.FirstAuthority
+
+type manifest = demo.Manifest
 
 // devProgram is doisoat dev on a data folder. It can be killed and started
 // again; other goroutines may ask meanwhile and find nobody.
@@ -217,7 +223,7 @@ func (d *devProgram) start() {
 	d.cmd, d.exited = cmd, exited
 	d.mu.Unlock()
 	d.awaitReady(outFile)
-	m, err := readManifest(filepath.Join(d.dir, manifestFile))
+	m, err := demo.ReadManifest(filepath.Join(d.dir, demo.ManifestFile))
 	if err != nil {
 		d.t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/doisoat/doisoat/cmd/doisoat/demo"
 	"github.com/doisoat/doisoat/internal/auth"
 )
 
@@ -54,7 +55,7 @@ func (d *devProgram) playStory() {
 	ctx, cancel := context.WithTimeout(context.Background(), storyWithin)
 	defer cancel()
 	script := filepath.Join("..", "..", "examples", "first-payment.sh")
-	cmd := exec.CommandContext(ctx, "bash", script, filepath.Join(d.dir, manifestFile))
+	cmd := exec.CommandContext(ctx, "bash", script, filepath.Join(d.dir, demo.ManifestFile))
 	cmd.Env = append(d.env, "DOISOAT="+binary(d.t))
 	out, err := cmd.CombinedOutput()
 	if err != nil {

@@ -49,6 +49,8 @@ type commands struct {
 	Seal      sealCommand      `cmd:"" help:"Seal finished entries; export a sealed book."`
 	Verify    verifyCommand    `cmd:"" help:"Verify an exported book or a proof; needs no database."`
 	Keys      keysCommand      `cmd:"" help:"Create, list and revoke API keys."`
+	Authority authorityCommand `cmd:"" help:"List authorities; set how far the submission of a dossier may lie from now."`
+	Fees      feesCommand      `cmd:"" help:"List the charges whose amount an agency assessed."`
 	Policy    policyCommand    `cmd:"" help:"Check discount policies; needs no database."`
 	Signature signatureCommand `cmd:"" help:"Judge the signature of provider messages; needs no database."`
 	Version   versionCommand   `cmd:"" help:"Show the version."`

@@ -89,32 +89,6 @@ func TestDatabaseCommandsSayWhatIsMissing(t *testing.T) {
 
 func noEnvironment(string) string { return "" }
 
-// TestManifest: what is written is read again, and only its user can read it.
-func TestManifest(t *testing.T) {
-	t.Parallel()
-	path := filepath.Join(t.TempDir(), manifestFile)
-	for _, api := range []string{"http://127.0.0.1:1", "http://127.0.0.1:2"} {
-		if err := writeManifest(path, manifest{API: api, Logins: []any{}}); err != nil {
-			t.Fatal(err)
-		}
-		got, err := readManifest(path)
-		if err != nil || got.API != api {
-			t.Errorf("got %q, %v, want %q", got.API, err, api)
-		}
-	}
-	info, err := os.Stat(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got, want := info.Mode().Perm(), os.FileMode(0o600); got != want {
-		t.Errorf("got mode %v, want %v", got, want)
-	}
-	left, err := filepath.Glob(filepath.Join(filepath.Dir(path), ".dev-*"))
-	if err != nil || len(left) > 0 {
-		t.Errorf("got left over files %v, %v, want none", left, err)
-	}
-}
-
 // TestFirstCause: a signal is no error, a dead database is.
 func TestFirstCause(t *testing.T) {
 	t.Parallel()

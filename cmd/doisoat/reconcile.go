@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/doisoat/doisoat/cmd/doisoat/demo"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/page"
@@ -97,7 +98,7 @@ func (c *closeCommand) Run(ctx context.Context, p *program) error {
 	}
 	text := p.getenv(apiKey)
 	if text == "" {
-		m, err := readManifest(filepath.Join(c.DataDir, manifestFile))
+		m, err := demo.ReadManifest(filepath.Join(c.DataDir, demo.ManifestFile))
 		if err != nil {
 			return errors.New("closing is the chief accountant's act: set " + apiKey)
 		}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/doisoat/doisoat/cmd/doisoat/demo"
 	"github.com/doisoat/doisoat/internal/config"
 	"github.com/doisoat/doisoat/internal/fault"
 	"github.com/doisoat/doisoat/internal/postgres"
@@ -73,7 +74,7 @@ func (l place) settings(p *program) (config.Config, error) {
 		return config.Config{}, err
 	}
 	if c.DatabaseURL == "" {
-		manifest, err := readManifest(filepath.Join(l.DataDir, manifestFile))
+		manifest, err := demo.ReadManifest(filepath.Join(l.DataDir, demo.ManifestFile))
 		if errors.Is(err, fs.ErrNotExist) {
 			return config.Config{}, errNoDatabase
 		}
@@ -83,7 +84,7 @@ func (l place) settings(p *program) (config.Config, error) {
 		c.DatabaseURL = config.Address(manifest.DatabaseURL)
 		c.MigrateURL = c.DatabaseURL
 		if c.SecretKeys == "" {
-			c.SecretKeys = filepath.Join(l.DataDir, keysFile)
+			c.SecretKeys = filepath.Join(l.DataDir, demo.KeysFile)
 		}
 	}
 	return c, nil

@@ -37,14 +37,14 @@ var rows = map[string]int{
 	"providers/vietqr":                2,
 	"providers/vnpay":                 2,
 
-	"internal/auth/registry":       3,
+	"internal/audit":               3,
 	"internal/postgres/pgtest":     3,
 	"providers/providertest":       3,
 	"providers/statements/formats": 3,
 	"providers/simulator":          3,
 	"reconcile/matching":           3,
 
-	"internal/audit":            4,
+	"internal/auth/registry":    4,
 	"providers/simulator/bank":  4,
 	"providers/simulator/vnpay": 4,
 
@@ -78,7 +78,8 @@ var rows = map[string]int{
 	"web/api":        11,
 	"internal/world": 11,
 
-	"cmd/doisoat":                         12,
+	"cmd/doisoat":                         13,
+	"cmd/doisoat/demo":                    12,
 	"devtools/bench":                      12,
 	"devtools/english":                    12,
 	"devtools/mutate":                     12,

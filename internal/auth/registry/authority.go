@@ -2,6 +2,7 @@ package registry
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	_ "embed"
 	"encoding/json"
@@ -13,10 +14,16 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/doisoat/doisoat/internal/audit"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/internal/fault"
 	"github.com/doisoat/doisoat/internal/postgres"
 )
+
+// ErrBounds refuses bounds that no authority can have.
+var ErrBounds = fault.New(fault.Invalid, "auth.bounds",
+	fmt.Sprintf("the bounds must be 1 to %d days back and 1 to %d minutes ahead", maxDaysBack, maxMinutesAhead))
 
 // Authority adopts policies or collects fees. Authorities are public knowledge.
 type Authority struct {
@@ -75,6 +82,55 @@ func EnsureAuthorities(ctx context.Context, owner *pgxpool.Pool, list []Authorit
 		return nil
 	})
 }
+
+// Bounds of the settings, as the columns have them.
+const (
+	maxDaysBack     = 36_500
+	maxMinutesAhead = 1_440
+)
+
+// Bounds tell how far the submission of a dossier may lie from now. 0 keeps the
+// stored setting.
+type Bounds struct {
+	DaysBack     int `json:"days_back"`
+	MinutesAhead int `json:"minutes_ahead"`
+}
+
+// SetBounds changes an authority's bounds and records the act in the authority's
+// audit trail as the operator's. owner is a pool of the owner, because the
+// application may only read authorities. Bounds that are set already change and
+// record nothing. Fails with auth.ErrAuthorityUnknown and ErrBounds. Locks the
+// authority.
+func SetBounds(ctx context.Context, owner postgres.DB, authority string, b Bounds, reason string) (Authority, error) {
+	if b.DaysBack < 0 || b.DaysBack > maxDaysBack || b.MinutesAhead < 0 || b.MinutesAhead > maxMinutesAhead {
+		return Authority{}, ErrBounds
+	}
+	var after Authority
+	err := postgres.InTx(ctx, owner, auth.Operator(authority), func(act postgres.Act) error {
+		before, err := lockAuthority(ctx, act, authority)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return auth.ErrAuthorityUnknown
+		}
+		if err != nil {
+			return fmt.Errorf("lock authority: %w", err)
+		}
+		after = before
+		after.DaysBack, after.MinutesAhead = cmp.Or(b.DaysBack, before.DaysBack), cmp.Or(b.MinutesAhead, before.MinutesAhead)
+		if after == before {
+			return nil
+		}
+		if err := updateBounds(ctx, act, after); err != nil {
+			return fmt.Errorf("set bounds: %w", err)
+		}
+		return audit.Record(ctx, act, audit.Event{
+			Actor: act.Actor, At: act.Now, Act: "authority.bounds", ObjectKind: "authority", ObjectID: authority,
+			Before: before.bounds(), After: after.bounds(), Reason: reason,
+		})
+	})
+	return after, err
+}
+
+func (a Authority) bounds() Bounds { return Bounds{a.DaysBack, a.MinutesAhead} }
 
 // ListAuthorities returns all authorities by code.
 func (s Service) ListAuthorities(ctx context.Context) ([]Authority, error) {

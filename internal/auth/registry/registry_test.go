@@ -123,6 +123,49 @@ func TestABrokenLookUpDoesNotBlameTheKey(t *testing.T) {
 	}
 }
 
+// TestSetBounds: each bound changes alone, and one event tells each change.
+func TestSetBounds(t *testing.T) {
+	t.Parallel()
+	db := seeded(t)
+	owner := postgres.DB{Pool: db.Owner, Now: clock}
+	for _, b := range []registry.Bounds{{DaysBack: 800}, {DaysBack: 800}, {MinutesAhead: 60}, {}} {
+		if _, err := registry.SetBounds(t.Context(), owner, "H41", b, "a reason"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := registry.Service{DB: db.App, Now: clock}.FindAuthority(t.Context(), "H41")
+	if err != nil || got.DaysBack != 800 || got.MinutesAhead != 60 {
+		t.Errorf("got %+v, %v, want 800 days back and 60 minutes ahead", got, err)
+	}
+	for _, b := range []registry.Bounds{{DaysBack: -1}, {DaysBack: 36_501}, {MinutesAhead: -1}, {MinutesAhead: 1_441}} {
+		if _, err := registry.SetBounds(t.Context(), owner, "H41", b, "a reason"); !errors.Is(err, registry.ErrBounds) {
+			t.Errorf("%+v: got %v, want %v", b, err, registry.ErrBounds)
+		}
+	}
+	if _, err := registry.SetBounds(t.Context(), owner, "H99", registry.Bounds{DaysBack: 1}, "a reason"); !errors.Is(err, auth.ErrAuthorityUnknown) {
+		t.Errorf("H99: got %v, want %v", err, auth.ErrAuthorityUnknown)
+	}
+	var events []string
+	err = postgres.ReadTx(t.Context(), db.App, "H41", func(tx pgx.Tx) error {
+		rows, err := tx.Query(t.Context(), `
+			select concat_ws(' ', actor_role, act, object_id, before ->> 'days_back', before ->> 'minutes_ahead',
+				after ->> 'days_back', after ->> 'minutes_ahead', reason)
+			from audit.event order by id`)
+		if err != nil {
+			return err
+		}
+		events, err = pgx.CollectRows(rows, pgx.RowTo[string])
+		return err
+	})
+	want := []string{"operator authority.bounds H41 400 5 800 5 a reason", "operator authority.bounds H41 800 5 800 60 a reason"}
+	if diff := cmp.Diff(events, want); err != nil || diff != "" {
+		t.Errorf("events %v (-got +want):\n%s", err, diff)
+	}
+	if _, err := registry.SetBounds(t.Context(), postgres.DB{Pool: db.App, Now: clock}, "H41", registry.Bounds{DaysBack: 1}, "x"); err == nil {
+		t.Error("the application changed the bounds")
+	}
+}
+
 func TestKeysOfAnotherAuthorityAreInvisible(t *testing.T) {
 	t.Parallel()
 	db := seeded(t)

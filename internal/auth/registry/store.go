@@ -54,6 +54,26 @@ func findAuthority(ctx context.Context, tx pgx.Tx, code string) (Authority, erro
 	return pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[Authority])
 }
 
+func lockAuthority(ctx context.Context, tx pgx.Tx, code string) (Authority, error) {
+	rows, err := tx.Query(ctx, `
+		select a.code, a.name, a.level, coalesce(a.successor, '') as successor, a.valid_from, a.valid_to, a.days_back, a.minutes_ahead
+		from auth.authority a
+		where a.code = @code
+		for no key update`,
+		pgx.StrictNamedArgs{"code": code})
+	if err != nil {
+		return Authority{}, err
+	}
+	return pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[Authority])
+}
+
+func updateBounds(ctx context.Context, tx pgx.Tx, a Authority) error {
+	_, err := tx.Exec(ctx, `
+		update auth.authority set days_back = @days_back, minutes_ahead = @minutes_ahead where code = @code`,
+		pgx.StrictNamedArgs{"code": a.Code, "days_back": a.DaysBack, "minutes_ahead": a.MinutesAhead})
+	return err
+}
+
 // storedKey is what signing in needs to know of a key.
 type storedKey struct {
 	ID         string

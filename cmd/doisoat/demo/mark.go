@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"context"
@@ -13,30 +13,30 @@ import (
 	"github.com/doisoat/doisoat/internal/postgres"
 )
 
-// errForeign protects a database that may hold the bank accounts of real provinces.
-var errForeign = fault.New(fault.Precondition, "dev.foreign_database", "the database was not made by doisoat dev")
+// ErrForeign protects a database that may hold the bank accounts of real provinces.
+var ErrForeign = fault.New(fault.Precondition, "dev.foreign_database", "the database was not made by doisoat dev")
 
-// mark is what dev writes into a database that it found empty. The mark allows
+// Mark is what dev writes into a database that it found empty. The mark allows
 // planting there, and lists the merchant accounts that dev registered.
-type mark struct {
+type Mark struct {
 	owner   *pgxpool.Pool
 	planted []string
 }
 
-// look is the result of an inspection. Neither empty nor marked means foreign.
-type look struct {
-	empty bool
+// Look is the result of an inspection. Neither empty nor marked means foreign.
+type Look struct {
+	Empty bool
 	id    string // of the mark; empty: no mark
 }
 
-// inspect looks at the database behind an address and writes nothing.
-func inspect(ctx context.Context, address config.Address) (look, error) {
+// Inspect looks at the database behind an address and writes nothing.
+func Inspect(ctx context.Context, address config.Address) (Look, error) {
 	pool, err := openAsOwner(ctx, address)
 	if err != nil {
-		return look{}, err
+		return Look{}, err
 	}
 	defer pool.Close()
-	var found look
+	var found Look
 	err = postgres.ReadTx(ctx, pool, "", func(tx pgx.Tx) (err error) {
 		found, err = inspectIn(ctx, tx)
 		return err
@@ -44,7 +44,7 @@ func inspect(ctx context.Context, address config.Address) (look, error) {
 	return found, err
 }
 
-func inspectIn(ctx context.Context, tx pgx.Tx) (found look, err error) {
+func inspectIn(ctx context.Context, tx pgx.Tx) (found Look, err error) {
 	var marked bool
 	err = tx.QueryRow(ctx, `
 		select to_regclass('public.doisoat_dev') is not null, not exists (
@@ -53,46 +53,46 @@ func inspectIn(ctx context.Context, tx pgx.Tx) (found look, err error) {
 			select from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = 'public'
 		) and not exists (
 			select from pg_proc p join pg_namespace n on n.oid = p.pronamespace where n.nspname = 'public'
-		)`).Scan(&marked, &found.empty)
+		)`).Scan(&marked, &found.Empty)
 	if err == nil && marked {
 		err = tx.QueryRow(ctx, `select id::text from public.doisoat_dev`).Scan(&found.id)
 	}
 	if err != nil {
-		return look{}, fmt.Errorf("look for the mark of doisoat dev: %w", err)
+		return Look{}, fmt.Errorf("look for the mark of doisoat dev: %w", err)
 	}
 	return found, nil
 }
 
-// mayUse refuses every database that is neither empty nor marked by dev, with
+// MayUse refuses every database that is neither empty nor marked by dev, with
 // remedy as the advice. It writes nothing. Both addresses must name one database.
-func mayUse(ctx context.Context, c config.Config, remedy string) error {
-	owner, err := inspect(ctx, c.MigrateURL)
+func MayUse(ctx context.Context, c config.Config, remedy string) error {
+	owner, err := Inspect(ctx, c.MigrateURL)
 	if err != nil {
 		return err
 	}
 	application := owner
 	if c.DatabaseURL != c.MigrateURL {
-		if application, err = inspect(ctx, c.DatabaseURL); err != nil {
+		if application, err = Inspect(ctx, c.DatabaseURL); err != nil {
 			return err
 		}
 	}
-	if application != owner || !owner.empty && owner.id == "" {
-		return errForeign.With("the database was not made by doisoat dev, which therefore wrote nothing: %s", remedy)
+	if application != owner || !owner.Empty && owner.id == "" {
+		return ErrForeign.With("the database was not made by doisoat dev, which therefore wrote nothing: %s", remedy)
 	}
 	return nil
 }
 
-// claim marks an empty database, or reads the mark of an earlier start. Call
+// Claim marks an empty database, or reads the mark of an earlier start. Call
 // it before the migrations, and close what it returns.
-func claim(ctx context.Context, c config.Config, remedy string) (*mark, error) {
-	if err := mayUse(ctx, c, remedy); err != nil {
+func Claim(ctx context.Context, c config.Config, remedy string) (*Mark, error) {
+	if err := MayUse(ctx, c, remedy); err != nil {
 		return nil, err
 	}
 	owner, err := openAsOwner(ctx, c.MigrateURL)
 	if err != nil {
 		return nil, err
 	}
-	m := &mark{owner: owner}
+	m := &Mark{owner: owner}
 	err = postgres.WriteTx(ctx, owner, "", func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock(hashtext('doisoat dev mark'))`); err != nil {
 			return fmt.Errorf("lock the mark: %w", err)
@@ -101,7 +101,7 @@ func claim(ctx context.Context, c config.Config, remedy string) (*mark, error) {
 		if err != nil {
 			return err
 		}
-		if found.empty {
+		if found.Empty {
 			_, err := tx.Exec(ctx, `
 				create table public.doisoat_dev (
 					id      uuid primary key default gen_random_uuid(),
@@ -122,10 +122,10 @@ func claim(ctx context.Context, c config.Config, remedy string) (*mark, error) {
 	})
 	// Two empty databases look alike until one of them bears the mark.
 	if err == nil {
-		err = mayUse(ctx, c, "DOISOAT_MIGRATE_URL and DOISOAT_DATABASE_URL must name one database")
+		err = MayUse(ctx, c, "DOISOAT_MIGRATE_URL and DOISOAT_DATABASE_URL must name one database")
 	}
 	if err != nil {
-		m.close()
+		m.Close()
 		return nil, err
 	}
 	return m, nil
@@ -136,11 +136,11 @@ func openAsOwner(ctx context.Context, address config.Address) (*pgxpool.Pool, er
 }
 
 // has reports whether dev registered the account.
-func (m *mark) has(account string) bool { return slices.Contains(m.planted, account) }
+func (m *Mark) has(account string) bool { return slices.Contains(m.planted, account) }
 
 // record notes that dev is about to register the account. The note comes
 // first: a kill between both leaves an account that a later start may follow.
-func (m *mark) record(ctx context.Context, account string) error {
+func (m *Mark) record(ctx context.Context, account string) error {
 	if m.has(account) {
 		return nil
 	}
@@ -151,4 +151,4 @@ func (m *mark) record(ctx context.Context, account string) error {
 	return nil
 }
 
-func (m *mark) close() { m.owner.Close() }
+func (m *Mark) Close() { m.owner.Close() }

@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"errors"
@@ -18,37 +18,35 @@ const lockFile = "dev.lock"
 
 // Faults of the data folder.
 var (
-	errFolderInUse = fault.New(fault.Precondition, "dev.folder_in_use", "another doisoat dev runs on the data folder")
-	errResetNamed  = fault.New(fault.Precondition, "dev.reset_named_database",
-		"--reset moves a data folder aside, and no database: unset DOISOAT_DATABASE_URL, or leave out --reset")
+	ErrFolderInUse = fault.New(fault.Precondition, "dev.folder_in_use", "another doisoat dev runs on the data folder")
 )
 
-// folder is a data folder that this program alone uses.
-type folder struct{ lock *os.File }
+// Folder is a data folder that this program alone uses.
+type Folder struct{ lock *os.File }
 
-// openFolder makes the data folder when it is missing and locks it.
-func openFolder(dir string) (folder, error) {
+// OpenFolder makes the data folder when it is missing and locks it.
+func OpenFolder(dir string) (Folder, error) {
 	if err := os.MkdirAll(dir, 0o711); err != nil { //nolint:gosec // under root the server's user passes through
-		return folder{}, fmt.Errorf("make data folder: %w", err)
+		return Folder{}, fmt.Errorf("make data folder: %w", err)
 	}
 	return lockFolder(dir)
 }
 
-// lockFolder never waits: errFolderInUse while another program holds the lock.
-func lockFolder(dir string) (folder, error) {
+// lockFolder never waits: ErrFolderInUse while another program holds the lock.
+func lockFolder(dir string) (Folder, error) {
 	name := filepath.Join(dir, lockFile)
 	file, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return folder{}, fmt.Errorf("lock data folder: %w", err)
+		return Folder{}, fmt.Errorf("lock data folder: %w", err)
 	}
-	f := folder{file}
-	inUse := errFolderInUse.With("another doisoat dev runs on %s: stop it, or choose another --data-dir", dir)
+	f := Folder{file}
+	inUse := ErrFolderInUse.With("another doisoat dev runs on %s: stop it, or choose another --data-dir", dir)
 	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		f.close()
+		f.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return folder{}, inUse
+			return Folder{}, inUse
 		}
-		return folder{}, fmt.Errorf("lock data folder: %w", err)
+		return Folder{}, fmt.Errorf("lock data folder: %w", err)
 	}
 	// Between opening and locking, a reset may have moved the file aside.
 	mine, err := file.Stat()
@@ -58,24 +56,24 @@ func lockFolder(dir string) (folder, error) {
 			return f, nil
 		}
 	}
-	f.close()
+	f.Close()
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return folder{}, fmt.Errorf("lock data folder: %w", err)
+		return Folder{}, fmt.Errorf("lock data folder: %w", err)
 	}
-	return folder{}, inUse
+	return Folder{}, inUse
 }
 
-// close unlocks by name: a child that is being started holds a copy of the
+// Close unlocks by name: a child that is being started holds a copy of the
 // file until it runs its program.
-func (f folder) close() {
+func (f Folder) Close() {
 	_ = syscall.Flock(int(f.lock.Fd()), syscall.LOCK_UN)
 	_ = f.lock.Close()
 }
 
-// moveAside renames the data folder to a name with the time beside it and
+// MoveAside renames the data folder to a name with the time beside it and
 // returns the new name, empty when there was no folder. It deletes nothing and
 // refuses a folder on which another dev runs.
-func moveAside(dir string, now time.Time) (string, error) {
+func MoveAside(dir string, now time.Time) (string, error) {
 	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
 		return "", nil
 	}
@@ -83,7 +81,7 @@ func moveAside(dir string, now time.Time) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer f.close()
+	defer f.Close()
 	aside := filepath.Clean(dir) + "." + now.UTC().Format("20060102-150405.000")
 	if _, err := os.Lstat(aside); !errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("move data folder aside: %s is there already", aside)

@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"context"
@@ -27,51 +27,51 @@ import (
 	"github.com/doisoat/doisoat/statements"
 )
 
-// The demo. firstAuthority is whose keys stand first in dev.json; nationalFees
+// The demo. FirstAuthority is whose keys stand first in dev.json; nationalFees
 // records the fee types that hold everywhere.
 const (
-	firstAuthority = "H41"
+	FirstAuthority = "H41"
 	nationalFees   = "BTC"
-	demoKeyName    = "dev"
+	KeyName        = "dev"
 	demoBIN        = "970436"
 )
 
-// demoDaysBack reaches back to 2016-01-01 and a day further for a demo that runs over
+// DaysBack reaches back to 2016-01-01 and a day further for a demo that runs over
 // midnight: the story of the demo begins on 2023-11-07, and its fees by law before.
-func demoDaysBack(now time.Time) int {
+func DaysBack(now time.Time) int {
 	return int(now.Sub(time.Date(2016, 1, 1, 0, 0, 0, 0, time.UTC)).Hours()/24) + 2
 }
 
-// demo plants the data of a fresh dev. Planting may run again: existing rows
+// Seeds plants the data of a fresh dev. Planting may run again: existing rows
 // stay as they are, missing rows are added, nothing is revoked. One thing
 // follows: the provider's addresses of an account that dev registered itself.
-type demo struct {
-	rooms     world.World
-	pool      *pgxpool.Pool
-	mark      *mark
-	random    io.Reader
-	api       string
-	simulator string
-	previous  map[string]authorityAccount
-	notes     []string // existing rows that differ from the demo
+type Seeds struct {
+	Rooms     world.World
+	Pool      *pgxpool.Pool
+	Mark      *Mark
+	Random    io.Reader
+	API       string
+	Simulator string
+	Previous  map[string]Authority
+	Notes     []string // existing rows that differ from the demo
 }
 
-// plant loads norms, accounts and keys of every demo province, and makes the
+// Plant loads norms, accounts and keys of every demo province, and makes the
 // far side know the same accounts.
-func (d *demo) plant(ctx context.Context, far *farsides.Simulator) (map[string]authorityAccount, error) {
+func (d *Seeds) Plant(ctx context.Context, far *farsides.Simulator) (map[string]Authority, error) {
 	if err := d.norms(ctx); err != nil {
 		return nil, err
 	}
-	list, err := d.rooms.Auth.ListAuthorities(ctx)
+	list, err := d.Rooms.Auth.ListAuthorities(ctx)
 	if err != nil {
 		return nil, err
 	}
-	accounts := map[string]authorityAccount{}
+	accounts := map[string]Authority{}
 	for _, a := range list {
 		if a.Level != "province" {
 			continue
 		}
-		account := authorityAccount{Name: a.Name}
+		account := Authority{Name: a.Name}
 		if account.Merchants, err = d.merchants(ctx, a.Code, far); err != nil {
 			return nil, fmt.Errorf("merchant accounts of %s: %w", a.Code, err)
 		}
@@ -85,13 +85,13 @@ func (d *demo) plant(ctx context.Context, far *farsides.Simulator) (map[string]a
 
 // norms loads the national fee types and every demo policy under its own
 // authority. A code or id that is recorded already keeps its version.
-func (d *demo) norms(ctx context.Context) error {
+func (d *Seeds) norms(ctx context.Context) error {
 	file, err := fees.ParseFile(fees.DemoPolicies())
 	if err != nil {
 		return err
 	}
 	national := auth.Operator(nationalFees)
-	recorded, err := d.rooms.Fees.ListFeeTypes(ctx, national, fees.Everywhere)
+	recorded, err := d.Rooms.Fees.ListFeeTypes(ctx, national, fees.Everywhere)
 	if err != nil {
 		return fmt.Errorf("fee types: %w", err)
 	}
@@ -99,7 +99,7 @@ func (d *demo) norms(ctx context.Context) error {
 		return slices.ContainsFunc(recorded, func(r fees.FeeType) bool { return r.Code == f.Code })
 	})
 	if len(missing) > 0 {
-		if _, err := d.rooms.Fees.LoadFeeTypes(ctx, national, missing); err != nil {
+		if _, err := d.Rooms.Fees.LoadFeeTypes(ctx, national, missing); err != nil {
 			return fmt.Errorf("fee types: %w", err)
 		}
 	}
@@ -112,10 +112,10 @@ func (d *demo) norms(ctx context.Context) error {
 }
 
 // policies loads those of the list that are not recorded yet.
-func (d *demo) policies(ctx context.Context, operator auth.Actor, list []fees.Policy) error {
+func (d *Seeds) policies(ctx context.Context, operator auth.Actor, list []fees.Policy) error {
 	var missing []fees.Policy
 	for _, policy := range list {
-		switch _, err := d.rooms.Fees.FindPolicy(ctx, operator, policy.ID); {
+		switch _, err := d.Rooms.Fees.FindPolicy(ctx, operator, policy.ID); {
 		case errors.Is(err, fees.ErrNotFound):
 			missing = append(missing, policy)
 		case err != nil:
@@ -125,19 +125,19 @@ func (d *demo) policies(ctx context.Context, operator auth.Actor, list []fees.Po
 	if len(missing) == 0 {
 		return nil
 	}
-	_, err := d.rooms.Fees.LoadPolicies(ctx, operator, missing)
+	_, err := d.Rooms.Fees.LoadPolicies(ctx, operator, missing)
 	return err
 }
 
 // merchants finds or registers the authority's accounts at VNPAY and at the
 // bank. The simulator learns of the accounts that dev planted, and of no
 // other: it keeps no secret over a restart.
-func (d *demo) merchants(ctx context.Context, authority string, far *farsides.Simulator) (map[string]merchantManifest, error) {
+func (d *Seeds) merchants(ctx context.Context, authority string, far *farsides.Simulator) (map[string]Merchant, error) {
 	terminal, account := "DOISO"+authority, "1000"+authority[1:]+"000001"
 	online, err := d.merchant(ctx, authority, plan{
 		provider: vnpay.Name, named: "tmn_code", secret: "hash_secret", follow: []string{"pay_url", "api_url"},
 		settings: map[string]string{
-			"tmn_code": terminal, "pay_url": d.simulator + farsides.PayPath, "api_url": d.simulator + farsides.APIPath,
+			"tmn_code": terminal, "pay_url": d.Simulator + farsides.PayPath, "api_url": d.Simulator + farsides.APIPath,
 		},
 		source: statements.SourceRequest{
 			Code: "vnpay", Kind: statements.SettlementSource, Provider: vnpay.Name, Account: terminal, Profile: "vnpay-settlement-v1",
@@ -158,15 +158,15 @@ func (d *demo) merchants(ctx context.Context, authority string, far *farsides.Si
 		return nil, err
 	}
 	if online.planted {
-		far.RegisterVNPAY(terminal, online.secret, d.api+"/callbacks/"+vnpay.Name+"/"+online.ID.String())
+		far.RegisterVNPAY(terminal, online.secret, d.API+"/callbacks/"+vnpay.Name+"/"+online.ID.String())
 	}
 	if transfer.planted {
-		far.RegisterBank(account, demoBIN, d.api+"/callbacks/"+sepay.Name+"/"+transfer.ID.String(), transfer.secret, "")
+		far.RegisterBank(account, demoBIN, d.API+"/callbacks/"+sepay.Name+"/"+transfer.ID.String(), transfer.secret, "")
 	}
 	if online.planted && transfer.planted {
 		far.SetPayoutAccount(terminal, account)
 	}
-	return map[string]merchantManifest{
+	return map[string]Merchant{
 		vnpay.Name:  {ID: online.ID.String(), TmnCode: online.Settings["tmn_code"]},
 		vietqr.Name: {ID: transfer.ID.String(), Account: transfer.Settings["account"]},
 	}, nil
@@ -198,9 +198,9 @@ type account struct {
 // merchant finds the authority's account, or registers one with a secret drawn
 // now. An account that dev did not plant stays as it is, its secret stays
 // encrypted, and a note says so.
-func (d *demo) merchant(ctx context.Context, authority string, l plan) (account, error) {
+func (d *Seeds) merchant(ctx context.Context, authority string, l plan) (account, error) {
 	operator := auth.Operator(authority)
-	list, err := d.rooms.Payments.ListMerchants(ctx, operator)
+	list, err := d.Rooms.Payments.ListMerchants(ctx, operator)
 	if err != nil {
 		return account{}, err
 	}
@@ -208,8 +208,8 @@ func (d *demo) merchant(ctx context.Context, authority string, l plan) (account,
 	switch {
 	case i < 0:
 		return d.register(ctx, operator, l)
-	case !d.mark.has(l.mark(authority)) || list[i].Settings[l.named] != l.settings[l.named]:
-		d.notes = append(d.notes, fmt.Sprintf("the %s account %q of %s stays as it is: dev did not register it, and the simulator does not know it",
+	case !d.Mark.has(l.mark(authority)) || list[i].Settings[l.named] != l.settings[l.named]:
+		d.Notes = append(d.Notes, fmt.Sprintf("the %s account %q of %s stays as it is: dev did not register it, and the simulator does not know it",
 			l.provider, list[i].Settings[l.named], authority))
 		return account{MerchantAccount: list[i]}, nil
 	}
@@ -224,17 +224,17 @@ func (d *demo) merchant(ctx context.Context, authority string, l plan) (account,
 }
 
 // register makes the planned account and the source of its statements.
-func (d *demo) register(ctx context.Context, operator auth.Actor, l plan) (account, error) {
+func (d *Seeds) register(ctx context.Context, operator auth.Actor, l plan) (account, error) {
 	raw := make([]byte, 24)
-	if _, err := io.ReadFull(d.random, raw); err != nil {
+	if _, err := io.ReadFull(d.Random, raw); err != nil {
 		return account{}, fmt.Errorf("draw secret: %w", err)
 	}
-	if err := d.mark.record(ctx, l.mark(operator.Authority)); err != nil {
+	if err := d.Mark.record(ctx, l.mark(operator.Authority)); err != nil {
 		return account{}, err
 	}
 	made := account{planted: true, secret: hex.EncodeToString(raw)}
 	var err error
-	made.MerchantAccount, err = d.rooms.Payments.RegisterMerchant(ctx, operator, l.provider, l.settings,
+	made.MerchantAccount, err = d.Rooms.Payments.RegisterMerchant(ctx, operator, l.provider, l.settings,
 		map[string]string{l.secret: made.secret})
 	if err != nil {
 		return account{}, err
@@ -244,7 +244,7 @@ func (d *demo) register(ctx context.Context, operator auth.Actor, l plan) (accou
 
 // followSimulator gives a planted account the simulator's address of this
 // start; all other settings stay.
-func (d *demo) followSimulator(ctx context.Context, operator auth.Actor, found *account, l plan) error {
+func (d *Seeds) followSimulator(ctx context.Context, operator auth.Actor, found *account, l plan) error {
 	settings := maps.Clone(found.Settings)
 	for _, name := range l.follow {
 		settings[name] = l.settings[name]
@@ -253,15 +253,15 @@ func (d *demo) followSimulator(ctx context.Context, operator auth.Actor, found *
 		return nil
 	}
 	found.Settings = settings
-	return d.rooms.Payments.ChangeSettings(ctx, operator, found.ID, settings)
+	return d.Rooms.Payments.ChangeSettings(ctx, operator, found.ID, settings)
 }
 
 // source registers where the statements of an account come from. A source
 // that covers the account already stays, and a note says so.
-func (d *demo) source(ctx context.Context, operator auth.Actor, r statements.SourceRequest) error {
-	_, _, err := d.rooms.Statements.RegisterSource(ctx, operator, r)
+func (d *Seeds) source(ctx context.Context, operator auth.Actor, r statements.SourceRequest) error {
+	_, _, err := d.Rooms.Statements.RegisterSource(ctx, operator, r)
 	if errors.Is(err, statements.ErrSourceExists) || errors.Is(err, statements.ErrSourceOverlaps) {
-		d.notes = append(d.notes, fmt.Sprintf("the source %q of %s stays as it is: it differs from the demo", r.Code, operator.Authority))
+		d.Notes = append(d.Notes, fmt.Sprintf("the source %q of %s stays as it is: it differs from the demo", r.Code, operator.Authority))
 		return nil
 	}
 	if err != nil {
@@ -272,10 +272,10 @@ func (d *demo) source(ctx context.Context, operator auth.Actor, r statements.Sou
 
 // secret decrypts the newest secret of a planted account for the simulator,
 // the other side of the account.
-func (d *demo) secret(ctx context.Context, authority string, id payments.MerchantID, name string) (string, error) {
+func (d *Seeds) secret(ctx context.Context, authority string, id payments.MerchantID, name string) (string, error) {
 	var m providers.Merchant
-	err := postgres.ReadTx(ctx, d.pool, authority, func(tx pgx.Tx) (err error) {
-		m, err = d.rooms.Payments.Merchant(ctx, tx, id)
+	err := postgres.ReadTx(ctx, d.Pool, authority, func(tx pgx.Tx) (err error) {
+		m, err = d.Rooms.Payments.Merchant(ctx, tx, id)
 		return err
 	})
 	if err != nil {
@@ -289,11 +289,11 @@ func (d *demo) secret(ctx context.Context, authority string, id payments.Merchan
 
 // keys returns a key for every role. Keys of an earlier start stay as long as
 // they sign in. A role without such a key gets a further key; none is revoked.
-func (d *demo) keys(ctx context.Context, authority string) (map[auth.Role]string, error) {
+func (d *Seeds) keys(ctx context.Context, authority string) (map[auth.Role]string, error) {
 	texts := map[auth.Role]string{}
 	for _, role := range auth.KeyRoles() {
-		text := d.previous[authority].Keys[role]
-		actor, err := d.rooms.Auth.Authenticate(ctx, text)
+		text := d.Previous[authority].Keys[role]
+		actor, err := d.Rooms.Auth.Authenticate(ctx, text)
 		if err == nil && actor.Authority == authority && actor.Role == role {
 			texts[role] = text
 			continue
@@ -309,13 +309,13 @@ func (d *demo) keys(ctx context.Context, authority string) (map[auth.Role]string
 }
 
 // newKey adds a key under the first name that has room for one more.
-func (d *demo) newKey(ctx context.Context, authority string, role auth.Role) (string, error) {
-	name := demoKeyName
+func (d *Seeds) newKey(ctx context.Context, authority string, role auth.Role) (string, error) {
+	name := KeyName
 	for i := 2; ; i++ {
-		text, _, err := d.rooms.Keys.CreateKey(ctx, auth.Operator(authority), role, name, time.Time{})
+		text, _, err := d.Rooms.Keys.CreateKey(ctx, auth.Operator(authority), role, name, time.Time{})
 		if !errors.Is(err, keys.ErrTooMany) {
 			return text, err
 		}
-		name = fmt.Sprintf("%s %d", demoKeyName, i)
+		name = fmt.Sprintf("%s %d", KeyName, i)
 	}
 }
