@@ -38,7 +38,7 @@ var roomChecks = []struct {
 	{"reconcile", reconcile.Check},
 }
 
-// roomWarnings find work that should have been done by now.
+// roomWarnings find overdue work.
 var roomWarnings = []struct {
 	room  string
 	stuck func(ctx context.Context, tx pgx.Tx, now time.Time) ([]string, error)
@@ -57,7 +57,7 @@ type checkReport struct {
 	Authorities []checkedAccount `json:"authorities"`
 }
 
-// checkedAccount is what was found for one authority.
+// checkedAccount is the finding for one authority.
 type checkedAccount struct {
 	Authority string           `json:"authority"`
 	Checked   map[string]int64 `json:"checked"` // rows looked at, by noun
@@ -130,7 +130,7 @@ func authorityCodes(ctx context.Context, p *program, pool *pgxpool.Pool, only st
 func checkAuthority(ctx context.Context, p *program, pool *pgxpool.Pool, code string) (checkedAccount, error) {
 	one := checkedAccount{Authority: code, Checked: map[string]int64{}, Problems: []finding{}, Warnings: []finding{}}
 	err := postgres.ReadTx(ctx, pool, code, func(tx pgx.Tx) error {
-		// It reads the whole book, month by month where it can: however long that takes, nobody waits for it.
+		// It reads the whole book, month by month where it can, and blocks no writer.
 		if _, err := tx.Exec(ctx, `select set_config(n, v, true) from (values ('statement_timeout', '0'), ('work_mem', '64MB'),
 			('enable_partitionwise_join', 'on'), ('enable_partitionwise_aggregate', 'on')) as s (n, v)`); err != nil {
 			return err
@@ -168,7 +168,7 @@ func checkAuthority(ctx context.Context, p *program, pool *pgxpool.Pool, code st
 	return one, err
 }
 
-// checkSeal hashes the whole book anew, which takes the longest: a terminal sees how far it is.
+// checkSeal hashes the whole book. Hashing takes the longest, so a terminal shows the progress.
 func checkSeal(ctx context.Context, p *program, tx pgx.Tx, code string) ([]string, error) {
 	size, err := seal.Size(ctx, tx)
 	if err != nil {
@@ -187,8 +187,8 @@ type checkedNoun struct {
 	Count int64
 }
 
-// countChecked counts what row-level security showed the checks, so that a
-// clean report over nothing is seen for what it is.
+// countChecked counts the rows that row-level security showed to the checks, so
+// that a clean report over no rows is recognised.
 func countChecked(ctx context.Context, tx pgx.Tx, counts map[string]int64) error {
 	rows, err := tx.Query(ctx, `
 		select 'entries', count(*) from ledger.entry

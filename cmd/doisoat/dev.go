@@ -118,7 +118,7 @@ func (c *devCommand) environment(p *program) func(string) string {
 	}
 }
 
-// listen takes both addresses before anything else: a busy port is the most common fault.
+// listen takes both addresses first, because a busy port is the most common fault.
 func (c *devCommand) listen() (forAPI, forSimulator net.Listener, err error) {
 	if forAPI, err = net.Listen("tcp", c.Listen); err != nil {
 		return nil, nil, fmt.Errorf("listen for the API (choose another address with --listen): %w", err)
@@ -205,7 +205,7 @@ func (c *devCommand) plant(
 	return seeds.Notes, nil
 }
 
-// announce tells a person where everything is, and what differs from the demo.
+// announce prints the addresses and the rows that differ from the demo.
 func (c *devCommand) announce(p *program, m demo.Manifest, notes []string) {
 	for _, note := range notes {
 		fmt.Fprintf(p.stdout, "note: %s\n", note)
@@ -267,8 +267,8 @@ func (d localDatabase) stop(log *slog.Logger) {
 	}
 }
 
-// firstCause prefers why the program was ended over what broke in consequence.
-// An end that was asked for is no error.
+// firstCause prefers the cause of the end over the errors that follow from it.
+// An end by a signal is no error.
 func firstCause(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
 		return cause
@@ -315,7 +315,7 @@ func (s *servers) wait(others <-chan struct{}) {
 	}
 }
 
-// stop lets running requests finish and returns what failed.
+// stop lets running requests finish and returns the errors.
 func (s *servers) stop() error {
 	s.cancel()
 	s.group.Wait()

@@ -25,7 +25,7 @@ type importCommand struct {
 	Source    string `help:"Code of the source that the file comes from."`
 }
 
-// Run reports what is in a file and, without --dry-run, brings it in. It fails
+// Run reports the content of a file and, without --dry-run, brings it in. It fails
 // unless everything in the file can be imported, or was imported before.
 func (c *importCommand) Run(ctx context.Context, p *program) error {
 	f, err := openFile(c.File)
@@ -93,7 +93,7 @@ func printProblems(p *program, list []parsed.Problem) {
 	}
 }
 
-// importReport is what became of a file that was brought in.
+// importReport is the outcome of bringing a file in.
 type importReport struct {
 	ID           statements.ID     `json:"id"`
 	Source       string            `json:"source"`

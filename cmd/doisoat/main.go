@@ -28,7 +28,7 @@ const (
 	exitUsage  = 2
 )
 
-// errNotWell ends a command that has already told what is wrong.
+// errNotWell ends a command that has already printed the problems.
 var errNotWell = errors.New("not all is well")
 
 // errHelp ends parsing after a help text.
@@ -70,7 +70,7 @@ func (helpFlag) BeforeReset(c *kong.Context) error {
 	return errHelp
 }
 
-// program is what every command is handed: its surroundings.
+// program is the surroundings that every command gets.
 type program struct {
 	getenv func(string) string
 	stdout io.Writer

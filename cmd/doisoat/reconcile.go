@@ -85,11 +85,11 @@ type closeCommand struct {
 }
 
 // apiKey names the variable with the key of a person: closing is a checker's
-// act, which nobody does just by sitting at the server.
+// act, and access to the server alone does not give the right.
 const apiKey = "DOISOAT_API_KEY" //nolint:gosec // the name of a variable
 
 // Run closes every run of the date and then the day itself: from then on it
-// takes no entry. The chief accountant's key comes from DOISOAT_API_KEY, else
+// takes no entry. The chief accountant's key comes from DOISOAT_API_KEY, or
 // from the data folder of doisoat dev.
 func (c *closeCommand) Run(ctx context.Context, p *program) error {
 	date, err := calendar.Parse(c.Date)
@@ -127,7 +127,7 @@ func (c *closeCommand) Run(ctx context.Context, p *program) error {
 	})
 }
 
-// closeRuns closes what is left open of a date and returns all its runs.
+// closeRuns closes the open runs of a date and returns all runs of the date.
 func closeRuns(ctx context.Context, all world.World, actor auth.Actor, date calendar.Date) ([]runView, error) {
 	closed := []runView{}
 	var after reconcile.RunID

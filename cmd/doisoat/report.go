@@ -28,7 +28,7 @@ func (p *program) onTerminal() bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// openFile opens what the operator names; "-" is the standard input.
+// openFile opens the named file; "-" is the standard input.
 func openFile(name string) (io.ReadCloser, error) {
 	if name == "-" {
 		return io.NopCloser(os.Stdin), nil

@@ -77,7 +77,7 @@ func (c *sealExportCommand) Run(ctx context.Context, p *program) error {
 		}
 		service := &seal.Service{DB: pool, Now: p.now}
 		export := func(w io.Writer) (seal.Exported, error) {
-			// Whoever sits at the server may read the book: the system does it for them.
+			// The operator at the server may read the book, so the system acts.
 			return service.Export(ctx, auth.System(codes[0]), w)
 		}
 		if c.Out == "-" {

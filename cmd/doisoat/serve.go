@@ -82,10 +82,10 @@ func withRooms(ctx context.Context, p *program, name string, body func(config.Co
 	return body(settings, p.logger(settings), pool, all)
 }
 
-// stopExtra is what River needs beyond the grace of running jobs.
+// stopExtra is the time that River needs beyond the grace of running jobs.
 const stopExtra = 10 * time.Second
 
-// stopJobs lets running jobs finish; what does not finish is worked again later.
+// stopJobs lets running jobs finish. An unfinished job runs again later.
 func stopJobs(work *river.Client[pgx.Tx], grace time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), grace+stopExtra)
 	defer cancel()

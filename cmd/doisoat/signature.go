@@ -24,8 +24,8 @@ var vectorChecks = map[string]func(providers.Vector) providers.VectorResult{
 }
 
 // Run prints the verdict over each message: an object for one message, a list
-// for a list. It fails when the file cannot be read and when a verdict is not
-// what it should be: what a message's member "expect" says, else accepted.
+// for a list. It fails when the file cannot be read and when a verdict
+// differs from the message's member "expect"; without the member, accepted is expected.
 func (c *signatureCommand) Run(p *program) error {
 	f, err := openFile(c.File)
 	if err != nil {

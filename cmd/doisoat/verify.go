@@ -27,7 +27,7 @@ type verifiedProof struct {
 	Head      seal.Hash `json:"head"`
 }
 
-// Run needs no database: whoever holds the file and a hash of theirs can run it.
+// Run needs no database, only the file and a hash that the reader has kept.
 func (c *verifyCommand) Run(p *program) error {
 	heads := make([]seal.Hash, len(c.Head))
 	for i, text := range c.Head {

@@ -62,12 +62,12 @@ func providerClient() *http.Client {
 	}
 }
 
-// place tells where a command finds database and keys: the environment, else the data folder of doisoat dev.
+// place tells where a command finds database and keys: the environment, or the data folder of doisoat dev.
 type place struct {
 	DataDir string `help:"Data folder of doisoat dev, for when DOISOAT_DATABASE_URL is not set." default:".doisoat" type:"path"`
 }
 
-// settings reads the environment and fills in what the data folder knows.
+// settings reads the environment and fills the gaps from the data folder.
 func (l place) settings(p *program) (config.Config, error) {
 	c, err := config.Load(p.getenv)
 	if err != nil {
@@ -90,7 +90,7 @@ func (l place) settings(p *program) (config.Config, error) {
 	return c, nil
 }
 
-// openPool opens the application's pool, as the restricted role whatever the login is.
+// openPool opens the application's pool, as the restricted role under any login.
 func openPool(ctx context.Context, c config.Config, name string) (*pgxpool.Pool, error) {
 	return postgres.Open(ctx, postgres.Config{
 		URL: string(c.DatabaseURL), Role: postgres.AppRole, MaxConns: c.MaxConns, ApplicationName: "doisoat " + name,

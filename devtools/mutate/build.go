@@ -44,7 +44,7 @@ func (b *build) put(file, text string) error {
 	}
 	to := filepath.Join(b.dir, strings.ReplaceAll(filepath.ToSlash(file), "/", "_"))
 	b.files[path] = to
-	return os.WriteFile(to, []byte(text), 0o600) //nolint:gosec // in a temporary folder of ours
+	return os.WriteFile(to, []byte(text), 0o600) //nolint:gosec // in a temporary folder of the program
 }
 
 // place is where the compiler found a mistake.
@@ -57,7 +57,7 @@ func (b *build) compile(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		output, err := exec.CommandContext(ctx, "go", append([]string{"build", "-gcflags=-e", "-overlay", overlay}, packages()...)...).CombinedOutput() //nolint:gosec // a path of ours
+		output, err := exec.CommandContext(ctx, "go", append([]string{"build", "-gcflags=-e", "-overlay", overlay}, packages()...)...).CombinedOutput() //nolint:gosec // a path of the program
 		if err == nil {
 			break
 		}

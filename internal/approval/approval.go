@@ -36,8 +36,8 @@ type Proposal struct {
 
 // Check reports whether actor may decide on p. It answers in one order: the
 // maker is refused with ErrSamePerson; an open proposal may be decided; the same
-// decision of the same actor is repeated, which changes nothing; everything
-// else is ErrDecided.
+// decision of the same actor is repeated, which changes nothing; every other
+// case is ErrDecided.
 func Check(actor auth.Actor, p Proposal) (repeated bool, err error) {
 	switch {
 	case slices.Contains(p.MadeBy, actor.ID):

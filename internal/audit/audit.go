@@ -1,4 +1,5 @@
-// Package audit keeps the trail of who did what to what, why, before and after.
+// Package audit keeps the trail of acts: the actor, the act, the object, the reason, and
+// the object before and after.
 //
 // It owns the Postgres schema audit. Every room records its acts in the
 // transaction that does them: an act and its event exist together or not at
@@ -36,7 +37,7 @@ type Event struct {
 	Reason     string // why, when a person gave a reason
 }
 
-// ErrIncomplete says that an event lacks its actor, time, act or object: a mistake of ours.
+// ErrIncomplete says that an event lacks its actor, time, act or object: a bug of the caller.
 var ErrIncomplete = fault.New(fault.Internal, "audit.incomplete", "an act was not recorded completely")
 
 // Record writes e in the transaction of the act.
@@ -113,7 +114,7 @@ func (r *rows) add(e Event) error {
 	return nil
 }
 
-// document returns v as JSON, nil (NULL) for nil and for what JSON writes as null.
+// document returns v as JSON; nil (NULL) when v is nil or its JSON is null.
 func document(v any) ([]byte, error) {
 	if v == nil {
 		return nil, nil

@@ -1,4 +1,4 @@
-// Package auth says who acts, for which authority, and what they may do.
+// Package auth names the actors, their authority and their rights.
 //
 // These are words only, below internal/postgres: each transaction carries its
 // actor. internal/auth/registry reads authorities and keys from the schema
@@ -7,7 +7,7 @@
 // Callers: each use case of a room takes an Actor first and asks Require before
 // it does anything.
 //
-// Invariants: what a role may do is one table (permission.go) in which every
+// Invariants: the rights of all roles are one table (permission.go) in which every
 // pair of role and permission is decided; no role both changes money and hands
 // out keys; the auditor changes nothing; an unknown, wrong, expired or revoked
 // key gives one and the same fault.
@@ -26,7 +26,7 @@ type Role string
 const (
 	RolePortal          Role = "portal"           // a public service portal: dossiers and payments
 	RoleAccountant      Role = "accountant"       // maker: statements, runs, refund requests
-	RoleChiefAccountant Role = "chief_accountant" // checker: approves what an accountant made
+	RoleChiefAccountant Role = "chief_accountant" // checker: approves the work of accountants
 	RolePolicyEditor    Role = "policy_editor"    // drafts fee policies
 	RolePolicyApprover  Role = "policy_approver"  // approves fee policies
 	RoleAuditor         Role = "auditor"          // reads everything of an authority, changes nothing
@@ -71,16 +71,16 @@ func (a Actor) LogValue() slog.Value {
 
 // Faults of this room.
 var (
-	// ErrUnauthenticated is the same for every reason that a key is refused, so that nobody learns which ids exist.
+	// ErrUnauthenticated is the same for every reason that a key is refused, so that a caller cannot learn which ids exist.
 	ErrUnauthenticated = fault.New(fault.Unauthenticated, "auth.unauthenticated", "a valid API key is required")
-	// ErrForbidden says that the role of the actor may not do what was asked.
+	// ErrForbidden says that the actor's role lacks the permission.
 	ErrForbidden = fault.New(fault.Forbidden, "auth.forbidden", "this role may not do this")
 	// ErrAuthorityUnknown says that no authority has the code.
 	ErrSubmittedAt      = fault.New(fault.Invalid, "auth.submitted_at", "the authority takes no dossier submitted at this time")
 	ErrAuthorityUnknown = fault.New(fault.NotFound, "auth.authority_unknown", "no such authority")
 )
 
-// Require returns nil when the role of actor has permission, else ErrForbidden.
+// Require returns nil when the role of actor has permission, and ErrForbidden otherwise.
 // An actor without an authority, an unknown role and an unknown permission are refused.
 func Require(actor Actor, permission Permission) error {
 	if actor.Authority == "" || !Allowed(actor.Role, permission) {

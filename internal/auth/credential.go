@@ -74,7 +74,7 @@ func only(alphabet, s string) bool { return strings.Trim(s, alphabet) == "" }
 // KeyID is the public part, under which the key is stored and audited.
 func (c Credential) KeyID() string { return c.id }
 
-// Hash is what is stored of the secret. A plain SHA-256 is enough for 256 random bits.
+// Hash is the stored form of the secret. A plain SHA-256 is enough for 256 random bits.
 func (c Credential) Hash() [sha256.Size]byte { return sha256.Sum256([]byte(c.secret)) }
 
 // Text is the whole key, secret included: for its holder only.

@@ -107,5 +107,5 @@ var allowed = func() map[Permission]map[Role]bool {
 	return m
 }()
 
-// Allowed reports whether the table gives permission to role; what it does not know is refused.
+// Allowed reports whether the table gives permission to role. Unknown roles and permissions are refused.
 func Allowed(role Role, permission Permission) bool { return allowed[permission][role] }

@@ -1,5 +1,5 @@
-// Package calendar knows the dates of Viet Nam and its time zone. Business
-// dates are made here and nowhere else.
+// Package calendar knows the dates of Viet Nam and its time zone. Only this
+// package makes business dates.
 package calendar
 
 import (
@@ -60,7 +60,7 @@ func MustParse(s string) Date {
 // String returns YYYY-MM-DD, or nothing for the zero date.
 func (d Date) String() string { return string(d.Append(nil)) }
 
-// Append appends what String returns, a tenth of the work where many are written.
+// Append appends the text of String, at a tenth of the cost where many dates are written.
 func (d Date) Append(b []byte) []byte {
 	if d.IsZero() {
 		return b
@@ -152,7 +152,7 @@ func (d Date) DateValue() (pgtype.Date, error) {
 // Value lets database/sql write a date column.
 func (d Date) Value() (driver.Value, error) {
 	if d.IsZero() {
-		return nil, nil //nolint:nilnil // NULL is what database/sql expects
+		return nil, nil //nolint:nilnil // database/sql expects NULL
 	}
 	return d.String(), nil
 }

@@ -1,5 +1,5 @@
 // Package canonical writes fields one after the other so that equal bytes mean
-// equal fields: what is hashed has this form (docs/sealing.md).
+// equal fields. Every hash is taken over this form (docs/sealing.md).
 package canonical
 
 import (
@@ -33,7 +33,7 @@ func (f *Form) Text(field string) {
 // Number appends 8 bytes, the largest first, two's complement.
 func (f *Form) Number(field int64) {
 	*f = binary.BigEndian.AppendUint32(*f, 8)
-	*f = binary.BigEndian.AppendUint64(*f, uint64(field)) //nolint:gosec // two's complement is what is promised
+	*f = binary.BigEndian.AppendUint64(*f, uint64(field)) //nolint:gosec // the form promises two's complement
 }
 
 // Null appends a field that is absent.

@@ -72,7 +72,7 @@ func (e *Error) Error() string {
 
 // Load reads the settings through getenv, which is os.Getenv outside tests. An
 // empty variable counts as not set. required names the variables that must be
-// set for what the program is about to do; all others have a default. Every
+// set for the command at hand; all others have a default. Every
 // fault is in the one *Error returned.
 func Load(getenv func(string) string, required ...string) (Config, error) {
 	r := reader{getenv: getenv}

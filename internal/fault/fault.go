@@ -1,10 +1,10 @@
 // Package fault is the one vocabulary of errors of every room.
 //
 // A fault has a kind (how callers behave), a stable code such as
-// "ledger.unbalanced" (what machines compare) and a message that is safe to
+// "ledger.unbalanced" (for machines) and a message that is safe to
 // show to the caller: it never carries secrets or personal data. web turns
 // kinds into HTTP problem documents and jobs turns them into retry, snooze or
-// cancel; nobody else interprets them.
+// cancel; no other package interprets them.
 package fault
 
 import (
@@ -18,7 +18,7 @@ type Kind string
 // The kinds. A cause that no kind describes is Internal.
 const (
 	Invalid         Kind = "invalid"         // the input is wrong and will stay wrong
-	Unauthenticated Kind = "unauthenticated" // nobody proved who they are
+	Unauthenticated Kind = "unauthenticated" // the caller has not proved an identity
 	Forbidden       Kind = "forbidden"       // the actor may not do this
 	NotFound        Kind = "not_found"       // it does not exist, or not for this authority
 	Conflict        Kind = "conflict"        // it exists already with other content
@@ -65,7 +65,7 @@ func (e *Error) Is(target error) bool {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.cause }
 
-// With returns a copy whose message is formatted anew; kind and code stay.
+// With returns a copy with another message; kind and code stay.
 func (e *Error) With(format string, args ...any) *Error {
 	c := *e
 	c.Message = fmt.Sprintf(format, args...)

@@ -27,8 +27,8 @@ func New[K Kind]() ID[K] {
 	return ID[K](uuid.Must(uuid.NewV7()))
 }
 
-// Parse reads prefix_32hex and fails with ErrID for anything else, so that a
-// wrong id is the same as one that does not exist.
+// Parse reads prefix_32hex and fails with ErrID for every other text, so that
+// a malformed id and an absent one look the same.
 func Parse[K Kind](s string) (ID[K], error) {
 	var k K
 	prefix := k.Prefix() + "_"
@@ -40,7 +40,7 @@ func Parse[K Kind](s string) (ID[K], error) {
 		return ID[K]{}, ErrID
 	}
 	id := ID[K](b)
-	if id.IsZero() { // zero means "none" in our code: nobody outside may say it
+	if id.IsZero() { // zero means "none" inside the program; callers may not send it
 		return ID[K]{}, ErrID
 	}
 	return id, nil
@@ -97,7 +97,7 @@ const alphabet = "234679ACDEFGHJKLMNPQRTUVWXYZ"
 
 // NewReference draws a payment reference: DS, nine characters, one check
 // character (ISO 7064 MOD 37,2). random must be cryptographically secure, so
-// that nobody guesses another payer's reference.
+// that a reference cannot be guessed.
 func NewReference(random io.Reader) (string, error) {
 	body := []byte(referencePrefix + "---------")
 	for {

@@ -64,7 +64,7 @@ const (
 	Bound                 // deeper, longer or more than the bounds allow
 )
 
-// Fault is what Parse found first.
+// Fault is the first fault that Parse found.
 type Fault struct {
 	Kind   Kind
 	Path   Path
@@ -265,7 +265,7 @@ func (p *parser) object() (Object, error) {
 		if err != nil {
 			return nil, err
 		}
-		name, _ := token.(string) // the decoder lets nothing else stand here
+		name, _ := token.(string) // the decoder admits no other token here
 		if len(name) > MaxName {
 			return nil, p.fault(Bound, at, "a member's name is longer than "+strconv.Itoa(MaxName)+" bytes")
 		}

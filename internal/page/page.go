@@ -15,7 +15,7 @@ func Limit(asked int) int {
 }
 
 // Cut shortens a list of up to limit+1 items to limit items. next is the key of
-// the last item kept when another page follows, else the zero key.
+// the last item kept when another page follows, and the zero key otherwise.
 func Cut[T, K any](list []T, limit int, key func(T) K) (cut []T, next K) {
 	if len(list) <= limit {
 		return list, next

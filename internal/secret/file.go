@@ -42,7 +42,7 @@ type file struct {
 
 // Open reads the keyring at path. Fails with fs.ErrNotExist when there is no
 // file, with ErrExposed when others than its user have any right on it, and
-// with ErrFile when it holds something else.
+// with ErrFile when it holds no keyring.
 func Open(path string) (*Keyring, error) {
 	sealing, fingerprints, err := read(path)
 	if err != nil {

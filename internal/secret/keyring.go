@@ -1,13 +1,13 @@
-// Package secret seals what must not be read from the database: provider
+// Package secret encrypts values that the database must not show: provider
 // secrets and personal identifiers.
 //
 // A Keyring comes from one file outside the database that only the program's
-// user can read. Each sealed value is bound to its place, so that a ciphertext
-// moved to another row or column does not open. It owns no schema; rooms that
+// user can read. Each ciphertext is bound to its place, so that a ciphertext
+// moved to another row or column does not decrypt. It owns no schema; rooms that
 // store secrets or identifiers call it.
 //
 // Invariants: no plaintext and no key in an error, a log line or a printed
-// value; keys are added, never removed, while anything sealed with them is kept.
+// value; keys are added, never removed, while a ciphertext made with them is kept.
 package secret
 
 import (
@@ -23,8 +23,8 @@ import (
 	"github.com/doisoat/doisoat/internal/fault"
 )
 
-// ErrUnreadable says that a sealed value does not open: another key, another
-// place, or changed bytes. Which one, nobody can tell.
+// ErrUnreadable says that a ciphertext does not decrypt: another key, another
+// place, or changed bytes. The three cannot be told apart.
 var ErrUnreadable = fault.New(fault.Internal, "secret.unreadable", "a sealed value cannot be opened")
 
 // FingerprintSize is the length of every fingerprint in bytes.
@@ -69,7 +69,7 @@ func (k *Keyring) Open(sealed []byte, where string) ([]byte, error) {
 }
 
 // Fingerprint returns FingerprintSize bytes that are equal for equal values of
-// one place and tell nothing else: an index over them finds a sealed
+// one place and tell no more: an index over them finds an encrypted
 // identifier. where is "table/column" without the row. The caller brings the
 // value to one spelling first. Rotate does not change fingerprints.
 func (k *Keyring) Fingerprint(value, where string) ([]byte, error) {

@@ -32,7 +32,7 @@ import (
 	"github.com/doisoat/doisoat/statements"
 )
 
-// Ground is what the rooms stand on. Every member is required.
+// Ground holds the needs of the rooms. Every member is required.
 type Ground struct {
 	Pool      *pgxpool.Pool
 	Secret    *secret.Keyring

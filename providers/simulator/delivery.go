@@ -77,7 +77,7 @@ func (s *Core) Nudge() {
 	}
 }
 
-// work sends what is due until Close.
+// work sends the due deliveries until Close.
 func (s *Core) work() {
 	for {
 		s.mu.Lock()

@@ -9,8 +9,8 @@
 //
 // The simulator owns no Postgres schema; its state is one JSON file, or memory.
 // A side signs, verifies, parses and prints with code of its own, written from
-// the provider's fact sheet. A side imports no package of ours that speaks to
-// providers, so that a mistake in one of the two shows as a refusal.
+// the provider's fact sheet. A side imports no package below providers
+// but this folder's, so that a mistake in one of the two shows as a refusal.
 //
 // Invariants: a callback is stored before it is sent; its content is fixed when
 // it is queued; a state that the simulator cannot store is never answered as done.

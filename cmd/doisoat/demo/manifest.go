@@ -12,11 +12,11 @@ import (
 // Files of the data folder.
 const (
 	ManifestFile  = "dev.json"       // addresses and keys, for people and scripts
-	KeysFile      = "keys.json"      // key file of sealed values
-	SimulatorFile = "simulator.json" // what the far side remembers
+	KeysFile      = "keys.json"      // key file of ciphertexts
+	SimulatorFile = "simulator.json" // the far side's state
 )
 
-// Manifest is <data folder>/dev.json: where everything is and who may do what.
+// Manifest is <data folder>/dev.json: addresses, keys and accounts.
 // It holds API keys, so only its user reads it.
 type Manifest struct {
 	API         string               `json:"api"`
@@ -29,7 +29,7 @@ type Manifest struct {
 	Authorities map[string]Authority `json:"authorities"`
 }
 
-// Authority is what one demo authority has. It holds no provider secret.
+// Authority holds the keys and accounts of one demo authority. It holds no provider secret.
 type Authority struct {
 	Name      string               `json:"name"`
 	Keys      map[auth.Role]string `json:"keys"`

@@ -16,7 +16,7 @@ import (
 // ErrForeign protects a database that may hold the bank accounts of real provinces.
 var ErrForeign = fault.New(fault.Precondition, "dev.foreign_database", "the database was not made by doisoat dev")
 
-// Mark is what dev writes into a database that it found empty. The mark allows
+// Mark stands in a database that dev found empty. The mark allows
 // planting there, and lists the merchant accounts that dev registered.
 type Mark struct {
 	owner   *pgxpool.Pool
@@ -83,7 +83,7 @@ func MayUse(ctx context.Context, c config.Config, remedy string) error {
 }
 
 // Claim marks an empty database, or reads the mark of an earlier start. Call
-// it before the migrations, and close what it returns.
+// it before the migrations, and close the mark.
 func Claim(ctx context.Context, c config.Config, remedy string) (*Mark, error) {
 	if err := MayUse(ctx, c, remedy); err != nil {
 		return nil, err

@@ -1,12 +1,12 @@
 // Package keys makes, lists and revokes API keys.
 //
-// It writes auth.api_key for internal/auth, which it stands above because each
-// of its acts leaves an audit event and internal/audit stands above
-// internal/auth. Callers: web/api for admins, cmd for the operator.
+// It writes auth.api_key for internal/auth. Each act leaves an audit event, so
+// this package stands above internal/audit, which stands above internal/auth.
+// Callers: web/api for admins, cmd for the operator.
 //
 // Invariants: the secret leaves once, as the answer of CreateKey, and only its
 // SHA-256 is kept; one authority, role and name has at most MaxLive live keys,
-// two being what a change of keys without interruption needs; keys are revoked,
+// because a change of keys without interruption needs two; keys are revoked,
 // never deleted. States: live → revoked, live → expired.
 package keys
 

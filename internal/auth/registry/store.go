@@ -74,7 +74,7 @@ func updateBounds(ctx context.Context, tx pgx.Tx, a Authority) error {
 	return err
 }
 
-// storedKey is what signing in needs to know of a key.
+// storedKey holds the columns that signing in needs.
 type storedKey struct {
 	ID         string
 	Authority  string

@@ -10,7 +10,7 @@ import (
 	"github.com/doisoat/doisoat/providers/simulator"
 )
 
-// transferCode is what a banking app reads from a VietQR.
+// transferCode is the content of a VietQR, as a banking app reads it.
 type transferCode struct {
 	bin     string
 	account string

@@ -55,7 +55,7 @@ type apiMessage struct {
 	SecureHash        string `json:"vnp_SecureHash,omitempty"`
 }
 
-// requestText is what a merchant hashes (fact sheet VNPAY, sections 4 and 5).
+// requestText is the text that a merchant hashes (fact sheet VNPAY, sections 4 and 5).
 func (m *apiMessage) requestText() string {
 	if m.Command == "refund" {
 		return strings.Join([]string{
@@ -68,7 +68,7 @@ func (m *apiMessage) requestText() string {
 	}, "|")
 }
 
-// responseText is what VNPAY hashes; a refund's lacks the promotion.
+// responseText is the text that VNPAY hashes; a refund's lacks the promotion.
 func (m *apiMessage) responseText() string {
 	parts := []string{
 		m.ResponseID, m.Command, m.ResponseCode, m.Message, m.TmnCode, m.TxnRef, m.Amount, m.BankCode, m.PayDate,

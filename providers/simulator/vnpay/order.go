@@ -53,7 +53,7 @@ type payOrder struct {
 	expires    time.Time
 }
 
-// pageError is what VNPAY's error page shows instead of the pay page.
+// pageError is the content of VNPAY's error page.
 type pageError struct{ code, text string }
 
 // Error codes of the pay page (public reports; medium certainty).

@@ -30,10 +30,9 @@ type settlementRow struct {
 	At          time.Time     `json:"at"`
 }
 
-// batch is what VNPAY pays in one transfer. It is open, and takes rows of its
-// day, until a bank statement of that day or a later one is asked for; it stays
-// open as long as its net is not above zero, because nobody transfers less than
-// nothing.
+// batch is one transfer of VNPAY's payout. A batch takes rows of its day until a
+// script reads a bank statement of the day or of a later one. A batch whose net
+// is zero or less stays open, because a bank transfers only amounts above zero.
 type batch struct {
 	ID       string        `json:"id"`
 	Terminal string        `json:"terminal"`

@@ -116,7 +116,7 @@ func New(core *simulator.Core, bank Bank, options Options) *Side {
 
 // Register makes a terminal known; a second call with the same code replaces the
 // secret and the IPN address. The settlement is paid into the account set by
-// [Side.SetPayoutAccount], else into the first registered bank account.
+// [Side.SetPayoutAccount], or into the first registered bank account.
 func (v *Side) Register(tmnCode, hashSecret, ipnURL string) {
 	v.core.Lock()
 	defer v.core.Unlock()
