@@ -293,7 +293,7 @@ func (s *Service) lockWithApplicant(ctx context.Context, tx pgx.Tx, code string)
 	if err != nil {
 		return Dossier{}, Applicant{}, err
 	}
-	text, err := s.Secret.Open(row.Applicant, sealedAt(row.ID))
+	text, err := s.Secret.Decrypt(row.Applicant, sealedAt(row.ID))
 	if err != nil {
 		return Dossier{}, Applicant{}, err
 	}
@@ -310,7 +310,7 @@ func (s *Service) sealApplicant(id ID, a Applicant) (sealed, key []byte, err err
 	if err != nil {
 		return nil, nil, err
 	}
-	if sealed, err = s.Secret.Seal(text, sealedAt(id)); err != nil {
+	if sealed, err = s.Secret.Encrypt(text, sealedAt(id)); err != nil {
 		return nil, nil, err
 	}
 	if a.Identifier != "" {
@@ -374,7 +374,7 @@ func (r Registration) validate(actor auth.Actor) error {
 
 // GroupsOf decrypts an applicant, as dossiers.dossier holds it, and returns the codes of its groups alone, in one order.
 func (s *Service) GroupsOf(id ID, ciphertext []byte) (string, error) {
-	text, err := s.Secret.Open(ciphertext, sealedAt(id))
+	text, err := s.Secret.Decrypt(ciphertext, sealedAt(id))
 	if err != nil {
 		return "", err
 	}

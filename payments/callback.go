@@ -258,7 +258,7 @@ func (s *Service) ApplyKept(ctx context.Context, authority string, id CallbackID
 		return err
 	}
 	n := notice{authority: authority, merchant: row.merchant, verified: true}
-	text, err := s.Secret.Open(row.sealed, messageAt(id))
+	text, err := s.Secret.Decrypt(row.sealed, messageAt(id))
 	if err != nil {
 		return err
 	}
@@ -276,7 +276,7 @@ func (s *Service) sealMessage(id CallbackID, raw providers.RawCallback) ([]byte,
 	if err != nil {
 		return nil, err
 	}
-	return s.Secret.Seal(text, messageAt(id))
+	return s.Secret.Encrypt(text, messageAt(id))
 }
 
 // withoutCredentials drops the header that carries a provider's key. After the

@@ -191,7 +191,7 @@ func (s *Service) merchant(ctx context.Context, tx pgx.Tx, id MerchantID, lock s
 	if err != nil {
 		return a, providers.Merchant{}, err
 	}
-	text, err := s.Secret.Open(sealed, secretsAt(id))
+	text, err := s.Secret.Decrypt(sealed, secretsAt(id))
 	if err != nil {
 		return a, providers.Merchant{}, err
 	}
@@ -216,7 +216,7 @@ func (s *Service) sealSecrets(id MerchantID, secrets map[string][]string) ([]byt
 	if err != nil {
 		return nil, err
 	}
-	return s.Secret.Seal(text, secretsAt(id))
+	return s.Secret.Encrypt(text, secretsAt(id))
 }
 
 func secretsAt(id MerchantID) string { return "payments.merchant_account/secrets/" + id.String() }

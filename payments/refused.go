@@ -50,7 +50,7 @@ func (s *Service) keepRefused(ctx context.Context, n *notice) error {
 	id := ident.New[callbackKind]()
 	text := append([]byte(n.raw.RawQuery+"\n"), n.raw.Body...)
 	hash := sha256.Sum256(text)
-	head, err := s.Secret.Seal(text[:min(len(text), refusedHead)], "payments.refused_callback/head/"+id.String())
+	head, err := s.Secret.Encrypt(text[:min(len(text), refusedHead)], "payments.refused_callback/head/"+id.String())
 	if err != nil {
 		return err
 	}

@@ -135,7 +135,7 @@ func (s *Service) Ingest(ctx context.Context, actor auth.Actor, sourceCode, file
 		return st, nil
 	}
 	st.ID = ident.New[statementKind]()
-	sealed, err := s.Secret.Seal(content, fileAt(st.ID))
+	sealed, err := s.Secret.Encrypt(content, fileAt(st.ID))
 	if err != nil {
 		return Statement{}, err
 	}
@@ -258,7 +258,7 @@ func (s *Service) sealLines(lines []row) error {
 		if err != nil {
 			return err
 		}
-		if lines[i].sealed, err = s.Secret.Seal(plain, textAt(lines[i].id)); err != nil {
+		if lines[i].sealed, err = s.Secret.Encrypt(plain, textAt(lines[i].id)); err != nil {
 			return err
 		}
 	}
@@ -269,7 +269,7 @@ func (s *Service) OpenText(id LineID, sealed []byte) (t text, err error) {
 	if len(sealed) == 0 {
 		return text{}, nil
 	}
-	plain, err := s.Secret.Open(sealed, textAt(id))
+	plain, err := s.Secret.Decrypt(sealed, textAt(id))
 	if err != nil {
 		return text{}, err
 	}

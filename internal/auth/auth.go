@@ -75,9 +75,9 @@ var (
 	ErrUnauthenticated = fault.New(fault.Unauthenticated, "auth.unauthenticated", "a valid API key is required")
 	// ErrForbidden says that the actor's role lacks the permission.
 	ErrForbidden = fault.New(fault.Forbidden, "auth.forbidden", "this role may not do this")
-	// ErrAuthorityUnknown says that no authority has the code.
-	ErrSubmittedAt      = fault.New(fault.Invalid, "auth.submitted_at", "the authority takes no dossier submitted at this time")
-	ErrAuthorityUnknown = fault.New(fault.NotFound, "auth.authority_unknown", "no such authority")
+	// ErrAuthorityNotFound says that no authority has the code.
+	ErrSubmittedAt       = fault.New(fault.Invalid, "auth.submitted_at", "the authority takes no dossier submitted at this time")
+	ErrAuthorityNotFound = fault.New(fault.NotFound, "auth.authority_unknown", "no such authority")
 )
 
 // Require returns nil when the role of actor has permission, and ErrForbidden otherwise.

@@ -1,6 +1,6 @@
 // Package config reads the settings of the program, from the environment alone.
 //
-// Load reports every fault at once, so that one start is enough to see them
+// Load reports every fault at once, so that a single start shows them
 // all. A Config prints with its secrets masked. It owns nothing; cmd calls it.
 package config
 
@@ -55,7 +55,7 @@ type Config struct {
 	MaxConns    int32      // connections in the pool of the process
 	Workers     int        // jobs that the process works at the same time
 
-	RequestsPerSecond int           // requests that one key or address may make in a second
+	RequestsPerSecond int           // requests per key or address in a second
 	ShutdownGrace     time.Duration // how long running requests and jobs may take after the signal to stop
 }
 

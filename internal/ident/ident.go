@@ -89,7 +89,7 @@ func (id ID[K]) UUIDValue() (pgtype.UUID, error) {
 // memo of a transfer, VNPAY's TxnRef and VietQR's 25 characters.
 const ReferenceLength = 12
 
-// referencePrefix starts every reference, so that one is recognised in free text.
+// referencePrefix starts every reference, so that free text can be searched for references.
 const referencePrefix = "DS"
 
 // alphabet leaves out 0/O, 1/I, 8/B and 5/S, which people confuse.

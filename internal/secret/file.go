@@ -33,10 +33,10 @@ const (
 )
 
 // file is the key file: two Tink keysets in clear, guarded by the file's mode.
-// They are apart because sealing keys change and the fingerprint key must not.
+// They are apart because the encryption keys change and the fingerprint key must not.
 type file struct {
 	Version      int             `json:"version"`
-	Sealing      json.RawMessage `json:"sealing"`
+	Encryption   json.RawMessage `json:"encryption"`
 	Fingerprints json.RawMessage `json:"fingerprints"`
 }
 
@@ -44,32 +44,32 @@ type file struct {
 // file, with ErrExposed when others than its user have any right on it, and
 // with ErrFile when it holds no keyring.
 func Open(path string) (*Keyring, error) {
-	sealing, fingerprints, err := read(path)
+	encryption, fingerprints, err := read(path)
 	if err != nil {
 		return nil, err
 	}
-	return newKeyring(sealing, fingerprints)
+	return newKeyring(encryption, fingerprints)
 }
 
 // Create writes a new keyring at path, readable by its user alone, and returns
 // it. It never replaces a file: when one exists it fails with fs.ErrExist. A
-// lost key file makes everything sealed with it unreadable, so keep a copy.
+// lost key file makes every ciphertext made with it unreadable, so keep a copy.
 func Create(path string) (*Keyring, error) {
-	sealing, err := keyset.NewHandle(aead.AES256GCMKeyTemplate())
+	encryption, err := keyset.NewHandle(aead.AES256GCMKeyTemplate())
 	if err != nil {
-		return nil, fmt.Errorf("make sealing key: %w", err)
+		return nil, fmt.Errorf("make encryption key: %w", err)
 	}
 	fingerprints, err := keyset.NewHandle(prf.HMACSHA256PRFKeyTemplate())
 	if err != nil {
 		return nil, fmt.Errorf("make fingerprint key: %w", err)
 	}
-	if err := write(path, sealing, fingerprints); err != nil {
+	if err := write(path, encryption, fingerprints); err != nil {
 		return nil, err
 	}
-	return newKeyring(sealing, fingerprints)
+	return newKeyring(encryption, fingerprints)
 }
 
-func read(path string) (sealing, fingerprints *keyset.Handle, err error) {
+func read(path string) (encryption, fingerprints *keyset.Handle, err error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, nil, fmt.Errorf("open key file: %w", err)
@@ -94,13 +94,13 @@ func read(path string) (sealing, fingerprints *keyset.Handle, err error) {
 	if parsed.Version != fileVersion {
 		return nil, nil, ErrFile.With("the key file has version %d, this program reads %d", parsed.Version, fileVersion)
 	}
-	if sealing, err = readKeys(parsed.Sealing); err != nil {
+	if encryption, err = readKeys(parsed.Encryption); err != nil {
 		return nil, nil, err
 	}
 	if fingerprints, err = readKeys(parsed.Fingerprints); err != nil {
 		return nil, nil, err
 	}
-	return sealing, fingerprints, nil
+	return encryption, fingerprints, nil
 }
 
 func readKeys(raw []byte) (*keyset.Handle, error) {
@@ -125,8 +125,8 @@ func exposed(path string, mode fs.FileMode) bool {
 
 // write puts the whole file beside path and links it there: after a crash
 // there is no file or the whole one, and an existing file is never replaced.
-func write(path string, sealing, fingerprints *keyset.Handle) error {
-	content, err := encode(sealing, fingerprints)
+func write(path string, encryption, fingerprints *keyset.Handle) error {
+	content, err := encode(encryption, fingerprints)
 	if err != nil {
 		return err
 	}
@@ -149,9 +149,9 @@ func write(path string, sealing, fingerprints *keyset.Handle) error {
 	return syncFolder(folder)
 }
 
-func encode(sealing, fingerprints *keyset.Handle) ([]byte, error) {
+func encode(encryption, fingerprints *keyset.Handle) ([]byte, error) {
 	var keys [2]bytes.Buffer
-	for i, handle := range []*keyset.Handle{sealing, fingerprints} {
+	for i, handle := range []*keyset.Handle{encryption, fingerprints} {
 		if err := insecurecleartextkeyset.Write(handle, keyset.NewJSONWriter(&keys[i])); err != nil {
 			return nil, fmt.Errorf("encode keys: %w", err)
 		}

@@ -25,43 +25,43 @@ import (
 
 // ErrUnreadable says that a ciphertext does not decrypt: another key, another
 // place, or changed bytes. The three cannot be told apart.
-var ErrUnreadable = fault.New(fault.Internal, "secret.unreadable", "a sealed value cannot be opened")
+var ErrUnreadable = fault.New(fault.Internal, "secret.unreadable", "a ciphertext cannot be decrypted")
 
 // FingerprintSize is the length of every fingerprint in bytes.
 const FingerprintSize = 32
 
-// Keyring seals and opens. It is safe for use by many goroutines.
+// Keyring encrypts and decrypts. It is safe for use by many goroutines.
 type Keyring struct {
-	sealing     tink.AEAD
+	encryption  tink.AEAD
 	fingerprint *prf.Set
 }
 
-func newKeyring(sealing, fingerprints *keyset.Handle) (*Keyring, error) {
-	primitive, err := aead.New(sealing)
+func newKeyring(encryption, fingerprints *keyset.Handle) (*Keyring, error) {
+	primitive, err := aead.New(encryption)
 	if err != nil {
-		return nil, fmt.Errorf("use sealing keys: %w", err)
+		return nil, fmt.Errorf("use encryption keys: %w", err)
 	}
 	set, err := prf.NewPRFSet(fingerprints)
 	if err != nil {
 		return nil, fmt.Errorf("use fingerprint key: %w", err)
 	}
-	return &Keyring{sealing: primitive, fingerprint: set}, nil
+	return &Keyring{encryption: primitive, fingerprint: set}, nil
 }
 
-// Seal encrypts plaintext for the place where, which is written
+// Encrypt encrypts plaintext for the place where, which is written
 // "table/column/row id". Equal plaintexts give different results.
-func (k *Keyring) Seal(plaintext []byte, where string) ([]byte, error) {
-	sealed, err := k.sealing.Encrypt(plaintext, []byte(where))
+func (k *Keyring) Encrypt(plaintext []byte, where string) ([]byte, error) {
+	ciphertext, err := k.encryption.Encrypt(plaintext, []byte(where))
 	if err != nil {
-		return nil, fmt.Errorf("seal %s: %w", where, err)
+		return nil, fmt.Errorf("encrypt %s: %w", where, err)
 	}
-	return sealed, nil
+	return ciphertext, nil
 }
 
-// Open returns what Seal was given for the same place, with any key of the
+// Decrypt returns the plaintext that Encrypt got for the same place, with any key of the
 // ring. Fails with ErrUnreadable.
-func (k *Keyring) Open(sealed []byte, where string) ([]byte, error) {
-	plaintext, err := k.sealing.Decrypt(sealed, []byte(where))
+func (k *Keyring) Decrypt(ciphertext []byte, where string) ([]byte, error) {
+	plaintext, err := k.encryption.Decrypt(ciphertext, []byte(where))
 	if err != nil {
 		return nil, ErrUnreadable.Because(fmt.Errorf("open %s: %w", where, err))
 	}

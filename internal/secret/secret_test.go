@@ -29,48 +29,48 @@ func create(t *testing.T) (*Keyring, string) {
 	return ring, path
 }
 
-func TestWhatIsSealedOpensAtItsPlaceOnly(t *testing.T) {
+func TestCiphertextDecryptsAtItsPlaceOnly(t *testing.T) {
 	t.Parallel()
 	ring, path := create(t)
 	rapid.Check(t, func(t *rapid.T) {
 		plaintext := rapid.SliceOf(rapid.Byte()).Draw(t, "plaintext")
-		sealed, err := ring.Seal(plaintext, place)
+		ciphertext, err := ring.Encrypt(plaintext, place)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(plaintext) > 8 && bytes.Contains(sealed, plaintext) {
-			t.Fatal("the plaintext shows in what was sealed")
+		if len(plaintext) > 8 && bytes.Contains(ciphertext, plaintext) {
+			t.Fatal("the plaintext shows in the ciphertext")
 		}
 		again, err := Open(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := again.Open(sealed, place)
+		got, err := again.Decrypt(ciphertext, place)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if !bytes.Equal(got, plaintext) {
 			t.Fatalf("got %x, want %x", got, plaintext)
 		}
-		if _, err := again.Open(sealed, "payments.merchant_account/secrets/2"); !errors.Is(err, ErrUnreadable) {
+		if _, err := again.Decrypt(ciphertext, "payments.merchant_account/secrets/2"); !errors.Is(err, ErrUnreadable) {
 			t.Fatalf("at another place: got %v, want %v", err, ErrUnreadable)
 		}
-		sealed[rapid.IntRange(0, len(sealed)-1).Draw(t, "changed")] ^= 1
-		if _, err := again.Open(sealed, place); !errors.Is(err, ErrUnreadable) {
+		ciphertext[rapid.IntRange(0, len(ciphertext)-1).Draw(t, "changed")] ^= 1
+		if _, err := again.Decrypt(ciphertext, place); !errors.Is(err, ErrUnreadable) {
 			t.Fatalf("changed: got %v, want %v", err, ErrUnreadable)
 		}
 	})
 }
 
-func TestAnotherRingDoesNotOpen(t *testing.T) {
+func TestAnotherRingDoesNotDecrypt(t *testing.T) {
 	t.Parallel()
 	one, _ := create(t)
 	two, _ := create(t)
-	sealed, err := one.Seal([]byte("hash secret"), place)
+	ciphertext, err := one.Encrypt([]byte("hash secret"), place)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = two.Open(sealed, place)
+	_, err = two.Decrypt(ciphertext, place)
 	if !errors.Is(err, ErrUnreadable) {
 		t.Errorf("got %v, want %v", err, ErrUnreadable)
 	}
@@ -80,26 +80,26 @@ func TestAnotherRingDoesNotOpen(t *testing.T) {
 }
 
 // A key file may hold several keys: the first one encrypts, every key decrypts.
-func TestOlderKeysStillOpen(t *testing.T) {
+func TestOlderKeysStillDecrypt(t *testing.T) {
 	t.Parallel()
 	before, path := create(t)
-	old, err := before.Seal([]byte("old"), place)
+	old, err := before.Encrypt([]byte("old"), place)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := fingerprint(t, before, "040012345678", "dossiers.dossier/identifier")
 	after := withFurtherKey(t, path)
-	if got, err := after.Open(old, place); err != nil || string(got) != "old" {
+	if got, err := after.Decrypt(old, place); err != nil || string(got) != "old" {
 		t.Errorf("value of the older key: got %q, %v", got, err)
 	}
 	if diff := cmp.Diff(fingerprint(t, after, "040012345678", "dossiers.dossier/identifier"), want); diff != "" {
 		t.Errorf("fingerprint with a further key (-got +want):\n%s", diff)
 	}
-	sealed, err := after.Seal([]byte("new"), place)
+	ciphertext, err := after.Encrypt([]byte("new"), place)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := before.Open(sealed, place); !errors.Is(err, ErrUnreadable) {
+	if _, err := before.Decrypt(ciphertext, place); !errors.Is(err, ErrUnreadable) {
 		t.Errorf("a ring without the further key opens its value: got %v, want %v", err, ErrUnreadable)
 	}
 }
@@ -107,11 +107,11 @@ func TestOlderKeysStillOpen(t *testing.T) {
 // withFurtherKey opens a copy of the key file that encrypts with a further key.
 func withFurtherKey(t *testing.T, path string) *Keyring {
 	t.Helper()
-	sealing, fingerprints, err := read(path)
+	encryption, fingerprints, err := read(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	manager := keyset.NewManagerFromHandle(sealing)
+	manager := keyset.NewManagerFromHandle(encryption)
 	id, err := manager.Add(aead.AES256GCMKeyTemplate())
 	if err != nil {
 		t.Fatal(err)
@@ -119,11 +119,11 @@ func withFurtherKey(t *testing.T, path string) *Keyring {
 	if err := manager.SetPrimary(id); err != nil {
 		t.Fatal(err)
 	}
-	if sealing, err = manager.Handle(); err != nil {
+	if encryption, err = manager.Handle(); err != nil {
 		t.Fatal(err)
 	}
 	further := path + ".further"
-	if err := write(further, sealing, fingerprints); err != nil {
+	if err := write(further, encryption, fingerprints); err != nil {
 		t.Fatal(err)
 	}
 	ring, err := Open(further)
@@ -214,7 +214,7 @@ func TestOpenRefuses(t *testing.T) {
 		"half a file":            {content[:len(content)/2], 0o600, ErrFile},
 		"another version":        {bytes.Replace(content, []byte(`"version": 1`), []byte(`"version": 2`), 1), 0o600, ErrFile},
 		"a file without keys":    {[]byte(`{"version":1}`), 0o600, ErrFile},
-		"a file with other keys": {[]byte(`{"version":1,"sealing":{"key":[]},"fingerprints":{}}`), 0o600, ErrFile},
+		"a file with other keys": {[]byte(`{"version":1,"encryption":{"key":[]},"fingerprints":{}}`), 0o600, ErrFile},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

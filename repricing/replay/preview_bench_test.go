@@ -30,7 +30,7 @@ func (o office) recordMany(n int) {
 				groups = `["ho_ngheo"]`
 			}
 			var err error
-			sealed[i], err = o.Dossiers.Secret.Seal([]byte(`{"name":"`+name+`","identifier":"`+identifier+`","groups":`+groups+`}`), "dossiers.dossier/applicant/"+dossiers.ID(ids[i]).String())
+			sealed[i], err = o.Dossiers.Secret.Encrypt([]byte(`{"name":"`+name+`","identifier":"`+identifier+`","groups":`+groups+`}`), "dossiers.dossier/applicant/"+dossiers.ID(ids[i]).String())
 			if err != nil {
 				o.t.Fatal(err)
 			}

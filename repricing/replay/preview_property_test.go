@@ -135,7 +135,7 @@ func (o office) record(l lot, n int) []facts {
 		if err != nil {
 			o.t.Fatal(err)
 		}
-		sealed, err := o.Dossiers.Secret.Seal(text, "dossiers.dossier/applicant/"+dossiers.ID(id).String())
+		sealed, err := o.Dossiers.Secret.Encrypt(text, "dossiers.dossier/applicant/"+dossiers.ID(id).String())
 		if err != nil {
 			o.t.Fatal(err)
 		}

@@ -34,9 +34,9 @@ const maxName = 100
 
 // Faults of this package.
 var (
-	ErrInvalid = fault.New(fault.Invalid, "keys.invalid", "the key cannot be made as asked")
-	ErrTooMany = fault.New(fault.Precondition, "keys.too_many", "this name already has two live keys: revoke one first")
-	ErrUnknown = fault.New(fault.NotFound, "keys.unknown", "no such key")
+	ErrInvalid     = fault.New(fault.Invalid, "keys.invalid", "the key cannot be made as asked")
+	ErrTooMany     = fault.New(fault.Precondition, "keys.too_many", "this name already has two live keys: revoke one first")
+	ErrKeyNotFound = fault.New(fault.NotFound, "keys.unknown", "no such key")
 )
 
 // Key is an API key without its secret.
@@ -125,7 +125,7 @@ func check(role auth.Role, name string, expires, now time.Time) error {
 }
 
 // RevokeKey ends a key at once. A key revoked before stays as it was and is
-// returned. Needs auth.PermKeysWrite; fails with ErrUnknown, also for a key of
+// returned. Needs auth.PermKeysWrite; fails with ErrKeyNotFound, also for a key of
 // another authority. Locks the key.
 func (s Service) RevokeKey(ctx context.Context, actor auth.Actor, id, reason string) (Key, error) {
 	if err := auth.Require(actor, auth.PermKeysWrite); err != nil {

@@ -211,8 +211,8 @@ func TestListKeysOfOneAuthority(t *testing.T) {
 			t.Errorf("keys of %s (-got +want):\n%s", actor.Authority, diff)
 		}
 	}
-	if _, err := s.RevokeKey(t.Context(), admin, other.ID, ""); !errors.Is(err, keys.ErrUnknown) || fault.KindOf(err) != fault.NotFound {
-		t.Errorf("key of another authority: got %v, want %v", err, keys.ErrUnknown)
+	if _, err := s.RevokeKey(t.Context(), admin, other.ID, ""); !errors.Is(err, keys.ErrKeyNotFound) || fault.KindOf(err) != fault.NotFound {
+		t.Errorf("key of another authority: got %v, want %v", err, keys.ErrKeyNotFound)
 	}
 	if got := (keys.Key{RevokedAt: &start}); got.Live(start) {
 		t.Error("a revoked key is live")

@@ -60,7 +60,7 @@ func lock(ctx context.Context, tx pgx.Tx, id string) (Key, error) {
 	}
 	found, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[Key])
 	if errors.Is(err, pgx.ErrNoRows) {
-		return Key{}, ErrUnknown
+		return Key{}, ErrKeyNotFound
 	}
 	if err != nil {
 		return Key{}, fmt.Errorf("find key: %w", err)

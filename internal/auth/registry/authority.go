@@ -99,7 +99,7 @@ type Bounds struct {
 // SetBounds changes an authority's bounds and records the act in the authority's
 // audit trail as the operator's. owner is a pool of the owner, because the
 // application may only read authorities. Bounds that are set already change and
-// record nothing. Fails with auth.ErrAuthorityUnknown and ErrBounds. Locks the
+// record nothing. Fails with auth.ErrAuthorityNotFound and ErrBounds. Locks the
 // authority.
 func SetBounds(ctx context.Context, owner postgres.DB, authority string, b Bounds, reason string) (Authority, error) {
 	if b.DaysBack < 0 || b.DaysBack > maxDaysBack || b.MinutesAhead < 0 || b.MinutesAhead > maxMinutesAhead {
@@ -109,7 +109,7 @@ func SetBounds(ctx context.Context, owner postgres.DB, authority string, b Bound
 	err := postgres.InTx(ctx, owner, auth.Operator(authority), func(act postgres.Act) error {
 		before, err := lockAuthority(ctx, act, authority)
 		if errors.Is(err, pgx.ErrNoRows) {
-			return auth.ErrAuthorityUnknown
+			return auth.ErrAuthorityNotFound
 		}
 		if err != nil {
 			return fmt.Errorf("lock authority: %w", err)
@@ -142,7 +142,7 @@ func (s Service) ListAuthorities(ctx context.Context) ([]Authority, error) {
 	return list, err
 }
 
-// FindAuthority returns the authority with code, or auth.ErrAuthorityUnknown.
+// FindAuthority returns the authority with code, or auth.ErrAuthorityNotFound.
 func (s Service) FindAuthority(ctx context.Context, code string) (Authority, error) {
 	var found Authority
 	err := postgres.ReadTx(ctx, s.DB, "", func(tx pgx.Tx) (err error) {
@@ -156,7 +156,7 @@ func (s Service) FindAuthority(ctx context.Context, code string) (Authority, err
 func FindAuthority(ctx context.Context, tx pgx.Tx, code string) (Authority, error) {
 	found, err := findAuthority(ctx, tx, code)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return Authority{}, auth.ErrAuthorityUnknown
+		return Authority{}, auth.ErrAuthorityNotFound
 	}
 	if err != nil {
 		return Authority{}, fmt.Errorf("find authority: %w", err)

@@ -142,8 +142,8 @@ func TestSetBounds(t *testing.T) {
 			t.Errorf("%+v: got %v, want %v", b, err, registry.ErrBounds)
 		}
 	}
-	if _, err := registry.SetBounds(t.Context(), owner, "H99", registry.Bounds{DaysBack: 1}, "a reason"); !errors.Is(err, auth.ErrAuthorityUnknown) {
-		t.Errorf("H99: got %v, want %v", err, auth.ErrAuthorityUnknown)
+	if _, err := registry.SetBounds(t.Context(), owner, "H99", registry.Bounds{DaysBack: 1}, "a reason"); !errors.Is(err, auth.ErrAuthorityNotFound) {
+		t.Errorf("H99: got %v, want %v", err, auth.ErrAuthorityNotFound)
 	}
 	var events []string
 	err = postgres.ReadTx(t.Context(), db.App, "H41", func(tx pgx.Tx) error {
@@ -257,8 +257,8 @@ func TestAuthorities(t *testing.T) {
 	if diff := cmp.Diff(found, quangNam); diff != "" {
 		t.Errorf("H47 (-got +want):\n%s", diff)
 	}
-	if _, err := s.FindAuthority(t.Context(), "H99"); !errors.Is(err, auth.ErrAuthorityUnknown) || fault.KindOf(err) != fault.NotFound {
-		t.Errorf("got %v, want %v", err, auth.ErrAuthorityUnknown)
+	if _, err := s.FindAuthority(t.Context(), "H99"); !errors.Is(err, auth.ErrAuthorityNotFound) || fault.KindOf(err) != fault.NotFound {
+		t.Errorf("got %v, want %v", err, auth.ErrAuthorityNotFound)
 	}
 
 	renamed := quangNam
