@@ -5,13 +5,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/riverqueue/river"
+
 	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/internal/fault"
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/refunds"
 	"github.com/doisoat/doisoat/repricing"
-	"github.com/google/go-cmp/cmp"
-	"github.com/riverqueue/river"
 )
 
 func TestHopeless(t *testing.T) {

@@ -218,10 +218,12 @@ func printCheck(p *program, r checkReport) {
 		if a.Checked["entries"] == 0 && len(a.Problems)+len(a.Warnings) == 0 {
 			continue
 		}
-		fmt.Fprintf(p.stdout, "%s: %d entries, %d postings, %d sealed in %d blocks, %d dossiers, %d charges (%d with an assessed amount), %d payments, %d captures, %d refunds, %d lines, %d matches\n", a.Authority,
-			a.Checked["entries"], a.Checked["postings"], a.Checked["sealed"], a.Checked["blocks"], a.Checked["dossiers"], a.Checked["charges"],
-			a.Checked["assessed"],
-			a.Checked["payments"], a.Checked["captures"], a.Checked["refunds"], a.Checked["lines"], a.Checked["matches"])
+		n := a.Checked
+		fmt.Fprintf(p.stdout, "%s: %d entries, %d postings, %d sealed in %d blocks, ", a.Authority,
+			n["entries"], n["postings"], n["sealed"], n["blocks"])
+		fmt.Fprintf(p.stdout, "%d dossiers, %d charges (%d with an assessed amount), %d payments, %d captures, ",
+			n["dossiers"], n["charges"], n["assessed"], n["payments"], n["captures"])
+		fmt.Fprintf(p.stdout, "%d refunds, %d lines, %d matches\n", n["refunds"], n["lines"], n["matches"])
 		for _, f := range a.Problems {
 			fmt.Fprintf(p.stdout, "  WRONG %s: %s\n", f.Room, f.Detail)
 		}

@@ -32,7 +32,8 @@ func TestEndToEndKilledWhileRefunding(t *testing.T) {
 	chief := d.key(firstAuthority, auth.RoleChiefAccountant)
 	for _, id := range ids {
 		group.Go(func() {
-			if a, err := d.request(chief, http.MethodPost, d.place().API+"/v1/refunds/"+id+"/approve", ""); err != nil || a.status != http.StatusOK {
+			a, err := d.request(chief, http.MethodPost, d.place().API+"/v1/refunds/"+id+"/approve", "")
+			if err != nil || a.status != http.StatusOK {
 				t.Errorf("approve: %v %d %s", err, a.status, a.body)
 			}
 		})
@@ -146,7 +147,8 @@ func (d *devProgram) letTimePass() {
 	}
 	change(`update refunds.refund set status_at = status_at - interval '15 minutes', next_inquiry_at = now() + interval '15 minutes'
 		where status in ('sending', 'sent', 'unknown')`)
-	change(`update river.river_job set attempted_at = attempted_at - interval '15 minutes' where state = 'running' and attempted_at < now() - interval '1 second'`)
+	change(`update river.river_job set attempted_at = attempted_at - interval '15 minutes'
+		where state = 'running' and attempted_at < now() - interval '1 second'`)
 	for deadline := time.Now().Add(settledWithin); ; time.Sleep(200 * time.Millisecond) {
 		n := count(d.t, db, `select count(*) from river.river_job where kind = 'send_refund' and finalized_at is null`)
 		if n == 0 {

@@ -382,22 +382,33 @@ func (l *load) compareDossiers(t *testing.T, db *pgx.Conn) {
 			t.Errorf("dossier %s was answered as registered: got %d %s", code, a.status, a.body)
 		}
 	}
-	for what, query := range map[string]string{
-		"dossiers without charge":             `select count(*) from dossiers.dossier d where not exists (select from dossiers.charge c where c.dossier_id = d.id)`,
-		"dossiers without entry":              `select count(*) from dossiers.dossier d where not exists (select from ledger.posting p where p.dossier_id = d.id)`,
-		"dossiers without audit event":        `select count(*) from dossiers.dossier d where not exists (select from audit.event e where e.object_kind = 'dossier' and e.object_id like '%' || replace(d.id::text, '-', ''))`,
-		"payments without charge":             `select count(*) from payments.payment p where not exists (select from payments.payment_charge c where c.payment_id = p.id)`,
-		"payments without attempt":            `select count(*) from payments.payment p where not exists (select from payments.attempt a where a.payment_id = p.id)`,
-		"captures without allocation":         `select count(*) from payments.capture c where not exists (select from payments.allocation a where a.capture_id = c.id)`,
-		"stored callbacks without capture":    `select count(*) from payments.callback b where b.reply = 'stored' and not exists (select from payments.capture c where c.payment_id = b.payment_id)`,
-		"captures with more than one entry":   `select count(*) from (select from ledger.posting where payment_id is not null group by payment_id having count(distinct entry_id) > 1) x`,
-		"charges paid with another sum":       `select count(*) from dossiers.charge c where c.paid <> coalesce((select sum(a.amount) from payments.allocation a where a.charge_id = c.id), 0)`,
-		"refunds that nobody asked for":       `select count(*) from refunds.refund`,
-		"jobs that were given up":             `select count(*) from river.river_job where state in ('discarded', 'cancelled')`,
-		"receipts without a capture or a due": `select count(*) from dossiers.receipt r where r.cause_kind = 'capture' and not exists (select from payments.capture c where c.id = r.cause_id)`,
+	for name, query := range map[string]string{
+		"dossiers without charge": `select count(*) from dossiers.dossier d
+			where not exists (select from dossiers.charge c where c.dossier_id = d.id)`,
+		"dossiers without entry": `select count(*) from dossiers.dossier d
+			where not exists (select from ledger.posting p where p.dossier_id = d.id)`,
+		"dossiers without audit event": `select count(*) from dossiers.dossier d
+			where not exists (select from audit.event e
+				where e.object_kind = 'dossier' and e.object_id like '%' || replace(d.id::text, '-', ''))`,
+		"payments without charge": `select count(*) from payments.payment p
+			where not exists (select from payments.payment_charge c where c.payment_id = p.id)`,
+		"payments without attempt": `select count(*) from payments.payment p
+			where not exists (select from payments.attempt a where a.payment_id = p.id)`,
+		"captures without allocation": `select count(*) from payments.capture c
+			where not exists (select from payments.allocation a where a.capture_id = c.id)`,
+		"stored callbacks without capture": `select count(*) from payments.callback b
+			where b.reply = 'stored' and not exists (select from payments.capture c where c.payment_id = b.payment_id)`,
+		"captures with more than one entry": `select count(*) from (
+			select from ledger.posting where payment_id is not null group by payment_id having count(distinct entry_id) > 1) x`,
+		"charges paid with another sum": `select count(*) from dossiers.charge c
+			where c.paid <> coalesce((select sum(a.amount) from payments.allocation a where a.charge_id = c.id), 0)`,
+		"refunds that no one requested": `select count(*) from refunds.refund`,
+		"jobs that were given up":       `select count(*) from river.river_job where state in ('discarded', 'cancelled')`,
+		"receipts without a capture or a due": `select count(*) from dossiers.receipt r
+			where r.cause_kind = 'capture' and not exists (select from payments.capture c where c.id = r.cause_id)`,
 	} {
 		if n := count(t, db, query); n != 0 {
-			t.Errorf("got %d %s, want 0", n, what)
+			t.Errorf("got %d %s, want 0", n, name)
 		}
 	}
 }

@@ -26,7 +26,7 @@ import (
 type devCommand struct {
 	DataDir         string `help:"Folder of database, keys and simulator; made when missing." default:".doisoat" type:"path"`
 	Listen          string `help:"Address of API and callbacks; port 0 takes a free one." default:"127.0.0.1:8080"`
-	SimulatorListen string `help:"Address of the provider simulator; everyone who reaches the address commands the simulator." default:"127.0.0.1:8090"`
+	SimulatorListen string `help:"Address of the provider simulator; every caller of the address commands it." default:"127.0.0.1:8090"`
 	Reset           bool   `help:"Move the data folder aside, delete nothing, and start with a fresh one."`
 }
 

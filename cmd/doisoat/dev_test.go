@@ -55,7 +55,12 @@ func contents(t *testing.T, db *pgx.Conn) map[string]string {
 // roomsOn wires the rooms on a database, as the command line of the server does.
 func roomsOn(t *testing.T, pool *pgxpool.Pool, ring *secret.Keyring) world.World {
 	t.Helper()
-	all, err := newWorld(&program{now: time.Now, random: rand.Reader}, config.Config{PublicURL: "https://thanhtoan.example.gov.vn"}, pool, ring)
+	all, err := newWorld(
+		&program{now: time.Now, random: rand.Reader},
+		config.Config{PublicURL: "https://thanhtoan.example.gov.vn"},
+		pool,
+		ring,
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,7 +181,10 @@ func TestDevSecondStart(t *testing.T) {
 	d := startDev(t)
 	first := d.place()
 	db := d.database()
-	if _, err := db.Exec(t.Context(), `update payments.merchant_account set disabled_at = now() where authority = 'H09' and provider = 'vnpay'`); err != nil {
+	if _, err := db.Exec(
+		t.Context(),
+		`update payments.merchant_account set disabled_at = now() where authority = 'H09' and provider = 'vnpay'`,
+	); err != nil {
 		t.Fatal(err)
 	}
 	pool, err := pgxpool.New(t.Context(), first.DatabaseURL+"&role=doisoat_app")

@@ -70,7 +70,8 @@ func (d *devProgram) garbageFiles() {
 		{"broken XML", good[:len(good)/2]},
 		{"another document", []byte(`<?xml version="1.0"?><html/>`)},
 		{"entities", []byte(bomb)},
-		{"outside entity", []byte(`<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]><Document xmlns="urn:iso:std:iso:20022:tech:xsd:camt.053.001.08">&a;</Document>`)},
+		{"outside entity", []byte(`<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]>` +
+			`<Document xmlns="urn:iso:std:iso:20022:tech:xsd:camt.053.001.08">&a;</Document>`)},
 		{"deep XML", []byte(strings.Repeat("<a>", 100_000))},
 		{"a table of nothing", []byte(strings.Repeat("a;b;c\n", 1000))},
 		{"wrong totals", closingPlusOne(d, good)},

@@ -292,7 +292,8 @@ func (d *devProgram) wrongMethods() {
 func (d *devProgram) garbageCallbacks() {
 	merchants := d.place().Authorities[firstAuthority].Merchants
 	ipn, notice := "/callbacks/vnpay/"+merchants["vnpay"].ID, "/callbacks/sepay/"+merchants["vietqr"].ID
-	const values = "vnp_TmnCode=DOISOH41&vnp_Amount=6000000&vnp_TxnRef=DSGFDRXNQM6W&vnp_ResponseCode=00&vnp_TransactionStatus=00&vnp_TransactionNo=1"
+	const values = "vnp_TmnCode=DOISOH41&vnp_Amount=6000000&vnp_TxnRef=DSGFDRXNQM6W" +
+		"&vnp_ResponseCode=00&vnp_TransactionStatus=00&vnp_TransactionNo=1"
 	hash := "&vnp_SecureHash=" + strings.Repeat("0", 128)
 	for _, query := range []string{
 		"", "?", "?" + values, "?" + values + hash, "?" + values + "&vnp_Amount=1" + hash, "?" + values + hash + hash,

@@ -185,7 +185,10 @@ func (d *devProgram) strangerSeesNothing(p province) {
 		},
 		{auth.RoleAuditor, "GET", "/v1/statements/" + p.statement, "", 404, "statements.not_found"},
 		{auth.RoleAuditor, "GET", "/v1/statements/" + p.statement + "/lines", "", 404, "statements.not_found"},
-		{auth.RoleAccountant, "POST", "/v1/runs", `{"source":"` + p.source + `","business_date":"2024-05-02"}`, 404, "statements.source_not_found"},
+		{
+			auth.RoleAccountant, "POST", "/v1/runs",
+			`{"source":"` + p.source + `","business_date":"2024-05-02"}`, 404, "statements.source_not_found",
+		},
 		{auth.RoleAuditor, "GET", "/v1/runs/" + p.run, "", 404, "reconcile.unknown_run"},
 		{auth.RoleChiefAccountant, "POST", "/v1/runs/" + p.run + "/close", "", 404, "reconcile.unknown_run"},
 		{auth.RolePortal, "POST", "/v1/dossiers", dossierBody(d.t, "H41.12-240502-7777", nil), 403, "auth.forbidden"},
@@ -193,7 +196,8 @@ func (d *devProgram) strangerSeesNothing(p province) {
 	} {
 		a := d.ask(d.key(stranger, tt.role), tt.method, tt.path, tt.body)
 		if a.status != tt.status || a.text("code") != tt.code {
-			d.t.Errorf("%s %s as %s of %s: got %d %s, want %d %s", tt.method, tt.path, tt.role, stranger, a.status, a.body, tt.status, tt.code)
+			d.t.Errorf("%s %s as %s of %s: got %d %s, want %d %s", tt.method, tt.path, tt.role, stranger, a.status, a.body, tt.status,
+				tt.code)
 		}
 	}
 	d.strangerListsNothing(p)

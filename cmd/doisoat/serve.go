@@ -60,7 +60,12 @@ func (c *workCommand) Run(ctx context.Context, p *program) error {
 }
 
 // withRooms wires the rooms on a current database named by the environment.
-func withRooms(ctx context.Context, p *program, name string, body func(config.Config, *slog.Logger, *pgxpool.Pool, world.World) error) error {
+func withRooms(
+	ctx context.Context,
+	p *program,
+	name string,
+	body func(config.Config, *slog.Logger, *pgxpool.Pool, world.World) error,
+) error {
 	settings, err := config.Load(p.getenv, config.DatabaseURL, config.SecretKeys)
 	if err != nil {
 		return err

@@ -40,12 +40,18 @@ func (s *stage) fillBook(ctx context.Context, entries int, out io.Writer) error 
 	begin := time.Now()
 	for done := 0; done < entries; done += chunk {
 		if _, err := s.owner.Exec(ctx, fillChunk, pgx.StrictNamedArgs{
-			"from": done, "until": min(done+chunk, entries), "entries": entries, "accounts": accounts, "days": largeDays, "authority": authority,
+			"from":      done,
+			"until":     min(done+chunk, entries),
+			"entries":   entries,
+			"accounts":  accounts,
+			"days":      largeDays,
+			"authority": authority,
 		}); err != nil {
 			return err
 		}
 		if tenth := entries / 10; done/tenth != (done+chunk)/tenth {
-			_, _ = fmt.Fprintf(out, "%d of %d postings after %s\n", 2*min(done+chunk, entries), 2*entries, time.Since(begin).Round(time.Second))
+			_, _ = fmt.Fprintf(out, "%d of %d postings after %s\n", 2*min(done+chunk, entries), 2*entries,
+				time.Since(begin).Round(time.Second))
 		}
 	}
 	return s.walls(ctx, "enable")
@@ -76,7 +82,8 @@ const fillChunk = `
 			g.at, (g.at at time zone 'Asia/Ho_Chi_Minh')::date as date, 1 + g.i * 7919 % @accounts as debit,
 			1 + (g.i * 7919 + 1 + g.i % (@accounts - 1)) % @accounts as credit, 1000 + g.i % 999000 as amount,
 			gen_random_uuid() as dossier, gen_random_uuid() as payment
-		from (select i::bigint, now() - (1 - i::numeric / @entries) * @days * interval '1 day' as at from generate_series(@from::integer, @until::integer - 1) i) g
+		from (select i::bigint, now() - (1 - i::numeric / @entries) * @days * interval '1 day' as at
+			from generate_series(@from::integer, @until::integer - 1) i) g
 	), c as (
 		insert into ledger.cause (authority, kind, id, event, entry_id)
 		select @authority, 'bench', replace(n.payment::text, '-', ''), 'filled', n.id from n

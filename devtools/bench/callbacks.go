@@ -114,7 +114,8 @@ func (c *counter) copyPayments(ctx context.Context, n int) ([]string, error) {
 			select (jsonb_populate_record(c, jsonb_build_object('id', n.charge, 'dossier_id', n.dossier))).*` + fresh + `dossiers.dossier d
 			join dossiers.charge c on c.dossier_id = d.id where d.code = 'H41.12-000000-0000'`,
 		`insert into payments.payment
-			select (jsonb_populate_record(p, jsonb_build_object('id', n.payment, 'dossier_id', n.dossier, 'reference', n.reference))).*` + fresh + `dossiers.dossier d
+			select (jsonb_populate_record(p, jsonb_build_object('id', n.payment, 'dossier_id', n.dossier,
+				'reference', n.reference))).*` + fresh + `dossiers.dossier d
 			join payments.payment p on p.dossier_id = d.id where d.code = 'H41.12-000000-0000'`,
 		`insert into payments.payment_charge
 			select n.payment, n.charge, '` + authority + `', ` + strconv.Itoa(feeDue) + strings.TrimSuffix(fresh, ", "),

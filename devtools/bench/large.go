@@ -87,7 +87,10 @@ func (s *stage) large(ctx context.Context, opt options, out io.Writer) error {
 // left alone while there are none: the planner takes an empty table that was
 // analyzed to stay so, and reads all of it for each entry until autovacuum comes.
 func (s *stage) analyze(ctx context.Context) error {
-	_, err := s.owner.Exec(ctx, `vacuum analyze ledger.account, ledger.cause, ledger.entry, ledger.posting, ledger.account_day, ledger.dimension_day`)
+	_, err := s.owner.Exec(
+		ctx,
+		`vacuum analyze ledger.account, ledger.cause, ledger.entry, ledger.posting, ledger.account_day, ledger.dimension_day`,
+	)
 	return err
 }
 
@@ -126,7 +129,9 @@ func ask(ctx context.Context, service *balances.Service, out io.Writer) error {
 		}
 	}
 	past := day.AddDays(-1)
-	_, _ = fmt.Fprintf(out, "\n| question, with %d entries since the last roll-up | median | p99 | wanted p99 | |\n| --- | ---: | ---: | ---: | --- |\n", tail)
+	_, _ = fmt.Fprintf(out,
+		"\n| question, with %d entries since the last roll-up | median | p99 | wanted p99 | |\n| --- | ---: | ---: | ---: | --- |\n",
+		tail)
 	for _, q := range []struct {
 		name   string
 		wanted time.Duration

@@ -164,20 +164,26 @@ func (s *stage) rotate(ctx context.Context, opt options, out io.Writer) error {
 }
 
 func printRates(out io.Writer, list []load, rates map[string][]float64, spent map[string][]cpu) {
-	_, _ = fmt.Fprint(out, "\n| load | a second, median | lowest | highest | CPU µs each: server | clients |\n| --- | ---: | ---: | ---: | ---: | ---: |\n")
+	_, _ = fmt.Fprint(
+		out,
+		"\n| load | a second, median | lowest | highest | CPU µs each: server | clients |\n| --- | ---: | ---: | ---: | ---: | ---: |\n",
+	)
 	for _, l := range list {
 		r := rates[l.name]
 		var server, clients []float64
 		for _, c := range spent[l.name] {
 			server, clients = append(server, float64(c.server.Microseconds())), append(clients, float64(c.clients.Microseconds()))
 		}
-		_, _ = fmt.Fprintf(out, "| %s | %.0f | %.0f | %.0f | %.0f | %.0f |\n", l.name, median(r), slices.Min(r), slices.Max(r), median(server),
-			median(clients))
+		_, _ = fmt.Fprintf(out, "| %s | %.0f | %.0f | %.0f | %.0f | %.0f |\n", l.name, median(r), slices.Min(r), slices.Max(r),
+			median(server), median(clients))
 	}
 }
 
 func printClaims(out io.Writer, list []claim, rates map[string][]float64) {
-	_, _ = fmt.Fprint(out, "\n| load | against | ratio, median | lowest | highest | wanted | |\n| --- | --- | ---: | ---: | ---: | ---: | --- |\n")
+	_, _ = fmt.Fprint(
+		out,
+		"\n| load | against | ratio, median | lowest | highest | wanted | |\n| --- | --- | ---: | ---: | ---: | ---: | --- |\n",
+	)
 	for _, c := range list {
 		var ratios []float64
 		for i, rate := range rates[c.load] {

@@ -49,7 +49,8 @@ func (s *stage) prepare(ctx context.Context) error {
 func (s *stage) makeTables(ctx context.Context) error {
 	_, err := s.owner.Exec(ctx, `
 		insert into ledger.account (authority, code, currency, class, normal)
-		select '`+authority+`', 'A-BANK-' || lpad(n::text, 5, '0'), 'VND', 'asset', 'D' from generate_series(1, `+strconv.Itoa(accounts)+`) n order by n;
+		select '`+authority+`', 'A-BANK-' || lpad(n::text, 5, '0'), 'VND', 'asset', 'D'
+			from generate_series(1, `+strconv.Itoa(accounts)+`) n order by n;
 		insert into ledger.account (authority, code, currency, class, normal) values ('`+authority+`', '`+hotCode+`', 'VND', 'asset', 'D');
 		create schema bare;
 		create table bare.entry (like ledger.entry including defaults including indexes including storage);
@@ -77,7 +78,8 @@ with e as (
 		v.hash, v.hash, substr(v.hash, 1, 8)%[3]s
 	from (select i.id, sha256(uuid_send(i.id)) as hash from (select bare.id() as id offset 0) i offset 0) v
 	returning id, authority, business_date)
-insert into %[1]s.posting (entry_id, line, lines, authority, business_date, account_id, side, amount, currency, memo, dossier_id, payment_id)
+insert into %[1]s.posting (entry_id, line, lines, authority, business_date, account_id, side, amount, currency, memo,
+	dossier_id, payment_id)
 select e.id, p.line, 2, e.authority, e.business_date, p.account_id, p.side, :amount, 'VND', false, d.dossier_id, d.payment_id
 from e, (select gen_random_uuid() as dossier_id, gen_random_uuid() as payment_id offset 0) d,
 	(values (1::smallint, :account::bigint, 'D'), (2::smallint, :other::bigint, 'C')) p (line, account_id, side);

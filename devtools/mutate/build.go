@@ -57,7 +57,8 @@ func (b *build) compile(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		output, err := exec.CommandContext(ctx, "go", append([]string{"build", "-gcflags=-e", "-overlay", overlay}, packages()...)...).CombinedOutput() //nolint:gosec // a path of the program
+		arguments := append([]string{"build", "-gcflags=-e", "-overlay", overlay}, packages()...)
+		output, err := exec.CommandContext(ctx, "go", arguments...).CombinedOutput() //nolint:gosec // a path of the program
 		if err == nil {
 			break
 		}
@@ -77,7 +78,8 @@ func (b *build) compile(ctx context.Context) error {
 	}
 	overlay := filepath.Join(b.dir, "overlay.json")
 	for _, room := range rooms {
-		output, err := exec.CommandContext(ctx, "go", "test", "-c", "-vet=off", "-overlay", overlay, "-o", b.binary(room), "./"+room).CombinedOutput() //nolint:gosec // as above
+		arguments := []string{"test", "-c", "-vet=off", "-overlay", overlay, "-o", b.binary(room), "./" + room}
+		output, err := exec.CommandContext(ctx, "go", arguments...).CombinedOutput() //nolint:gosec // as above
 		if err != nil {
 			return fmt.Errorf("go test -c ./%s: %w\n%s", room, err, output)
 		}
@@ -131,7 +133,8 @@ func (b *build) mutate(room string) error {
 			return err
 		}
 	}
-	return b.put(filepath.Join(room, "chosen_mutant.go"), "package "+room+"\n\nimport \"os\"\n\nvar chosenMutant = os.Getenv(\""+variable+"\")\n")
+	return b.put(filepath.Join(room, "chosen_mutant.go"),
+		"package "+room+"\n\nimport \"os\"\n\nvar chosenMutant = os.Getenv(\""+variable+"\")\n")
 }
 
 // render writes the true file, whose functions begin by asking which of them is

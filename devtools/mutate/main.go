@@ -118,7 +118,8 @@ func (b *build) try(ctx context.Context, number int, tests string) (string, erro
 		if m.broken {
 			break
 		}
-		cmd := exec.CommandContext(ctx, b.binary(stage[0]), append([]string{"-test.failfast", "-test.timeout", "5m", "-test.run"}, stage[1:]...)...) //nolint:gosec // a binary of the program
+		arguments := append([]string{"-test.failfast", "-test.timeout", "5m", "-test.run"}, stage[1:]...)
+		cmd := exec.CommandContext(ctx, b.binary(stage[0]), arguments...) //nolint:gosec // a binary of the program
 		cmd.Dir = stage[0]
 		cmd.Env = append(cmd.Environ(), variable+"="+strconv.Itoa(number))
 		output, err := cmd.CombinedOutput()

@@ -57,8 +57,11 @@ func TestNoFloats(t *testing.T) {
 			}
 			delete(unused, f.path)
 			if _, allowed := floats[f.path]; !allowed {
-				t.Errorf("%v: %s: amounts are int64 minor units and rates are decimal; elsewhere add the file and a reason to the list in devtools/tidy",
-					set.Position(id.Pos()), id.Name)
+				t.Errorf(
+					"%v: %s: amounts are int64 minor units and rates are decimal; elsewhere add the file and a reason to the list in devtools/tidy",
+					set.Position(id.Pos()),
+					id.Name,
+				)
 			}
 			return true
 		})

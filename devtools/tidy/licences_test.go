@@ -54,7 +54,11 @@ func TestLicencesOfDependencies(t *testing.T) {
 		name, text := licenceFile(t, m.Path, m.Dir)
 		found := licencesOf(text)
 		if len(found) == 0 {
-			t.Errorf("%s: %s holds no licence that we know: decide in docs/adr/0003-dependencies.md, then add its phrase here", m.Path, name)
+			t.Errorf(
+				"%s: %s holds no licence that we know: decide in docs/adr/0003-dependencies.md, then add its phrase here",
+				m.Path,
+				name,
+			)
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s |\n", m.Path, strings.Join(found, ", "), name)
 	}
@@ -121,12 +125,13 @@ func downloaded(t *testing.T) []cached {
 func TestLicencesAreTold(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
-		"Apache License\n   Version 2.0, January 2004":                                                                            "Apache-2.0",
-		"Redistribution and use in source and binary forms, with":                                                                 "BSD-2-Clause",
-		"Redistribution and use in source and binary forms, with … Neither the name of":                                           "BSD-3-Clause",
-		"Permission is hereby granted, free of charge, to any person obtaining a copy … Apache License Version 2.0, January 2004": "Apache-2.0, MIT",
-		"GNU GENERAL PUBLIC LICENSE Version 3":                                                                                    "",
-		"":                                                                                                                        "",
+		"Apache License\n   Version 2.0, January 2004":                                  "Apache-2.0",
+		"Redistribution and use in source and binary forms, with":                       "BSD-2-Clause",
+		"Redistribution and use in source and binary forms, with … Neither the name of": "BSD-3-Clause",
+		"Permission is hereby granted, free of charge, to any person obtaining a copy … " +
+			"Apache License Version 2.0, January 2004": "Apache-2.0, MIT",
+		"GNU GENERAL PUBLIC LICENSE Version 3": "",
+		"":                                     "",
 	} {
 		if got := strings.Join(licencesOf(text), ", "); got != want {
 			t.Errorf("%.30q: got %q, want %q", text, got, want)

@@ -29,7 +29,9 @@ func TestCheck(t *testing.T) {
 		"decided otherwise, the same checker": {checker, rejected, false, approval.ErrDecided},
 		"decided, the maker learns no more":   {maker, approved, false, approval.ErrSamePerson},
 		"never decided and closed, a checker": {checker, approval.Proposal{MadeBy: by, Same: true}, false, approval.ErrDecided},
-		"an actor without id":                 {auth.Actor{}, approval.Proposal{MadeBy: by, Same: true, DecidedBy: checker.ID}, false, approval.ErrDecided},
+		"an actor without id": {
+			auth.Actor{}, approval.Proposal{MadeBy: by, Same: true, DecidedBy: checker.ID}, false, approval.ErrDecided,
+		},
 	} {
 		repeated, err := approval.Check(c.actor, c.p)
 		if repeated != c.repeated || !errors.Is(err, c.err) {

@@ -56,7 +56,11 @@ func TestDayHasFirstAndLastInstant(t *testing.T) {
 func TestAppend(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		d := Date{rapid.IntRange(-20, 12_000).Draw(t, "year"), time.Month(rapid.IntRange(-3, 20).Draw(t, "month")), rapid.IntRange(-40, 80).Draw(t, "day")}
+		d := Date{
+			rapid.IntRange(-20, 12_000).Draw(t, "year"),
+			time.Month(rapid.IntRange(-3, 20).Draw(t, "month")),
+			rapid.IntRange(-40, 80).Draw(t, "day"),
+		}
 		want := ">" + time.Date(d.Year, d.Month, d.Day, 0, 0, 0, 0, time.UTC).Format(time.DateOnly)
 		if got := string(d.Append([]byte(">"))); d != (Date{}) && got != want {
 			t.Fatalf("%#v: got %s, want %s", d, got, want)
@@ -86,7 +90,10 @@ func TestWithin(t *testing.T) {
 
 func TestParseRefuses(t *testing.T) {
 	t.Parallel()
-	for _, text := range []string{"", "2023-02-29", "2023-13-01", "2023-00-10", "2023-1-2", "20231107", "07/11/2023", "2023-11-07T00:00:00Z", " 2023-11-07"} {
+	for _, text := range []string{
+		"", "2023-02-29", "2023-13-01", "2023-00-10", "2023-1-2", "20231107", "07/11/2023",
+		"2023-11-07T00:00:00Z", " 2023-11-07",
+	} {
 		if got, err := Parse(text); !errors.Is(err, ErrDate) {
 			t.Errorf("%q: got %v, %v, want ErrDate", text, got, err)
 		}
@@ -119,7 +126,10 @@ func TestDateTravels(t *testing.T) {
 			t.Errorf("%v through database/sql: got %v, %v", d, text, err)
 		}
 	}
-	if diff := cmp.Diff(pgtype.Date{Time: time.Date(2024, 2, 29, 0, 0, 0, 0, time.UTC), Valid: true}, func() pgtype.Date { v, _ := want.From.DateValue(); return v }()); diff != "" {
+	if diff := cmp.Diff(
+		pgtype.Date{Time: time.Date(2024, 2, 29, 0, 0, 0, 0, time.UTC), Valid: true},
+		func() pgtype.Date { v, _ := want.From.DateValue(); return v }(),
+	); diff != "" {
 		t.Errorf("date column (-want +got):\n%s", diff)
 	}
 }

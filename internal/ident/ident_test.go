@@ -95,7 +95,10 @@ func TestID(t *testing.T) {
 	if raw, err := json.Marshal(id); err != nil || json.Unmarshal(raw, &back) != nil || back != id {
 		t.Errorf("JSON: got %v, %v, want %v", back, err, id)
 	}
-	for _, bad := range []string{"", "pay_", text[:35], text + "0", "dos" + text[3:], text[4:], "pay_" + strings.Repeat("g", 32), "pay_" + strings.Repeat("0", 32), "pay-" + text[4:]} {
+	for _, bad := range []string{
+		"", "pay_", text[:35], text + "0", "dos" + text[3:], text[4:],
+		"pay_" + strings.Repeat("g", 32), "pay_" + strings.Repeat("0", 32), "pay-" + text[4:],
+	} {
 		if got, err := Parse[noun](bad); !errors.Is(err, ErrID) || !got.IsZero() {
 			t.Errorf("%q: got %v, %v, want ErrID", bad, got, err)
 		}

@@ -43,6 +43,7 @@ type Merchant struct {
 	Account string `json:"account,omitempty"`
 }
 
+// ReadManifest reads the file that WriteManifest wrote; fs.ErrNotExist when there is none.
 func ReadManifest(path string) (Manifest, error) {
 	var m Manifest
 	text, err := os.ReadFile(path)

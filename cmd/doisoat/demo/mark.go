@@ -151,4 +151,5 @@ func (m *Mark) record(ctx context.Context, account string) error {
 	return nil
 }
 
+// Close lets go of the owner's connections.
 func (m *Mark) Close() { m.owner.Close() }

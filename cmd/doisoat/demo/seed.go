@@ -209,8 +209,11 @@ func (d *Seeds) merchant(ctx context.Context, authority string, l plan) (account
 	case i < 0:
 		return d.register(ctx, operator, l)
 	case !d.Mark.has(l.mark(authority)) || list[i].Settings[l.named] != l.settings[l.named]:
-		d.Notes = append(d.Notes, fmt.Sprintf("the %s account %q of %s stays as it is: dev did not register it, and the simulator does not know it",
-			l.provider, list[i].Settings[l.named], authority))
+		d.Notes = append(
+			d.Notes,
+			fmt.Sprintf("the %s account %q of %s stays as it is: dev did not register it, and the simulator does not know it",
+				l.provider, list[i].Settings[l.named], authority),
+		)
 		return account{MerchantAccount: list[i]}, nil
 	}
 	found := account{MerchantAccount: list[i], planted: true}

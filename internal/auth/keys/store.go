@@ -15,8 +15,11 @@ const maxKeys = 1000
 
 // lockName makes two keys of one name wait for each other: there may be no row to lock yet.
 func lockName(ctx context.Context, tx pgx.Tx, k Key) error {
-	_, err := tx.Exec(ctx, `select pg_advisory_xact_lock(hashtextextended(jsonb_build_array('auth.api_key', @authority::text, @role::text, @name::text)::text, 0))`,
-		pgx.StrictNamedArgs{"authority": k.Authority, "role": k.Role, "name": k.Name})
+	_, err := tx.Exec(
+		ctx,
+		`select pg_advisory_xact_lock(hashtextextended(jsonb_build_array('auth.api_key', @authority::text, @role::text, @name::text)::text, 0))`,
+		pgx.StrictNamedArgs{"authority": k.Authority, "role": k.Role, "name": k.Name},
+	)
 	return err
 }
 

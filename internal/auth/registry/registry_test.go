@@ -142,7 +142,16 @@ func TestSetBounds(t *testing.T) {
 			t.Errorf("%+v: got %v, want %v", b, err, registry.ErrBounds)
 		}
 	}
-	if _, err := registry.SetBounds(t.Context(), owner, "H99", registry.Bounds{DaysBack: 1}, "a reason"); !errors.Is(err, auth.ErrAuthorityNotFound) {
+	if _, err := registry.SetBounds(
+		t.Context(),
+		owner,
+		"H99",
+		registry.Bounds{DaysBack: 1},
+		"a reason",
+	); !errors.Is(
+		err,
+		auth.ErrAuthorityNotFound,
+	) {
 		t.Errorf("H99: got %v, want %v", err, auth.ErrAuthorityNotFound)
 	}
 	var events []string
@@ -161,7 +170,13 @@ func TestSetBounds(t *testing.T) {
 	if diff := cmp.Diff(events, want); err != nil || diff != "" {
 		t.Errorf("events %v (-got +want):\n%s", err, diff)
 	}
-	if _, err := registry.SetBounds(t.Context(), postgres.DB{Pool: db.App, Now: clock}, "H41", registry.Bounds{DaysBack: 1}, "x"); err == nil {
+	if _, err := registry.SetBounds(
+		t.Context(),
+		postgres.DB{Pool: db.App, Now: clock},
+		"H41",
+		registry.Bounds{DaysBack: 1},
+		"x",
+	); err == nil {
 		t.Error("the application changed the bounds")
 	}
 }
@@ -253,7 +268,15 @@ func TestAuthorities(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	quangNam := registry.Authority{Code: "H47", Name: "Quảng Nam", Level: "province", Successor: "H17", ValidTo: calendar.MustParse("2025-06-30"), DaysBack: 400, MinutesAhead: 5}
+	quangNam := registry.Authority{
+		Code:         "H47",
+		Name:         "Quảng Nam",
+		Level:        "province",
+		Successor:    "H17",
+		ValidTo:      calendar.MustParse("2025-06-30"),
+		DaysBack:     400,
+		MinutesAhead: 5,
+	}
 	if diff := cmp.Diff(found, quangNam); diff != "" {
 		t.Errorf("H47 (-got +want):\n%s", diff)
 	}

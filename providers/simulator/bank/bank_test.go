@@ -31,7 +31,11 @@ func TestTransfer(t *testing.T) {
 	if diff := cmp.Diff(got, want); diff != "" {
 		t.Errorf("answer (-got +want):\n%s", diff)
 	}
-	again := f.Must(t, "/control/pay", simtest.Object{"qr": simtest.QR50k, "outcome": "paid", "amount": 70_000, "content": "nộp phí ds0123456789"})
+	again := f.Must(
+		t,
+		"/control/pay",
+		simtest.Object{"qr": simtest.QR50k, "outcome": "paid", "amount": 70_000, "content": "nộp phí ds0123456789"},
+	)
 	if again["reference"] != "FT26325000000002" {
 		t.Errorf("paid twice: got %v, want a second credit", again)
 	}

@@ -237,11 +237,19 @@ func (v *Side) Pay(c simulator.PayCommand) (simulator.PayResult, *simulator.Deli
 	p, wrong := v.openPayment(o)
 	switch {
 	case wrong != nil:
-		return simulator.PayResult{}, nil, simulator.Refuse(http.StatusConflict, "vnpay."+wrong.code, "the reference was used for another order")
+		return simulator.PayResult{}, nil, simulator.Refuse(
+			http.StatusConflict,
+			"vnpay."+wrong.code,
+			"the reference was used for another order",
+		)
 	case p.Status == statusDone:
 		return simulator.PayResult{}, nil, simulator.Refuse(http.StatusConflict, "paid", "the payment is already paid")
 	case p.Status != statusOpen && (!c.Force || c.Outcome != simulator.Paid):
-		return simulator.PayResult{}, nil, simulator.Refuse(http.StatusConflict, "finished", `the payment has ended unpaid; "force":true pays it all the same`)
+		return simulator.PayResult{}, nil, simulator.Refuse(
+			http.StatusConflict,
+			"finished",
+			`the payment has ended unpaid; "force":true pays it all the same`,
+		)
 	case late:
 		return simulator.PayResult{}, nil, errLate
 	}
