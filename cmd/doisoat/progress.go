@@ -6,33 +6,20 @@ import (
 	"github.com/schollz/progressbar/v3"
 )
 
-// progressBar shows on a terminal how far a long command is; elsewhere it shows nothing.
-type progressBar struct{ bar *progressbar.ProgressBar }
-
-// progress begins a bar of total units; -1 is not known.
-func (p *program) progress(what, unit string, total int64) progressBar {
+// progress shows on a terminal how far a long command is; elsewhere it shows
+// nothing. A size of -1 is not known.
+func (p *program) progress(text, unit string, size int64) (add func(units int), end func()) {
 	if !terminal(p.stderr) {
-		return progressBar{}
+		return func(int) {}, func() {}
 	}
-	return progressBar{progressbar.NewOptions64(total,
+	bar := progressbar.NewOptions64(size,
 		progressbar.OptionSetWriter(p.stderr),
-		progressbar.OptionSetDescription(what),
+		progressbar.OptionSetDescription(text),
 		progressbar.OptionSetWidth(30),
 		progressbar.OptionShowCount(),
 		progressbar.OptionShowIts(),
 		progressbar.OptionSetItsString(unit),
 		progressbar.OptionThrottle(100*time.Millisecond),
-		progressbar.OptionClearOnFinish())}
-}
-
-func (b progressBar) add(entries int) {
-	if b.bar != nil {
-		_ = b.bar.Add(entries)
-	}
-}
-
-func (b progressBar) end() {
-	if b.bar != nil {
-		_ = b.bar.Finish()
-	}
+		progressbar.OptionClearOnFinish())
+	return func(units int) { _ = bar.Add(units) }, func() { _ = bar.Finish() }
 }

@@ -40,9 +40,9 @@ func (c *verifyCommand) Run(p *program) error {
 		return err
 	}
 	defer f.Close()
-	bar := p.progress("verifying", "entries", -1)
-	book, proof, err := seal.VerifyFile(f, heads, bar.add)
-	bar.end()
+	add, end := p.progress("verifying", "entries", -1)
+	book, proof, err := seal.VerifyFile(f, heads, add)
+	end()
 	report := verifyReport{OK: err == nil, Book: book}
 	if err != nil {
 		report.Problem = err.Error()

@@ -28,11 +28,11 @@ var owners = map[string][]string{
 // reads lists the rooms that read the schema of another room, with the reason.
 // A room that is not here calls a use case of the owner instead.
 var reads = map[string]string{
-	"cmd/doisoat reads dossiers":  "doisoat check counts the things that it checked",
-	"cmd/doisoat reads ledger":    "doisoat check counts the things that it checked",
-	"cmd/doisoat reads payments":  "doisoat check counts the things that it checked",
-	"cmd/doisoat reads reconcile": "doisoat check counts the things that it checked",
-	"cmd/doisoat reads refunds":   "doisoat check counts the things that it checked",
+	"internal/world reads dossiers":  "doisoat check counts the things that it checked",
+	"internal/world reads ledger":    "doisoat check counts the things that it checked",
+	"internal/world reads payments":  "doisoat check counts the things that it checked",
+	"internal/world reads reconcile": "doisoat check counts the things that it checked",
+	"internal/world reads refunds":   "doisoat check counts the things that it checked",
 
 	"dossiers reads ledger":   "the check compares charges with the book",
 	"fees reads auth":         "a policy names authorities; one query reads both",

@@ -24,7 +24,7 @@ var large = map[string]struct {
 	lines, files int
 	reason       string
 }{
-	"cmd/doisoat": {2000, 19, "one file per command"},
+	"cmd/doisoat": {1890, 19, "one file per command"},
 	"fees":        {3920, 23, "fees/schedule takes the documents, fees/quote the price"},
 	"ledger/seal": {1920, 11, "ledger/proof takes what an outsider runs without a database"},
 	"payments":    {2490, 14, "payments/callbacks takes the raw messages, merchants the accounts"},
@@ -67,8 +67,8 @@ func TestPackagesAreSmall(t *testing.T) {
 
 // Lines that may be longer than maxLineLength today, in code and in tests. Lower both with every line that goes; wanted is 0.
 const (
-	longLines     = 169
-	longTestLines = 485
+	longLines     = 145
+	longTestLines = 430
 )
 
 func TestLinesAreShort(t *testing.T) {

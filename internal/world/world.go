@@ -1,6 +1,7 @@
 // Package world wires all rooms on one database: the one place that says which
 // room stands on which. The program and the tests of rooms call it; providers,
-// clock and random source are handed in. It owns no schema and no rule.
+// clock and random source are handed in. World also runs the checks of all rooms.
+// It owns no schema and no rule.
 package world
 
 import (
