@@ -12,7 +12,7 @@ import (
 
 type authorityCommand struct {
 	List authorityListCommand `cmd:"" help:"List the authorities and their bounds."`
-	Set  authoritySetCommand  `cmd:"" help:"Change how far the submission of a dossier may lie from now; as the owner of the database."`
+	Set  authoritySetCommand  `cmd:"" help:"Set how far the submission of a dossier may lie from now. Needs the login of the owner (DOISOAT_MIGRATE_URL)."`
 }
 
 type authorityListCommand struct {
@@ -40,9 +40,9 @@ func (c *authorityListCommand) Run(ctx context.Context, p *program) error {
 type authoritySetCommand struct {
 	place
 	Authority    string `required:"" help:"Code of the authority, for example H41."`
-	DaysBack     int    `help:"A dossier may have been submitted up to this many days ago; 1 to 36500. Absent keeps the setting."`
-	MinutesAhead int    `help:"A dossier may be submitted up to this many minutes from now; 1 to 1440. Absent keeps the setting."`
-	Reason       string `required:"" help:"Why, for the audit trail; no personal data."`
+	DaysBack     int    `help:"Most days between submission and registration, 1 to 36500. Without the flag the setting stays."`
+	MinutesAhead int    `help:"Most minutes that a submission may lie in the future, 1 to 1440. Without the flag the setting stays."`
+	Reason       string `required:"" help:"Reason, for the audit trail; no personal data."`
 	JSON         bool   `help:"As JSON."`
 }
 

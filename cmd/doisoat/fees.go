@@ -12,7 +12,7 @@ import (
 )
 
 type feesCommand struct {
-	Assessed feesAssessedCommand `cmd:"" help:"List the charges whose amount an agency assessed, with the ground that it named."`
+	Assessed feesAssessedCommand `cmd:"" help:"List the charges whose amount an agency assessed, with the ground of each amount."`
 }
 
 type feesAssessedCommand struct {

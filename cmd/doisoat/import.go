@@ -20,8 +20,8 @@ type importCommand struct {
 	File      string `arg:"" help:"Statement or settlement file; - reads the standard input."`
 	DryRun    bool   `help:"Parse and report only; needs no database."`
 	JSON      bool   `help:"As JSON."`
-	Profile   string `help:"Mapping profile of a CSV file, for a dry run; found out when absent."`
-	Authority string `help:"Code of the authority that owns the source."`
+	Profile   string `help:"Mapping profile of a CSV file, for a dry run; detected without the flag."`
+	Authority string `help:"Code of the authority that owns the source, for example H41."`
 	Source    string `help:"Code of the source that the file comes from."`
 }
 

@@ -13,17 +13,17 @@ import (
 )
 
 type keysCommand struct {
-	Create keysCreateCommand `cmd:"" help:"Make a key; its text is shown this once."`
+	Create keysCreateCommand `cmd:"" help:"Make a key. Its text is shown only now."`
 	List   keysListCommand   `cmd:"" help:"List the keys of an authority."`
-	Revoke keysRevokeCommand `cmd:"" help:"End a key at once."`
+	Revoke keysRevokeCommand `cmd:"" help:"Revoke a key at once."`
 }
 
 type keysCreateCommand struct {
 	place
 	Authority string        `required:"" help:"Code of the authority, for example H41."`
 	Role      auth.Role     `required:"" help:"portal, accountant, chief_accountant, policy_editor, policy_approver, auditor or admin."`
-	Name      string        `required:"" help:"Which client holds the key; no personal data."`
-	Expires   time.Duration `help:"Ends after this time, for example 8760h; never when absent."`
+	Name      string        `required:"" help:"Client that holds the key; no personal data."`
+	Expires   time.Duration `help:"Lifetime, for example 8760h; without the flag the key has no end."`
 	JSON      bool          `help:"As JSON."`
 }
 
@@ -96,7 +96,7 @@ type keysRevokeCommand struct {
 	place
 	ID        string `arg:"" help:"Id of the key: the twelve characters after ds_."`
 	Authority string `required:"" help:"Code of the authority."`
-	Reason    string `help:"Why, for the audit trail."`
+	Reason    string `help:"Reason, for the audit trail; no personal data."`
 	JSON      bool   `help:"As JSON."`
 }
 

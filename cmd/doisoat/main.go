@@ -36,16 +36,16 @@ var errHelp = errors.New("help was shown")
 
 // commands is the command line. Each command has its file and its Run method.
 type commands struct {
-	Help helpFlag `help:"Show what a command does and takes." short:"h"`
+	Help helpFlag `help:"Show the purpose and the options of a command." short:"h"`
 
 	Dev       devCommand       `cmd:"" help:"Run everything on this machine: database, API, workers, provider simulator, demo provinces."`
-	Serve     serveCommand     `cmd:"" help:"Serve the API."`
-	Work      workCommand      `cmd:"" help:"Work the jobs: inquiries, kept callbacks, refunds, repricings, sums and seals of the book."`
-	Migrate   migrateCommand   `cmd:"" help:"Bring the database up to date."`
+	Serve     serveCommand     `cmd:"" help:"Serve the HTTP API and the callbacks of providers."`
+	Work      workCommand      `cmd:"" help:"Run the jobs: inquiries, kept callbacks, refunds, repricings, sums and seals of the book."`
+	Migrate   migrateCommand   `cmd:"" help:"Create or update the database schema and the list of authorities."`
 	Import    importCommand    `cmd:"" help:"Bring in a statement or settlement file; with --dry-run only parse it."`
-	Reconcile reconcileCommand `cmd:"" help:"Match a source's lines of a day with the book."`
+	Reconcile reconcileCommand `cmd:"" help:"Match the statement lines of a source and a day with the book."`
 	Close     closeCommand     `cmd:"" help:"Close every run of a day, and the day."`
-	Check     checkCommand     `cmd:"" help:"Recompute every sum of the book and its rooms."`
+	Check     checkCommand     `cmd:"" help:"Recompute every sum of the book and of all rooms; report differences and overdue work."`
 	Seal      sealCommand      `cmd:"" help:"Seal finished entries; export a sealed book."`
 	Verify    verifyCommand    `cmd:"" help:"Verify an exported book or a proof; needs no database."`
 	Keys      keysCommand      `cmd:"" help:"Create, list and revoke API keys."`
@@ -110,7 +110,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	case errors.Is(err, errHelp):
 		return exitOK
 	case err != nil:
-		fmt.Fprintf(stderr, "doisoat: %v\nrun doisoat --help to see what there is\n", err)
+		fmt.Fprintf(stderr, "doisoat: %v\ndoisoat --help lists the commands\n", err)
 		return exitUsage
 	}
 	if err := parsed.Run(); err != nil {

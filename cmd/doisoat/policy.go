@@ -12,8 +12,8 @@ type policyCommand struct {
 
 type policyCheckCommand struct {
 	File string `arg:"" help:"Policies file; - reads the standard input."`
-	JSON bool   `help:"As JSON, also on a terminal; elsewhere JSON is the default."`
-	Text bool   `help:"As lines for people, also where the output is no terminal."`
+	JSON bool   `help:"As JSON. JSON is the default when the output is no terminal."`
+	Text bool   `help:"As lines for people. Lines are the default on a terminal."`
 }
 
 // Run evaluates every case. It fails when the file cannot be read and when a

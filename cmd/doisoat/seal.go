@@ -15,7 +15,7 @@ import (
 )
 
 type sealCommand struct {
-	Run    sealRunCommand    `cmd:"" default:"withargs" help:"Seal what is finished, as the job does every few minutes."`
+	Run    sealRunCommand    `cmd:"" default:"withargs" help:"Seal the finished entries, as the job does every few minutes."`
 	Export sealExportCommand `cmd:"" help:"Write the sealed book of an authority to a file that doisoat verify reads."`
 }
 
@@ -63,7 +63,7 @@ func printSealed(p *program, done []seal.Sealed) {
 
 type sealExportCommand struct {
 	place
-	Authority string `required:"" help:"Whose book, for example H41."`
+	Authority string `required:"" help:"Code of the authority whose book is written, for example H41."`
 	Out       string `required:"" help:"The file to write; - is the standard output."`
 	JSON      bool   `help:"Report as JSON; not with --out -."`
 }

@@ -23,7 +23,7 @@ import (
 )
 
 type serveCommand struct {
-	Listen string `help:"Address of API and callbacks; else DOISOAT_LISTEN."`
+	Listen string `help:"Address of API and callbacks; default is DOISOAT_LISTEN."`
 }
 
 // Run serves the API until ctx ends. It refuses a database with pending migrations.

@@ -64,7 +64,7 @@ func providerClient() *http.Client {
 
 // place tells where a command finds database and keys: the environment, or the data folder of doisoat dev.
 type place struct {
-	DataDir string `help:"Data folder of doisoat dev, for when DOISOAT_DATABASE_URL is not set." default:".doisoat" type:"path"`
+	DataDir string `help:"Data folder of doisoat dev; used when DOISOAT_DATABASE_URL is not set." default:".doisoat" type:"path"`
 }
 
 // settings reads the environment and fills the gaps from the data folder.

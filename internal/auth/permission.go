@@ -61,7 +61,7 @@ var grants = []grant{
 	{x, o, o, o, o, o, o, o, o, PermDossierWrite, "register dossiers, add charges, report their status"},
 	{x, x, x, o, o, x, o, o, x, PermDossierRead, "read dossiers, their charges and their own statement of account"},
 	{x, o, o, o, o, o, o, o, o, PermPaymentCreate, "create and cancel payments"},
-	{x, x, x, o, o, o, o, x, x, PermPaymentInquire, "ask the provider what became of a payment"},
+	{x, x, x, o, o, o, o, x, x, PermPaymentInquire, "query the provider about a payment"},
 	{x, x, x, o, o, x, o, o, x, PermPaymentRead, "read payments, attempts and captures"},
 	{x, x, o, o, o, o, o, o, x, PermRefundRequest, "request a refund (maker)"},
 	{o, o, x, o, o, o, o, o, o, PermRefundApprove, "approve or reject a refund (checker)"},

@@ -51,7 +51,7 @@ func ReadManifest(path string) (Manifest, error) {
 		return m, err
 	}
 	if err := json.Unmarshal(text, &m); err != nil {
-		return m, fmt.Errorf("%s is not what doisoat dev writes", path)
+		return m, fmt.Errorf("%s is no manifest of doisoat dev: start doisoat dev, or name another --data-dir", path)
 	}
 	return m, nil
 }
