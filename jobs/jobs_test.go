@@ -93,7 +93,7 @@ func (w *world) seed(schedule *fees.Service) {
 	w.t.Cleanup(server.Close)
 	const terminal, hash = "DOISOH41", "a secret of both sides"
 	w.far.RegisterVNPAY(terminal, hash, "http://127.0.0.1:1/nobody")
-	_, err = w.payments.RegisterMerchant(w.t.Context(), auth.Operator(province), vnpay.Name, map[string]string{
+	_, err = w.payments.Merchants.Register(w.t.Context(), auth.Operator(province), vnpay.Name, map[string]string{
 		"tmn_code": terminal, "pay_url": server.URL + farsides.PayPath, "api_url": server.URL + farsides.APIPath,
 	}, map[string]string{"hash_secret": hash})
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/payments"
+	"github.com/doisoat/doisoat/payments/callbacks"
 	"github.com/doisoat/doisoat/refunds"
 	"github.com/doisoat/doisoat/repricing"
 )
@@ -46,7 +47,7 @@ var (
 	rollUpPlan   = plan{queue: queueBook, attempts: 5, timeout: 2 * time.Minute, first: time.Second, longest: 10 * time.Second}
 	sealPlan     = plan{queue: queueBook, attempts: 5, timeout: 2 * time.Minute, first: time.Second, longest: 10 * time.Second}
 	plansByKinds = map[string]plan{
-		payments.ApplyCallback{}.Kind():       ownPlan,
+		callbacks.ApplyCallback{}.Kind():      ownPlan,
 		payments.ProposeExcessRefund{}.Kind(): ownPlan,
 		dossiers.ProposeRefunds{}.Kind():      ownPlan,
 		dossiers.PriceAgain{}.Kind():          ownPlan,

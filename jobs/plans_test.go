@@ -11,6 +11,7 @@ import (
 	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/internal/fault"
 	"github.com/doisoat/doisoat/payments"
+	"github.com/doisoat/doisoat/payments/callbacks"
 	"github.com/doisoat/doisoat/refunds"
 	"github.com/doisoat/doisoat/repricing"
 )
@@ -58,7 +59,7 @@ func TestPlansAreSound(t *testing.T) {
 	}
 	for _, args := range []river.JobArgs{
 		payments.InquirePayment{},
-		payments.ApplyCallback{},
+		callbacks.ApplyCallback{},
 		payments.ProposeExcessRefund{},
 		dossiers.ProposeRefunds{},
 		dossiers.PriceAgain{},

@@ -13,6 +13,7 @@ import (
 	"github.com/doisoat/doisoat/ledger/balances"
 	"github.com/doisoat/doisoat/ledger/seal"
 	"github.com/doisoat/doisoat/payments"
+	"github.com/doisoat/doisoat/payments/callbacks"
 	"github.com/doisoat/doisoat/refunds"
 	"github.com/doisoat/doisoat/repricing"
 )
@@ -20,6 +21,7 @@ import (
 // Rooms are the use cases that jobs call.
 type Rooms struct {
 	Payments  *payments.Service
+	Callbacks *callbacks.Service
 	Refunds   *refunds.Service
 	Repricing *repricing.Service
 	Ledger    *balances.Service
@@ -32,8 +34,8 @@ func (r Rooms) register(w *river.Workers) {
 		_, err := r.Payments.Inquire(ctx, auth.System(a.Authority), a.Payment)
 		return err
 	})
-	add(w, func(ctx context.Context, a payments.ApplyCallback) error {
-		return r.Payments.ApplyKept(ctx, a.Authority, a.Callback)
+	add(w, func(ctx context.Context, a callbacks.ApplyCallback) error {
+		return r.Callbacks.ApplyKept(ctx, a.Authority, a.Callback)
 	})
 	add(w, func(ctx context.Context, a payments.ProposeExcessRefund) error {
 		return r.Refunds.ProposeExcess(ctx, a.Authority, a.Capture)
@@ -70,7 +72,7 @@ func (r Rooms) register(w *river.Workers) {
 		return err
 	})
 	add(w, func(ctx context.Context, _ DropRefusedCallbacks) error {
-		_, err := r.Payments.DropRefused(ctx)
+		_, err := r.Callbacks.DropRefused(ctx)
 		return err
 	})
 	add(w, func(ctx context.Context, _ RollUpBook) error {

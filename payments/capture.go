@@ -17,6 +17,7 @@ import (
 	"github.com/doisoat/doisoat/internal/money"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/merchants"
 	"github.com/doisoat/doisoat/providers"
 )
 
@@ -25,7 +26,7 @@ type Capture struct {
 	ID             CaptureID
 	PaymentID      ID
 	DossierID      dossiers.ID
-	MerchantID     MerchantID
+	MerchantID     merchants.ID
 	Provider       string
 	TransactionID  string
 	BankReference  string
@@ -59,63 +60,60 @@ const (
 	ByPersons   Evidence = "identified" // a maker and a checker said whose a credit of the bank is
 )
 
-// subject is what an event changes: the locked dossier and payment, and what is
-// known of the event beside them.
-type subject struct {
+// Subject is the target of an event: the locked dossier and payment, and the
+// facts about the event that are read with them.
+type Subject struct {
 	dossier dossiers.Dossier
 	payment Payment
-	stored  bool          // a callback with the same event is stored
-	taken   bool          // its capture is recorded
+	taken   bool          // the event's capture is recorded
 	at      time.Time     // when it happened
-	date    calendar.Date // that takes its entry
+	date    calendar.Date // of the capture's entry
 }
 
-// lockSubject queues what locks dossier and payment and reads the rest. found is
-// the payment as it was before the lock.
-func (s *Service) lockSubject(b *pgx.Batch, found Payment, e providers.Event, now time.Time, u *subject) {
-	*u = subject{at: e.OccurredAt}
+// Lock queues the statements that lock dossier and payment and read the rest.
+// found is the payment as it was before the lock.
+func Lock(b *pgx.Batch, found Payment, e providers.Event, now time.Time, u *Subject) {
+	*u = Subject{at: e.OccurredAt}
 	if u.at.IsZero() {
 		u.at = now
 	}
 	dossiers.QueueLock(b, found.DossierID, &u.dossier)
 	queueLock(b, found.ID, &u.payment)
-	eventStored(b, found.MerchantID, e.ID, &u.stored)
 	captureExists(b, found, e, &u.taken)
 	ledger.QueueOpenDate(b, found.Authority, calendar.On(u.at), &u.date)
 }
 
-// lockNow is lockSubject in a round trip of its own.
-func (s *Service) lockNow(ctx context.Context, act postgres.Act, found Payment, e providers.Event) (u subject, err error) {
+// lockNow is Lock in a round trip of its own.
+func lockNow(ctx context.Context, act postgres.Act, found Payment, e providers.Event) (u Subject, err error) {
 	b := &pgx.Batch{}
-	s.lockSubject(b, found, e, act.Now, &u)
+	Lock(b, found, e, act.Now, &u)
 	err = act.SendBatch(ctx, b).Close()
 	return u, err
 }
 
-// findForEvent looks for the payment an event speaks of, without a lock. A
-// transfer into another account than the merchant's is nobody's payment.
-func findForEvent(ctx context.Context, tx pgx.Tx, account MerchantAccount, m providers.Merchant, e providers.Event) (Payment, error) {
-	if e.Reference == "" || (e.Account != "" && m.Settings["account"] != "" && e.Account != m.Settings["account"]) {
+// FindForEvent returns the payment that an event names, without a lock, or
+// ErrNotFound. A transfer into another account than the merchant's pays no payment.
+func FindForEvent(ctx context.Context, tx pgx.Tx, account merchants.Account, e providers.Event) (Payment, error) {
+	own := account.Settings["account"]
+	if e.Reference == "" || (e.Account != "" && own != "" && e.Account != own) {
 		return Payment{}, ErrNotFound
 	}
 	return selectOne(ctx, tx, ` where reference = $1 and merchant_account_id = $2`, e.Reference, account.ID)
 }
 
-// apply records what a provider says of a locked payment, in w, and returns how
-// to answer. An event seen before changes nothing.
-func (s *Service) apply(
+// Apply leaves in w the writes that follow from a provider's event for a locked
+// payment, and returns the answer to the provider. A capture that is recorded
+// already is not recorded again.
+func (s *Service) Apply(
 	ctx context.Context,
 	act postgres.Act,
 	w *ledger.Writes,
-	u *subject,
+	u *Subject,
 	e providers.Event,
 	by Evidence,
 ) (providers.ReplyKind, error) {
 	p := &u.payment
-	if by == ByCallback && u.stored {
-		return providers.ReplyAlreadyStored, nil
-	}
-	// The guides check the amount before the state. An inquiry about a payment
+	// The guides check the amount before the status. An inquiry about a payment
 	// that took no money names no amount.
 	if e.Amount != p.Amount && !payerSetsAmount(*p) && (by == ByCallback || e.Outcome == providers.Succeeded) {
 		return providers.ReplyWrongAmount, nil
@@ -309,7 +307,7 @@ type captureRow struct {
 	ID                CaptureID      `db:"id"`
 	PaymentID         ID             `db:"payment_id"`
 	DossierID         dossiers.ID    `db:"dossier_id"`
-	MerchantAccountID MerchantID     `db:"merchant_account_id"`
+	MerchantAccountID merchants.ID   `db:"merchant_account_id"`
 	Provider          string         `db:"provider"`
 	TransactionID     string         `db:"transaction_id"`
 	BankReference     string         `db:"bank_reference"`

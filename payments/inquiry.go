@@ -97,7 +97,7 @@ func (s *Service) Inquire(ctx context.Context, actor auth.Actor, id ID) (p Payme
 		if p, err = selectOne(ctx, tx, ` where id = $1`, id); err != nil || p.Status.taken() {
 			return err
 		}
-		m, err = s.Merchant(ctx, tx, p.MerchantID)
+		_, m, err = s.Merchants.Open(ctx, tx, p.MerchantID)
 		return err
 	})
 	if err != nil || p.Status.taken() {
@@ -121,13 +121,13 @@ func (s *Service) recordAnswer(ctx context.Context, actor auth.Actor, id ID, e p
 			return err
 		}
 		e.Reference = p.Reference
-		locked, err := s.lockNow(ctx, act, p, e)
+		locked, err := lockNow(ctx, act, p, e)
 		if p = locked.payment; err != nil || p.Status.taken() {
 			return err
 		}
 		locked.payment.Inquiries++
 		var w ledger.Writes
-		kind, err := s.apply(ctx, act, &w, &locked, e, ByInquiry)
+		kind, err := s.Apply(ctx, act, &w, &locked, e, ByInquiry)
 		if err != nil {
 			return err
 		}
@@ -182,12 +182,12 @@ func (s *Service) RecordFromStatement(ctx context.Context, actor auth.Actor, id 
 			return err
 		}
 		e.Reference = p.Reference
-		locked, err := s.lockNow(ctx, act, p, e)
+		locked, err := lockNow(ctx, act, p, e)
 		if err != nil {
 			return err
 		}
 		var w ledger.Writes
-		kind, err := s.apply(ctx, act, &w, &locked, e, ByStatement)
+		kind, err := s.Apply(ctx, act, &w, &locked, e, ByStatement)
 		if err == nil && kind != providers.ReplyStored && kind != providers.ReplyAlreadyStored {
 			return ErrStatement.With("the line cannot be recorded: %s", kind)
 		}

@@ -36,7 +36,7 @@ func TestManual(t *testing.T) {
 	}
 	paid := allocate(&identified, charges)
 	ledgertest.CheckManual(t, "payments", []ledgertest.Example{
-		example("Captured", "A provider confirms that the payer's money is taken; it pays the open charges in their order.", "vnpay", 80_000, charges),
+		example("Captured", "A provider confirms that the paytest.Payer's money is taken; it pays the open charges in their order.", "vnpay", 80_000, charges),
 		example("Captured, too little", "A transfer of less than was asked pays what it can; the rest stays owed.", "vietqr", 70_000, charges),
 		example("Captured, too much", "What no charge needs is owed back at once and never becomes collection.", "vietqr", 85_000, charges),
 		example("Captured twice, or after another payment has paid", "Nothing is owed any more: all of it is owed back.", "vnpay", 80_000, nil),

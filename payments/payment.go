@@ -7,12 +7,12 @@ import (
 	"github.com/doisoat/doisoat/internal/fault"
 	"github.com/doisoat/doisoat/internal/ident"
 	"github.com/doisoat/doisoat/internal/money"
+	"github.com/doisoat/doisoat/merchants"
 	"github.com/doisoat/doisoat/providers"
 )
 
 type (
 	paymentKind  struct{}
-	merchantKind struct{}
 	captureKind  struct{}
 	attemptKind  struct{}
 	callbackKind struct{}
@@ -20,9 +20,6 @@ type (
 
 // Prefix implements ident.Kind.
 func (paymentKind) Prefix() string { return "pay" }
-
-// Prefix implements ident.Kind.
-func (merchantKind) Prefix() string { return "mer" }
 
 // Prefix implements ident.Kind.
 func (captureKind) Prefix() string { return "cap" }
@@ -33,28 +30,27 @@ func (attemptKind) Prefix() string { return "att" }
 // Prefix implements ident.Kind.
 func (callbackKind) Prefix() string { return "cbk" }
 
-// ID names a payment, MerchantID a merchant account, CaptureID a capture.
+// ID names a payment, CaptureID a capture, CallbackID a kept message.
 type (
 	ID         = ident.ID[paymentKind]
-	MerchantID = ident.ID[merchantKind]
 	CaptureID  = ident.ID[captureKind]
 	AttemptID  = ident.ID[attemptKind]
 	CallbackID = ident.ID[callbackKind]
 )
 
+// NewCallbackID makes the id of a message.
+func NewCallbackID() CallbackID { return ident.New[callbackKind]() }
+
 // Faults of payments.
 var (
-	ErrNotFound         = fault.New(fault.NotFound, "payments.not_found", "no such payment")
-	ErrNothingDue       = fault.New(fault.Precondition, "payments.nothing_due", "nothing is left to pay for this dossier")
-	ErrOtherLive        = fault.New(fault.Conflict, "payments.other_live", "the dossier has a live payment with another provider: cancel it first")
-	ErrNoMerchant       = fault.New(fault.Precondition, "payments.no_merchant", "the authority has no merchant account with this provider")
-	ErrMerchantExists   = fault.New(fault.Conflict, "payments.merchant_exists", "the authority has a merchant account with this provider")
-	ErrMerchantNotFound = fault.New(fault.NotFound, "payments.merchant_not_found", "no such merchant account")
-	ErrKeyReused        = fault.New(fault.Conflict, "payments.idempotency_key", "the idempotency key was used for another request")
-	ErrInvalid          = fault.New(fault.Invalid, "payments.invalid", "the payment request is not valid")
-	ErrCaptureNotFound  = fault.New(fault.NotFound, "payments.capture_not_found", "no such capture")
-	ErrRefundCap        = fault.New(fault.Precondition, "payments.refund_cap", "more than what was captured and not yet given back")
-	ErrStatement        = fault.New(fault.Precondition, "payments.statement", "the statement line cannot be recorded as a capture")
+	ErrNotFound        = fault.New(fault.NotFound, "payments.not_found", "no such payment")
+	ErrNothingDue      = fault.New(fault.Precondition, "payments.nothing_due", "nothing is left to pay for this dossier")
+	ErrOtherLive       = fault.New(fault.Conflict, "payments.other_live", "the dossier has a live payment with another provider: cancel it first")
+	ErrKeyReused       = fault.New(fault.Conflict, "payments.idempotency_key", "the idempotency key was used for another request")
+	ErrInvalid         = fault.New(fault.Invalid, "payments.invalid", "the payment request is not valid")
+	ErrCaptureNotFound = fault.New(fault.NotFound, "payments.capture_not_found", "no such capture")
+	ErrRefundCap       = fault.New(fault.Precondition, "payments.refund_cap", "more than what was captured and not yet given back")
+	ErrStatement       = fault.New(fault.Precondition, "payments.statement", "the statement line cannot be recorded as a capture")
 )
 
 // Request asks for a payment of a dossier's open charges.
@@ -71,7 +67,7 @@ type Payment struct {
 	ID          ID
 	Authority   string
 	DossierID   dossiers.ID
-	MerchantID  MerchantID // zero when it came FromBank
+	MerchantID  merchants.ID // zero when it came FromBank
 	Provider    string
 	Reference   string
 	Amount      money.Amount
@@ -128,15 +124,6 @@ type InquirePayment struct {
 
 // Kind implements river.JobArgs.
 func (InquirePayment) Kind() string { return "inquire_payment" }
-
-// ApplyCallback is the job that applies a message which could not be applied when it arrived.
-type ApplyCallback struct {
-	Authority string     `json:"authority" river:"unique"`
-	Callback  CallbackID `json:"callback" river:"unique"`
-}
-
-// Kind implements river.JobArgs.
-func (ApplyCallback) Kind() string { return "apply_callback" }
 
 // ProposeExcessRefund asks the refunds room to propose giving back what a capture took too much.
 type ProposeExcessRefund struct {

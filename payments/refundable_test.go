@@ -14,26 +14,27 @@ import (
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/payments"
+	"github.com/doisoat/doisoat/payments/paytest"
 )
 
 // taken is a capture of 60,000 and 20,000 for two charges, with 5,000 too much.
-func (d *desk) taken() (payments.Payment, payments.Capture) {
-	d.t.Helper()
-	p := d.create(d.dossier(1, 60_000, 20_000).Code, "vietqr")
-	d.pay(p, map[string]any{"amount": 85_000})
-	return p, d.find(p.ID).Captures[0]
+func taken(d *paytest.Desk) (payments.Payment, payments.Capture) {
+	d.T.Helper()
+	p := d.Begin(d.Dossier(1, 60_000, 20_000).Code, "vietqr")
+	d.PayAt(p, map[string]any{"amount": 85_000})
+	return p, d.Details(p.ID).Captures[0]
 }
 
-func (d *desk) reserve(id payments.CaptureID, portions ...payments.Portion) error {
-	return d.inTx(func(tx pgx.Tx) error {
-		return payments.ReserveRefund(context.WithoutCancel(d.t.Context()), tx, id, portions)
+func reserve(d *paytest.Desk, id payments.CaptureID, portions ...payments.Portion) error {
+	return d.InTx(func(tx pgx.Tx) error {
+		return payments.ReserveRefund(context.WithoutCancel(d.T.Context()), tx, id, portions)
 	})
 }
 
 func TestConcurrentReservationsNeverExceedACapture(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
-	_, c := d.taken()
+	d := paytest.New(t)
+	_, c := taken(d)
 	charge := c.Allocations[0].Charge
 	const refunds = 10
 	var (
@@ -41,7 +42,7 @@ func TestConcurrentReservationsNeverExceedACapture(t *testing.T) {
 		errs  [refunds]error
 	)
 	for i := range refunds {
-		group.Go(func() { errs[i] = d.reserve(c.ID, payments.Portion{Charge: charge, Amount: 20_000}) })
+		group.Go(func() { errs[i] = reserve(d, c.ID, payments.Portion{Charge: charge, Amount: 20_000}) })
 	}
 	group.Wait()
 	done := 0
@@ -53,7 +54,7 @@ func TestConcurrentReservationsNeverExceedACapture(t *testing.T) {
 			t.Errorf("got %v, want ErrRefundCap", err)
 		}
 	}
-	got := d.rows(`select c.refund_reserved || ' ' || p.refund_reserved || ' ' || sum(a.refund_reserved)
+	got := d.Rows(`select c.refund_reserved || ' ' || p.refund_reserved || ' ' || sum(a.refund_reserved)
 		from payments.capture c join payments.payment p on p.id = c.payment_id join payments.allocation a on a.capture_id = c.id
 		group by c.id, p.id`)
 	if done != 3 || got[0] != "60000 60000 60000" {
@@ -63,8 +64,8 @@ func TestConcurrentReservationsNeverExceedACapture(t *testing.T) {
 
 func TestReserveAndRelease(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
-	_, c := d.taken()
+	d := paytest.New(t)
+	_, c := taken(d)
 	first, second := c.Allocations[0].Charge, c.Allocations[1].Charge
 	stranger := dossiers.ChargeID(uuid.Must(uuid.NewV7()))
 	for what, portions := range map[string][]payments.Portion{
@@ -78,14 +79,14 @@ func TestReserveAndRelease(t *testing.T) {
 		"less than nothing":       {{Charge: first, Amount: -1}},
 		"more and less":           {{Charge: first, Amount: 70_000}, {Charge: second, Amount: -10_000}},
 	} {
-		if err := d.reserve(c.ID, portions...); !errors.Is(err, payments.ErrRefundCap) {
+		if err := reserve(d, c.ID, portions...); !errors.Is(err, payments.ErrRefundCap) {
 			t.Errorf("%s: got %v, want ErrRefundCap", what, err)
 		}
 	}
 	all := []payments.Portion{{Charge: first, Amount: 60_000}, {Charge: second, Amount: 20_000}, {Amount: 5_000}}
-	d.must(d.reserve(c.ID, all...))
+	d.Must(reserve(d, c.ID, all...))
 	found := func() (c2 payments.Capture) {
-		d.must(d.inTx(func(tx pgx.Tx) (err error) {
+		d.Must(d.InTx(func(tx pgx.Tx) (err error) {
 			c2, err = payments.FindCapture(t.Context(), tx, c.ID)
 			return err
 		}))
@@ -97,43 +98,43 @@ func TestReserveAndRelease(t *testing.T) {
 	if diff := cmp.Diff(found(), want); diff != "" {
 		t.Errorf("all reserved (-got +want):\n%s", diff)
 	}
-	if err := d.reserve(c.ID, payments.Portion{Charge: first, Amount: 1}); !errors.Is(err, payments.ErrRefundCap) {
+	if err := reserve(d, c.ID, payments.Portion{Charge: first, Amount: 1}); !errors.Is(err, payments.ErrRefundCap) {
 		t.Errorf("one more: got %v, want ErrRefundCap", err)
 	}
 	release := func() error {
-		return d.inTx(func(tx pgx.Tx) error { return payments.ReleaseRefund(t.Context(), tx, c.ID, all) })
+		return d.InTx(func(tx pgx.Tx) error { return payments.ReleaseRefund(t.Context(), tx, c.ID, all) })
 	}
-	d.must(release())
+	d.Must(release())
 	if diff := cmp.Diff(found(), c); diff != "" {
 		t.Errorf("released (-got +want):\n%s", diff)
 	}
 	if err := release(); !errors.Is(err, payments.ErrRefundCap) {
 		t.Errorf("released twice: got %v, want ErrRefundCap", err)
 	}
-	if err := d.reserve(payments.CaptureID(uuid.New()), all...); !errors.Is(err, payments.ErrCaptureNotFound) {
+	if err := reserve(d, payments.CaptureID(uuid.New()), all...); !errors.Is(err, payments.ErrCaptureNotFound) {
 		t.Errorf("no such capture: got %v, want ErrCaptureNotFound", err)
 	}
 }
 
 func TestSettleAndUnsettle(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
-	p := d.create(d.dossier(1, 60_000).Code, "vietqr")
-	d.pay(p, map[string]any{"amount": 40_000})
-	d.pay(p, map[string]any{"amount": 20_000})
-	captures := d.find(p.ID).Captures
+	d := paytest.New(t)
+	p := d.Begin(d.Dossier(1, 60_000).Code, "vietqr")
+	d.PayAt(p, map[string]any{"amount": 40_000})
+	d.PayAt(p, map[string]any{"amount": 20_000})
+	captures := d.Details(p.ID).Captures
 	ids := []payments.CaptureID{captures[0].ID, captures[1].ID}
 	accountant := auth.Actor{Authority: "H41", Role: auth.RoleAccountant, ID: "key_accountant"}
 	settle := func(ids ...payments.CaptureID) payments.Status {
-		d.must(d.act(accountant, func(act postgres.Act) error { return d.Settle(t.Context(), act, ids) }))
-		return d.find(p.ID).Status
+		d.Must(d.Act(accountant, func(act postgres.Act) error { return d.Settle(t.Context(), act, ids) }))
+		return d.Details(p.ID).Status
 	}
 	unsettle := func(ids ...payments.CaptureID) payments.Status {
-		d.must(d.act(accountant, func(act postgres.Act) error { return d.Unsettle(t.Context(), act, ids) }))
-		return d.find(p.ID).Status
+		d.Must(d.Act(accountant, func(act postgres.Act) error { return d.Unsettle(t.Context(), act, ids) }))
+		return d.Details(p.ID).Status
 	}
 	unsettled := func() (n int) {
-		d.must(d.inTx(func(tx pgx.Tx) error {
+		d.Must(d.InTx(func(tx pgx.Tx) error {
 			return tx.QueryRow(t.Context(), `select count(*) from payments.capture where settled_at is null`).Scan(&n)
 		}))
 		return n
@@ -150,11 +151,11 @@ func TestSettleAndUnsettle(t *testing.T) {
 		t.Errorf("step by step (-got +want):\n%s", diff)
 	}
 	// A further transfer reopens a settled payment.
-	d.pay(p, map[string]any{"amount": 1_000})
-	if got := d.find(p.ID); got.Status != payments.Captured || got.Captured != 61_000 || unsettled() != 1 {
+	d.PayAt(p, map[string]any{"amount": 1_000})
+	if got := d.Details(p.ID); got.Status != payments.Captured || got.Captured != 61_000 || unsettled() != 1 {
 		t.Errorf("after a further transfer: got %+v", got.Payment)
 	}
-	if diff := cmp.Diff(d.rows(`select act from audit.event where object_id = $1 and actor_id = 'key_accountant' order by id`, p.ID.String()),
+	if diff := cmp.Diff(d.Rows(`select act from audit.event where object_id = $1 and actor_id = 'key_accountant' order by id`, p.ID.String()),
 		[]string{"payment.settle", "payment.unsettle", "payment.settle"}); diff != "" {
 		t.Errorf("audit (-got +want):\n%s", diff)
 	}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/url"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -23,8 +22,7 @@ import (
 	"github.com/doisoat/doisoat/internal/money"
 	"github.com/doisoat/doisoat/internal/page"
 	"github.com/doisoat/doisoat/internal/postgres"
-	"github.com/doisoat/doisoat/internal/secret"
-	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/merchants"
 	"github.com/doisoat/doisoat/providers"
 )
 
@@ -34,15 +32,12 @@ type uuidText = uuid.UUID
 // Service holds the use cases of payments. Jobs only inserts.
 type Service struct {
 	DB        postgres.DB
-	Group     *ledger.Group // callbacks that wait at the same time share a transaction
+	Merchants *merchants.Service
 	Providers providers.Registry
-	Secret    *secret.Keyring
 	Jobs      *river.Client[pgx.Tx]
 
 	Random    io.Reader
 	PublicURL string // where providers and browsers reach us, without a slash at the end
-
-	authorities sync.Map // of merchant accounts, by MerchantID
 }
 
 // Create asks for a payment of everything outstanding of a dossier. The
@@ -73,7 +68,7 @@ func (s *Service) Create(ctx context.Context, actor auth.Actor, dossierCode stri
 		if p, created, err = s.findOrCreate(ctx, act, d, r); err != nil {
 			return err
 		}
-		m, err = s.Merchant(ctx, act, p.MerchantID)
+		_, m, err = s.Merchants.Open(ctx, act, p.MerchantID)
 		return err
 	})
 	if postgres.Constraint(err) == "payment_idempotency_key" {
@@ -125,11 +120,11 @@ func (s *Service) findOrCreate(ctx context.Context, act postgres.Act, d dossiers
 }
 
 func (s *Service) create(ctx context.Context, act postgres.Act, d dossiers.Dossier, r Request, open []dossiers.Paid, total int64, hash []byte) (Payment, error) {
-	merchantID, err := merchantFor(ctx, act, r.Provider)
+	merchantID, err := merchants.FindLive(ctx, act, r.Provider)
 	if err != nil {
 		return Payment{}, err
 	}
-	m, err := s.Merchant(ctx, act, merchantID)
+	_, m, err := s.Merchants.Open(ctx, act, merchantID)
 	if err != nil {
 		return Payment{}, err
 	}
@@ -219,8 +214,8 @@ func (s *Service) Find(ctx context.Context, actor auth.Actor, id ID) (d Details,
 // FindByReference returns the payment with our reference at one merchant
 // account, for the page a payer's browser returns to. It shows state and
 // nothing personal.
-func (s *Service) FindByReference(ctx context.Context, merchant MerchantID, reference string) (p Payment, err error) {
-	authority, err := s.authorityOf(ctx, merchant)
+func (s *Service) FindByReference(ctx context.Context, merchant merchants.ID, reference string) (p Payment, err error) {
+	authority, err := s.Merchants.AuthorityOf(ctx, merchant)
 	if err != nil {
 		return Payment{}, err
 	}

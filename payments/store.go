@@ -3,16 +3,15 @@ package payments
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/internal/ident"
 	"github.com/doisoat/doisoat/internal/money"
 	"github.com/doisoat/doisoat/internal/postgres"
+	"github.com/doisoat/doisoat/merchants"
 	"github.com/doisoat/doisoat/providers"
 )
 
@@ -20,7 +19,7 @@ type paymentRow struct {
 	ID                ID             `db:"id"`
 	Authority         string         `db:"authority"`
 	DossierID         dossiers.ID    `db:"dossier_id"`
-	MerchantAccountID MerchantID     `db:"merchant_account_id"`
+	MerchantAccountID merchants.ID   `db:"merchant_account_id"`
 	Provider          string         `db:"provider"`
 	Reference         string         `db:"reference"`
 	Amount            int64          `db:"amount"`
@@ -173,76 +172,6 @@ func updatePayment(b *pgx.Batch, p Payment) {
 			"id": p.ID, "status": p.Status, "status_at": p.StatusAt, "captured": p.Captured, "reason": p.Reason,
 			"next_inquiry_at": p.NextInquiry, "inquiries": p.Inquiries, "attempt": attemptAfter(p.Status),
 		})
-}
-
-type callbackRow struct {
-	id       CallbackID
-	merchant MerchantID
-	provider string
-	received time.Time
-	sealed   []byte
-	event    string
-	payment  ID
-	reply    providers.ReplyKind
-	known    bool // the same event has a row with this answer: nothing was inserted
-}
-
-// insertCallback keeps a message with our answer. When another delivery of the
-// same event was faster, nothing is kept and "stored" becomes "already stored".
-func insertCallback(b *pgx.Batch, authority string, c *callbackRow) {
-	b.Queue(`
-		insert into payments.callback (id, authority, merchant_account_id, provider, received_at, message, event_id, payment_id, reply)
-		values ($1, $2, $3, $4, $5, $6, nullif($7, ''), $8, $9)
-		on conflict do nothing`,
-		c.id, authority, c.merchant, c.provider, c.received, c.sealed, c.event, c.payment, c.reply).Exec(func(tag pgconn.CommandTag) error {
-		c.known = tag.RowsAffected() == 0
-		if c.known && c.reply == providers.ReplyStored {
-			c.reply = providers.ReplyAlreadyStored
-		}
-		return nil
-	})
-}
-
-// keptRepeats bounds the rows that repeats may add per payment, or per event
-// without a payment. A payer can send again a message that the provider signed
-// for the payer's browser, and a kept message is never deleted.
-const keptRepeats = 100
-
-// enoughKept reports whether a message only repeats and enough repeats are kept.
-// The answer to the sender is the same either way.
-func enoughKept(ctx context.Context, tx pgx.Tx, c callbackRow) (enough bool, err error) {
-	switch {
-	case c.reply == providers.ReplyStored:
-		return false, nil
-	case !c.payment.IsZero():
-		err = tx.QueryRow(ctx, `
-			select count(*) >= $2 from (select from payments.callback where payment_id = $1 limit $2) n`,
-			c.payment, keptRepeats).Scan(&enough)
-	case c.event != "":
-		err = tx.QueryRow(ctx, `
-			select count(*) >= $3 from (
-				select from payments.callback where merchant_account_id = $1 and event_id = $2 and payment_id is null limit $3) n`,
-			c.merchant, c.event, keptRepeats).Scan(&enough)
-	}
-	return enough, err
-}
-
-// eventStored tells whether a callback with this event was stored before.
-func eventStored(b *pgx.Batch, merchant MerchantID, event string, found *bool) {
-	b.Queue(`
-		select exists (select from payments.callback where merchant_account_id = $1 and event_id = $2 and reply = 'stored')`,
-		merchant, event).QueryRow(func(row pgx.Row) error { return row.Scan(found) })
-}
-
-func selectCallback(ctx context.Context, tx pgx.Tx, id CallbackID) (callbackRow, error) {
-	c := callbackRow{id: id}
-	err := tx.QueryRow(ctx, `
-		select merchant_account_id, provider, received_at, message from payments.callback where id = $1`, id).
-		Scan(&c.merchant, &c.provider, &c.received, &c.sealed)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return c, ErrNotFound
-	}
-	return c, err
 }
 
 func selectTimeline(ctx context.Context, tx pgx.Tx, id ID) (attempts []Attempt, callbacks []CallbackSeen, err error) {

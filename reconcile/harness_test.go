@@ -32,6 +32,7 @@ import (
 	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/ledger/balances"
 	"github.com/doisoat/doisoat/payments"
+	"github.com/doisoat/doisoat/payments/callbacks"
 	"github.com/doisoat/doisoat/providers"
 	"github.com/doisoat/doisoat/providers/sepay"
 	"github.com/doisoat/doisoat/providers/simulator/farsides"
@@ -70,16 +71,17 @@ func (c *clock) advance(d time.Duration) { c.offset.Add(int64(d)) }
 // world is a province with VNPAY, a bank account that takes transfers, and both as sources.
 type world struct {
 	*reconcile.Service
-	files    *statements.Service
-	t        *testing.T
-	db       *pgtest.DB
-	clock    *clock
-	sim      *farsides.Simulator
-	far      string
-	dossiers *dossiers.Service
-	payments *payments.Service
-	refunds  *refunds.Service
-	serial   int
+	files     *statements.Service
+	t         *testing.T
+	db        *pgtest.DB
+	clock     *clock
+	sim       *farsides.Simulator
+	far       string
+	dossiers  *dossiers.Service
+	payments  *payments.Service
+	callbacks *callbacks.Service
+	refunds   *refunds.Service
+	serial    int
 }
 
 func newWorld(t *testing.T) *world {
@@ -108,7 +110,7 @@ func newWorld(t *testing.T) *world {
 	w.ok(err)
 	_, err = all.Fees.LoadFeeTypes(t.Context(), auth.Operator("BTC"), fees.Catalogue().FeeTypes)
 	w.ok(err)
-	w.dossiers, w.payments, w.refunds, w.files, w.Service = all.Dossiers, all.Payments, all.Refunds, all.Statements, all.Reconcile
+	w.dossiers, w.payments, w.callbacks, w.refunds, w.files, w.Service = all.Dossiers, all.Payments, all.Callbacks, all.Refunds, all.Statements, all.Reconcile
 	w.merchants(ours.URL)
 	for _, r := range []statements.SourceRequest{
 		{Code: settlement, Kind: statements.SettlementSource, Provider: "vnpay"},
@@ -126,12 +128,12 @@ func newWorld(t *testing.T) *world {
 
 func (w *world) merchants(ours string) {
 	w.t.Helper()
-	m, err := w.payments.RegisterMerchant(w.t.Context(), admin, "vnpay", map[string]string{
+	m, err := w.payments.Merchants.Register(w.t.Context(), admin, "vnpay", map[string]string{
 		"tmn_code": terminal, "pay_url": w.far + farsides.PayPath, "api_url": w.far + farsides.APIPath,
 	}, map[string]string{"hash_secret": hashSecret})
 	w.ok(err)
 	w.sim.RegisterVNPAY(terminal, hashSecret, ours+"/callbacks/vnpay/"+m.ID.String())
-	m, err = w.payments.RegisterMerchant(w.t.Context(), admin, "vietqr", map[string]string{
+	m, err = w.payments.Merchants.Register(w.t.Context(), admin, "vietqr", map[string]string{
 		"bank_bin": "970415", "bank_name": "VietinBank", "account": account, "account_name": "SO TU PHAP NGHE AN", "notifier": "sepay",
 	}, map[string]string{"webhook_secret": hookSecret})
 	w.ok(err)
@@ -174,7 +176,7 @@ func (w *world) serveCallback(rw http.ResponseWriter, r *http.Request) {
 		http.Error(rw, "bad request", http.StatusBadRequest)
 		return
 	}
-	reply := w.payments.ReceiveCallback(r.Context(), part[1], part[2], providers.RawCallback{
+	reply := w.callbacks.Receive(r.Context(), part[1], part[2], providers.RawCallback{
 		Method: r.Method, RawQuery: r.URL.RawQuery, Header: r.Header, Body: body, ReceivedAt: w.clock.Now(),
 	})
 	rw.WriteHeader(reply.Status)

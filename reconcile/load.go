@@ -10,7 +10,7 @@ import (
 
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/ledger"
-	"github.com/doisoat/doisoat/payments"
+	"github.com/doisoat/doisoat/merchants"
 	parsed "github.com/doisoat/doisoat/providers/statements"
 	"github.com/doisoat/doisoat/reconcile/matching"
 	"github.com/doisoat/doisoat/statements"
@@ -102,7 +102,7 @@ func (s *Service) somethingNew(ctx context.Context, tx pgx.Tx, src statements.So
 // merchantsOf finds whose money a source shows: of a settlement, the accounts
 // at its provider (at its terminal, where it names one); of a bank, those that
 // collect straight into the account.
-func merchantsOf(ctx context.Context, tx pgx.Tx, src statements.Source) ([]payments.MerchantID, error) {
+func merchantsOf(ctx context.Context, tx pgx.Tx, src statements.Source) ([]merchants.ID, error) {
 	rows, err := tx.Query(ctx, `
 		select m.id from payments.merchant_account m
 		where m.authority = (select app.authority()) and (@kind = 'bank' or m.provider = @provider)
@@ -112,7 +112,7 @@ func merchantsOf(ctx context.Context, tx pgx.Tx, src statements.Source) ([]payme
 	if err != nil {
 		return nil, err
 	}
-	return pgx.CollectRows(rows, pgx.RowTo[payments.MerchantID])
+	return pgx.CollectRows(rows, pgx.RowTo[merchants.ID])
 }
 
 func (s *Service) load(ctx context.Context, tx pgx.Tx, src statements.Source, run Run) (w work, err error) {
@@ -294,7 +294,7 @@ func collectItems(rows pgx.Rows, kind matching.ItemKind) ([]matching.Item, error
 
 // loadCaptures reads what is not settled up to date, and whatever else the
 // lines name: matched captures tell duplicates, later ones an early settlement.
-func loadCaptures(ctx context.Context, tx pgx.Tx, merchants []payments.MerchantID, date calendar.Date, k keys) ([]matching.Item, error) {
+func loadCaptures(ctx context.Context, tx pgx.Tx, merchants []merchants.ID, date calendar.Date, k keys) ([]matching.Item, error) {
 	rows, err := tx.Query(ctx, `
 		with wanted as (
 			select c.id from payments.capture c
@@ -326,7 +326,7 @@ func loadCaptures(ctx context.Context, tx pgx.Tx, merchants []payments.MerchantI
 }
 
 // loadRefunds reads the refunds that the provider may have and no row has shown, and those that the rows name.
-func loadRefunds(ctx context.Context, tx pgx.Tx, merchants []payments.MerchantID, date calendar.Date, k keys) ([]matching.Item, error) {
+func loadRefunds(ctx context.Context, tx pgx.Tx, merchants []merchants.ID, date calendar.Date, k keys) ([]matching.Item, error) {
 	rows, err := tx.Query(ctx, `
 		with wanted as (
 			select r.id from refunds.refund r
@@ -401,7 +401,7 @@ func loadTransit(ctx context.Context, tx pgx.Tx, src statements.Source, date cal
 	})
 }
 
-func loadPayments(ctx context.Context, tx pgx.Tx, merchants []payments.MerchantID, references []string) (map[string]matching.Payment, error) {
+func loadPayments(ctx context.Context, tx pgx.Tx, merchants []merchants.ID, references []string) (map[string]matching.Payment, error) {
 	rows, err := tx.Query(ctx, `
 		select reference, id, amount from payments.payment where reference = any($1::text[]) and merchant_account_id = any($2::uuid[])`,
 		references, merchants)

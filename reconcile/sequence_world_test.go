@@ -36,6 +36,7 @@ import (
 	"github.com/doisoat/doisoat/ledger/days"
 	"github.com/doisoat/doisoat/ledger/seal"
 	"github.com/doisoat/doisoat/payments"
+	"github.com/doisoat/doisoat/payments/callbacks"
 	"github.com/doisoat/doisoat/providers"
 	"github.com/doisoat/doisoat/providers/sepay"
 	"github.com/doisoat/doisoat/providers/simulator/farsides"
@@ -100,6 +101,7 @@ type sequence struct {
 	fees       *fees.Service
 	cases      *dossiers.Service
 	payments   *payments.Service
+	callbacks  *callbacks.Service
 	refunds    *refunds.Service
 	repricing  *repricing.Service
 	remittance *remittance.Service
@@ -144,15 +146,16 @@ func (c *country) province(t *rapid.T) *sequence {
 	})
 	s.ok(t, err)
 	s.fees, s.cases, s.payments, s.refunds, s.repricing = all.Fees, all.Dossiers, all.Payments, all.Refunds, all.Repricing
+	s.callbacks = all.Callbacks
 	s.remittance, s.ingest, s.reconcile, s.ledger, s.seal = all.Remittance, all.Statements, all.Reconcile, all.Ledger, all.Seal
 	s.seal.BlockSize = 7
 
-	m, err := s.payments.RegisterMerchant(t.Context(), s.as(auth.RoleAdmin), "vnpay", map[string]string{
+	m, err := s.payments.Merchants.Register(t.Context(), s.as(auth.RoleAdmin), "vnpay", map[string]string{
 		"tmn_code": terminal, "pay_url": s.far + farsides.PayPath, "api_url": s.far + farsides.APIPath,
 	}, map[string]string{"hash_secret": hashSecret})
 	s.ok(t, err)
 	sim.RegisterVNPAY(terminal, hashSecret, ours.URL+"/callbacks/vnpay/"+m.ID.String())
-	m, err = s.payments.RegisterMerchant(t.Context(), s.as(auth.RoleAdmin), "vietqr", map[string]string{
+	m, err = s.payments.Merchants.Register(t.Context(), s.as(auth.RoleAdmin), "vietqr", map[string]string{
 		"bank_bin": "970415", "bank_name": "VietinBank", "account": account, "account_name": "SO TU PHAP", "notifier": "sepay",
 	}, map[string]string{"webhook_secret": hookSecret})
 	s.ok(t, err)
@@ -223,7 +226,7 @@ func (s *sequence) serveCallback(rw http.ResponseWriter, r *http.Request) {
 		http.Error(rw, "bad request", http.StatusBadRequest)
 		return
 	}
-	reply := s.payments.ReceiveCallback(r.Context(), part[1], part[2], providers.RawCallback{
+	reply := s.callbacks.Receive(r.Context(), part[1], part[2], providers.RawCallback{
 		Method: r.Method, RawQuery: r.URL.RawQuery, Header: r.Header, Body: body, ReceivedAt: s.clock.Now(),
 	})
 	if reply.Status != http.StatusOK {

@@ -168,7 +168,7 @@ func newWorld(t *testing.T) *world {
 	t.Cleanup(w.far.server.Close)
 	w.script = providertest.Script{Address: w.far.server.URL}
 	w.far.sim.RegisterVNPAY(terminal, hashSecret, w.far.server.URL+"/nobody")
-	_, err = w.payments.RegisterMerchant(t.Context(), admin, "vnpay", map[string]string{
+	_, err = w.payments.Merchants.Register(t.Context(), admin, "vnpay", map[string]string{
 		"tmn_code": terminal, "pay_url": w.far.server.URL + farsides.PayPath, "api_url": w.far.server.URL + farsides.APIPath,
 	}, map[string]string{"hash_secret": hashSecret})
 	w.ok(err)

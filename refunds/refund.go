@@ -8,6 +8,7 @@ import (
 	"github.com/doisoat/doisoat/internal/fault"
 	"github.com/doisoat/doisoat/internal/ident"
 	"github.com/doisoat/doisoat/internal/money"
+	"github.com/doisoat/doisoat/merchants"
 	"github.com/doisoat/doisoat/payments"
 )
 
@@ -74,7 +75,7 @@ type Refund struct {
 	DossierCode    string
 	PaymentID      payments.ID
 	CaptureID      payments.CaptureID
-	MerchantID     payments.MerchantID
+	MerchantID     merchants.ID
 	Provider       string
 	Reference      string
 	Reason         string

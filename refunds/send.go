@@ -104,7 +104,7 @@ func (s *Service) callFor(ctx context.Context, act postgres.Act, r Refund) (refu
 	if err != nil {
 		return refundCall{}, err
 	}
-	m, err := s.Payments.Merchant(ctx, act, r.MerchantID)
+	_, m, err := s.Merchants.Open(ctx, act, r.MerchantID)
 	return refundCall{refunder, m, providers.RefundRequest{
 		Reference: r.Reference, Payment: p.Reference, TransactionID: c.TransactionID, PaidCreatedAt: p.CreatedAt,
 		Amount: r.Amount, Captured: c.Amount, Description: "Hoan tra ho so " + r.DossierCode, RequestedBy: r.DecidedBy, Now: act.Now,
@@ -223,7 +223,7 @@ func (s *Service) Inquire(ctx context.Context, authority string, id ID) error {
 		if err := update(ctx, act, r); err != nil {
 			return err
 		}
-		if m, err = s.Payments.Merchant(ctx, act, r.MerchantID); err != nil {
+		if _, m, err = s.Merchants.Open(ctx, act, r.MerchantID); err != nil {
 			return err
 		}
 		ask, err = s.inquiryAbout(ctx, act, r)

@@ -22,6 +22,7 @@ import (
 	"github.com/doisoat/doisoat/internal/page"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/merchants"
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/providers"
 )
@@ -32,6 +33,7 @@ const decisionDays = 5
 // Service holds the use cases of refunds. Jobs only inserts.
 type Service struct {
 	DB        postgres.DB
+	Merchants *merchants.Service
 	Payments  *payments.Service
 	Fees      *fees.Service
 	Providers providers.Registry

@@ -11,43 +11,44 @@ import (
 	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/money"
+	"github.com/doisoat/doisoat/merchants"
 	"github.com/doisoat/doisoat/payments"
 )
 
 type refundRow struct {
-	ID                  ID                  `db:"id"`
-	Authority           string              `db:"authority"`
-	DossierID           dossiers.ID         `db:"dossier_id"`
-	DossierCode         string              `db:"dossier_code"`
-	PaymentID           payments.ID         `db:"payment_id"`
-	CaptureID           payments.CaptureID  `db:"capture_id"`
-	MerchantAccountID   payments.MerchantID `db:"merchant_account_id"`
-	Provider            string              `db:"provider"`
-	Reference           string              `db:"reference"`
-	Reason              string              `db:"reason"`
-	Origin              Origin              `db:"origin"`
-	Route               Route               `db:"route"`
-	Stage               Stage               `db:"stage"`
-	Status              Status              `db:"status"`
-	Amount              int64               `db:"amount"`
-	Currency            money.Currency      `db:"currency"`
-	Note                string              `db:"note"`
-	Deadline            calendar.Date       `db:"deadline"`
-	RequestedAt         time.Time           `db:"requested_at"`
-	RequestedBy         string              `db:"requested_by"`
-	DecidedAt           *time.Time          `db:"decided_at"`
-	DecidedBy           string              `db:"decided_by"`
-	DecisionReason      string              `db:"decision_reason"`
-	SentAt              *time.Time          `db:"sent_at"`
-	DoneAt              *time.Time          `db:"done_at"`
-	SettledAt           *time.Time          `db:"settled_at"`
-	StatusAt            time.Time           `db:"status_at"`
-	ProviderTransaction string              `db:"provider_transaction"`
-	ProviderReason      string              `db:"provider_reason"`
-	NextInquiryAt       *time.Time          `db:"next_inquiry_at"`
-	Inquiries           int                 `db:"inquiries"`
-	RequestHash         []byte              `db:"request_hash"`
-	Items               []byte              `db:"items"`
+	ID                  ID                 `db:"id"`
+	Authority           string             `db:"authority"`
+	DossierID           dossiers.ID        `db:"dossier_id"`
+	DossierCode         string             `db:"dossier_code"`
+	PaymentID           payments.ID        `db:"payment_id"`
+	CaptureID           payments.CaptureID `db:"capture_id"`
+	MerchantAccountID   merchants.ID       `db:"merchant_account_id"`
+	Provider            string             `db:"provider"`
+	Reference           string             `db:"reference"`
+	Reason              string             `db:"reason"`
+	Origin              Origin             `db:"origin"`
+	Route               Route              `db:"route"`
+	Stage               Stage              `db:"stage"`
+	Status              Status             `db:"status"`
+	Amount              int64              `db:"amount"`
+	Currency            money.Currency     `db:"currency"`
+	Note                string             `db:"note"`
+	Deadline            calendar.Date      `db:"deadline"`
+	RequestedAt         time.Time          `db:"requested_at"`
+	RequestedBy         string             `db:"requested_by"`
+	DecidedAt           *time.Time         `db:"decided_at"`
+	DecidedBy           string             `db:"decided_by"`
+	DecisionReason      string             `db:"decision_reason"`
+	SentAt              *time.Time         `db:"sent_at"`
+	DoneAt              *time.Time         `db:"done_at"`
+	SettledAt           *time.Time         `db:"settled_at"`
+	StatusAt            time.Time          `db:"status_at"`
+	ProviderTransaction string             `db:"provider_transaction"`
+	ProviderReason      string             `db:"provider_reason"`
+	NextInquiryAt       *time.Time         `db:"next_inquiry_at"`
+	Inquiries           int                `db:"inquiries"`
+	RequestHash         []byte             `db:"request_hash"`
+	Items               []byte             `db:"items"`
 }
 
 const selectRefund = `

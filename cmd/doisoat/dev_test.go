@@ -25,7 +25,7 @@ import (
 	"github.com/doisoat/doisoat/internal/postgres/pgtest"
 	"github.com/doisoat/doisoat/internal/secret"
 	"github.com/doisoat/doisoat/internal/world"
-	"github.com/doisoat/doisoat/payments"
+	"github.com/doisoat/doisoat/merchants"
 )
 
 // realSettings are settings as a province has them with VNPAY itself.
@@ -68,9 +68,9 @@ func roomsOn(t *testing.T, pool *pgxpool.Pool, ring *secret.Keyring) world.World
 	return all
 }
 
-func registerReal(t *testing.T, all world.World, authority string) payments.MerchantAccount {
+func registerReal(t *testing.T, all world.World, authority string) merchants.Account {
 	t.Helper()
-	m, err := all.Payments.RegisterMerchant(t.Context(), auth.Operator(authority), "vnpay", realSettings,
+	m, err := all.Merchants.Register(t.Context(), auth.Operator(authority), "vnpay", realSettings,
 		map[string]string{"hash_secret": realSecret})
 	if err != nil {
 		t.Fatal(err)

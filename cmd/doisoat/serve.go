@@ -105,8 +105,9 @@ func apiOf(r world.World, settings config.Config, log *slog.Logger, now func() t
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return api.New(api.Rooms{
-		Auth: r.Auth, Fees: r.Fees, Dossiers: r.Dossiers, Payments: r.Payments, Refunds: r.Refunds, Repricing: r.Repricing,
-		Remittance: r.Remittance, Statements: r.Statements, Reconcile: r.Reconcile, Ledger: r.Ledger, Seal: r.Seal, Reports: r.Reports,
+		Auth: r.Auth, Fees: r.Fees, Dossiers: r.Dossiers, Merchants: r.Merchants, Payments: r.Payments, Callbacks: r.Callbacks,
+		Refunds: r.Refunds, Repricing: r.Repricing, Remittance: r.Remittance, Statements: r.Statements, Reconcile: r.Reconcile,
+		Ledger: r.Ledger, Seal: r.Seal, Reports: r.Reports,
 	}, api.Options{
 		Log: log, Metrics: metrics, Now: now, RequestsPerSecond: settings.RequestsPerSecond,
 		Ready: func(ctx context.Context) error { return migrations.Current(ctx, pool) },

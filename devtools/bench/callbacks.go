@@ -24,8 +24,9 @@ import (
 	"github.com/doisoat/doisoat/internal/ident"
 	"github.com/doisoat/doisoat/internal/secret"
 	"github.com/doisoat/doisoat/internal/world"
-	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/merchants"
 	"github.com/doisoat/doisoat/payments"
+	"github.com/doisoat/doisoat/payments/callbacks"
 	"github.com/doisoat/doisoat/providers"
 	"github.com/doisoat/doisoat/providers/vnpay"
 )
@@ -44,8 +45,8 @@ var hashSecret = rand.Text()
 // counter takes VNPAY's callbacks for payments that wait for them.
 type counter struct {
 	owner       *pgxpool.Pool
-	paying      *payments.Service
-	merchant    payments.MerchantID
+	receiving   *callbacks.Service
+	merchant    merchants.ID
 	copied      int
 	transaction atomic.Int64 // VNPAY's number of the last payment
 }
@@ -64,11 +65,11 @@ func (s *stage) newCounter(ctx context.Context, pool *pgxpool.Pool) (*counter, e
 		return nil, err
 	}
 	all.Close() // each measurement has a group of its own
-	c := &counter{owner: s.owner, paying: all.Payments}
+	c := &counter{owner: s.owner, receiving: all.Callbacks}
 	if _, err := all.Fees.LoadFeeTypes(ctx, auth.Operator("BTC"), fees.Catalogue().FeeTypes); err != nil {
 		return nil, err
 	}
-	account, err := c.paying.RegisterMerchant(ctx, auth.Operator(authority), vnpay.Name, map[string]string{
+	account, err := all.Merchants.Register(ctx, auth.Operator(authority), vnpay.Name, map[string]string{
 		"tmn_code": terminal, "pay_url": "https://vnpay.example.vn/pay", "api_url": "https://vnpay.example.vn/api",
 	}, map[string]string{"hash_secret": hashSecret})
 	if err != nil {
@@ -85,7 +86,7 @@ func (s *stage) newCounter(ctx context.Context, pool *pgxpool.Pool) (*counter, e
 	if err != nil {
 		return nil, err
 	}
-	_, _, err = c.paying.Create(ctx, portal, d.Code, payments.Request{Provider: vnpay.Name, PayerIP: "203.113.152.1"})
+	_, _, err = all.Payments.Create(ctx, portal, d.Code, payments.Request{Provider: vnpay.Name, PayerIP: "203.113.152.1"})
 	return c, err
 }
 
@@ -133,9 +134,9 @@ func (c *counter) copyPayments(ctx context.Context, n int) ([]string, error) {
 
 // callbacks delivers a signed notice for each of many payments, from so many
 // deliverers at once, and expects VNPAY's "00" for each.
-func (c *counter) callbacks(group *ledger.Group, deliverers int) func(context.Context, time.Duration) (float64, error) {
+func (c *counter) callbacks(group *callbacks.Group, deliverers int) func(context.Context, time.Duration) (float64, error) {
 	return func(ctx context.Context, d time.Duration) (float64, error) {
-		c.paying.Group = group // measurements run one after the other
+		c.receiving.Group = group // measurements run one after the other
 		references, err := c.copyPayments(ctx, mostPerSecond*int(d/time.Second))
 		if err != nil {
 			return 0, err
@@ -146,7 +147,7 @@ func (c *counter) callbacks(group *ledger.Group, deliverers int) func(context.Co
 			if i >= len(references) {
 				return 0, fmt.Errorf("more than %d callbacks a second: make more payments ready", mostPerSecond)
 			}
-			reply := c.paying.ReceiveCallback(ctx, vnpay.Name, c.merchant.String(), providers.RawCallback{
+			reply := c.receiving.Receive(ctx, vnpay.Name, c.merchant.String(), providers.RawCallback{
 				Method: http.MethodGet, RawQuery: notice(references[i], c.transaction.Add(1)), ReceivedAt: time.Now(),
 			})
 			if !strings.Contains(string(reply.Body), `"00"`) {

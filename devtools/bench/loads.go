@@ -18,6 +18,7 @@ import (
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/ledger/seal"
+	"github.com/doisoat/doisoat/payments/callbacks"
 )
 
 // batchSize is how many entries a batch commits at once.
@@ -114,15 +115,14 @@ func sealAsTheJob(ctx context.Context, pool *pgxpool.Pool, d time.Duration) erro
 func sealNothing(context.Context, *pgxpool.Pool, time.Duration) error { return nil }
 
 // grouped posts one entry per call; callers that wait are committed together.
-func grouped(group *ledger.Group, callers int, hot bool) func(context.Context, time.Duration) (float64, error) {
+func grouped(group *callbacks.Group, callers int, hot bool) func(context.Context, time.Duration) (float64, error) {
 	return func(ctx context.Context, d time.Duration) (float64, error) {
 		return repeat(ctx, callers, d, func(ctx context.Context) (int, error) {
 			e := newEntry(hot)
-			_, err := group.Do(ctx, authority, "", ledger.Body{Write: func(_ context.Context, _ pgx.Tx, w *ledger.Writes) error {
+			return 1, group.Do(ctx, authority, "", callbacks.Body{Write: func(_ context.Context, _ postgres.Act, w *ledger.Writes) error {
 				w.Post(e)
 				return nil
 			}})
-			return 1, err
 		})
 	}
 }

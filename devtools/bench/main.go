@@ -29,8 +29,8 @@ import (
 	"github.com/doisoat/doisoat/internal/auth/registry"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/internal/postgres/pglocal"
-	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/migrations"
+	"github.com/doisoat/doisoat/payments/callbacks"
 )
 
 // authority is whose book is written.
@@ -91,7 +91,7 @@ type stage struct {
 	bin    string // PostgreSQL's programs
 	owner  *pgxpool.Pool
 	pools  []*pgxpool.Pool // of the loads
-	group  *ledger.Group
+	group  *callbacks.Group
 }
 
 // openStage starts a durable server with PostgreSQL's own settings but for the

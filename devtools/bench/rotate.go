@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/doisoat/doisoat/internal/postgres"
-	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/payments/callbacks"
 )
 
 // longest is when no further round begins: a run takes six minutes at most.
@@ -53,7 +53,7 @@ func (s *stage) loads(ctx context.Context) ([]load, error) {
 		return nil, err
 	}
 	s.pools = append(s.pools, few, many, sealer)
-	s.group = ledger.NewGroup(few, 2)
+	s.group = callbacks.NewGroup(postgres.DB{Pool: few, Now: time.Now}, 2)
 	counter, err := s.newCounter(ctx, few)
 	if err != nil {
 		return nil, err
@@ -69,7 +69,7 @@ func (s *stage) loads(ctx context.Context) ([]load, error) {
 		{"group 64", grouped(s.group, 64, false)},
 		{"group hot 64", grouped(s.group, 64, true)},
 		{"callbacks 64", counter.callbacks(s.group, 64)},
-		{"callbacks alone 64", counter.callbacks(ledger.NewGroup(few, 64), 64)}, // a committer for each: no caller waits for company
+		{"callbacks alone 64", counter.callbacks(callbacks.NewGroup(postgres.DB{Pool: few, Now: time.Now}, 64), 64)}, // a leader for each: no caller waits for company
 		{"batch 1000", batches(few)},
 		{"copy 1000", copies(s.owner)},
 	}

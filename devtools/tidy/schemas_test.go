@@ -18,7 +18,7 @@ var owners = map[string][]string{
 	"dossiers":   {"dossiers"},
 	"fees":       {"fees"},
 	"ledger":     {"ledger"},
-	"payments":   {"payments"},
+	"payments":   {"payments", "merchants"},
 	"reconcile":  {"reconcile", "statements"},
 	"refunds":    {"refunds"},
 	"remittance": {"remittance"},

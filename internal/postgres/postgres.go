@@ -131,27 +131,43 @@ func (db DB) Instant() time.Time { return db.Now().UTC().Truncate(time.Microseco
 // with an Act of its own: body must have no effects outside the database. An
 // actor without an authority sees no authority-bound row.
 func InTx(ctx context.Context, db DB, actor auth.Actor, body func(act Act) error) error {
-	options := pgx.TxOptions{IsoLevel: pgx.ReadCommitted}
-	return retry(ctx, db.Pool, options, actor.Authority, func(tx pgx.Tx) error {
-		return body(Act{Tx: tx, Actor: actor, Now: db.Instant()})
-	})
+	return transact(ctx, db, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, actor, body)
 }
 
 // ReadTx runs body in one REPEATABLE READ READ ONLY transaction bound to
 // authority: a report sees one moment.
 func ReadTx(ctx context.Context, pool *pgxpool.Pool, authority string, body func(tx pgx.Tx) error) error {
-	return retry(ctx, pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, authority, body)
+	options := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
+	return transact(ctx, DB{pool, noClock}, options, auth.Actor{Authority: authority}, func(act Act) error { return body(act.Tx) })
 }
 
 // WriteTx is InTx for work that has no actor and no instant of its own: the
 // upkeep of tables. A room's use case opens its transaction with InTx.
 func WriteTx(ctx context.Context, pool *pgxpool.Pool, authority string, body func(tx pgx.Tx) error) error {
-	return retry(ctx, pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, authority, body)
+	return InTx(ctx, DB{pool, noClock}, auth.Actor{Authority: authority}, func(act Act) error { return body(act.Tx) })
 }
 
-func retry(ctx context.Context, pool *pgxpool.Pool, options pgx.TxOptions, authority string, body func(tx pgx.Tx) error) error {
+// noClock is for transactions whose body gets no instant.
+func noClock() time.Time { return time.Time{} }
+
+// transact begins, runs body and commits, and repeats all three after a lost race.
+func transact(ctx context.Context, db DB, options pgx.TxOptions, actor auth.Actor, body func(act Act) error) error {
+	var tx pgx.Tx
+	defer func() { // after a panic of body; otherwise the transaction is over and Rollback does nothing
+		if tx != nil {
+			_ = tx.Rollback(ctx)
+		}
+	}()
 	for try := 1; ; try++ {
-		err := inTx(ctx, pool, options, authority, body)
+		var err error
+		if tx, err = begin(ctx, db.Pool, options, actor.Authority); err == nil {
+			err = body(Act{Tx: tx, Actor: actor, Now: db.Instant()})
+		}
+		if err == nil {
+			err = tx.Commit(ctx)
+		} else if tx != nil {
+			_ = tx.Rollback(ctx) // its fault could only hide the one of body
+		}
 		if err == nil || !lostRace(err) {
 			return translate(err)
 		}
@@ -159,22 +175,6 @@ func retry(ctx context.Context, pool *pgxpool.Pool, options pgx.TxOptions, autho
 			return ErrBusy.Because(err)
 		}
 	}
-}
-
-func inTx(ctx context.Context, pool *pgxpool.Pool, options pgx.TxOptions, authority string, body func(tx pgx.Tx) error) (err error) {
-	tx, err := begin(ctx, pool, options, authority)
-	if err != nil {
-		return err
-	}
-	defer func() { // a committed transaction answers ErrTxClosed
-		if e := tx.Rollback(ctx); e != nil && !errors.Is(e, pgx.ErrTxClosed) && err == nil {
-			err = e
-		}
-	}()
-	if err := body(tx); err != nil {
-		return err
-	}
-	return tx.Commit(ctx)
 }
 
 // begin opens a transaction and binds it to authority, in one round trip.

@@ -19,10 +19,11 @@ import (
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/internal/secret"
 	"github.com/doisoat/doisoat/jobs"
-	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/ledger/balances"
 	"github.com/doisoat/doisoat/ledger/seal"
+	"github.com/doisoat/doisoat/merchants"
 	"github.com/doisoat/doisoat/payments"
+	"github.com/doisoat/doisoat/payments/callbacks"
 	"github.com/doisoat/doisoat/providers"
 	"github.com/doisoat/doisoat/reconcile"
 	"github.com/doisoat/doisoat/refunds"
@@ -49,7 +50,9 @@ type World struct {
 	Keys       keys.Service
 	Fees       *fees.Service
 	Dossiers   *dossiers.Service
+	Merchants  *merchants.Service
 	Payments   *payments.Service
+	Callbacks  *callbacks.Service
 	Refunds    *refunds.Service
 	Repricing  *repricing.Service
 	Statements *statements.Service
@@ -61,8 +64,8 @@ type World struct {
 	Inserts    *river.Client[pgx.Tx] // queues jobs and works none
 }
 
-// callbackCommitters bounds the connections that apply callbacks: one waits for the disk while another works.
-const callbackCommitters = 2
+// callbackLeaders bounds the connections that apply callbacks: one waits for the disk while another works.
+const callbackLeaders = 2
 
 // New wires the rooms. Call Close before the pool closes.
 func New(g Ground) (World, error) {
@@ -82,11 +85,17 @@ func New(g Ground) (World, error) {
 	}
 	w.Dossiers = &dossiers.Service{DB: db, Fees: w.Fees, Secret: g.Secret, Jobs: inserts}
 	w.Remittance = &remittance.Service{DB: db, Fees: w.Fees}
+	w.Merchants = &merchants.Service{DB: db, Providers: g.Providers, Secret: g.Secret}
 	w.Payments = &payments.Service{
-		DB: db, Group: ledger.NewGroup(g.Pool, callbackCommitters),
-		Providers: g.Providers, Secret: g.Secret, Jobs: inserts, Random: g.Random, PublicURL: g.PublicURL,
+		DB: db, Merchants: w.Merchants, Providers: g.Providers, Jobs: inserts, Random: g.Random, PublicURL: g.PublicURL,
 	}
-	w.Refunds = &refunds.Service{DB: db, Payments: w.Payments, Fees: w.Fees, Providers: g.Providers, Jobs: inserts, Random: g.Random}
+	w.Callbacks = &callbacks.Service{
+		DB: db, Group: callbacks.NewGroup(db, callbackLeaders), Payments: w.Payments, Merchants: w.Merchants,
+		Providers: g.Providers, Secret: g.Secret, Jobs: inserts,
+	}
+	w.Refunds = &refunds.Service{
+		DB: db, Merchants: w.Merchants, Payments: w.Payments, Fees: w.Fees, Providers: g.Providers, Jobs: inserts, Random: g.Random,
+	}
 	again := &replay.Service{DB: db, Fees: w.Fees, Dossiers: w.Dossiers}
 	w.Repricing = &repricing.Service{DB: db, Replay: again, Payments: w.Payments, Refunds: w.Refunds, Jobs: inserts}
 	w.Statements = &statements.Service{DB: db, Secret: g.Secret}
@@ -96,8 +105,8 @@ func New(g Ground) (World, error) {
 
 // Jobs is the part of the world that workers call.
 func (w World) Jobs() jobs.Rooms {
-	return jobs.Rooms{Payments: w.Payments, Refunds: w.Refunds, Repricing: w.Repricing, Ledger: w.Ledger, Seal: w.Seal}
+	return jobs.Rooms{Payments: w.Payments, Callbacks: w.Callbacks, Refunds: w.Refunds, Repricing: w.Repricing, Ledger: w.Ledger, Seal: w.Seal}
 }
 
 // Close answers the callbacks under way.
-func (w World) Close() { w.Payments.Group.Stop() }
+func (w World) Close() { w.Callbacks.Group.Stop() }

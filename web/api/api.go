@@ -21,7 +21,9 @@ import (
 	"github.com/doisoat/doisoat/internal/auth/registry"
 	"github.com/doisoat/doisoat/ledger/balances"
 	"github.com/doisoat/doisoat/ledger/seal"
+	"github.com/doisoat/doisoat/merchants"
 	"github.com/doisoat/doisoat/payments"
+	"github.com/doisoat/doisoat/payments/callbacks"
 	"github.com/doisoat/doisoat/reconcile"
 	"github.com/doisoat/doisoat/refunds"
 	"github.com/doisoat/doisoat/remittance"
@@ -44,7 +46,9 @@ type Rooms struct {
 	Auth       registry.Service
 	Fees       *fees.Service
 	Dossiers   *dossiers.Service
+	Merchants  *merchants.Service
 	Payments   *payments.Service
+	Callbacks  *callbacks.Service
 	Refunds    *refunds.Service
 	Repricing  *repricing.Service
 	Remittance *remittance.Service

@@ -11,6 +11,7 @@ import (
 	"github.com/gorilla/mux"
 
 	"github.com/doisoat/doisoat/internal/ident"
+	"github.com/doisoat/doisoat/merchants"
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/providers"
 	"github.com/doisoat/doisoat/web"
@@ -20,7 +21,7 @@ import (
 // the provider's words after the commit. A message larger than its provider
 // sends is refused before anything reads it.
 func (s *server) receiveCallback(w http.ResponseWriter, r *http.Request) {
-	bounds, _ := s.rooms.Payments.CallbackBounds(mux.Vars(r)["provider"]) // zero for a stranger: ReceiveCallback answers
+	bounds, _ := s.rooms.Callbacks.Bounds(mux.Vars(r)["provider"]) // zero for a stranger: Receive answers
 	if bounds.Query > 0 && len(r.URL.RawQuery) > bounds.Query {
 		web.WriteError(w, r, web.ErrTooLarge.With("the query is longer than %d bytes", bounds.Query))
 		return
@@ -34,7 +35,7 @@ func (s *server) receiveCallback(w http.ResponseWriter, r *http.Request) {
 		web.WriteError(w, r, err)
 		return
 	}
-	reply := s.rooms.Payments.ReceiveCallback(r.Context(), mux.Vars(r)["provider"], mux.Vars(r)["merchant_account"], providers.RawCallback{
+	reply := s.rooms.Callbacks.Receive(r.Context(), mux.Vars(r)["provider"], mux.Vars(r)["merchant_account"], providers.RawCallback{
 		Method: r.Method, RawQuery: r.URL.RawQuery, Header: protocolHeaders(r.Header), Body: body, ReceivedAt: s.now(),
 	})
 	w.Header().Set("Content-Type", reply.ContentType)
@@ -74,7 +75,7 @@ func (s *server) showReturnPage(w http.ResponseWriter, r *http.Request) {
 		Title: "Không tìm thấy khoản thanh toán", Class: "bad",
 		Text: "Đường dẫn này không ứng với khoản thanh toán nào. Vui lòng quay lại cổng dịch vụ công để kiểm tra hồ sơ của bạn.",
 	}
-	var merchant payments.MerchantID
+	var merchant merchants.ID
 	reference := referenceIn(r.URL.Query())
 	if merchant.UnmarshalText([]byte(mux.Vars(r)["merchant_account"])) != nil || reference == "" {
 		renderPage(w, r, http.StatusNotFound, "return.html", unknown)
@@ -82,7 +83,7 @@ func (s *server) showReturnPage(w http.ResponseWriter, r *http.Request) {
 	}
 	p, err := s.rooms.Payments.FindByReference(r.Context(), merchant, reference)
 	switch {
-	case errors.Is(err, payments.ErrNotFound), errors.Is(err, payments.ErrMerchantNotFound):
+	case errors.Is(err, payments.ErrNotFound), errors.Is(err, merchants.ErrNotFound):
 		renderPage(w, r, http.StatusNotFound, "return.html", unknown)
 	case err != nil:
 		s.log.ErrorContext(r.Context(), "return page not shown", "err", err)

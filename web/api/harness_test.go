@@ -91,7 +91,7 @@ func newHarnessOn(t *testing.T, db *pgtest.DB) *harness {
 	}
 	rooms := api.Rooms{
 		Auth: all.Auth, Fees: all.Fees, Dossiers: all.Dossiers, Ledger: all.Ledger, Seal: all.Seal, Reports: all.Reports,
-		Payments: all.Payments, Refunds: all.Refunds, Repricing: all.Repricing, Remittance: all.Remittance,
+		Merchants: all.Merchants, Payments: all.Payments, Callbacks: all.Callbacks, Refunds: all.Refunds, Repricing: all.Repricing, Remittance: all.Remittance,
 		Statements: all.Statements, Reconcile: all.Reconcile,
 	}
 	h := &harness{t: t, keys: map[auth.Role]string{}, log: &lockedBuffer{}, refunds: all.Refunds, repricing: all.Repricing, client: &http.Client{

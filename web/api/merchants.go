@@ -4,7 +4,7 @@ import (
 	"context"
 
 	"github.com/doisoat/doisoat/internal/auth"
-	"github.com/doisoat/doisoat/payments"
+	"github.com/doisoat/doisoat/merchants"
 	"github.com/doisoat/doisoat/web"
 )
 
@@ -14,7 +14,7 @@ func (s *server) RegisterMerchantAccount(ctx context.Context, r RegisterMerchant
 	if r.Body.Authority != actor.Authority {
 		return nil, errOtherAuthority
 	}
-	m, err := s.rooms.Payments.RegisterMerchant(ctx, actor, r.Body.Provider, r.Body.Settings, r.Body.Secrets)
+	m, err := s.rooms.Merchants.Register(ctx, actor, r.Body.Provider, r.Body.Settings, r.Body.Secrets)
 	if err != nil {
 		return nil, err
 	}
@@ -23,11 +23,11 @@ func (s *server) RegisterMerchantAccount(ctx context.Context, r RegisterMerchant
 
 // ListMerchantAccounts handles GET /v1/merchant-accounts.
 func (s *server) ListMerchantAccounts(ctx context.Context, r ListMerchantAccountsRequestObject) (ListMerchantAccountsResponseObject, error) {
-	list, err := s.rooms.Payments.ListMerchants(ctx, web.Actor(ctx))
+	list, err := s.rooms.Merchants.List(ctx, web.Actor(ctx))
 	if err != nil {
 		return nil, err
 	}
-	cut, next, err := pageOf(list, r.Params.Cursor, r.Params.Limit, func(m payments.MerchantAccount) string { return m.ID.String() })
+	cut, next, err := pageOf(list, r.Params.Cursor, r.Params.Limit, func(m merchants.Account) string { return m.ID.String() })
 	if err != nil {
 		return nil, err
 	}
@@ -36,11 +36,11 @@ func (s *server) ListMerchantAccounts(ctx context.Context, r ListMerchantAccount
 
 // RotateSecret handles POST /v1/merchant-accounts/{id}/secrets.
 func (s *server) RotateSecret(ctx context.Context, r RotateSecretRequestObject) (RotateSecretResponseObject, error) {
-	id, err := parseID[payments.MerchantID](r.ID, payments.ErrMerchantNotFound)
+	id, err := parseID[merchants.ID](r.ID, merchants.ErrNotFound)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.rooms.Payments.RotateSecret(ctx, web.Actor(ctx), id, r.Body.Name, r.Body.Value); err != nil {
+	if err := s.rooms.Merchants.RotateSecret(ctx, web.Actor(ctx), id, r.Body.Name, r.Body.Value); err != nil {
 		return nil, err
 	}
 	return RotateSecret204Response{}, nil
@@ -48,7 +48,7 @@ func (s *server) RotateSecret(ctx context.Context, r RotateSecretRequestObject) 
 
 // merchantView shows the path that whoever notifies must call: for bank
 // transfers that is a notifier, not the provider of the payment.
-func merchantView(m payments.MerchantAccount) MerchantAccount {
+func merchantView(m merchants.Account) MerchantAccount {
 	caller := m.Provider
 	if notifier := m.Settings["notifier"]; notifier != "" {
 		caller = notifier

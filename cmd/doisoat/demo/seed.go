@@ -18,7 +18,7 @@ import (
 	"github.com/doisoat/doisoat/internal/auth/keys"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/internal/world"
-	"github.com/doisoat/doisoat/payments"
+	"github.com/doisoat/doisoat/merchants"
 	"github.com/doisoat/doisoat/providers"
 	"github.com/doisoat/doisoat/providers/sepay"
 	"github.com/doisoat/doisoat/providers/simulator/farsides"
@@ -189,7 +189,7 @@ func (l plan) mark(authority string) string {
 
 // account is a merchant account as planting found or made it.
 type account struct {
-	payments.MerchantAccount
+	merchants.Account
 
 	planted bool   // dev registered the account
 	secret  string // of a planted account only
@@ -200,11 +200,11 @@ type account struct {
 // encrypted, and a note says so.
 func (d *Seeds) merchant(ctx context.Context, authority string, l plan) (account, error) {
 	operator := auth.Operator(authority)
-	list, err := d.Rooms.Payments.ListMerchants(ctx, operator)
+	list, err := d.Rooms.Merchants.List(ctx, operator)
 	if err != nil {
 		return account{}, err
 	}
-	i := slices.IndexFunc(list, func(m payments.MerchantAccount) bool { return m.Provider == l.provider })
+	i := slices.IndexFunc(list, func(m merchants.Account) bool { return m.Provider == l.provider })
 	switch {
 	case i < 0:
 		return d.register(ctx, operator, l)
@@ -214,9 +214,9 @@ func (d *Seeds) merchant(ctx context.Context, authority string, l plan) (account
 			fmt.Sprintf("the %s account %q of %s stays as it is: dev did not register it, and the simulator does not know it",
 				l.provider, list[i].Settings[l.named], authority),
 		)
-		return account{MerchantAccount: list[i]}, nil
+		return account{Account: list[i]}, nil
 	}
-	found := account{MerchantAccount: list[i], planted: true}
+	found := account{Account: list[i], planted: true}
 	if err := d.followSimulator(ctx, operator, &found, l); err != nil {
 		return account{}, err
 	}
@@ -237,7 +237,7 @@ func (d *Seeds) register(ctx context.Context, operator auth.Actor, l plan) (acco
 	}
 	made := account{planted: true, secret: hex.EncodeToString(raw)}
 	var err error
-	made.MerchantAccount, err = d.Rooms.Payments.RegisterMerchant(ctx, operator, l.provider, l.settings,
+	made.Account, err = d.Rooms.Merchants.Register(ctx, operator, l.provider, l.settings,
 		map[string]string{l.secret: made.secret})
 	if err != nil {
 		return account{}, err
@@ -256,7 +256,7 @@ func (d *Seeds) followSimulator(ctx context.Context, operator auth.Actor, found 
 		return nil
 	}
 	found.Settings = settings
-	return d.Rooms.Payments.ChangeSettings(ctx, operator, found.ID, settings)
+	return d.Rooms.Merchants.ChangeSettings(ctx, operator, found.ID, settings)
 }
 
 // source registers where the statements of an account come from. A source
@@ -275,10 +275,10 @@ func (d *Seeds) source(ctx context.Context, operator auth.Actor, r statements.So
 
 // secret decrypts the newest secret of a planted account for the simulator,
 // the other side of the account.
-func (d *Seeds) secret(ctx context.Context, authority string, id payments.MerchantID, name string) (string, error) {
+func (d *Seeds) secret(ctx context.Context, authority string, id merchants.ID, name string) (string, error) {
 	var m providers.Merchant
 	err := postgres.ReadTx(ctx, d.Pool, authority, func(tx pgx.Tx) (err error) {
-		m, err = d.Rooms.Payments.Merchant(ctx, tx, id)
+		_, m, err = d.Rooms.Merchants.Open(ctx, tx, id)
 		return err
 	})
 	if err != nil {

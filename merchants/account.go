@@ -1,9 +1,7 @@
-package payments
+package merchants
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -15,44 +13,44 @@ import (
 	"github.com/doisoat/doisoat/providers"
 )
 
-// MerchantAccount is an authority's account with a provider. Secrets never come out of it.
-type MerchantAccount struct {
-	ID        MerchantID        `db:"id"`
+// Account is an authority's account with a provider. It holds no secret.
+type Account struct {
+	ID        ID                `db:"id"`
 	Authority string            `db:"authority"`
 	Provider  string            `db:"provider"`
 	Settings  map[string]string `db:"settings"`
 	CreatedAt time.Time         `db:"created_at"`
 }
 
-// RegisterMerchant keeps an authority's account with a provider, its secrets
-// sealed. One live account per provider: ErrMerchantExists for a second one.
-func (s *Service) RegisterMerchant(ctx context.Context, actor auth.Actor, provider string, settings, secrets map[string]string) (MerchantAccount, error) {
+// Register keeps an authority's account with a provider and encrypts its
+// secrets. A second live account with the same provider is ErrExists.
+func (s *Service) Register(ctx context.Context, actor auth.Actor, provider string, settings, secrets map[string]string) (Account, error) {
 	if err := auth.Require(actor, auth.PermMerchantWrite); err != nil {
-		return MerchantAccount{}, err
+		return Account{}, err
 	}
 	p, err := providers.Find[providers.Provider](s.Providers, provider)
 	if err != nil {
-		return MerchantAccount{}, err
+		return Account{}, err
 	}
 	live := make(map[string][]string, len(secrets))
 	for name, value := range secrets {
 		live[name] = []string{value}
 	}
 	if err := s.checkMerchant(p, providers.Merchant{Settings: settings, Secrets: live}); err != nil {
-		return MerchantAccount{}, err
+		return Account{}, err
 	}
-	m := MerchantAccount{
-		ID: ident.New[merchantKind](), Authority: actor.Authority, Provider: provider, Settings: settings,
+	m := Account{
+		ID: ident.New[kind](), Authority: actor.Authority, Provider: provider, Settings: settings,
 	}
-	sealed, err := s.sealSecrets(m.ID, live)
+	ciphertext, err := s.encrypt(m.ID, live)
 	if err != nil {
-		return MerchantAccount{}, err
+		return Account{}, err
 	}
 	err = postgres.InTx(ctx, s.DB, actor, func(act postgres.Act) error {
 		m.CreatedAt = act.Now
 		_, err := act.Exec(ctx, `
 			insert into payments.merchant_account (id, authority, provider, settings, secrets, created_at, created_by)
-			values ($1, $2, $3, $4, $5, $6, $7)`, m.ID, m.Authority, provider, settings, sealed, m.CreatedAt, actor.ID)
+			values ($1, $2, $3, $4, $5, $6, $7)`, m.ID, m.Authority, provider, settings, ciphertext, m.CreatedAt, actor.ID)
 		if err != nil {
 			return err
 		}
@@ -62,19 +60,19 @@ func (s *Service) RegisterMerchant(ctx context.Context, actor auth.Actor, provid
 		})
 	})
 	if postgres.Constraint(err) == "merchant_account_one_live" {
-		return MerchantAccount{}, ErrMerchantExists
+		return Account{}, ErrExists
 	}
 	return m, err
 }
 
 // RotateSecret adds a newest value of a secret; the one before it stays valid,
 // older ones are dropped, so that both sides can change in their own time.
-func (s *Service) RotateSecret(ctx context.Context, actor auth.Actor, id MerchantID, name, value string) error {
+func (s *Service) RotateSecret(ctx context.Context, actor auth.Actor, id ID, name, value string) error {
 	if err := auth.Require(actor, auth.PermMerchantWrite); err != nil {
 		return err
 	}
 	return postgres.InTx(ctx, s.DB, actor, func(act postgres.Act) error {
-		account, merchant, err := s.merchant(ctx, act, id, ` for update`)
+		account, merchant, err := s.find(ctx, act, id, ` for update`)
 		if err != nil {
 			return err
 		}
@@ -92,11 +90,11 @@ func (s *Service) RotateSecret(ctx context.Context, actor auth.Actor, id Merchan
 		if err := s.checkMerchant(p, merchant); err != nil {
 			return err
 		}
-		sealed, err := s.sealSecrets(id, merchant.Secrets)
+		ciphertext, err := s.encrypt(id, merchant.Secrets)
 		if err != nil {
 			return err
 		}
-		if _, err := act.Exec(ctx, `update payments.merchant_account set secrets = $2 where id = $1`, id, sealed); err != nil {
+		if _, err := act.Exec(ctx, `update payments.merchant_account set secrets = $2 where id = $1`, id, ciphertext); err != nil {
 			return err
 		}
 		return audit.Record(ctx, act, audit.Event{
@@ -125,12 +123,12 @@ func (s *Service) checkMerchant(p providers.Provider, m providers.Merchant) erro
 // ChangeSettings replaces the settings of an account, for a provider that moved
 // its addresses or an account that got another name. What names the account at
 // the provider should stay: payments under way refer to it.
-func (s *Service) ChangeSettings(ctx context.Context, actor auth.Actor, id MerchantID, settings map[string]string) error {
+func (s *Service) ChangeSettings(ctx context.Context, actor auth.Actor, id ID, settings map[string]string) error {
 	if err := auth.Require(actor, auth.PermMerchantWrite); err != nil {
 		return err
 	}
 	return postgres.InTx(ctx, s.DB, actor, func(act postgres.Act) error {
-		account, merchant, err := s.merchant(ctx, act, id, ` for update`)
+		account, merchant, err := s.find(ctx, act, id, ` for update`)
 		if err != nil {
 			return err
 		}
@@ -151,8 +149,8 @@ func (s *Service) ChangeSettings(ctx context.Context, actor auth.Actor, id Merch
 	})
 }
 
-// ListMerchants returns the live accounts of the actor's authority, without secrets.
-func (s *Service) ListMerchants(ctx context.Context, actor auth.Actor) (list []MerchantAccount, err error) {
+// List returns the live accounts of the actor's authority, without secrets.
+func (s *Service) List(ctx context.Context, actor auth.Actor) (list []Account, err error) {
 	if err := auth.Require(actor, auth.PermMerchantRead); err != nil {
 		return nil, err
 	}
@@ -163,60 +161,8 @@ func (s *Service) ListMerchants(ctx context.Context, actor auth.Actor) (list []M
 		if err != nil {
 			return err
 		}
-		list, err = pgx.CollectRows(rows, pgx.RowToStructByName[MerchantAccount])
+		list, err = pgx.CollectRows(rows, pgx.RowToStructByName[Account])
 		return err
 	})
 	return list, err
 }
-
-// Merchant opens an account with its secrets, for the length of a provider
-// call. A disabled account still answers for the money it took.
-func (s *Service) Merchant(ctx context.Context, tx pgx.Tx, id MerchantID) (providers.Merchant, error) {
-	_, m, err := s.merchant(ctx, tx, id, ``)
-	return m, err
-}
-
-func (s *Service) merchant(ctx context.Context, tx pgx.Tx, id MerchantID, lock string) (MerchantAccount, providers.Merchant, error) {
-	var (
-		a      MerchantAccount
-		sealed []byte
-	)
-	err := tx.QueryRow(ctx, `
-		select id, authority, provider, settings, created_at, secrets from payments.merchant_account
-		where id = $1`+lock, id).
-		Scan(&a.ID, &a.Authority, &a.Provider, &a.Settings, &a.CreatedAt, &sealed)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return a, providers.Merchant{}, ErrMerchantNotFound
-	}
-	if err != nil {
-		return a, providers.Merchant{}, err
-	}
-	text, err := s.Secret.Decrypt(sealed, secretsAt(id))
-	if err != nil {
-		return a, providers.Merchant{}, err
-	}
-	m := providers.Merchant{Settings: a.Settings}
-	return a, m, json.Unmarshal(text, &m.Secrets)
-}
-
-// merchantFor finds the authority's live account with a provider.
-func merchantFor(ctx context.Context, tx pgx.Tx, provider string) (MerchantID, error) {
-	var id MerchantID
-	err := tx.QueryRow(ctx, `
-		select id from payments.merchant_account
-		where authority = (select app.authority()) and provider = $1 and disabled_at is null`, provider).Scan(&id)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return MerchantID{}, ErrNoMerchant
-	}
-	return id, err
-}
-
-func (s *Service) sealSecrets(id MerchantID, secrets map[string][]string) ([]byte, error) {
-	text, err := json.Marshal(secrets)
-	if err != nil {
-		return nil, err
-	}
-	return s.Secret.Encrypt(text, secretsAt(id))
-}
-
-func secretsAt(id MerchantID) string { return "payments.merchant_account/secrets/" + id.String() }

@@ -1,4 +1,4 @@
-package payments_test
+package callbacks_test
 
 import (
 	"context"
@@ -17,16 +17,18 @@ import (
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/payments"
+	"github.com/doisoat/doisoat/payments/callbacks"
+	"github.com/doisoat/doisoat/payments/paytest"
 )
 
-// hold keeps the one committer of a new group busy until the returned function is called.
-func (d *desk) hold() (release func()) {
-	d.t.Helper()
-	d.Group = ledger.NewGroup(d.App, 1)
-	d.t.Cleanup(d.Group.Stop)
+// hold keeps the one leader of a new group busy until the returned function is called.
+func hold(d *paytest.Desk) (release func()) {
+	d.T.Helper()
+	d.Callbacks.Group = callbacks.NewGroup(d.Service.DB, 1)
+	d.T.Cleanup(d.Callbacks.Group.Stop)
 	begun, end := make(chan struct{}), make(chan struct{})
 	go func() {
-		_, _ = d.Group.Do(context.WithoutCancel(d.t.Context()), "H41", "", ledger.Body{Write: func(context.Context, pgx.Tx, *ledger.Writes) error {
+		_ = d.Callbacks.Group.Do(context.WithoutCancel(d.T.Context()), "H41", "", callbacks.Body{Write: func(context.Context, postgres.Act, *ledger.Writes) error {
 			close(begun)
 			<-end
 			return nil
@@ -48,23 +50,23 @@ func TestCallbacksTogether(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d := newDesk(t)
+			d := paytest.New(t)
 			var queries [calls]string
 			for i := range queries {
-				p := d.create(d.dossier(i+1, 60_000).Code, "vnpay")
-				queries[i] = ipn(hashSecret, terminal, p.Reference, strconv.Itoa(14_000_000+i), 60_000, "00", "00")
+				p := d.Begin(d.Dossier(i+1, 60_000).Code, "vnpay")
+				queries[i] = paytest.IPN(paytest.HashSecret, paytest.Terminal, p.Reference, strconv.Itoa(14_000_000+i), 60_000, "00", "00")
 			}
 			if breaks != "" {
-				d.exec(breaks)
+				d.Exec(breaks)
 			}
-			release := d.hold()
+			release := hold(d)
 			defer release()
 			var (
 				all sync.WaitGroup
 				got [calls]string
 			)
 			for i := range calls {
-				all.Go(func() { got[i] = d.call(d.vnpay.ID, queries[i]) })
+				all.Go(func() { got[i] = d.Call(d.VNPAY.ID, queries[i]) })
 			}
 			time.Sleep(time.Second) // they read and then wait
 			for i, answer := range got {
@@ -85,16 +87,16 @@ func TestCallbacksTogether(t *testing.T) {
 					t.Errorf("callback %d: answered %s, want %s", i, answer, want)
 				}
 			}
-			sums := d.rows(`select concat_ws(' ', (select count(*) from payments.capture), (select sum(captured) from payments.payment),
+			sums := d.Rows(`select concat_ws(' ', (select count(*) from payments.capture), (select sum(captured) from payments.payment),
 				(select count(*) from ledger.entry where cause_kind = 'capture'), (select sum(paid) from dossiers.charge))`)
 			if want := fmt.Sprintf("%d %d %d %d", captures, 60_000*captures, captures, 60_000*captures); sums[0] != want {
 				t.Errorf("captures, captured, entries, paid: got %s, want %s", sums[0], want)
 			}
-			transactions := d.rows(`select count(distinct tx)::text from ledger.entry where cause_kind = 'capture'`)[0]
+			transactions := d.Rows(`select count(distinct tx)::text from ledger.entry where cause_kind = 'capture'`)[0]
 			if want := map[bool]string{true: "1", false: strconv.Itoa(captures)}[breaks == ""]; transactions != want {
 				t.Errorf("transactions: got %s, want %s", transactions, want)
 			}
-			if got := len(d.jobs("apply_callback")); got != calls-captures {
+			if got := len(d.Queued("apply_callback")); got != calls-captures {
 				t.Errorf("kept for later: got %d, want %d", got, calls-captures)
 			}
 		})
@@ -105,7 +107,7 @@ func TestCallbacksTogether(t *testing.T) {
 // settle, end with every đồng where it belongs.
 func TestCallbacksAndEverybodyElse(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := paytest.New(t)
 	const files, transactions = 8, 8 // per payment, of two for each dossier
 	var (
 		calls []string
@@ -113,16 +115,16 @@ func TestCallbacksAndEverybodyElse(t *testing.T) {
 		codes []string
 	)
 	for i := range files {
-		code := d.dossier(i+1, 60_000).Code
+		code := d.Dossier(i+1, 60_000).Code
 		codes = append(codes, code)
-		given := d.create(code, "vnpay")
-		_, err := d.Cancel(t.Context(), portal, given.ID)
-		d.must(err)
-		pays = append(pays, given, d.create(code, "vnpay"))
+		given := d.Begin(code, "vnpay")
+		_, err := d.Cancel(t.Context(), paytest.Portal, given.ID)
+		d.Must(err)
+		pays = append(pays, given, d.Begin(code, "vnpay"))
 	}
 	for i, p := range pays {
 		for n := range transactions {
-			query := ipn(hashSecret, terminal, p.Reference, strconv.Itoa(14_000_000+1_000*i+n), 60_000, "00", "00")
+			query := paytest.IPN(paytest.HashSecret, paytest.Terminal, p.Reference, strconv.Itoa(14_000_000+1_000*i+n), 60_000, "00", "00")
 			calls = append(calls, query, query)
 		}
 	}
@@ -141,7 +143,7 @@ func TestCallbacksAndEverybodyElse(t *testing.T) {
 	for range 32 {
 		group.Go(func() {
 			for query := range next {
-				answer := d.call(d.vnpay.ID, query)
+				answer := d.Call(d.VNPAY.ID, query)
 				mu.Lock()
 				count[query][answer]++
 				mu.Unlock()
@@ -152,12 +154,12 @@ func TestCallbacksAndEverybodyElse(t *testing.T) {
 	var others sync.WaitGroup
 	for i, p := range pays {
 		others.Go(func() {
-			_, err := d.Cancel(context.WithoutCancel(t.Context()), portal, p.ID)
+			_, err := d.Cancel(context.WithoutCancel(t.Context()), paytest.Portal, p.ID)
 			if err != nil && !payments.ErrState.Is(err) {
 				t.Errorf("Cancel: %v", err)
 			}
-			_, err = d.dossiers.RecordStatus(context.WithoutCancel(t.Context()), portal, codes[i/2],
-				dossiers.StatusReport{Status: dossiers.Accepted, At: d.clock.Now().Add(time.Duration(i) * time.Second)})
+			_, err = d.Dossiers.RecordStatus(context.WithoutCancel(t.Context()), paytest.Portal, codes[i/2],
+				dossiers.StatusReport{Status: dossiers.Accepted, At: d.Clock.Now().Add(time.Duration(i) * time.Second)})
 			if err != nil {
 				t.Errorf("RecordStatus: %v", err)
 			}
@@ -169,7 +171,7 @@ func TestCallbacksAndEverybodyElse(t *testing.T) {
 			case <-done:
 				return
 			case <-time.After(20 * time.Millisecond):
-				d.settleAll()
+				settleAll(d)
 			}
 		}
 	})
@@ -182,7 +184,7 @@ func TestCallbacksAndEverybodyElse(t *testing.T) {
 		}
 	}
 	const captures = files * 2 * transactions
-	sums := d.rows(`select concat_ws(' ', (select count(*) from payments.capture), (select sum(captured) from payments.payment),
+	sums := d.Rows(`select concat_ws(' ', (select count(*) from payments.capture), (select sum(captured) from payments.payment),
 		(select sum(excess) from payments.capture), (select count(*) from ledger.entry where cause_kind = 'capture'),
 		(select sum(paid) from dossiers.charge), (select count(*) from dossiers.receipt),
 		(select sum(case p.side when 'D' then p.amount else -p.amount end) from ledger.posting p
@@ -191,29 +193,29 @@ func TestCallbacksAndEverybodyElse(t *testing.T) {
 	if sums[0] != want {
 		t.Errorf("captures, captured, excess, entries, paid, receipts, clearing:\n got %s\nwant %s", sums[0], want)
 	}
-	d.must(d.inTx(func(tx pgx.Tx) error {
+	d.Must(d.InTx(func(tx pgx.Tx) error {
 		problems, err := payments.Check(t.Context(), tx)
 		if len(problems) > 0 {
 			t.Errorf("check: %v", problems)
 		}
 		return err
 	}))
-	if got := d.jobs("apply_callback"); len(got) != 0 {
+	if got := d.Queued("apply_callback"); len(got) != 0 {
 		t.Errorf("kept for later: got %v, want none", got)
 	}
 }
 
 // settleAll settles whatever is captured, which locks many payments at once, and takes it back.
-func (d *desk) settleAll() {
+func settleAll(d *paytest.Desk) {
 	var ids []payments.CaptureID
-	for _, text := range d.rows(`select id::text from payments.capture`) {
+	for _, text := range d.Rows(`select id::text from payments.capture`) {
 		ids = append(ids, payments.CaptureID(uuid.MustParse(text)))
 	}
-	ctx := context.WithoutCancel(d.t.Context())
-	if err := d.act(system, func(act postgres.Act) error { return d.Settle(ctx, act, ids) }); err != nil {
-		d.t.Errorf("Settle: %v", err)
+	ctx := context.WithoutCancel(d.T.Context())
+	if err := d.Act(paytest.System, func(act postgres.Act) error { return d.Settle(ctx, act, ids) }); err != nil {
+		d.T.Errorf("Settle: %v", err)
 	}
-	if err := d.act(system, func(act postgres.Act) error { return d.Unsettle(ctx, act, ids) }); err != nil {
-		d.t.Errorf("Unsettle: %v", err)
+	if err := d.Act(paytest.System, func(act postgres.Act) error { return d.Unsettle(ctx, act, ids) }); err != nil {
+		d.T.Errorf("Unsettle: %v", err)
 	}
 }

@@ -1,15 +1,16 @@
-package payments
+package callbacks
 
 import (
 	"context"
 	"crypto/sha256"
+	"log/slog"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/calendar"
-	"github.com/doisoat/doisoat/internal/ident"
 	"github.com/doisoat/doisoat/internal/postgres"
+	"github.com/doisoat/doisoat/payments"
 )
 
 // Bounds of the refused messages. Anybody can send a message without a
@@ -30,7 +31,7 @@ type refusal struct {
 }
 
 // readRefusal notes why a message is not verified.
-func (s *Service) readRefusal(ctx context.Context, tx pgx.Tx, n *notice, cause error) error {
+func (n *notice) readRefusal(ctx context.Context, tx pgx.Tx, cause error) error {
 	n.refusal.reason = cause.Error()
 	if len(n.refusal.reason) > refusedReason {
 		n.refusal.reason = n.refusal.reason[:refusedReason]
@@ -42,28 +43,31 @@ func (s *Service) readRefusal(ctx context.Context, tx pgx.Tx, n *notice, cause e
 }
 
 // keepRefused keeps a refused message while its day has room. Of two messages
-// that take the same number at once, the later one is not kept.
-func (s *Service) keepRefused(ctx context.Context, n *notice) error {
+// that take the same number at once, the later one is not kept. A fault is only
+// logged, because the answer to the sender is right without the row.
+func (n *notice) keepRefused(ctx context.Context) {
 	if n.refusal.kept >= refusedPerDay {
-		return nil
+		return
 	}
-	id := ident.New[callbackKind]()
+	id := payments.NewCallbackID()
 	text := append([]byte(n.raw.RawQuery+"\n"), n.raw.Body...)
 	hash := sha256.Sum256(text)
-	head, err := s.Secret.Encrypt(text[:min(len(text), refusedHead)], "payments.refused_callback/head/"+id.String())
-	if err != nil {
-		return err
+	head, err := n.s.Secret.Encrypt(text[:min(len(text), refusedHead)], "payments.refused_callback/head/"+id.String())
+	if err == nil {
+		err = postgres.WriteTx(ctx, n.s.DB.Pool, n.authority, func(tx pgx.Tx) error {
+			_, err := tx.Exec(ctx, `
+				insert into payments.refused_callback (part, day, merchant_account_id, number, authority, id, provider, received_at,
+					reason, length, hash, head)
+				values (($1::date - date '2000-01-01') % 8, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+				on conflict do nothing`,
+				calendar.On(n.raw.ReceivedAt), n.merchant, n.refusal.kept, n.authority, id, n.receiver.Name(), n.raw.ReceivedAt,
+				n.refusal.reason, len(text)-1, hash[:], head)
+			return err
+		})
 	}
-	return postgres.WriteTx(ctx, s.DB.Pool, n.authority, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, `
-			insert into payments.refused_callback (part, day, merchant_account_id, number, authority, id, provider, received_at,
-				reason, length, hash, head)
-			values (($1::date - date '2000-01-01') % 8, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-			on conflict do nothing`,
-			calendar.On(n.raw.ReceivedAt), n.merchant, n.refusal.kept, n.authority, id, n.receiver.Name(), n.raw.ReceivedAt,
-			n.refusal.reason, len(text)-1, hash[:], head)
-		return err
-	})
+	if err != nil {
+		slog.ErrorContext(ctx, "refused callback not kept", "provider", n.receiver.Name(), "err", err)
+	}
 }
 
 // DropRefused empties the days of refused messages that are older than
