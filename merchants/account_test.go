@@ -94,7 +94,9 @@ func TestRegisterMerchantRefuses(t *testing.T) {
 		settings, secrets map[string]string
 		want              error
 	}{
-		"second account":   {paytest.Admin, "vnpay", d.VNPAYSettings(paytest.Terminal), map[string]string{"hash_secret": "x"}, merchants.ErrExists},
+		"second account": {
+			paytest.Admin, "vnpay", d.VNPAYSettings(paytest.Terminal), map[string]string{"hash_secret": "x"}, merchants.ErrExists,
+		},
 		"no secret":        {fresh, "vnpay", d.VNPAYSettings(paytest.Terminal), nil, providers.ErrSettings},
 		"no terminal":      {fresh, "vnpay", d.VNPAYSettings(""), map[string]string{"hash_secret": "x"}, providers.ErrSettings},
 		"no notice secret": {fresh, "vietqr", paytest.BankSettings(), nil, providers.ErrSettings},
@@ -103,7 +105,9 @@ func TestRegisterMerchantRefuses(t *testing.T) {
 		},
 		"unknown notifier": {fresh, "vietqr", without, map[string]string{"webhook_secret": "x"}, providers.ErrSettings},
 		"unknown provider": {fresh, "momo", nil, nil, providers.ErrUnknownProvider},
-		"portal":           {paytest.Portal, "vnpay", d.VNPAYSettings(paytest.Terminal), map[string]string{"hash_secret": "x"}, auth.ErrForbidden},
+		"portal": {
+			paytest.Portal, "vnpay", d.VNPAYSettings(paytest.Terminal), map[string]string{"hash_secret": "x"}, auth.ErrForbidden,
+		},
 	} {
 		if _, err := d.Merchants.Register(t.Context(), r.actor, r.provider, r.settings, r.secrets); !errors.Is(err, r.want) {
 			t.Errorf("%s: got %v, want %v", what, err, r.want)

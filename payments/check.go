@@ -28,7 +28,8 @@ var checks = []string{
 			select charge_id, sum(amount) as amount from payments.allocation group by charge_id) a on a.charge_id = c.id
 		where c.paid <> coalesce(a.amount, 0)`,
 	// Promises to give back stay within what was taken, and agree on every level.
-	`select 'payment ' || p.reference || ' promises ' || p.refund_reserved || ' back of ' || p.captured || ', its captures promise ' || coalesce(c.reserved, 0)
+	`select 'payment ' || p.reference || ' promises ' || p.refund_reserved || ' back of ' || p.captured ||
+			', its captures promise ' || coalesce(c.reserved, 0)
 		from payments.payment p left join (
 			select payment_id, sum(refund_reserved) as reserved from payments.capture group by payment_id) c on c.payment_id = p.id
 		where p.refund_reserved not between 0 and p.captured or p.refund_reserved <> coalesce(c.reserved, 0)`,

@@ -26,7 +26,8 @@ func TestCreate(t *testing.T) {
 	d := paytest.New(t)
 	dossier := d.Dossier(1, 60_000, 20_000)
 	got := d.Begin(dossier.Code, "vnpay")
-	if !ident.IsReference(got.Reference) || !strings.HasPrefix(got.Checkout.URL, d.Address) || !strings.Contains(got.Checkout.URL, "vnp_Amount=8000000&") {
+	if !ident.IsReference(got.Reference) || !strings.HasPrefix(got.Checkout.URL, d.Address) ||
+		!strings.Contains(got.Checkout.URL, "vnp_Amount=8000000&") {
 		t.Errorf("reference %q, checkout %+v", got.Reference, got.Checkout)
 	}
 	next := d.Clock.Now().Add(5 * time.Minute)
@@ -69,7 +70,12 @@ func TestCreateAgain(t *testing.T) {
 		t.Errorf("same key, other request: got %v, want ErrKeyReused", err)
 	}
 	other := d.Dossier(2, 60_000).Code
-	_, _, err = d.Create(t.Context(), paytest.Portal, other, payments.Request{Provider: "vnpay", ReturnURL: "https://dvc.example.gov.vn/kq", IdempotencyKey: "key-1"})
+	_, _, err = d.Create(
+		t.Context(),
+		paytest.Portal,
+		other,
+		payments.Request{Provider: "vnpay", ReturnURL: "https://dvc.example.gov.vn/kq", IdempotencyKey: "key-1"},
+	)
 	if !errors.Is(err, payments.ErrKeyReused) {
 		t.Errorf("same key, other dossier: got %v, want ErrKeyReused", err)
 	}
@@ -102,7 +108,12 @@ func TestConcurrentCreatesMakeOnePayment(t *testing.T) {
 	)
 	for i := range askers {
 		group.Go(func() {
-			got[i], created[i], errs[i] = d.Create(context.WithoutCancel(t.Context()), paytest.Portal, code, payments.Request{Provider: "vnpay"})
+			got[i], created[i], errs[i] = d.Create(
+				context.WithoutCancel(t.Context()),
+				paytest.Portal,
+				code,
+				payments.Request{Provider: "vnpay"},
+			)
 		})
 	}
 	group.Wait()
@@ -127,7 +138,12 @@ func TestCreateRefuses(t *testing.T) {
 	t.Parallel()
 	d := paytest.New(t)
 	paid, ended, open := d.Dossier(1, 0).Code, d.Dossier(2, 60_000).Code, d.Dossier(3, 60_000).Code
-	_, err := d.Dossiers.RecordStatus(t.Context(), paytest.Portal, ended, dossiers.StatusReport{Status: dossiers.Withdrawn, At: d.Clock.Now()})
+	_, err := d.Dossiers.RecordStatus(
+		t.Context(),
+		paytest.Portal,
+		ended,
+		dossiers.StatusReport{Status: dossiers.Withdrawn, At: d.Clock.Now()},
+	)
 	d.Must(err)
 	ask := func(actor auth.Actor, code string, r payments.Request) error {
 		_, _, err := d.Create(t.Context(), actor, code, r)
@@ -142,7 +158,9 @@ func TestCreateRefuses(t *testing.T) {
 		"another authority": {ask(stranger, open, vn), dossiers.ErrNotFound},
 		"auditor":           {ask(auth.Actor{Authority: "H41", Role: auth.RoleAuditor, ID: "key_a"}, open, vn), auth.ErrForbidden},
 		"locale":            {ask(paytest.Portal, open, payments.Request{Provider: "vnpay", Locale: "fr"}), payments.ErrInvalid},
-		"return address":    {ask(paytest.Portal, open, payments.Request{Provider: "vnpay", ReturnURL: "javascript:alert(1)"}), payments.ErrInvalid},
+		"return address": {
+			ask(paytest.Portal, open, payments.Request{Provider: "vnpay", ReturnURL: "javascript:alert(1)"}), payments.ErrInvalid,
+		},
 	} {
 		if !errors.Is(tt.got, tt.want) {
 			t.Errorf("%s: got %v, want %v", what, tt.got, tt.want)
@@ -168,7 +186,11 @@ func TestListByPages(t *testing.T) {
 	}
 	var got []string
 	for after := (payments.ID{}); ; {
-		list, next, err := d.List(t.Context(), paytest.Portal, payments.Filter{Limit: 2, After: after, Status: payments.Pending, Provider: "vnpay"})
+		list, next, err := d.List(
+			t.Context(),
+			paytest.Portal,
+			payments.Filter{Limit: 2, After: after, Status: payments.Pending, Provider: "vnpay"},
+		)
 		d.Must(err)
 		for _, p := range list {
 			got = append(got, p.ID.String())
@@ -184,7 +206,12 @@ func TestListByPages(t *testing.T) {
 	if err != nil || len(list) != 1 || list[0].DossierCode != "H41.12-240502-0003" {
 		t.Errorf("of one dossier: got %+v, %v", list, err)
 	}
-	if list, _, err := d.List(t.Context(), auth.Actor{Authority: "H26", Role: auth.RolePortal, ID: "key_other"}, payments.Filter{}); err != nil || len(list) != 0 {
+	if list, _, err := d.List(
+		t.Context(),
+		auth.Actor{Authority: "H26", Role: auth.RolePortal, ID: "key_other"},
+		payments.Filter{},
+	); err != nil ||
+		len(list) != 0 {
 		t.Errorf("another authority: got %d payments, %v, want none", len(list), err)
 	}
 }

@@ -31,7 +31,10 @@ func TestLateAfterPaidOtherwise(t *testing.T) {
 	if diff := cmp.Diff(d.Postings(first.ID), []string{"D A-CLR-vnpay 60000", "C L-REFUND 60000"}); diff != "" {
 		t.Errorf("postings (-got +want):\n%s", diff)
 	}
-	if diff := cmp.Diff(d.Queued("propose_excess_refund"), []string{fmt.Sprintf(`{"capture": %q, "authority": "H41"}`, got.Captures[0].ID)}); diff != "" {
+	if diff := cmp.Diff(
+		d.Queued("propose_excess_refund"),
+		[]string{fmt.Sprintf(`{"capture": %q, "authority": "H41"}`, got.Captures[0].ID)},
+	); diff != "" {
 		t.Errorf("jobs (-got +want):\n%s", diff)
 	}
 	if got := d.Owed(code); got.Paid != 60_000 || got.Outstanding != 0 {
@@ -60,7 +63,8 @@ func TestLateAndStillOwed(t *testing.T) {
 		t.Fatalf("answered %s, want 00", got)
 	}
 	got := [2]payments.Details{d.Details(first.ID), d.Details(second.ID)}
-	if got[0].Status != payments.Captured || got[0].Captures[0].Excess != 0 || got[1].Status != payments.Cancelled || got[1].Reason != "paid_otherwise" {
+	if got[0].Status != payments.Captured || got[0].Captures[0].Excess != 0 || got[1].Status != payments.Cancelled ||
+		got[1].Reason != "paid_otherwise" {
 		t.Errorf("got %+v and %+v, want the first captured and the second cancelled", got[0].Payment, got[1].Payment)
 	}
 	// The paytest.Payer pays the second one all the same: it is excess.
@@ -78,7 +82,12 @@ func TestPaidAfterTheServiceEnded(t *testing.T) {
 	d := paytest.New(t)
 	code := d.Dossier(1, 60_000).Code
 	p := d.Begin(code, "vnpay")
-	_, err := d.Dossiers.RecordStatus(t.Context(), paytest.Portal, code, dossiers.StatusReport{Status: dossiers.Withdrawn, At: d.Clock.Now()})
+	_, err := d.Dossiers.RecordStatus(
+		t.Context(),
+		paytest.Portal,
+		code,
+		dossiers.StatusReport{Status: dossiers.Withdrawn, At: d.Clock.Now()},
+	)
 	d.Must(err)
 	if diff := cmp.Diff(d.PayAt(p, nil), []string{"00"}); diff != "" {
 		t.Errorf("answers (-got +want):\n%s", diff)
@@ -125,14 +134,23 @@ func TestTransfers(t *testing.T) {
 			code := d.Dossier(1, 60_000).Code
 			p := d.Begin(code, "vietqr")
 			for _, amount := range tt.amounts {
-				if diff := cmp.Diff(d.PayAt(p, map[string]any{"amount": amount, "callback": "twice"}), []string{"success true", "success true"}); diff != "" {
+				if diff := cmp.Diff(
+					d.PayAt(p, map[string]any{"amount": amount, "callback": "twice"}),
+					[]string{"success true", "success true"},
+				); diff != "" {
 					t.Errorf("answers (-got +want):\n%s", diff)
 				}
 				d.Clock.Advance(time.Minute)
 			}
 			got := d.Owed(code)
 			if got.Paid != tt.want.paid || got.Outstanding != tt.want.outstanding || d.Details(p.ID).Status != tt.want.status {
-				t.Errorf("dossier %+v, payment %s, want paid %d, outstanding %d", got, d.Details(p.ID).Status, tt.want.paid, tt.want.outstanding)
+				t.Errorf(
+					"dossier %+v, payment %s, want paid %d, outstanding %d",
+					got,
+					d.Details(p.ID).Status,
+					tt.want.paid,
+					tt.want.outstanding,
+				)
 			}
 			if diff := cmp.Diff(d.Rows(`select excess::text from payments.capture order by recorded_at, id`), tt.want.excess); diff != "" {
 				t.Errorf("excess per capture (-got +want):\n%s", diff)
@@ -171,7 +189,10 @@ func TestTransferOfNobody(t *testing.T) {
 	if got := d.Details(p.ID); got.Status != payments.Pending || len(d.Rows(`select id::text from payments.capture`)) != 0 {
 		t.Errorf("payment: got %+v, want it untouched", got.Payment)
 	}
-	if diff := cmp.Diff(d.PayAt(p, map[string]any{"content": "NGUYEN THI HANH DUNG chuyen tien " + p.Reference + " FT2412345"}), []string{"success true"}); diff != "" {
+	if diff := cmp.Diff(
+		d.PayAt(p, map[string]any{"content": "NGUYEN THI HANH DUNG chuyen tien " + p.Reference + " FT2412345"}),
+		[]string{"success true"},
+	); diff != "" {
 		t.Errorf("named among other words (-got +want):\n%s", diff)
 	}
 	if got := d.Details(p.ID).Status; got != payments.Captured {

@@ -40,7 +40,10 @@ func TestInquiryRepairsALostCallback(t *testing.T) {
 		t.Errorf("captures: got %+v", found.Captures)
 	}
 	// The callback comes at last: it tells of the capture that is known.
-	if got := d.Call(d.VNPAY.ID, paytest.IPN(paytest.HashSecret, paytest.Terminal, p.Reference, found.Captures[0].TransactionID, 60_000, "00", "00")); got != "02" {
+	if got := d.Call(
+		d.VNPAY.ID,
+		paytest.IPN(paytest.HashSecret, paytest.Terminal, p.Reference, found.Captures[0].TransactionID, 60_000, "00", "00"),
+	); got != "02" {
 		t.Errorf("late callback: answered %s, want 02", got)
 	}
 	if got := len(d.Details(p.ID).Captures); got != 1 {
@@ -137,7 +140,11 @@ func TestInquiryFindsAnotherAmount(t *testing.T) {
 	p := d.Begin(d.Dossier(1, 60_000).Code, "vnpay")
 	d.PayAt(p, map[string]any{"amount": 50_000, "callback": "lose"})
 	for range 2 {
-		if got := inquire(d, p.ID); got.Status != payments.Unknown || got.Reason != "wrong_amount" || got.NextInquiry == nil || got.Captured != 0 {
+		if got := inquire(
+			d,
+			p.ID,
+		); got.Status != payments.Unknown || got.Reason != "wrong_amount" || got.NextInquiry == nil ||
+			got.Captured != 0 {
 			t.Errorf("got %+v, want unknown because of the amount", got)
 		}
 	}
@@ -191,7 +198,14 @@ func TestInquireRefuses(t *testing.T) {
 	if _, err := d.Inquire(t.Context(), auth.System("H26"), p.ID); !errors.Is(err, payments.ErrNotFound) {
 		t.Errorf("another authority: got %v, want ErrNotFound", err)
 	}
-	if _, err := d.Inquire(t.Context(), auth.Actor{Authority: "H41", Role: auth.RoleAuditor, ID: "key_a"}, p.ID); !errors.Is(err, auth.ErrForbidden) {
+	if _, err := d.Inquire(
+		t.Context(),
+		auth.Actor{Authority: "H41", Role: auth.RoleAuditor, ID: "key_a"},
+		p.ID,
+	); !errors.Is(
+		err,
+		auth.ErrForbidden,
+	) {
 		t.Errorf("auditor: got %v, want ErrForbidden", err)
 	}
 }

@@ -32,16 +32,40 @@ func TestManual(t *testing.T) {
 		return ledgertest.Example{Title: title, When: when, Entry: captured("H41", c, paid, day, now, "system")}
 	}
 	identified := Capture{
-		ID: ident.New[captureKind](), PaymentID: ident.New[paymentKind](), DossierID: dossier, Provider: FromBank, Amount: money.Dong(85_000), Evidence: ByPersons,
+		ID:        ident.New[captureKind](),
+		PaymentID: ident.New[paymentKind](),
+		DossierID: dossier,
+		Provider:  FromBank,
+		Amount:    money.Dong(85_000),
+		Evidence:  ByPersons,
 	}
 	paid := allocate(&identified, charges)
 	ledgertest.CheckManual(t, "payments", []ledgertest.Example{
-		example("Captured", "A provider confirms that the paytest.Payer's money is taken; it pays the open charges in their order.", "vnpay", 80_000, charges),
-		example("Captured, too little", "A transfer of less than was asked pays what it can; the rest stays owed.", "vietqr", 70_000, charges),
+		example(
+			"Captured",
+			"A provider confirms that the paytest.Payer's money is taken; it pays the open charges in their order.",
+			"vnpay",
+			80_000,
+			charges,
+		),
+		example(
+			"Captured, too little",
+			"A transfer of less than was asked pays what it can; the rest stays owed.",
+			"vietqr",
+			70_000,
+			charges,
+		),
 		example("Captured, too much", "What no charge needs is owed back at once and never becomes collection.", "vietqr", 85_000, charges),
-		example("Captured twice, or after another payment has paid", "Nothing is owed any more: all of it is owed back.", "vnpay", 80_000, nil),
+		example(
+			"Captured twice, or after another payment has paid",
+			"Nothing is owed any more: all of it is owed back.",
+			"vnpay",
+			80_000,
+			nil,
+		),
 		{
-			Title: "Identified later", When: "Two persons say whose a suspended credit of the bank is: it pays that dossier, and what no charge needs is owed back.",
+			Title: "Identified later",
+			When:  "Two persons say whose a suspended credit of the bank is: it pays that dossier, and what no charge needs is owed back.",
 			Entry: captured("H41", identified, paid, day, now, "key_checker"),
 		},
 	})

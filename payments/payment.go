@@ -43,9 +43,13 @@ func NewCallbackID() CallbackID { return ident.New[callbackKind]() }
 
 // Faults of payments.
 var (
-	ErrNotFound        = fault.New(fault.NotFound, "payments.not_found", "no such payment")
-	ErrNothingDue      = fault.New(fault.Precondition, "payments.nothing_due", "nothing is left to pay for this dossier")
-	ErrOtherLive       = fault.New(fault.Conflict, "payments.other_live", "the dossier has a live payment with another provider: cancel it first")
+	ErrNotFound   = fault.New(fault.NotFound, "payments.not_found", "no such payment")
+	ErrNothingDue = fault.New(fault.Precondition, "payments.nothing_due", "nothing is left to pay for this dossier")
+	ErrOtherLive  = fault.New(
+		fault.Conflict,
+		"payments.other_live",
+		"the dossier has a live payment with another provider: cancel it first",
+	)
 	ErrKeyReused       = fault.New(fault.Conflict, "payments.idempotency_key", "the idempotency key was used for another request")
 	ErrInvalid         = fault.New(fault.Invalid, "payments.invalid", "the payment request is not valid")
 	ErrCaptureNotFound = fault.New(fault.NotFound, "payments.capture_not_found", "no such capture")

@@ -94,7 +94,10 @@ func TestReserveAndRelease(t *testing.T) {
 	}
 	want := c
 	want.Reserved, want.ExcessReserved = 85_000, 5_000
-	want.Allocations = []payments.Allocation{{Charge: first, Amount: 60_000, Reserved: 60_000}, {Charge: second, Amount: 20_000, Reserved: 20_000}}
+	want.Allocations = []payments.Allocation{
+		{Charge: first, Amount: 60_000, Reserved: 60_000},
+		{Charge: second, Amount: 20_000, Reserved: 20_000},
+	}
 	if diff := cmp.Diff(found(), want); diff != "" {
 		t.Errorf("all reserved (-got +want):\n%s", diff)
 	}
@@ -155,8 +158,10 @@ func TestSettleAndUnsettle(t *testing.T) {
 	if got := d.Details(p.ID); got.Status != payments.Captured || got.Captured != 61_000 || unsettled() != 1 {
 		t.Errorf("after a further transfer: got %+v", got.Payment)
 	}
-	if diff := cmp.Diff(d.Rows(`select act from audit.event where object_id = $1 and actor_id = 'key_accountant' order by id`, p.ID.String()),
-		[]string{"payment.settle", "payment.unsettle", "payment.settle"}); diff != "" {
+	if diff := cmp.Diff(
+		d.Rows(`select act from audit.event where object_id = $1 and actor_id = 'key_accountant' order by id`, p.ID.String()),
+		[]string{"payment.settle", "payment.unsettle", "payment.settle"},
+	); diff != "" {
 		t.Errorf("audit (-got +want):\n%s", diff)
 	}
 }

@@ -55,7 +55,8 @@ func (s *Service) Create(ctx context.Context, actor auth.Actor, dossierCode stri
 	}
 	checkouter, err := providers.Find[providers.Checkouter](s.Providers, r.Provider)
 	if err != nil {
-		return Payment{}, false, fault.New(fault.Invalid, "payments.provider", "no such provider").At("/provider", "is not a payment provider")
+		return Payment{}, false, fault.New(fault.Invalid, "payments.provider", "no such provider").
+			At("/provider", "is not a payment provider")
 	}
 	var (
 		d dossiers.Dossier
@@ -119,7 +120,15 @@ func (s *Service) findOrCreate(ctx context.Context, act postgres.Act, d dossiers
 	return p, true, err
 }
 
-func (s *Service) create(ctx context.Context, act postgres.Act, d dossiers.Dossier, r Request, open []dossiers.Paid, total int64, hash []byte) (Payment, error) {
+func (s *Service) create(
+	ctx context.Context,
+	act postgres.Act,
+	d dossiers.Dossier,
+	r Request,
+	open []dossiers.Paid,
+	total int64,
+	hash []byte,
+) (Payment, error) {
 	merchantID, err := merchants.FindLive(ctx, act, r.Provider)
 	if err != nil {
 		return Payment{}, err
@@ -153,7 +162,14 @@ func (s *Service) create(ctx context.Context, act postgres.Act, d dossiers.Dossi
 }
 
 // checkout asks the provider with no transaction open and keeps the answer.
-func (s *Service) checkout(ctx context.Context, provider providers.Checkouter, m providers.Merchant, d dossiers.Dossier, p Payment, payerIP string) (Payment, error) {
+func (s *Service) checkout(
+	ctx context.Context,
+	provider providers.Checkouter,
+	m providers.Merchant,
+	d dossiers.Dossier,
+	p Payment,
+	payerIP string,
+) (Payment, error) {
 	answer, askErr := provider.Checkout(ctx, m, providers.CheckoutRequest{
 		Reference: p.Reference, Amount: p.Amount, Description: "Nop phi ho so " + d.Code,
 		ReturnURL: fmt.Sprintf("%s/callbacks/%s/%s/return", s.PublicURL, p.Provider, p.MerchantID),
@@ -331,7 +347,10 @@ func (r Request) validate() error {
 		e = e.At("/locale", "must be vi or en")
 	}
 	if r.ReturnURL != "" {
-		if u, err := url.Parse(r.ReturnURL); err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || len(r.ReturnURL) > 255 {
+		if u, err := url.Parse(
+			r.ReturnURL,
+		); err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" ||
+			len(r.ReturnURL) > 255 {
 			e = e.At("/return_url", "must be an http address of at most 255 characters")
 		}
 	}

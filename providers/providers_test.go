@@ -26,7 +26,8 @@ func TestDecodeMembers(t *testing.T) {
 	if diff := cmp.Diff(got, want); diff != "" {
 		t.Errorf("members (-got +want):\n%s", diff)
 	}
-	if got.Text("b") != "9007199254740993" || got.Text("a") != "" || got.Text("c") != "" || got.Object("a") == nil || got.Object("b") != nil {
+	if got.Text("b") != "9007199254740993" || got.Text("a") != "" || got.Text("c") != "" || got.Object("a") == nil ||
+		got.Object("b") != nil {
 		t.Errorf("Text and Object read other values than those written")
 	}
 }
@@ -56,9 +57,17 @@ func TestDecodeVectors(t *testing.T) {
 	t.Parallel()
 	const one = `{"id":"a","provider":"p","operation":"o","secrets":{"s":"1","two":["n","o"],"jwk":{}},"fields":{"n":12},"signature":"","receive_time":1795250412}`
 	want := providers.Vector{
-		ID: "a", Provider: "p", Operation: "o", Signed: true, ReceiveAt: time.Unix(1795250412, 0),
-		Secrets: providers.Members{{Name: "s", Value: "1"}, {Name: "two", Value: []any{"n", "o"}}, {Name: "jwk", Value: providers.Members{}}},
-		Fields:  providers.Members{{Name: "n", Value: json.Number("12")}},
+		ID:        "a",
+		Provider:  "p",
+		Operation: "o",
+		Signed:    true,
+		ReceiveAt: time.Unix(1795250412, 0),
+		Secrets: providers.Members{
+			{Name: "s", Value: "1"},
+			{Name: "two", Value: []any{"n", "o"}},
+			{Name: "jwk", Value: providers.Members{}},
+		},
+		Fields: providers.Members{{Name: "n", Value: json.Number("12")}},
 	}
 	for _, text := range []string{one, "[" + one + "]"} {
 		got, err := providers.DecodeVectors(strings.NewReader(text))

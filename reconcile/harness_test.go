@@ -110,7 +110,8 @@ func newWorld(t *testing.T) *world {
 	w.ok(err)
 	_, err = all.Fees.LoadFeeTypes(t.Context(), auth.Operator("BTC"), fees.Catalogue().FeeTypes)
 	w.ok(err)
-	w.dossiers, w.payments, w.callbacks, w.refunds, w.files, w.Service = all.Dossiers, all.Payments, all.Callbacks, all.Refunds, all.Statements, all.Reconcile
+	w.dossiers, w.payments, w.callbacks, w.refunds = all.Dossiers, all.Payments, all.Callbacks, all.Refunds
+	w.files, w.Service = all.Statements, all.Reconcile
 	w.merchants(ours.URL)
 	for _, r := range []statements.SourceRequest{
 		{Code: settlement, Kind: statements.SettlementSource, Provider: "vnpay"},

@@ -7,7 +7,17 @@ import (
 )
 
 // rooms whose use cases open their transactions with postgres.InTx.
-var rooms = []string{"dossiers/", "fees/", "merchants/", "payments/", "reconcile/", "refunds/", "remittance/", "statements/", "internal/auth/keys/"}
+var rooms = []string{
+	"dossiers/",
+	"fees/",
+	"merchants/",
+	"payments/",
+	"reconcile/",
+	"refunds/",
+	"remittance/",
+	"statements/",
+	"internal/auth/keys/",
+}
 
 // clockReading is a call of a service's clock.
 var clockReading = regexp.MustCompile(`\b\w+\.(DB\.)?(Now|now|Instant)\(\)`)

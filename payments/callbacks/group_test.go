@@ -73,10 +73,23 @@ func TestGroupFlushesAtOnceWhenIdle(t *testing.T) {
 	if got := b.Count(`select count(*) from ledger.entry`); got != 1 {
 		t.Errorf("entries: got %d, want 1", got)
 	}
-	if err := postIn(t.Context(), g, ledgertest.Captured(ledgertest.NgheAn, ledgertest.Cause(1), 1_001, uuid.Nil)); !ledger.ErrCauseReused.Is(err) {
+	if err := postIn(
+		t.Context(),
+		g,
+		ledgertest.Captured(ledgertest.NgheAn, ledgertest.Cause(1), 1_001, uuid.Nil),
+	); !ledger.ErrCauseReused.Is(
+		err,
+	) {
 		t.Errorf("other content: got %v, want %v", err, ledger.ErrCauseReused)
 	}
-	if err := postIn(t.Context(), g, ledgertest.Captured(ledgertest.NgheAn, ledgertest.Cause(2), 1, uuid.Nil), ledgertest.Captured(ledgertest.Other, ledgertest.Cause(2), 1, uuid.Nil)); !ledger.ErrMalformed.Is(err) {
+	if err := postIn(
+		t.Context(),
+		g,
+		ledgertest.Captured(ledgertest.NgheAn, ledgertest.Cause(2), 1, uuid.Nil),
+		ledgertest.Captured(ledgertest.Other, ledgertest.Cause(2), 1, uuid.Nil),
+	); !ledger.ErrMalformed.Is(
+		err,
+	) {
 		t.Errorf("two authorities: got %v, want %v", err, ledger.ErrMalformed)
 	}
 }
@@ -100,11 +113,16 @@ func occupy(t *testing.T, g *callbacks.Group) (release func()) {
 	begun, end := make(chan struct{}), make(chan struct{})
 	ended := make(chan error, 1)
 	go func() {
-		err := g.Do(context.WithoutCancel(t.Context()), ledgertest.NgheAn, "", callbacks.Body{Write: func(context.Context, postgres.Act, *ledger.Writes) error {
-			close(begun)
-			<-end
-			return nil
-		}})
+		err := g.Do(
+			context.WithoutCancel(t.Context()),
+			ledgertest.NgheAn,
+			"",
+			callbacks.Body{Write: func(context.Context, postgres.Act, *ledger.Writes) error {
+				close(begun)
+				<-end
+				return nil
+			}},
+		)
 		ended <- err
 	}()
 	<-begun
@@ -141,17 +159,26 @@ func TestGroupSharesOneTransaction(t *testing.T) {
 	)
 	for _, i := range rand.Perm(callers) {
 		all.Go(func() {
-			err := g.Do(t.Context(), ledgertest.NgheAn, ledgertest.Cause(i), callbacks.Body{Write: func(ctx context.Context, act postgres.Act, w *ledger.Writes) error {
-				mu.Lock()
-				ran = append(ran, i)
-				mu.Unlock()
-				if i%2 == 0 {
-					w.Post(ledgertest.Captured(ledgertest.NgheAn, ledgertest.Cause(i), 1_000, uuid.Nil))
-					return nil
-				}
-				_, err := ledger.Post(ctx, act, ledgertest.Captured(ledgertest.NgheAn, ledgertest.Cause(i), 1_000, uuid.Nil)) // what a body writes itself is there too
-				return err
-			}})
+			err := g.Do(
+				t.Context(),
+				ledgertest.NgheAn,
+				ledgertest.Cause(i),
+				callbacks.Body{Write: func(ctx context.Context, act postgres.Act, w *ledger.Writes) error {
+					mu.Lock()
+					ran = append(ran, i)
+					mu.Unlock()
+					if i%2 == 0 {
+						w.Post(ledgertest.Captured(ledgertest.NgheAn, ledgertest.Cause(i), 1_000, uuid.Nil))
+						return nil
+					}
+					_, err := ledger.Post(
+						ctx,
+						act,
+						ledgertest.Captured(ledgertest.NgheAn, ledgertest.Cause(i), 1_000, uuid.Nil),
+					) // what a body writes itself is there too
+					return err
+				}},
+			)
 			if err != nil {
 				t.Errorf("caller %d: got %v", i, err)
 			}
@@ -187,14 +214,19 @@ func TestGroupKeepsSubjectsApart(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range 12 {
 		all.Go(func() {
-			err := g.Do(t.Context(), ledgertest.NgheAn, ledgertest.Cause(i%3), callbacks.Body{Write: func(ctx context.Context, act postgres.Act, w *ledger.Writes) error {
-				var seen int
-				err := act.QueryRow(ctx, `select count(*) from ledger.entry where cause_kind = $1`, ledgertest.Cause(i%3)).Scan(&seen)
-				e := ledgertest.Captured(ledgertest.NgheAn, fmt.Sprint(seen), 1_000, uuid.Nil)
-				e.Cause.Kind = ledgertest.Cause(i % 3)
-				w.Post(e)
-				return err
-			}})
+			err := g.Do(
+				t.Context(),
+				ledgertest.NgheAn,
+				ledgertest.Cause(i%3),
+				callbacks.Body{Write: func(ctx context.Context, act postgres.Act, w *ledger.Writes) error {
+					var seen int
+					err := act.QueryRow(ctx, `select count(*) from ledger.entry where cause_kind = $1`, ledgertest.Cause(i%3)).Scan(&seen)
+					e := ledgertest.Captured(ledgertest.NgheAn, fmt.Sprint(seen), 1_000, uuid.Nil)
+					e.Cause.Kind = ledgertest.Cause(i % 3)
+					w.Post(e)
+					return err
+				}},
+			)
 			if err != nil {
 				t.Errorf("caller %d: got %v", i, err)
 			}
@@ -268,15 +300,20 @@ func TestGroupGoesApart(t *testing.T) {
 							}
 						}
 					}()
-					err := g.Do(t.Context(), ledgertest.NgheAn, ledgertest.Cause(i), callbacks.Body{Write: func(ctx context.Context, act postgres.Act, w *ledger.Writes) error {
-						runs[i]++
-						if i == callers/2 {
-							want = tt.want
-							return tt.bad(ctx, act, w)
-						}
-						w.Post(ledgertest.Captured(ledgertest.NgheAn, ledgertest.Cause(i), 1_000, uuid.Nil))
-						return nil
-					}})
+					err := g.Do(
+						t.Context(),
+						ledgertest.NgheAn,
+						ledgertest.Cause(i),
+						callbacks.Body{Write: func(ctx context.Context, act postgres.Act, w *ledger.Writes) error {
+							runs[i]++
+							if i == callers/2 {
+								want = tt.want
+								return tt.bad(ctx, act, w)
+							}
+							w.Post(ledgertest.Captured(ledgertest.NgheAn, ledgertest.Cause(i), 1_000, uuid.Nil))
+							return nil
+						}},
+					)
 					if !errors.Is(err, want) {
 						t.Errorf("caller %d: got %v, want %v", i, err, want)
 					}
@@ -317,13 +354,18 @@ func TestGroupWithoutThoseWhoLeave(t *testing.T) {
 				if i == 1 {
 					from = late
 				}
-				err := g.Do(from, ledgertest.NgheAn, ledgertest.Cause(i), callbacks.Body{Write: func(_ context.Context, _ postgres.Act, w *ledger.Writes) error {
-					if i == 1 {
-						leaveLate()
-					}
-					w.Post(ledgertest.Captured(ledgertest.NgheAn, ledgertest.Cause(i), 1_000, uuid.Nil))
-					return nil
-				}})
+				err := g.Do(
+					from,
+					ledgertest.NgheAn,
+					ledgertest.Cause(i),
+					callbacks.Body{Write: func(_ context.Context, _ postgres.Act, w *ledger.Writes) error {
+						if i == 1 {
+							leaveLate()
+						}
+						w.Post(ledgertest.Captured(ledgertest.NgheAn, ledgertest.Cause(i), 1_000, uuid.Nil))
+						return nil
+					}},
+				)
 				if err != nil {
 					t.Errorf("caller %d stayed: got %v", i, err)
 				}
@@ -331,7 +373,14 @@ func TestGroupWithoutThoseWhoLeave(t *testing.T) {
 			continue
 		}
 		left.Go(func() {
-			if err := postIn(ctx, g, ledgertest.Captured(ledgertest.NgheAn, ledgertest.Cause(i), 1_000, uuid.Nil)); !errors.Is(err, context.Canceled) {
+			if err := postIn(
+				ctx,
+				g,
+				ledgertest.Captured(ledgertest.NgheAn, ledgertest.Cause(i), 1_000, uuid.Nil),
+			); !errors.Is(
+				err,
+				context.Canceled,
+			) {
 				t.Errorf("caller %d left: got %v, want %v", i, err, context.Canceled)
 			}
 		})
@@ -390,7 +439,13 @@ func TestGroupStops(t *testing.T) {
 	}
 	all.Wait()
 	g.Stop()
-	if err := postIn(t.Context(), g, ledgertest.Captured(ledgertest.NgheAn, ledgertest.Cause(99), 1_000, uuid.Nil)); !callbacks.ErrStopped.Is(err) {
+	if err := postIn(
+		t.Context(),
+		g,
+		ledgertest.Captured(ledgertest.NgheAn, ledgertest.Cause(99), 1_000, uuid.Nil),
+	); !callbacks.ErrStopped.Is(
+		err,
+	) {
 		t.Errorf("after Stop: got %v, want %v", err, callbacks.ErrStopped)
 	}
 }

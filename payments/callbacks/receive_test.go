@@ -74,21 +74,42 @@ func TestAnswersToVNPAY(t *testing.T) {
 		status            payments.Status
 	}{
 		{"no signature", good[:strings.Index(good, "&vnp_SecureHash")], "97", payments.Pending},
-		{"another key", paytest.IPN("TESTONLYVNPAYHASHSECRET000000002", paytest.Terminal, p.Reference, "14000001", 60_000, "00", "00"), "97", payments.Pending},
+		{
+			"another key", paytest.IPN("TESTONLYVNPAYHASHSECRET000000002", paytest.Terminal, p.Reference, "14000001", 60_000, "00", "00"), "97",
+			payments.Pending,
+		},
 		{"changed amount", strings.Replace(good, "vnp_Amount=6000000", "vnp_Amount=600000000", 1), "97", payments.Pending},
 		{"empty", "", "97", payments.Pending},
 		{"parameter twice", good + "&vnp_Amount=6000000", "97", payments.Pending},
 		{"unknown reference", paytest.IPN(paytest.HashSecret, paytest.Terminal, unknown, "14000001", 60_000, "00", "00"), "01", payments.Pending},
-		{"reference of nobody's making", paytest.IPN(paytest.HashSecret, paytest.Terminal, "HOADON1", "14000001", 60_000, "00", "00"), "01", payments.Pending},
+		{
+			"reference of nobody's making", paytest.IPN(paytest.HashSecret, paytest.Terminal, "HOADON1", "14000001", 60_000, "00", "00"), "01",
+			payments.Pending,
+		},
 		{"less", paytest.IPN(paytest.HashSecret, paytest.Terminal, p.Reference, "14000001", 59_999, "00", "00"), "04", payments.Pending},
-		{"a hundred times more", paytest.IPN(paytest.HashSecret, paytest.Terminal, p.Reference, "14000001", 6_000_000, "00", "00"), "04", payments.Pending},
-		{"failed with another amount", paytest.IPN(paytest.HashSecret, paytest.Terminal, p.Reference, "14000001", 1, "24", "02"), "04", payments.Pending},
+		{
+			"a hundred times more", paytest.IPN(paytest.HashSecret, paytest.Terminal, p.Reference, "14000001", 6_000_000, "00", "00"), "04",
+			payments.Pending,
+		},
+		{
+			"failed with another amount", paytest.IPN(paytest.HashSecret, paytest.Terminal, p.Reference, "14000001", 1, "24", "02"), "04",
+			payments.Pending,
+		},
 		{"another terminal", paytest.IPN(paytest.HashSecret, "DVCTEST2", p.Reference, "14000001", 60_000, "00", "00"), "99", payments.Pending},
-		{"suspected fraud", paytest.IPN(paytest.HashSecret, paytest.Terminal, p.Reference, "14000001", 60_000, "07", "07"), "00", payments.Unknown},
+		{
+			"suspected fraud", paytest.IPN(paytest.HashSecret, paytest.Terminal, p.Reference, "14000001", 60_000, "07", "07"), "00",
+			payments.Unknown,
+		},
 		{"paid", good, "00", payments.Captured},
 		{"paid again", good, "02", payments.Captured},
-		{"failed after paid", paytest.IPN(paytest.HashSecret, paytest.Terminal, p.Reference, "14000001", 60_000, "24", "02"), "02", payments.Captured},
-		{"paid with another amount", paytest.IPN(paytest.HashSecret, paytest.Terminal, p.Reference, "14000001", 70_000, "00", "00"), "04", payments.Captured},
+		{
+			"failed after paid", paytest.IPN(paytest.HashSecret, paytest.Terminal, p.Reference, "14000001", 60_000, "24", "02"), "02",
+			payments.Captured,
+		},
+		{
+			"paid with another amount", paytest.IPN(paytest.HashSecret, paytest.Terminal, p.Reference, "14000001", 70_000, "00", "00"), "04",
+			payments.Captured,
+		},
 	} {
 		if got := d.Call(d.VNPAY.ID, tt.query); got != tt.want {
 			t.Errorf("%s: answered %s, want %s", tt.name, got, tt.want)
@@ -136,8 +157,10 @@ func TestIdenticalNoticesAtOnceMakeOneCapture(t *testing.T) {
 	if diff := cmp.Diff(count, map[string]int{"00": 1, "02": calls - 1}); diff != "" {
 		t.Errorf("answers (-got +want):\n%s", diff)
 	}
-	if got := d.Rows(`select (select count(*) from payments.capture) || ' ' || (select count(*) from ledger.entry where cause_kind = 'capture')
-		|| ' ' || (select count(*) from dossiers.receipt)`); got[0] != "1 1 1" {
+	if got := d.Rows(
+		`select (select count(*) from payments.capture) || ' ' || (select count(*) from ledger.entry where cause_kind = 'capture')
+		|| ' ' || (select count(*) from dossiers.receipt)`,
+	); got[0] != "1 1 1" {
 		t.Errorf("captures, entries, receipts: got %s, want one of each", got[0])
 	}
 	if diff := cmp.Diff(d.Replies(), []string{fmt.Sprintf("already_stored %d", calls-1), "stored 1"}); diff != "" {
@@ -155,7 +178,10 @@ func TestFailedAtVNPAY(t *testing.T) {
 		if diff := cmp.Diff(d.PayAt(p, map[string]any{"outcome": outcome}), []string{"00"}); diff != "" {
 			t.Errorf("%s (-got +want):\n%s", outcome, diff)
 		}
-		if got := d.Details(p.ID); got.Status != payments.Failed || got.Reason == "" || got.Attempts[0].Status != payments.AttemptDeclined ||
+		if got := d.Details(
+			p.ID,
+		); got.Status != payments.Failed || got.Reason == "" ||
+			got.Attempts[0].Status != payments.AttemptDeclined ||
 			len(got.Captures) != 0 {
 			t.Errorf("%s: got %+v", outcome, got.Payment)
 		}
@@ -235,7 +261,10 @@ func TestCallbackOfAnotherMerchant(t *testing.T) {
 	if got := d.Call(theirs.ID, paytest.IPN(theirKey, theirTerminal, p.Reference, "14000001", 60_000, "00", "00")); got != "01" {
 		t.Errorf("our reference at their account: answered %s, want 01", got)
 	}
-	if got := d.Call(theirs.ID, paytest.IPN(paytest.HashSecret, paytest.Terminal, p.Reference, "14000001", 60_000, "00", "00")); got != "97" {
+	if got := d.Call(
+		theirs.ID,
+		paytest.IPN(paytest.HashSecret, paytest.Terminal, p.Reference, "14000001", 60_000, "00", "00"),
+	); got != "97" {
 		t.Errorf("our signature at their account: answered %s, want 97", got)
 	}
 	if got := d.Call(d.VNPAY.ID, paytest.IPN(theirKey, theirTerminal, p.Reference, "14000001", 60_000, "00", "00")); got != "97" {
@@ -294,7 +323,11 @@ func TestFloodsAddFewRows(t *testing.T) {
 		t.Errorf("refused messages a day later (-got +want):\n%s", diff)
 	}
 	// A person can tell why, and no row shows a paytest.Payer's text in clear.
-	if got := d.Rows(`select distinct reason from payments.refused_callback where length > 200 and position('vnp_'::bytea in head) = 0`); len(got) != 1 {
+	if got := d.Rows(
+		`select distinct reason from payments.refused_callback where length > 200 and position('vnp_'::bytea in head) = 0`,
+	); len(
+		got,
+	) != 1 {
 		t.Errorf("reasons: got %q, want one", got)
 	}
 }

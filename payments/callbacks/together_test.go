@@ -28,11 +28,16 @@ func hold(d *paytest.Desk) (release func()) {
 	d.T.Cleanup(d.Callbacks.Group.Stop)
 	begun, end := make(chan struct{}), make(chan struct{})
 	go func() {
-		_ = d.Callbacks.Group.Do(context.WithoutCancel(d.T.Context()), "H41", "", callbacks.Body{Write: func(context.Context, postgres.Act, *ledger.Writes) error {
-			close(begun)
-			<-end
-			return nil
-		}})
+		_ = d.Callbacks.Group.Do(
+			context.WithoutCancel(d.T.Context()),
+			"H41",
+			"",
+			callbacks.Body{Write: func(context.Context, postgres.Act, *ledger.Writes) error {
+				close(begun)
+				<-end
+				return nil
+			}},
+		)
 	}()
 	<-begun
 	return sync.OnceFunc(func() { close(end) })
@@ -46,7 +51,8 @@ func TestCallbacksTogether(t *testing.T) {
 	for name, breaks := range map[string]string{
 		"all good": ``,
 		"one bad": `create function public.broken() returns trigger language plpgsql as 'begin raise exception ''broken''; end';
-			create trigger broken before insert on payments.capture for each row when (new.transaction_id = '14000007') execute function public.broken()`,
+			create trigger broken before insert on payments.capture for each row
+				when (new.transaction_id = '14000007') execute function public.broken()`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

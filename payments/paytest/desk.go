@@ -155,7 +155,13 @@ func New(t *testing.T) *Desk {
 	d.Service, d.Callbacks, d.Dossiers = rooms.Payments, rooms.Callbacks, rooms.Dossiers
 	_, err = rooms.Fees.LoadFeeTypes(t.Context(), auth.Operator("BTC"), fees.Catalogue().FeeTypes)
 	d.Must(err)
-	d.VNPAY, err = d.Merchants.Register(t.Context(), Admin, "vnpay", d.VNPAYSettings(Terminal), map[string]string{"hash_secret": HashSecret})
+	d.VNPAY, err = d.Merchants.Register(
+		t.Context(),
+		Admin,
+		"vnpay",
+		d.VNPAYSettings(Terminal),
+		map[string]string{"hash_secret": HashSecret},
+	)
 	d.Must(err)
 	d.Bank, err = d.Merchants.Register(t.Context(), Admin, "vietqr", BankSettings(), map[string]string{"webhook_secret": HookSecret})
 	d.Must(err)
@@ -204,7 +210,14 @@ func (d *Desk) Dossier(number int, due ...int64) dossiers.Dossier {
 	d.T.Helper()
 	var items []fees.ItemRequest
 	for i := range due {
-		items = append(items, fees.ItemRequest{FeeType: []string{"P_CONG_BO_DN", "LP_DKKD"}[i%2], Base: &due[i], Assessed: &fees.Assessed{Ground: "an amount of the test"}})
+		items = append(
+			items,
+			fees.ItemRequest{
+				FeeType:  []string{"P_CONG_BO_DN", "LP_DKKD"}[i%2],
+				Base:     &due[i],
+				Assessed: &fees.Assessed{Ground: "an amount of the test"},
+			},
+		)
 	}
 	found, _, err := d.Dossiers.Register(d.T.Context(), Portal, dossiers.Registration{
 		Authority: "H41", Code: fmt.Sprintf("H41.12-240502-%04d", number), Agency: "H41.12", Channel: "direct",

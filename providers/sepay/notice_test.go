@@ -53,27 +53,40 @@ func TestVerify(t *testing.T) {
 		message  providers.RawCallback
 		ok       bool
 	}{
-		"signed":                            {signedMerchant, signedNotice(), true},
-		"300 s late":                        {signedMerchant, at(1795250712), true},
-		"301 s late":                        {signedMerchant, at(1795250713), false},
-		"300 s early":                       {signedMerchant, at(1795250112), true},
-		"301 s early":                       {signedMerchant, at(1795250111), false},
-		"no time of receipt":                {signedMerchant, providers.RawCallback{Header: signedNotice().Header, Body: []byte(body)}, false},
-		"body changed":                      {signedMerchant, notice(strings.Replace(body, "50000", "500000", 1), "X-SePay-Timestamp", timestamp, "X-SePay-Signature", signature), false},
-		"body with a blank more":            {signedMerchant, notice(body+" ", "X-SePay-Timestamp", timestamp, "X-SePay-Signature", signature), false},
-		"timestamp changed":                 {signedMerchant, notice(body, "X-SePay-Timestamp", "1795250413", "X-SePay-Signature", signature), false},
-		"no timestamp":                      {signedMerchant, notice(body, "X-SePay-Signature", signature), false},
-		"no signature":                      {signedMerchant, notice(body, "X-SePay-Timestamp", timestamp), false},
-		"signature without its scheme":      {signedMerchant, notice(body, "X-SePay-Timestamp", timestamp, "X-SePay-Signature", signature[7:]), false},
-		"signature twice":                   {signedMerchant, notice(body, "X-SePay-Timestamp", timestamp, "X-SePay-Signature", signature, "X-SePay-Signature", signature), false},
-		"key shown to a signing merchant":   {signedMerchant, notice(body, "Authorization", "Apikey sepay-test-secret-01"), false},
-		"older key of two":                  {keyedMerchant, notice(body, "Authorization", "Apikey sepay-api-key-01"), true},
-		"newer key of two":                  {keyedMerchant, notice(body, "Authorization", "Apikey new-key"), true},
-		"wrong scheme":                      {keyedMerchant, notice(body, "Authorization", "Bearer sepay-api-key-01"), false},
-		"junk before":                       {keyedMerchant, notice(body, "Authorization", "x Apikey sepay-api-key-01"), false},
-		"junk after":                        {keyedMerchant, notice(body, "Authorization", "Apikey sepay-api-key-01 "), false},
-		"no key":                            {keyedMerchant, notice(body), false},
-		"empty key":                         {providers.Merchant{Secrets: map[string][]string{"api_key": {""}}}, notice(body, "Authorization", "Apikey "), false},
+		"signed":             {signedMerchant, signedNotice(), true},
+		"300 s late":         {signedMerchant, at(1795250712), true},
+		"301 s late":         {signedMerchant, at(1795250713), false},
+		"300 s early":        {signedMerchant, at(1795250112), true},
+		"301 s early":        {signedMerchant, at(1795250111), false},
+		"no time of receipt": {signedMerchant, providers.RawCallback{Header: signedNotice().Header, Body: []byte(body)}, false},
+		"body changed": {
+			signedMerchant, notice(strings.Replace(body, "50000", "500000", 1), "X-SePay-Timestamp", timestamp, "X-SePay-Signature", signature),
+			false,
+		},
+		"body with a blank more": {
+			signedMerchant, notice(body+" ", "X-SePay-Timestamp", timestamp, "X-SePay-Signature", signature), false,
+		},
+		"timestamp changed": {
+			signedMerchant, notice(body, "X-SePay-Timestamp", "1795250413", "X-SePay-Signature", signature), false,
+		},
+		"no timestamp": {signedMerchant, notice(body, "X-SePay-Signature", signature), false},
+		"no signature": {signedMerchant, notice(body, "X-SePay-Timestamp", timestamp), false},
+		"signature without its scheme": {
+			signedMerchant, notice(body, "X-SePay-Timestamp", timestamp, "X-SePay-Signature", signature[7:]), false,
+		},
+		"signature twice": {
+			signedMerchant, notice(body, "X-SePay-Timestamp", timestamp, "X-SePay-Signature", signature, "X-SePay-Signature", signature), false,
+		},
+		"key shown to a signing merchant": {signedMerchant, notice(body, "Authorization", "Apikey sepay-test-secret-01"), false},
+		"older key of two":                {keyedMerchant, notice(body, "Authorization", "Apikey sepay-api-key-01"), true},
+		"newer key of two":                {keyedMerchant, notice(body, "Authorization", "Apikey new-key"), true},
+		"wrong scheme":                    {keyedMerchant, notice(body, "Authorization", "Bearer sepay-api-key-01"), false},
+		"junk before":                     {keyedMerchant, notice(body, "Authorization", "x Apikey sepay-api-key-01"), false},
+		"junk after":                      {keyedMerchant, notice(body, "Authorization", "Apikey sepay-api-key-01 "), false},
+		"no key":                          {keyedMerchant, notice(body), false},
+		"empty key": {
+			providers.Merchant{Secrets: map[string][]string{"api_key": {""}}}, notice(body, "Authorization", "Apikey "), false,
+		},
 		"merchant without secrets":          {providers.Merchant{}, signedNotice(), false},
 		"signature shown to a key merchant": {keyedMerchant, signedNotice(), false},
 	} {
@@ -132,7 +145,9 @@ func TestTranslate(t *testing.T) {
 		want     providers.Event
 	}{
 		"a code that is not ours": {"", "", base},
-		"our code":                {`"code":"DVC2611210001"`, `"code":"` + reference + `"`, with(func(e *providers.Event) { e.Reference = reference })},
+		"our code": {
+			`"code":"DVC2611210001"`, `"code":"` + reference + `"`, with(func(e *providers.Event) { e.Reference = reference }),
+		},
 		"our code in the content": {`"content":"DVC2611210001 nop le phi"`, `"content":"nop ` + reference + `"`, with(func(e *providers.Event) {
 			e.Reference, e.Content = reference, "nop "+reference
 		})},
@@ -153,7 +168,8 @@ func TestTranslate(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, err := sepay.New().Translate(providers.Merchant{Settings: map[string]string{"account": "VA9"}}, notice(strings.Replace(body, c.old, c.new, 1)))
+			got, err := sepay.New().
+				Translate(providers.Merchant{Settings: map[string]string{"account": "VA9"}}, notice(strings.Replace(body, c.old, c.new, 1)))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -211,7 +227,11 @@ func TestReply(t *testing.T) {
 
 func FuzzNotice(f *testing.F) {
 	f.Add([]byte(body))
-	f.Add([]byte(`{"id":1,"transferAmount":1,"transferType":"in","accountNumber":"1","transactionDate":"2026-11-21 15:40:12","content":"DS"}`))
+	f.Add(
+		[]byte(
+			`{"id":1,"transferAmount":1,"transferType":"in","accountNumber":"1","transactionDate":"2026-11-21 15:40:12","content":"DS"}`,
+		),
+	)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		event, err := sepay.New().Translate(signedMerchant, providers.RawCallback{Body: data})
 		if err != nil {

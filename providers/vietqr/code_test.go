@@ -73,20 +73,24 @@ func TestParseStrictly(t *testing.T) {
 		payload string
 		ok      bool
 	}{
-		"any order between the ends":   {withCRC("000201" + "5802VN" + "5303704" + account + "010212"), true},
-		"unknown objects":              {withCRC("000201" + account + "5303704" + "5802VN" + "6405abcde" + "8004abcd"), true},
-		"amount with a zero fraction":  {withCRC("000201" + account + "5303704" + "540850000.00" + "5802VN"), true},
-		"checksum wrong":               {stateFeePayload[:len(stateFeePayload)-1] + "A", false},
-		"checksum in small letters":    {stateFeePayload[:len(stateFeePayload)-4] + "f0d9", false},
-		"checksum copied (3456)":       {stateFeePayload[:len(stateFeePayload)-4] + "3456", false},
-		"checksum not last":            {withCRC("000201"+account+"5303704"+"5802VN") + "5904ABCD", false},
-		"format not first":             {withCRC("010212" + "000201" + account + "5303704" + "5802VN"), false},
-		"another format":               {withCRC("000202" + account + "5303704" + "5802VN"), false},
-		"inner length wrong":           {withCRC("000201" + "38570010A0000007270127000697041501121160026806690208QRIBFTTA" + "5303704" + "5802VN"), false},
-		"outer length too long":        {withCRC("000201" + account + "5303704" + "5802VN" + "6299" + "0801A"), false},
-		"object twice":                 {withCRC("000201" + account + "5303704" + "5303704" + "5802VN"), false},
-		"amount twice":                 {withCRC("000201" + account + "5303704" + "54041000" + "54042000" + "5802VN"), false},
-		"not NAPAS":                    {withCRC("000201" + "38560010A0000007750126000697041501121160026806690208QRIBFTTA" + "5303704" + "5802VN"), false},
+		"any order between the ends":  {withCRC("000201" + "5802VN" + "5303704" + account + "010212"), true},
+		"unknown objects":             {withCRC("000201" + account + "5303704" + "5802VN" + "6405abcde" + "8004abcd"), true},
+		"amount with a zero fraction": {withCRC("000201" + account + "5303704" + "540850000.00" + "5802VN"), true},
+		"checksum wrong":              {stateFeePayload[:len(stateFeePayload)-1] + "A", false},
+		"checksum in small letters":   {stateFeePayload[:len(stateFeePayload)-4] + "f0d9", false},
+		"checksum copied (3456)":      {stateFeePayload[:len(stateFeePayload)-4] + "3456", false},
+		"checksum not last":           {withCRC("000201"+account+"5303704"+"5802VN") + "5904ABCD", false},
+		"format not first":            {withCRC("010212" + "000201" + account + "5303704" + "5802VN"), false},
+		"another format":              {withCRC("000202" + account + "5303704" + "5802VN"), false},
+		"inner length wrong": {
+			withCRC("000201" + "38570010A0000007270127000697041501121160026806690208QRIBFTTA" + "5303704" + "5802VN"), false,
+		},
+		"outer length too long": {withCRC("000201" + account + "5303704" + "5802VN" + "6299" + "0801A"), false},
+		"object twice":          {withCRC("000201" + account + "5303704" + "5303704" + "5802VN"), false},
+		"amount twice":          {withCRC("000201" + account + "5303704" + "54041000" + "54042000" + "5802VN"), false},
+		"not NAPAS": {
+			withCRC("000201" + "38560010A0000007750126000697041501121160026806690208QRIBFTTA" + "5303704" + "5802VN"), false,
+		},
 		"no account object":            {withCRC("000201" + "5303704" + "5802VN"), false},
 		"unknown bank":                 {withCRC("000201" + strings.Replace(account, "970415", "970499", 1) + "5303704" + "5802VN"), false},
 		"amount zero":                  {withCRC("000201" + account + "5303704" + "54010" + "5802VN"), false},
@@ -174,15 +178,22 @@ var merchant = providers.Merchant{Settings: map[string]string{
 
 func TestCheckout(t *testing.T) {
 	t.Parallel()
-	got, err := vietqr.New().Checkout(t.Context(), merchant, providers.CheckoutRequest{Reference: "DVC2611210001", Amount: money.Dong(50_000)})
+	got, err := vietqr.New().
+		Checkout(t.Context(), merchant, providers.CheckoutRequest{Reference: "DVC2611210001", Amount: money.Dong(50_000)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	picture := got.QR.PNG
 	got.QR.PNG = nil
 	want := providers.Checkout{
-		Kind: providers.QR, QR: &providers.QRCode{Payload: stateFeePayload},
-		Transfer: &providers.TransferDetails{Bank: "VietinBank", Account: "116002680669", Name: "SO TU PHAP NGHE AN", Content: "DVC2611210001"},
+		Kind: providers.QR,
+		QR:   &providers.QRCode{Payload: stateFeePayload},
+		Transfer: &providers.TransferDetails{
+			Bank:    "VietinBank",
+			Account: "116002680669",
+			Name:    "SO TU PHAP NGHE AN",
+			Content: "DVC2611210001",
+		},
 	}
 	if diff := cmp.Diff(got, want); diff != "" {
 		t.Errorf("checkout (-got +want):\n%s", diff)
@@ -238,7 +249,9 @@ func TestCheckVector(t *testing.T) {
 		},
 		"wrong signature": {
 			`{"id":"1","provider":"vietqr","operation":"qr","payload":"` + stateFeePayload[:len(stateFeePayload)-4] + `3456","signature":"3456"}`,
-			providers.VectorResult{ID: "1", Canonical: stateFeePayload[:len(stateFeePayload)-4], Signature: "3456", Computed: "F0D9", Reason: "checksum is wrong"},
+			providers.VectorResult{
+				ID: "1", Canonical: stateFeePayload[:len(stateFeePayload)-4], Signature: "3456", Computed: "F0D9", Reason: "checksum is wrong",
+			},
 		},
 		"nothing": {
 			`{"id":"1","provider":"vietqr","operation":"qr"}`,

@@ -43,7 +43,12 @@ func (p *Provider) build(ctx context.Context, m providers.Merchant, request map[
 // ErrNotSent, ErrNoAnswer, and ErrSignature for an answer that nobody has to
 // believe. Causes are kept as text only: an error of the answer must never
 // look like one of the request.
-func (p *Provider) exchange(m providers.Merchant, req *http.Request, request map[string]string, answerOrder []string) (providers.Members, error) {
+func (p *Provider) exchange(
+	m providers.Merchant,
+	req *http.Request,
+	request map[string]string,
+	answerOrder []string,
+) (providers.Members, error) {
 	data, err := providers.Call(p.client, req)
 	if err != nil {
 		return nil, err

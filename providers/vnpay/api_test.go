@@ -90,13 +90,15 @@ func TestInquirePayment(t *testing.T) {
 		unsigned bool
 		want     providers.Outcome
 	}{
-		"paid":                         {nil, false, providers.Succeeded},
-		"not finished":                 {[]string{"TransactionStatus=01"}, false, providers.Pending},
-		"failed":                       {[]string{"TransactionStatus=02"}, false, providers.Declined},
-		"reversed":                     {[]string{"TransactionStatus=04"}, false, providers.Unknown},
-		"suspected fraud":              {[]string{"TransactionStatus=07"}, false, providers.Unknown},
-		"new status":                   {[]string{"TransactionStatus=42"}, false, providers.Unknown},
-		"payer never came":             {[]string{"ResponseCode=91", "Amount=", "TransactionNo=", "TransactionType=", "TransactionStatus="}, false, providers.Pending},
+		"paid":            {nil, false, providers.Succeeded},
+		"not finished":    {[]string{"TransactionStatus=01"}, false, providers.Pending},
+		"failed":          {[]string{"TransactionStatus=02"}, false, providers.Declined},
+		"reversed":        {[]string{"TransactionStatus=04"}, false, providers.Unknown},
+		"suspected fraud": {[]string{"TransactionStatus=07"}, false, providers.Unknown},
+		"new status":      {[]string{"TransactionStatus=42"}, false, providers.Unknown},
+		"payer never came": {
+			[]string{"ResponseCode=91", "Amount=", "TransactionNo=", "TransactionType=", "TransactionStatus="}, false, providers.Pending,
+		},
 		"asked too often":              {[]string{"ResponseCode=94"}, false, providers.Unknown},
 		"our signature wrong":          {[]string{"ResponseCode=97"}, false, providers.Unknown},
 		"about a refund":               {[]string{"TransactionType=02", "TransactionStatus=06"}, false, providers.Unknown},
@@ -138,10 +140,16 @@ func TestInquireRequest(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]string{
-		"vnp_RequestId": "a1b2c3d4e5f60718", "vnp_Version": "2.1.0", "vnp_Command": "querydr", "vnp_TmnCode": "DVCTEST1",
-		"vnp_TxnRef": "DVC2611210001", "vnp_OrderInfo": "Truy van GD DVC2611210001", "vnp_TransactionDate": "20261121083015",
-		"vnp_CreateDate": "20261121090000", "vnp_IpAddr": "10.20.30.40",
-		"vnp_SecureHash": "c2a228faaf0e74196ccb9eabaf98b5e89ffca4b8b10e71d410beede02f0634fe7b35421270bd56c5476a1bfc94af0b2d880685853d7ef269a99b7105cdd92502",
+		"vnp_RequestId":       "a1b2c3d4e5f60718",
+		"vnp_Version":         "2.1.0",
+		"vnp_Command":         "querydr",
+		"vnp_TmnCode":         "DVCTEST1",
+		"vnp_TxnRef":          "DVC2611210001",
+		"vnp_OrderInfo":       "Truy van GD DVC2611210001",
+		"vnp_TransactionDate": "20261121083015",
+		"vnp_CreateDate":      "20261121090000",
+		"vnp_IpAddr":          "10.20.30.40",
+		"vnp_SecureHash":      "c2a228faaf0e74196ccb9eabaf98b5e89ffca4b8b10e71d410beede02f0634fe7b35421270bd56c5476a1bfc94af0b2d880685853d7ef269a99b7105cdd92502",
 	}
 	if diff := cmp.Diff(far.request, want); diff != "" {
 		t.Errorf("request (-got +want):\n%s", diff)
@@ -151,8 +159,13 @@ func TestInquireRequest(t *testing.T) {
 func TestInquireRefund(t *testing.T) {
 	t.Parallel()
 	base := providers.InquiryRequest{
-		Reference: "DVC2611210001", TransactionID: "14271027", CreatedAt: day, RefundReference: "RF1", RequestID: "1", Now: day.Add(time.Hour),
-		RefundAmount: money.Dong(20_000),
+		Reference:       "DVC2611210001",
+		TransactionID:   "14271027",
+		CreatedAt:       day,
+		RefundReference: "RF1",
+		RequestID:       "1",
+		Now:             day.Add(time.Hour),
+		RefundAmount:    money.Dong(20_000),
 	}
 	own := []string{"TransactionType=03", "TransactionStatus=06", "TransactionNo=14271999", "Amount=2000000"}
 	payments := []string{"TransactionType=03", "TransactionStatus=06"} // number and amount stay the payment's
@@ -219,12 +232,20 @@ func TestRefundRequest(t *testing.T) {
 		t.Errorf("result (-got +want):\n%s", diff)
 	}
 	want := map[string]string{
-		"vnp_RequestId": "rf20261121000001", "vnp_Version": "2.1.0", "vnp_Command": "refund", "vnp_TmnCode": "DVCTEST1",
-		"vnp_TransactionType": "02", "vnp_TxnRef": "DVC2611210001", "vnp_Amount": "5000000",
-		"vnp_OrderInfo": "Hoan tra le phi nop thua DVC2611210001", "vnp_TransactionNo": "14271027",
-		"vnp_TransactionDate": "20261121083015", "vnp_CreateBy": "ketoan01", "vnp_CreateDate": "20261121140000",
-		"vnp_IpAddr":     "10.20.30.40",
-		"vnp_SecureHash": "26cd1ccb1f4ef44044da7dadaa009804f239d247f945f7ee17d621699b204740891446dee07455d9e928ee11556e72f7cbe84055147022aa6f4f5d11f3b46611",
+		"vnp_RequestId":       "rf20261121000001",
+		"vnp_Version":         "2.1.0",
+		"vnp_Command":         "refund",
+		"vnp_TmnCode":         "DVCTEST1",
+		"vnp_TransactionType": "02",
+		"vnp_TxnRef":          "DVC2611210001",
+		"vnp_Amount":          "5000000",
+		"vnp_OrderInfo":       "Hoan tra le phi nop thua DVC2611210001",
+		"vnp_TransactionNo":   "14271027",
+		"vnp_TransactionDate": "20261121083015",
+		"vnp_CreateBy":        "ketoan01",
+		"vnp_CreateDate":      "20261121140000",
+		"vnp_IpAddr":          "10.20.30.40",
+		"vnp_SecureHash":      "26cd1ccb1f4ef44044da7dadaa009804f239d247f945f7ee17d621699b204740891446dee07455d9e928ee11556e72f7cbe84055147022aa6f4f5d11f3b46611",
 	}
 	if diff := cmp.Diff(far.request, want); diff != "" {
 		t.Errorf("request (-got +want):\n%s", diff)

@@ -29,7 +29,8 @@ var merchant = providers.Merchant{
 
 // paidQuery is the signed part of vector vnpay.ipn.01.
 const paidQuery = "vnp_Amount=5000000&vnp_BankCode=NCB&vnp_BankTranNo=VNP14271027&vnp_CardType=ATM&vnp_OrderInfo=Le+phi" +
-	"&vnp_PayDate=20261121083512&vnp_ResponseCode=00&vnp_TmnCode=DVCTEST1&vnp_TransactionNo=14271027&vnp_TransactionStatus=00&vnp_TxnRef=DVC2611210001"
+	"&vnp_PayDate=20261121083512&vnp_ResponseCode=00&vnp_TmnCode=DVCTEST1&vnp_TransactionNo=14271027&vnp_" +
+	"TransactionStatus=00&vnp_TxnRef=DVC2611210001"
 
 func mac(text string) string {
 	h := hmac.New(sha512.New, []byte(secret))
@@ -113,8 +114,14 @@ func TestTranslate(t *testing.T) {
 		old, new string
 		want     providers.Outcome // "" wants ErrMessage
 	}{
-		"cancelled, without a number":   {"ResponseCode=00&vnp_TmnCode=DVCTEST1&vnp_TransactionNo=14271027&vnp_TransactionStatus=00", "ResponseCode=24&vnp_TmnCode=DVCTEST1&vnp_TransactionNo=0&vnp_TransactionStatus=02", providers.Declined},
-		"not enough money":              {"ResponseCode=00&vnp_TmnCode=DVCTEST1&vnp_TransactionNo=14271027&vnp_TransactionStatus=00", "ResponseCode=51&vnp_TmnCode=DVCTEST1&vnp_TransactionNo=14271027&vnp_TransactionStatus=02", providers.Declined},
+		"cancelled, without a number": {
+			"ResponseCode=00&vnp_TmnCode=DVCTEST1&vnp_TransactionNo=14271027&vnp_TransactionStatus=00",
+			"ResponseCode=24&vnp_TmnCode=DVCTEST1&vnp_TransactionNo=0&vnp_TransactionStatus=02", providers.Declined,
+		},
+		"not enough money": {
+			"ResponseCode=00&vnp_TmnCode=DVCTEST1&vnp_TransactionNo=14271027&vnp_TransactionStatus=00",
+			"ResponseCode=51&vnp_TmnCode=DVCTEST1&vnp_TransactionNo=14271027&vnp_TransactionStatus=02", providers.Declined,
+		},
 		"suspected fraud":               {"ResponseCode=00", "ResponseCode=07", providers.Unknown},
 		"code good, status bad":         {"TransactionStatus=00", "TransactionStatus=02", providers.Unknown},
 		"status good, code bad":         {"ResponseCode=00", "ResponseCode=24", providers.Unknown},

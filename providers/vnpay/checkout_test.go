@@ -32,7 +32,12 @@ func TestCheckout(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = "https://sandbox.vnpayment.vn/paymentv2/vpcpay.html?vnp_Amount=5000000&vnp_Command=pay&vnp_CreateDate=20261121083015&vnp_CurrCode=VND&vnp_ExpireDate=20261121084515&vnp_IpAddr=203.113.152.1&vnp_Locale=vn&vnp_OrderInfo=Thanh+toan+le+phi+ho+so+000.00.12.H26-261121-0001&vnp_OrderType=other&vnp_ReturnUrl=https%3A%2F%2Fdvc.example.gov.vn%2Fthanh-toan%2Fvnpay%2Fket-qua&vnp_TmnCode=DVCTEST1&vnp_TxnRef=DVC2611210001&vnp_Version=2.1.0&vnp_SecureHash=b4c4bcbf75743002d81f04ae37b3587eadda4d4e29ec277269a3313a31c523e0aa817f2676f5c31a7232753891a3f5375a5d47f12132c0847041941e19a3cbbc"
+	const want = "https://sandbox.vnpayment.vn/paymentv2/vpcpay.html?vnp_Amount=5000000&vnp_Command=pay&vnp_CreateDate" +
+		"=20261121083015&vnp_CurrCode=VND&vnp_ExpireDate=20261121084515&vnp_IpAddr=203.113.152.1&vnp_Locale=v" +
+		"n&vnp_OrderInfo=Thanh+toan+le+phi+ho+so+000.00.12.H26-261121-0001&vnp_OrderType=other&vnp_ReturnUrl=" +
+		"https%3A%2F%2Fdvc.example.gov.vn%2Fthanh-toan%2Fvnpay%2Fket-qua&vnp_TmnCode=DVCTEST1&vnp_TxnRef=DVC2" +
+		"611210001&vnp_Version=2.1.0&vnp_SecureHash=b4c4bcbf75743002d81f04ae37b3587eadda4d4e29ec277269a3313a3" +
+		"1c523e0aa817f2676f5c31a7232753891a3f5375a5d47f12132c0847041941e19a3cbbc"
 	if got.URL != want || got.Kind != providers.Redirect {
 		t.Errorf("got %s %s\nwant redirect %s", got.Kind, got.URL, want)
 	}

@@ -39,7 +39,8 @@ func (p *Provider) Refund(ctx context.Context, m providers.Merchant, r providers
 		TransactionID: transactionID(answer.Text("vnp_TransactionNo")),
 		Reason:        response + "/" + status,
 	}
-	if response == "00" && (answer.Text("vnp_Amount") != request["vnp_Amount"] || answer.Text("vnp_TransactionType") != request["vnp_TransactionType"]) {
+	if response == "00" &&
+		(answer.Text("vnp_Amount") != request["vnp_Amount"] || answer.Text("vnp_TransactionType") != request["vnp_TransactionType"]) {
 		return providers.RefundResult{Outcome: providers.Unknown, Reason: "other_refund"}, nil
 	}
 	if response != "00" || result.TransactionID == r.TransactionID {

@@ -58,20 +58,29 @@ func TestCheckVector(t *testing.T) {
 		file   string
 		reason string // "" wants acceptance
 	}{
-		"query string alone":      {`{` + head + `"operation":"ipn","wire":"` + signed(paidQuery) + `"}`, ""},
-		"address alone":           {`{` + head + `"operation":"return","wire":"https://a.example/b?` + signed(paidQuery) + `"}`, ""},
-		"parameter twice":         {`{` + head + `"operation":"ipn","wire":"` + signed(paidQuery) + `&vnp_Amount=1"}`, "a parameter is given twice"},
-		"half a dong":             {`{` + head + `"operation":"ipn","wire":"` + signed(strings.Replace(paidQuery, "5000000", "5000050", 1)) + `"}`, "vnp_Amount is not a positive whole amount in VND ×100"},
-		"answer without":          {`{` + head + answer + `"operation":"refund_response"}`, "signature is missing"},
-		"answer with an empty":    {`{` + head + answer + `"operation":"refund_response","signature":""}`, "signature is missing"},
-		"answer with null":        {`{` + head + answer + `"operation":"refund_response","signature":null}`, "signature is missing"},
-		"request to be signed":    {`{` + head + `"fields":{"vnp_RequestId":"1"},"operation":"querydr_request"}`, ""},
-		"request with separator":  {`{` + head + `"fields":{"vnp_OrderInfo":"a|b"},"operation":"querydr_request"}`, "vnp_OrderInfo holds the separator |"},
+		"query string alone": {`{` + head + `"operation":"ipn","wire":"` + signed(paidQuery) + `"}`, ""},
+		"address alone":      {`{` + head + `"operation":"return","wire":"https://a.example/b?` + signed(paidQuery) + `"}`, ""},
+		"parameter twice": {
+			`{` + head + `"operation":"ipn","wire":"` + signed(paidQuery) + `&vnp_Amount=1"}`, "a parameter is given twice",
+		},
+		"half a dong": {
+			`{` + head + `"operation":"ipn","wire":"` + signed(strings.Replace(paidQuery, "5000000", "5000050", 1)) + `"}`,
+			"vnp_Amount is not a positive whole amount in VND ×100",
+		},
+		"answer without":       {`{` + head + answer + `"operation":"refund_response"}`, "signature is missing"},
+		"answer with an empty": {`{` + head + answer + `"operation":"refund_response","signature":""}`, "signature is missing"},
+		"answer with null":     {`{` + head + answer + `"operation":"refund_response","signature":null}`, "signature is missing"},
+		"request to be signed": {`{` + head + `"fields":{"vnp_RequestId":"1"},"operation":"querydr_request"}`, ""},
+		"request with separator": {
+			`{` + head + `"fields":{"vnp_OrderInfo":"a|b"},"operation":"querydr_request"}`, "vnp_OrderInfo holds the separator |",
+		},
 		"pay without a signature": {`{` + head + `"fields":{"vnp_Amount":"100"},"operation":"pay"}`, ""},
-		"pay of nothing":          {`{` + head + `"fields":{"vnp_Amount":"000"},"operation":"pay"}`, "vnp_Amount is not a positive whole amount in VND ×100"},
-		"unknown operation":       {`{` + head + `"operation":"token"}`, "unknown operation token"},
-		"no secret":               {`{"provider":"vnpay","operation":"ipn"}`, "no hash_secret is given"},
-		"nested field":            {`{` + head + `"fields":{"a":{}},"operation":"pay"}`, "a is neither text nor number"},
+		"pay of nothing": {
+			`{` + head + `"fields":{"vnp_Amount":"000"},"operation":"pay"}`, "vnp_Amount is not a positive whole amount in VND ×100",
+		},
+		"unknown operation": {`{` + head + `"operation":"token"}`, "unknown operation token"},
+		"no secret":         {`{"provider":"vnpay","operation":"ipn"}`, "no hash_secret is given"},
+		"nested field":      {`{` + head + `"fields":{"a":{}},"operation":"pay"}`, "a is neither text nor number"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

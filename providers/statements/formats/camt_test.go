@@ -33,7 +33,14 @@ func entry(more string) string {
 
 func TestEntry(t *testing.T) {
 	t.Parallel()
-	base := statements.Line{Row: 1, Amount: d("150000"), Currency: "VND", Status: statements.Booked, Kind: statements.Credit, Net: d("150000")}
+	base := statements.Line{
+		Row:      1,
+		Amount:   d("150000"),
+		Currency: "VND",
+		Status:   statements.Booked,
+		Kind:     statements.Credit,
+		Net:      d("150000"),
+	}
 	with := func(change func(*statements.Line)) statements.Line {
 		l := base
 		change(&l)
@@ -103,34 +110,36 @@ func TestCamtOutcomes(t *testing.T) {
 		file string
 		want statements.Code // empty for none
 	}{
-		"sound":               {sound, ""},
-		"envelope":            {"<Envelope><AppHdr/>" + strings.SplitN(sound, "?>", 2)[1] + "</Envelope>", ""},
-		"comment":             {strings.Replace(sound, "150000", "150<!-- x -->000", 1), ""},
-		"doctype":             {`<!DOCTYPE Document SYSTEM "file:///etc/passwd">` + sound, statements.Doctype},
-		"billion laughs":      {laughs + strings.Replace(sound, "S1", "&b;", 1), statements.Doctype},
-		"unknown entity":      {strings.Replace(sound, "S1", "&b;", 1), statements.BrokenXML},
-		"cut off":             {sound[:len(sound)/2], statements.BrokenXML},
-		"cut in the root":     {strings.TrimSuffix(sound, "</Document>"), statements.BrokenXML},
-		"wrong nesting":       {strings.Replace(sound, "</Stmt></BkToCstmrStmt>", "</BkToCstmrStmt></Stmt>", 1), statements.BrokenXML},
-		"two roots":           {sound + "<Document/>", statements.BrokenXML},
-		"deep":                {"<Document>" + strings.Repeat("<a>", 100_000), statements.TooDeep},
-		"long text":           {document(entry("<AddtlNtryInf>" + strings.Repeat("x", 40<<10) + "</AddtlNtryInf>")), statements.TextTooLong},
-		"other xml":           {"<a><b/></a>", statements.UnknownLayout},
-		"no statement":        {"<Document><BkToCstmrStmt/></Document>", statements.NoStatement},
-		"empty statement":     {document(""), statements.NoStatement},
-		"charset":             {strings.Replace(sound, "UTF-8", "EBCDIC", 1), statements.Encoding},
-		"no amount":           {document("<Ntry><CdtDbtInd>CRDT</CdtDbtInd></Ntry>"), statements.AmountNotNumber},
-		"exponent":            {strings.Replace(sound, "150000", "1e99999999", 1), statements.AmountNotNumber},
-		"negative amount":     {strings.Replace(sound, "150000", "-150000", 1), statements.AmountNotNumber},
-		"comma":               {strings.Replace(sound, "150000", "150,000", 1), statements.AmountNotNumber},
-		"no direction":        {strings.Replace(sound, "CRDT", "", 1), statements.MissingIndicator},
-		"unknown status":      {strings.Replace(sound, "BOOK", "DONE", 1), statements.UnknownStatus},
-		"bad date":            {document(entry("<ValDt><Dt>2026-02-30</Dt></ValDt>")), statements.BadDate},
-		"half a đồng":         {strings.Replace(sound, "150000", "150000.5", 1), statements.AmountNotWhole},
-		"too many digits":     {strings.Replace(sound, "150000", strings.Repeat("9", 19), 1), statements.AmountNotNumber},
-		"no account":          {strings.Replace(sound, "<Othr><Id>0099</Id></Othr>", "", 1), statements.MissingAccount},
-		"foreign entry":       {strings.Replace(sound, `"VND"`, `"USD"`, 1), statements.ForeignEntry},
-		"summary":             {document("<TxsSummry><TtlNtries><NbOfNtries>2</NbOfNtries></TtlNtries></TxsSummry>" + entry("")), statements.SummaryMismatch},
+		"sound":           {sound, ""},
+		"envelope":        {"<Envelope><AppHdr/>" + strings.SplitN(sound, "?>", 2)[1] + "</Envelope>", ""},
+		"comment":         {strings.Replace(sound, "150000", "150<!-- x -->000", 1), ""},
+		"doctype":         {`<!DOCTYPE Document SYSTEM "file:///etc/passwd">` + sound, statements.Doctype},
+		"billion laughs":  {laughs + strings.Replace(sound, "S1", "&b;", 1), statements.Doctype},
+		"unknown entity":  {strings.Replace(sound, "S1", "&b;", 1), statements.BrokenXML},
+		"cut off":         {sound[:len(sound)/2], statements.BrokenXML},
+		"cut in the root": {strings.TrimSuffix(sound, "</Document>"), statements.BrokenXML},
+		"wrong nesting":   {strings.Replace(sound, "</Stmt></BkToCstmrStmt>", "</BkToCstmrStmt></Stmt>", 1), statements.BrokenXML},
+		"two roots":       {sound + "<Document/>", statements.BrokenXML},
+		"deep":            {"<Document>" + strings.Repeat("<a>", 100_000), statements.TooDeep},
+		"long text":       {document(entry("<AddtlNtryInf>" + strings.Repeat("x", 40<<10) + "</AddtlNtryInf>")), statements.TextTooLong},
+		"other xml":       {"<a><b/></a>", statements.UnknownLayout},
+		"no statement":    {"<Document><BkToCstmrStmt/></Document>", statements.NoStatement},
+		"empty statement": {document(""), statements.NoStatement},
+		"charset":         {strings.Replace(sound, "UTF-8", "EBCDIC", 1), statements.Encoding},
+		"no amount":       {document("<Ntry><CdtDbtInd>CRDT</CdtDbtInd></Ntry>"), statements.AmountNotNumber},
+		"exponent":        {strings.Replace(sound, "150000", "1e99999999", 1), statements.AmountNotNumber},
+		"negative amount": {strings.Replace(sound, "150000", "-150000", 1), statements.AmountNotNumber},
+		"comma":           {strings.Replace(sound, "150000", "150,000", 1), statements.AmountNotNumber},
+		"no direction":    {strings.Replace(sound, "CRDT", "", 1), statements.MissingIndicator},
+		"unknown status":  {strings.Replace(sound, "BOOK", "DONE", 1), statements.UnknownStatus},
+		"bad date":        {document(entry("<ValDt><Dt>2026-02-30</Dt></ValDt>")), statements.BadDate},
+		"half a đồng":     {strings.Replace(sound, "150000", "150000.5", 1), statements.AmountNotWhole},
+		"too many digits": {strings.Replace(sound, "150000", strings.Repeat("9", 19), 1), statements.AmountNotNumber},
+		"no account":      {strings.Replace(sound, "<Othr><Id>0099</Id></Othr>", "", 1), statements.MissingAccount},
+		"foreign entry":   {strings.Replace(sound, `"VND"`, `"USD"`, 1), statements.ForeignEntry},
+		"summary": {
+			document("<TxsSummry><TtlNtries><NbOfNtries>2</NbOfNtries></TtlNtries></TxsSummry>" + entry("")), statements.SummaryMismatch,
+		},
 		"garbage":             {"\x00\x01\x02\xff garbage", statements.UnsupportedType},
 		"old excel":           {"\xd0\xcf\x11\xe0", statements.UnsupportedType},
 		"xlsx":                {"PK\x03\x04", statements.UnsupportedType},
@@ -166,15 +175,20 @@ func TestCharsets(t *testing.T) {
 	t.Parallel()
 	file := document(entry("<AddtlNtryInf>nộp phí à</AddtlNtryInf>"))
 	want := parse(t, []byte(file), "").Statements
-	little, err := unicodecoding.UTF16(unicodecoding.LittleEndian, unicodecoding.UseBOM).NewEncoder().String(strings.Replace(file, "UTF-8", "UTF-16", 1))
+	little, err := unicodecoding.UTF16(unicodecoding.LittleEndian, unicodecoding.UseBOM).
+		NewEncoder().
+		String(strings.Replace(file, "UTF-8", "UTF-16", 1))
 	if err != nil {
 		t.Fatal(err)
 	}
-	big, err := unicodecoding.UTF16(unicodecoding.BigEndian, unicodecoding.IgnoreBOM).NewEncoder().String(strings.Replace(file, "UTF-8", "UTF-16BE", 1))
+	big, err := unicodecoding.UTF16(unicodecoding.BigEndian, unicodecoding.IgnoreBOM).
+		NewEncoder().
+		String(strings.Replace(file, "UTF-8", "UTF-16BE", 1))
 	if err != nil {
 		t.Fatal(err)
 	}
-	latin, err := charmap.ISO8859_1.NewEncoder().String(strings.Replace(strings.Replace(file, "UTF-8", "ISO-8859-1", 1), "ộ", "&#x1ED9;", 1))
+	latin, err := charmap.ISO8859_1.NewEncoder().
+		String(strings.Replace(strings.Replace(file, "UTF-8", "ISO-8859-1", 1), "ộ", "&#x1ED9;", 1))
 	if err != nil {
 		t.Fatal(err)
 	}

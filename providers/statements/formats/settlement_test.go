@@ -19,8 +19,9 @@ import (
 
 const (
 	genericHeader = "Mã giao dịch,Mã đơn hàng,Loại,Mã giao dịch gốc,Số tiền,Phí,VAT phí,Thực nhận,Trạng thái,Thời gian,Mã đợt\n"
-	vnpayHeader   = "Mã website (terminal),Mã tham chiếu,Mã giao dịch VNPAY,Mã giao dịch ngân hàng,Loại,Mã giao dịch gốc,Số tiền,Phí,VAT phí,Thực nhận,Trạng thái,Thời gian,Mã đợt\n"
-	vnpayRows     = "DSOAT001,P1,14422574,VNP14422574,PAYMENT,,60000,528,53,59419,SETTLED,06/11/2026 23:59:59,STL20261106\n" +
+	vnpayHeader   = "Mã website (terminal),Mã tham chiếu,Mã giao dịch VNPAY,Mã giao dịch ngân hàng,Loại,Mã giao dịch gốc," +
+		"Số tiền,Phí,VAT phí,Thực nhận,Trạng thái,Thời gian,Mã đợt\n"
+	vnpayRows = "DSOAT001,P1,14422574,VNP14422574,PAYMENT,,60000,528,53,59419,SETTLED,06/11/2026 23:59:59,STL20261106\n" +
 		"DSOAT001,R1,14422580,VNP14422580,REFUND,14422574,60000,0,0,-60000,SETTLED,07/11/2026 00:00:01 GMT+7,STL20261106\n"
 )
 
@@ -81,30 +82,70 @@ func TestSettlementOutcomes(t *testing.T) {
 		codes   []statements.Code
 		lines   int
 	}{
-		"sound":              {genericHeader + row, "", statements.OK, nil, 1},
-		"two equal rows":     {genericHeader + row + row, "", statements.OK, nil, 2},
-		"preamble":           {"BÁO CÁO QUYẾT TOÁN\n\nNgày;06/11\n" + genericHeader + row, "", statements.OK, nil, 1},
-		"right total":        {genericHeader + row + "TỔNG,1,,,20000,160,16,19824,,,\nNgười lập bảng\n", "", statements.OK, nil, 1},
-		"total of a refund":  {genericHeader + row + "A2,P2,REFUND,A1,5000,0,0,-5000,SETTLED,06/11/2026 08:00:00,B1\nTotal,,,,15000,160,16,14824,,,\n", "", statements.OK, nil, 2},
-		"wrong total":        {genericHeader + row + "Tổng cộng,1,,,20000,160,16,19825,,,\n", "", statements.Reject, []statements.Code{statements.TotalMismatch}, 0},
-		"wrong count":        {genericHeader + row + "Cộng,2,,,20000,160,16,19824,,,\n", "", statements.Reject, []statements.Code{statements.TotalMismatch}, 0},
-		"wrong net":          {genericHeader + "A1,P1,PAYMENT,,20000,160,16,19825,SETTLED,06/11/2026 08:00:00,B1\n", "", statements.Partial, []statements.Code{statements.RowNetMismatch}, 1},
-		"unknown kind":       {genericHeader + "A1,P1,BONUS,,20000,160,16,19824,SETTLED,06/11/2026 08:00:00,B1\n", "", statements.Partial, []statements.Code{statements.UnknownKind}, 1},
-		"unknown status":     {genericHeader + "A1,P1,PAYMENT,,20000,160,16,19824,MAYBE,06/11/2026 08:00:00,B1\n", "", statements.Partial, []statements.Code{statements.UnknownStatus}, 1},
-		"day first":          {genericHeader + "A1,P1,PAYMENT,,20000,160,16,19824,SETTLED,11/25/2026 08:00:00,B1\n", "", statements.Partial, []statements.Code{statements.BadDate}, 1},
-		"fraction of a đồng": {genericHeader + "A1,P1,PAYMENT,,20000.5,160,16,19824.5,SETTLED,06/11/2026 08:00:00,B1\n", "", statements.Partial, []statements.Code{statements.AmountNotWhole}, 1},
-		"negative payment":   {genericHeader + "A1,P1,PAYMENT,,-20000,0,0,-20000,SETTLED,06/11/2026 08:00:00,B1\n", "", statements.Partial, []statements.Code{statements.SignConflict}, 1},
-		"no identifier":      {genericHeader + ",,PAYMENT,,20000,160,16,19824,SETTLED,06/11/2026 08:00:00,B1\n", "", statements.Partial, []statements.Code{statements.MissingID}, 1},
-		"stray row":          {genericHeader + "???\n" + row, "", statements.Partial, []statements.Code{statements.UnreadableRow}, 1},
-		"amount is a word":   {genericHeader + "A1,P1,PAYMENT,,twenty,160,16,19824,SETTLED,06/11/2026 08:00:00,B1\n", "", statements.Reject, []statements.Code{statements.AmountNotNumber}, 0},
-		"exponent":           {genericHeader + "A1,P1,PAYMENT,,1e9,160,16,19824,SETTLED,06/11/2026 08:00:00,B1\n", "", statements.Reject, []statements.Code{statements.AmountNotNumber}, 0},
-		"no amount":          {genericHeader + "A1,P1,PAYMENT,,,160,16,19824,SETTLED,06/11/2026 08:00:00,B1\n", "", statements.Reject, []statements.Code{statements.AmountNotNumber}, 0},
-		"marks contradict":   {genericHeader + strings.Replace(row, "20000", `"20,000"`, 1) + strings.Replace(row, "20000", "20.000", 1), "", statements.Reject, []statements.Code{statements.AmountAmbiguous}, 0},
-		"header only":        {genericHeader, "", statements.Reject, []statements.Code{statements.NoStatement}, 0},
-		"endless quote":      {genericHeader + `"A1,P1`, "", statements.Reject, []statements.Code{statements.BrokenCSV}, 0},
-		"other layout":       {"Date,Amount\n06/11/2026,1\n", "", statements.Reject, []statements.Code{statements.UnknownLayout}, 0},
-		"other profile":      {genericHeader + row, "vnpay-settlement-v1", statements.Reject, []statements.Code{statements.UnknownLayout}, 0},
-		"no such profile":    {genericHeader + row, "nope", statements.Reject, []statements.Code{statements.UnknownProfile}, 0},
+		"sound":          {genericHeader + row, "", statements.OK, nil, 1},
+		"two equal rows": {genericHeader + row + row, "", statements.OK, nil, 2},
+		"preamble":       {"BÁO CÁO QUYẾT TOÁN\n\nNgày;06/11\n" + genericHeader + row, "", statements.OK, nil, 1},
+		"right total":    {genericHeader + row + "TỔNG,1,,,20000,160,16,19824,,,\nNgười lập bảng\n", "", statements.OK, nil, 1},
+		"total of a refund": {
+			genericHeader + row + "A2,P2,REFUND,A1,5000,0,0,-5000,SETTLED,06/11/2026 08:00:00,B1\nTotal,,,,15000,160,16,14824,,,\n", "",
+			statements.OK, nil, 2,
+		},
+		"wrong total": {
+			genericHeader + row + "Tổng cộng,1,,,20000,160,16,19825,,,\n", "", statements.Reject, []statements.Code{statements.TotalMismatch}, 0,
+		},
+		"wrong count": {
+			genericHeader + row + "Cộng,2,,,20000,160,16,19824,,,\n", "", statements.Reject, []statements.Code{statements.TotalMismatch}, 0,
+		},
+		"wrong net": {
+			genericHeader + "A1,P1,PAYMENT,,20000,160,16,19825,SETTLED,06/11/2026 08:00:00,B1\n", "", statements.Partial,
+			[]statements.Code{statements.RowNetMismatch}, 1,
+		},
+		"unknown kind": {
+			genericHeader + "A1,P1,BONUS,,20000,160,16,19824,SETTLED,06/11/2026 08:00:00,B1\n", "", statements.Partial,
+			[]statements.Code{statements.UnknownKind}, 1,
+		},
+		"unknown status": {
+			genericHeader + "A1,P1,PAYMENT,,20000,160,16,19824,MAYBE,06/11/2026 08:00:00,B1\n", "", statements.Partial,
+			[]statements.Code{statements.UnknownStatus}, 1,
+		},
+		"day first": {
+			genericHeader + "A1,P1,PAYMENT,,20000,160,16,19824,SETTLED,11/25/2026 08:00:00,B1\n", "", statements.Partial,
+			[]statements.Code{statements.BadDate}, 1,
+		},
+		"fraction of a đồng": {
+			genericHeader + "A1,P1,PAYMENT,,20000.5,160,16,19824.5,SETTLED,06/11/2026 08:00:00,B1\n", "", statements.Partial,
+			[]statements.Code{statements.AmountNotWhole}, 1,
+		},
+		"negative payment": {
+			genericHeader + "A1,P1,PAYMENT,,-20000,0,0,-20000,SETTLED,06/11/2026 08:00:00,B1\n", "", statements.Partial,
+			[]statements.Code{statements.SignConflict}, 1,
+		},
+		"no identifier": {
+			genericHeader + ",,PAYMENT,,20000,160,16,19824,SETTLED,06/11/2026 08:00:00,B1\n", "", statements.Partial,
+			[]statements.Code{statements.MissingID}, 1,
+		},
+		"stray row": {genericHeader + "???\n" + row, "", statements.Partial, []statements.Code{statements.UnreadableRow}, 1},
+		"amount is a word": {
+			genericHeader + "A1,P1,PAYMENT,,twenty,160,16,19824,SETTLED,06/11/2026 08:00:00,B1\n", "", statements.Reject,
+			[]statements.Code{statements.AmountNotNumber}, 0,
+		},
+		"exponent": {
+			genericHeader + "A1,P1,PAYMENT,,1e9,160,16,19824,SETTLED,06/11/2026 08:00:00,B1\n", "", statements.Reject,
+			[]statements.Code{statements.AmountNotNumber}, 0,
+		},
+		"no amount": {
+			genericHeader + "A1,P1,PAYMENT,,,160,16,19824,SETTLED,06/11/2026 08:00:00,B1\n", "", statements.Reject,
+			[]statements.Code{statements.AmountNotNumber}, 0,
+		},
+		"marks contradict": {
+			genericHeader + strings.Replace(row, "20000", `"20,000"`, 1) + strings.Replace(row, "20000", "20.000", 1), "", statements.Reject,
+			[]statements.Code{statements.AmountAmbiguous}, 0,
+		},
+		"header only":     {genericHeader, "", statements.Reject, []statements.Code{statements.NoStatement}, 0},
+		"endless quote":   {genericHeader + `"A1,P1`, "", statements.Reject, []statements.Code{statements.BrokenCSV}, 0},
+		"other layout":    {"Date,Amount\n06/11/2026,1\n", "", statements.Reject, []statements.Code{statements.UnknownLayout}, 0},
+		"other profile":   {genericHeader + row, "vnpay-settlement-v1", statements.Reject, []statements.Code{statements.UnknownLayout}, 0},
+		"no such profile": {genericHeader + row, "nope", statements.Reject, []statements.Code{statements.UnknownProfile}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
