@@ -26,11 +26,11 @@ var checks = []string{
 		from ledger.posting p
 		group by p.currency, p.memo
 		having sum(case p.side when 'D' then p.amount else -p.amount end) <> 0`,
-	// An entry has the lines that it announced, of its own transaction.
-	`select 'entry ent_' || replace(e.id::text, '-', '') || ' has ' || count(p.line) || ' lines and announced ' || e.lines
-		from ledger.entry e left join ledger.posting p on p.entry_id = e.id and p.lines = e.lines and p.tx = e.tx
-		group by e.id, e.lines
-		having count(p.line) <> e.lines`,
+	// An entry has the postings that it announced, of its own transaction.
+	`select 'entry ent_' || replace(e.id::text, '-', '') || ' has ' || count(p.line) || ' postings and announced ' || e.postings
+		from ledger.entry e left join ledger.posting p on p.entry_id = e.id and p.postings = e.postings and p.tx = e.tx
+		group by e.id, e.postings
+		having count(p.line) <> e.postings`,
 	// Every entry has its cause, and every cause its entry.
 	`select 'entry ent_' || replace(coalesce(e.id, c.entry_id)::text, '-', '') || case when e.id is null then ' is missing and has a cause' else ' lacks its cause' end
 		from ledger.entry e

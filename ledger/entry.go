@@ -1,25 +1,19 @@
 package ledger
 
 import (
-	"crypto/sha256"
-	"strconv"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/fault"
-	"github.com/doisoat/doisoat/internal/ident"
 	"github.com/doisoat/doisoat/internal/money"
+	"github.com/doisoat/doisoat/ledger/proof"
 )
 
-type entryKind struct{}
-
-// Prefix implements ident.Kind.
-func (entryKind) Prefix() string { return "ent" }
-
 // EntryID names an entry.
-type EntryID = ident.ID[entryKind]
+type EntryID = proof.EntryID
 
 // Faults of the book.
 var (
@@ -130,38 +124,8 @@ func (e Entry) Validate() error {
 	return nil
 }
 
-// digest is the SHA-256 of cause and postings: what must be equal when a
-// cause is posted again. Dates and texts may differ between two tries.
-func (e *Entry) digest() []byte {
-	b := make([]byte, 0, 512)
-	quoted := func(fields ...string) {
-		for _, f := range fields {
-			b = append(strconv.AppendQuote(b, f), ' ')
-		}
-		b[len(b)-1] = '\n'
-	}
-	b = append(b, "doisoat entry 1\n"...)
-	quoted(e.Authority, e.Cause.Kind, e.Cause.ID, e.Cause.Event, e.Reverses.String())
-	for i := range e.Postings {
-		p := &e.Postings[i]
-		b = append(strconv.AppendInt(b, int64(i+1), 10), ' ')
-		b = append(append(b, p.Account...), ' ')
-		b = append(append(b, p.Side...), ' ')
-		b = append(strconv.AppendInt(b, p.Amount.Minor, 10), ' ')
-		b = append(append(b, p.Amount.Currency...), ' ')
-		for _, id := range [...]*uuid.UUID{&p.Dossier, &p.Payment, &p.Refund, &p.Charge} {
-			text, _ := id.MarshalText()
-			b = append(append(b, text...), ' ')
-		}
-		quoted(p.FeeType, p.Policy)
-	}
-	if !e.Corrects.IsZero() {
-		b = append(b, "corrects "...)
-		quoted(e.Corrects.String())
-	}
-	sum := sha256.Sum256(b)
-	return sum[:]
+// repeats reports whether e says the same as before, an entry of the same cause.
+// Dates and texts may differ between two tries.
+func (e *Entry) repeats(before *Entry) bool {
+	return e.Reverses == before.Reverses && e.Corrects == before.Corrects && slices.Equal(e.Postings, before.Postings)
 }
-
-// ParseEntryID reads the outside form of an entry's id.
-func ParseEntryID(text string) (EntryID, error) { return ident.Parse[entryKind](text) }

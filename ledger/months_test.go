@@ -26,12 +26,13 @@ func (b book) fillMonth(month string) {
 	b.T.Helper()
 	_, err := b.Owner.Exec(b.T.Context(), `
 		with e as (
-			insert into ledger.entry (id, authority, business_date, recorded_at, cause_kind, cause_id, cause_event, description, actor, lines, digest)
+			insert into ledger.entry (id, authority, business_date, recorded_at, cause_kind, cause_id, cause_event, description,
+				actor, postings, content, marks)
 			select (left(app.first_id(app.month_start(@month::text::date))::text, 24) || lpad(to_hex(n), 12, '0'))::uuid, @authority,
-				@month::text::date, now(), 'capture', @month || n, 'captured', '', 'system', 2, decode(repeat('00', 32), 'hex')
+				@month::text::date, now(), 'capture', @month || n, 'captured', '', 'system', 2, decode(repeat('00', 32), 'hex'), decode(repeat('00', 8), 'hex')
 			from generate_series(1, 5000) n
 			returning id, authority, business_date)
-		insert into ledger.posting (entry_id, line, lines, authority, business_date, account_id, side, amount, currency, memo, dossier_id)
+		insert into ledger.posting (entry_id, line, postings, authority, business_date, account_id, side, amount, currency, memo, dossier_id)
 		select e.id, l.line, 2, e.authority, e.business_date, a.id, l.side, 60000, 'VND', false, e.id
 		from e cross join (values (1, 'D', @debit), (2, 'C', @credit)) as l (line, side, code)
 		join ledger.account a on a.authority = e.authority and a.code = l.code`,

@@ -1,10 +1,10 @@
 package ledger
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -14,8 +14,8 @@ import (
 
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/fault"
-	"github.com/doisoat/doisoat/internal/ident"
 	"github.com/doisoat/doisoat/internal/postgres"
+	"github.com/doisoat/doisoat/ledger/proof"
 )
 
 // Post appends entries of one authority to the book, all or none, in one
@@ -30,10 +30,8 @@ func Post(ctx context.Context, tx pgx.Tx, entries ...Entry) ([]EntryID, error) {
 		return nil, nil
 	}
 	var (
-		digests = make([][]byte, len(entries))
-		first   = make(map[Cause]int, len(entries)) // the first entry of each cause is written
-		fresh   = make([]Entry, 0, len(entries))
-		sums    = make([][]byte, 0, len(entries))
+		first = make(map[Cause]int, len(entries)) // the first entry of each cause is written
+		fresh = make([]Entry, 0, len(entries))
 	)
 	for i := range entries {
 		if err := entries[i].Validate(); err != nil {
@@ -42,20 +40,19 @@ func Post(ctx context.Context, tx pgx.Tx, entries ...Entry) ([]EntryID, error) {
 		if entries[i].Authority != entries[0].Authority {
 			return nil, blame(ErrMalformed.With("entries of one call are of one authority"), entries, i)
 		}
-		digests[i] = entries[i].digest()
 		if at, twice := first[entries[i].Cause]; twice {
-			if !bytes.Equal(digests[i], digests[at]) {
+			if !entries[i].repeats(&entries[at]) {
 				return nil, blame(causeReused(entries[i].Cause), entries, i)
 			}
 			continue
 		}
 		first[entries[i].Cause] = i
 		if entries[i].ID.IsZero() {
-			entries[i].ID = ident.New[entryKind]()
+			entries[i].ID = proof.NewEntryID()
 		}
-		fresh, sums = append(fresh, entries[i]), append(sums, digests[i])
+		fresh = append(fresh, entries[i])
 	}
-	before, err := write(ctx, tx, fresh, sums)
+	before, err := write(ctx, tx, fresh)
 	if err != nil {
 		return nil, postFault(err, entries)
 	}
@@ -68,19 +65,20 @@ func Post(ctx context.Context, tx pgx.Tx, entries ...Entry) ([]EntryID, error) {
 		ids[i] = id
 	}
 	if len(before) > 0 {
-		err = sameAsBefore(ctx, tx, entries, digests, ids)
+		err = sameAsBefore(ctx, tx, entries, ids, before)
 	}
 	return ids, err
 }
 
-// sameAsBefore compares entries with what the book has under their ids.
-func sameAsBefore(ctx context.Context, tx pgx.Tx, entries []Entry, digests [][]byte, ids []EntryID) error {
-	written, err := selectDigests(ctx, tx, ids)
+// sameAsBefore compares entries with those of the same cause in the book, before
+// by the id that was not written.
+func sameAsBefore(ctx context.Context, tx pgx.Tx, entries []Entry, ids []EntryID, before map[EntryID]EntryID) error {
+	written, err := findEntries(ctx, tx, slices.Collect(maps.Values(before)))
 	if err != nil {
 		return err
 	}
 	for i, id := range ids {
-		if !bytes.Equal(written[id], digests[i]) {
+		if known, ok := written[id]; ok && !entries[i].repeats(&known) {
 			return blame(causeReused(entries[i].Cause), entries, i)
 		}
 	}

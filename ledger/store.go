@@ -86,26 +86,34 @@ func orZero[T any](p *T) T {
 	return *p
 }
 
-func selectEntry(ctx context.Context, tx pgx.Tx, id EntryID) ([]Posted, error) {
-	rows, err := tx.Query(ctx, selectPosted+` where p.entry_id = $1 order by p.line`, id)
+// findEntries returns entries with their postings in order.
+func findEntries(ctx context.Context, tx pgx.Tx, ids []EntryID) (map[EntryID]Entry, error) {
+	rows, err := tx.Query(ctx, selectPosted+` where p.entry_id = any($1) order by p.entry_id, p.line`, ids)
 	if err != nil {
 		return nil, err
 	}
-	return pgx.CollectRows(rows, pgx.RowToStructByName[Posted])
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByName[Posted])
+	found := make(map[EntryID]Entry, len(ids))
+	for _, p := range list {
+		e, known := found[p.EntryID]
+		if !known {
+			e = p.Entry()
+		}
+		e.Postings = append(e.Postings, p.Posting())
+		found[p.EntryID] = e
+	}
+	return found, err
 }
 
 // FindEntry returns an entry with its postings in order, or ErrEntryNotFound.
 func FindEntry(ctx context.Context, tx pgx.Tx, id EntryID) (Entry, error) {
-	list, err := selectEntry(ctx, tx, id)
+	found, err := findEntries(ctx, tx, []EntryID{id})
 	if err != nil {
 		return Entry{}, err
 	}
-	if len(list) == 0 {
+	e, known := found[id]
+	if !known {
 		return Entry{}, ErrEntryNotFound
-	}
-	e := list[0].Entry()
-	for _, p := range list {
-		e.Postings = append(e.Postings, p.Posting())
 	}
 	return e, nil
 }

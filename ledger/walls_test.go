@@ -76,8 +76,8 @@ func TestNobodyChangesTheBook(t *testing.T) {
 	}
 	err = b.InTx(ngheAn, func(tx pgx.Tx) error {
 		_, err := tx.Exec(t.Context(), `insert into ledger.entry (id, authority, business_date, recorded_at, cause_kind, cause_id,
-			cause_event, description, actor, lines, digest, tx) values (gen_random_uuid(), 'H41', '2026-11-20', now(), 'k', 'i', 'e', '',
-			'a', 2, sha256(''), '999999')`)
+			cause_event, description, actor, postings, content, marks, tx) values (gen_random_uuid(), 'H41', '2026-11-20', now(), 'k', 'i', 'e', '',
+			'a', 2, sha256(''), decode(repeat('00', 8), 'hex'), '999999')`)
 		return err
 	})
 	if got, want := refusal(err), pgerrcode.InsufficientPrivilege; got != want {
@@ -85,21 +85,24 @@ func TestNobodyChangesTheBook(t *testing.T) {
 	}
 }
 
-// The hash of what an entry says comes with a mark for each posting, or not at all.
+// Every entry has its content hash and one mark per posting.
 func TestContentComesWithItsMarks(t *testing.T) {
 	t.Parallel()
 	b := newBook(t)
-	for _, columns := range []string{
-		"sha256(''), null", "null, decode(repeat('ab', 8), 'hex')", "sha256(''), decode(repeat('ab', 9), 'hex')",
-		"sha256(''), ''", "'', decode(repeat('ab', 8), 'hex')",
+	for columns, want := range map[string]string{
+		"sha256(''), null":                           pgerrcode.NotNullViolation,
+		"null, decode(repeat('ab', 8), 'hex')":       pgerrcode.NotNullViolation,
+		"sha256(''), decode(repeat('ab', 9), 'hex')": "entry_content_check",
+		"sha256(''), ''":                             "entry_content_check",
+		"'', decode(repeat('ab', 8), 'hex')":         "entry_content_check",
 	} {
 		err := b.InTx(ngheAn, func(tx pgx.Tx) error {
 			_, err := tx.Exec(t.Context(), `insert into ledger.entry (id, authority, business_date, recorded_at, cause_kind, cause_id,
-				cause_event, description, actor, lines, digest, content, marks) values (gen_random_uuid(), 'H41', '2026-11-20', now(), 'k', 'i', 'e', '',
-				'a', 2, sha256(''), `+columns+`)`)
+				cause_event, description, actor, postings, content, marks)
+				values (gen_random_uuid(), 'H41', '2026-11-20', now(), 'k', 'i', 'e', '', 'a', 2, `+columns+`)`)
 			return err
 		})
-		if got, want := refusal(err), "entry_content_check"; got != want {
+		if got := refusal(err); got != want {
 			t.Errorf("%s: got %s, want %s", columns, got, want)
 		}
 	}
@@ -107,11 +110,11 @@ func TestContentComesWithItsMarks(t *testing.T) {
 
 // raw writes to the book by hand.
 type raw struct {
-	t     *testing.T
-	tx    pgx.Tx
-	part  string // of the tables: "" for the whole, "_202611" for a month
-	entry uuid.UUID
-	lines int
+	t        *testing.T
+	tx       pgx.Tx
+	part     string // of the tables: "" for the whole, "_202611" for a month
+	entry    uuid.UUID
+	postings int
 }
 
 func (r *raw) exec(query string, args ...any) error {
@@ -119,10 +122,11 @@ func (r *raw) exec(query string, args ...any) error {
 	return err
 }
 
-func (r *raw) open(lines int) error {
-	r.entry, r.lines = uuid.Must(uuid.NewV7()), lines
+func (r *raw) open(postings int) error {
+	r.entry, r.postings = uuid.Must(uuid.NewV7()), postings
 	return r.exec(`insert into ledger.entry`+r.part+` (id, authority, business_date, recorded_at, cause_kind, cause_id, cause_event, description,
-		actor, lines, digest) values ($1::uuid, 'H41', '2026-11-20', now(), 'raw', $1::uuid::text, 'written', '', 'owner', $2, sha256(''))`, r.entry, lines)
+		actor, postings, content, marks) values ($1::uuid, 'H41', '2026-11-20', now(), 'raw', $1::uuid::text, 'written', '', 'owner',
+		$2::smallint, sha256(''), decode(repeat('00', 4 * $2::integer), 'hex'))`, r.entry, postings)
 }
 
 // line is one posting written by hand; code M-… is memo.
@@ -136,13 +140,13 @@ type line struct {
 
 // write inserts lines with one statement.
 func (r *raw) write(lines ...line) error {
-	query := `insert into ledger.posting` + r.part + ` (entry_id, line, lines, authority, business_date, account_id, side, amount, currency, memo) values `
+	query := `insert into ledger.posting` + r.part + ` (entry_id, line, postings, authority, business_date, account_id, side, amount, currency, memo) values `
 	for i, l := range lines {
 		if i > 0 {
 			query += ", "
 		}
 		query += fmt.Sprintf("('%s', %d, %d, 'H41', '2026-11-20', (select id from ledger.account where code = '%s' and currency = '%s'), '%s', %d, '%s', %t)",
-			r.entry, l.no, r.lines, l.code, l.currency, l.side, l.amount, l.currency, l.code[0] == 'M')
+			r.entry, l.no, r.postings, l.code, l.currency, l.side, l.amount, l.currency, l.code[0] == 'M')
 	}
 	return r.exec(query)
 }
@@ -192,8 +196,8 @@ func TestRawSQLCannotCommitABrokenEntry(t *testing.T) {
 			}
 			return r.write(line{2, refund, "C", 100, "VND"})
 		}, "posting_balanced"},
-		"no postings":        {func(r *raw) error { return r.open(2) }, "entry_complete"},
-		"one line announced": {func(r *raw) error { return r.open(1) }, "entry_lines_check"},
+		"no postings":           {func(r *raw) error { return r.open(2) }, "entry_complete"},
+		"one posting announced": {func(r *raw) error { return r.open(1) }, "entry_postings_check"},
 		"fewer than announced": {func(r *raw) error {
 			return errors.Join(r.open(4), r.write(line{1, clearing, "D", 100, "VND"}, line{2, refund, "C", 100, "VND"}))
 		}, "entry_complete"},
@@ -202,11 +206,11 @@ func TestRawSQLCannotCommitABrokenEntry(t *testing.T) {
 				line{3, collected, "D", 5, "VND"}, line{4, owed, "C", 5, "VND"}))
 		}, "posting_line"},
 		"added to a finished entry": {func(r *raw) error {
-			r.entry, r.lines = finished, 4
+			r.entry, r.postings = finished, 4
 			return r.write(line{3, clearing, "D", 100, "VND"}, line{4, refund, "C", 100, "VND"})
 		}, "posting_key"},
 		"added to a finished entry that announced more": {func(r *raw) error {
-			r.entry, r.lines = finished, 6
+			r.entry, r.postings = finished, 6
 			return r.write(line{5, clearing, "D", 100, "VND"}, line{6, refund, "C", 100, "VND"})
 		}, "posting_entry"},
 		"added to a finished entry of this transaction": {func(r *raw) error {
@@ -218,11 +222,11 @@ func TestRawSQLCannotCommitABrokenEntry(t *testing.T) {
 			return errors.Join(r.open(2), r.write(line{1, clearing, "D", -100, "VND"}, line{2, refund, "C", -100, "VND"}))
 		}, "posting_amount"},
 		"posting of another entry": {func(r *raw) error {
-			r.entry, r.lines = uuid.Must(uuid.NewV7()), 2
+			r.entry, r.postings = uuid.Must(uuid.NewV7()), 2
 			return r.write(line{1, clearing, "D", 100, "VND"}, line{2, refund, "C", 100, "VND"})
 		}, "posting_entry"},
 		"account of another class": {func(r *raw) error {
-			return errors.Join(r.open(2), r.exec(`insert into ledger.posting`+r.part+` (entry_id, line, lines, authority, business_date, account_id, side, amount, currency, memo)
+			return errors.Join(r.open(2), r.exec(`insert into ledger.posting`+r.part+` (entry_id, line, postings, authority, business_date, account_id, side, amount, currency, memo)
 				select $1, case side when 'D' then 1 else 2 end, 2, 'H41', '2026-11-20', (select id from ledger.account where code = 'M-COLLECTED'), side, 7, 'VND', false
 				from unnest('{D,C}'::text[]) side`, r.entry))
 		}, "posting_account"},

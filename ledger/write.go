@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/ledger/proof"
 )
 
 // write appends entries of one authority whose ids and causes differ and whose
@@ -18,8 +19,8 @@ import (
 // written, the id of the one that has its cause. The first try is one statement
 // and nearly always does it; it writes nothing when an account is new. The
 // second makes the accounts.
-func write(ctx context.Context, tx pgx.Tx, entries []Entry, digests [][]byte) (map[EntryID]EntryID, error) {
-	query, args := insertStatement(entries, digests)
+func write(ctx context.Context, tx pgx.Tx, entries []Entry) (map[EntryID]EntryID, error) {
+	query, args := insertStatement(entries)
 	for try := range 2 {
 		batch := &pgx.Batch{}
 		if try > 0 {
@@ -51,24 +52,6 @@ func write(ctx context.Context, tx pgx.Tx, entries []Entry, digests [][]byte) (m
 	return nil, ErrMalformed.With("entry for %s %s was not written", c.Kind, c.ID)
 }
 
-// selectDigests returns the digests of entries in the book.
-func selectDigests(ctx context.Context, tx pgx.Tx, ids []EntryID) (map[EntryID][]byte, error) {
-	rows, err := tx.Query(ctx, `select e.id, e.digest from ledger.entry e where e.id = any($1)`, ids)
-	if err != nil {
-		return nil, err
-	}
-	type row struct {
-		ID     EntryID
-		Digest []byte
-	}
-	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[row])
-	found := make(map[EntryID][]byte, len(list))
-	for _, r := range list {
-		found[r.ID] = r.Digest
-	}
-	return found, err
-}
-
 const insertAccounts = `
 	insert into ledger.account (authority, code, currency, class, normal)
 	select @authority, n.code, n.currency, n.class, n.normal
@@ -90,7 +73,7 @@ const insertTemplate = `
 			select c.entry_id from ledger.cause c
 			where c.authority = $1 and c.kind = u.cause_kind and c.id = u.cause_id and c.event = u.cause_event) as known
 		from {entries} as u (id, business_date, recorded_at, cause_kind, cause_id, cause_event, description, actor, reverses, corrects, reason,
-			lines, digest, content, marks)
+			postings, content, marks)
 	), p as materialized (
 		select u.*, a.id as account_id, a.memo
 		from {postings} as u ({of_entry}line, account, side, amount, currency, dossier_id, payment_id, refund_id, charge_id, fee_type, policy)
@@ -99,16 +82,16 @@ const insertTemplate = `
 			where a.authority = $1 and a.code = u.account and a.currency = u.currency limit 1) a on true
 	), e as (
 		insert into ledger.entry (id, authority, business_date, recorded_at, cause_kind, cause_id, cause_event,
-			description, actor, reverses, corrects, reason, lines, digest, content, marks)
+			description, actor, reverses, corrects, reason, postings, content, marks)
 		select n.id, $1, n.business_date, n.recorded_at, n.cause_kind, n.cause_id, n.cause_event,
-			n.description, n.actor, n.reverses, n.corrects, n.reason, n.lines, n.digest, n.content, n.marks
+			n.description, n.actor, n.reverses, n.corrects, n.reason, n.postings, n.content, n.marks
 		from n
 		where n.known is null and not exists (select from p where p.account_id is null)
-		returning id, lines, business_date
+		returning id, postings, business_date
 	), written as (
-		insert into ledger.posting (entry_id, line, lines, authority, business_date, account_id, side, amount, currency, memo,
+		insert into ledger.posting (entry_id, line, postings, authority, business_date, account_id, side, amount, currency, memo,
 			dossier_id, payment_id, refund_id, charge_id, fee_type, policy)
-		select e.id, p.line, e.lines, $1, e.business_date, p.account_id, p.side, p.amount, p.currency, p.memo,
+		select e.id, p.line, e.postings, $1, e.business_date, p.account_id, p.side, p.amount, p.currency, p.memo,
 			p.dossier_id, p.payment_id, p.refund_id, p.charge_id, p.fee_type, p.policy
 		from p join e on {own}
 	)
@@ -123,11 +106,11 @@ const insertTemplate = `
 var insertMany = strings.NewReplacer(
 	"{entries}", `unnest((select $2::uuid[]), (select $3::date[]), (select $4::timestamptz[]),
 			(select $5::text[]), (select $6::text[]), (select $7::text[]), (select $8::text[]), (select $9::text[]),
-			(select $10::uuid[]), (select $11::uuid[]), (select $12::text[]), (select $13::smallint[]), (select $14::bytea[]),
-			(select $15::bytea[]), (select $16::bytea[]))`,
-	"{postings}", `unnest((select $17::uuid[]), (select $18::smallint[]), (select $19::text[]), (select $20::text[]), (select $21::bigint[]),
-			(select $22::text[]), (select $23::uuid[]), (select $24::uuid[]), (select $25::uuid[]), (select $26::uuid[]),
-			(select $27::text[]), (select $28::text[]))`,
+			(select $10::uuid[]), (select $11::uuid[]), (select $12::text[]), (select $13::smallint[]),
+			(select $14::bytea[]), (select $15::bytea[]))`,
+	"{postings}", `unnest((select $16::uuid[]), (select $17::smallint[]), (select $18::text[]), (select $19::text[]),
+			(select $20::bigint[]), (select $21::text[]), (select $22::uuid[]), (select $23::uuid[]), (select $24::uuid[]),
+			(select $25::uuid[]), (select $26::text[]), (select $27::text[]))`,
 	"{of_entry}", "entry_id, ", "{own}", "e.id = p.entry_id",
 ).Replace(insertTemplate)
 
@@ -138,9 +121,9 @@ const mostPlain = 8
 // They take every column as it is, which is nearly every call and needs a third
 // less of the server.
 var insertOne = func() (statements [mostPlain + 1]string) {
-	for lines := 2; lines < len(statements); lines++ {
+	for count := 2; count < len(statements); count++ {
 		at := entryParameters
-		postings := make([]string, lines)
+		postings := make([]string, count)
 		for i := range postings {
 			columns := make([]string, len(postingTypes))
 			for c, kind := range postingTypes {
@@ -149,10 +132,10 @@ var insertOne = func() (statements [mostPlain + 1]string) {
 			}
 			postings[i] = fmt.Sprintf("(%d::smallint, %s)", i+1, strings.Join(columns, ", "))
 		}
-		statements[lines] = strings.NewReplacer(
+		statements[count] = strings.NewReplacer(
 			"{entries}", `(values ($2::uuid, $3::date, $4::timestamptz,
-			$5::text, $6::text, $7::text, $8::text, $9::text, $10::uuid, $11::uuid, $12::text, $13::smallint, $14::bytea,
-			$15::bytea, $16::bytea))`,
+			$5::text, $6::text, $7::text, $8::text, $9::text, $10::uuid, $11::uuid, $12::text, $13::smallint,
+			$14::bytea, $15::bytea))`,
 			"{postings}", "(values "+strings.Join(postings, ", ")+")",
 			"{of_entry}", "", "{own}", "true",
 		).Replace(insertTemplate)
@@ -164,18 +147,18 @@ var insertOne = func() (statements [mostPlain + 1]string) {
 var postingTypes = [...]string{"text", "text", "bigint", "text", "uuid", "uuid", "uuid", "uuid", "text", "text"}
 
 // entryParameters is how many parameters stand before those of postings.
-const entryParameters = 16
+const entryParameters = 15
 
 // insertStatement returns the statement that writes entries, with its parameters in their order.
-func insertStatement(entries []Entry, digests [][]byte) (string, []any) {
+func insertStatement(entries []Entry) (string, []any) {
 	args := make([]any, 0, entryParameters+mostPlain*len(postingTypes))
-	var hash Hasher
+	var hash proof.Hasher
 	args = append(args, entries[0].Authority)
 	if e := &entries[0]; len(entries) == 1 && len(e.Postings) <= mostPlain {
-		r := e.record(digests[0])
+		r := e.record()
 		content, marks := hash.Content(&r)
 		args = append(args, e.ID, e.BusinessDate, e.RecordedAt, e.Cause.Kind, e.Cause.ID, e.Cause.Event, e.Description,
-			e.Actor, e.Reverses, e.Corrects, e.Reason, linesOf(e), digests[0], content[:], marks)
+			e.Actor, e.Reverses, e.Corrects, e.Reason, countOf(e), content[:], marks)
 		for i := range e.Postings {
 			p := &e.Postings[i]
 			args = append(args, p.Account, string(p.Side), p.Amount.Minor, string(p.Amount.Currency),
@@ -185,15 +168,15 @@ func insertStatement(entries []Entry, digests [][]byte) (string, []any) {
 	}
 	contents, marks := make([][]byte, len(entries)), make([][]byte, len(entries))
 	for i := range entries {
-		r := entries[i].record(digests[i])
+		r := entries[i].record()
 		content, marked := hash.Content(&r)
 		contents[i], marks[i] = content[:], marked
 	}
-	return insertMany, append(append(append(args, entryColumns(entries)...), digests, contents, marks), postingColumns(entries)...)
+	return insertMany, append(append(append(args, entryColumns(entries)...), contents, marks), postingColumns(entries)...)
 }
 
-// linesOf counts the postings of an entry, whom maxPostings bounds.
-func linesOf(e *Entry) int16 { return int16(len(e.Postings)) } //nolint:gosec // see above
+// countOf counts the postings of an entry; maxPostings bounds them.
+func countOf(e *Entry) int16 { return int16(len(e.Postings)) } //nolint:gosec // see above
 
 func entryColumns(entries []Entry) []any {
 	var (
@@ -202,16 +185,16 @@ func entryColumns(entries []Entry) []any {
 		kind, cause, event, description, actor, reason = make([]string, n), make([]string, n), make([]string, n), make([]string, n), make([]string, n), make([]string, n)
 		date                                           = make(flat[calendar.Date], n)
 		recorded                                       = make([]time.Time, n)
-		lines                                          = make([]int16, n)
+		count                                          = make([]int16, n)
 	)
 	for i := range entries {
 		e := &entries[i]
 		ids[i], reverses[i], corrects[i] = e.ID, e.Reverses, e.Corrects
 		kind[i], cause[i], event[i] = e.Cause.Kind, e.Cause.ID, e.Cause.Event
 		description[i], actor[i], reason[i] = e.Description, e.Actor, e.Reason
-		date[i], recorded[i], lines[i] = e.BusinessDate, e.RecordedAt, linesOf(e)
+		date[i], recorded[i], count[i] = e.BusinessDate, e.RecordedAt, countOf(e)
 	}
-	return []any{ids, date, recorded, kind, cause, event, description, actor, reverses, corrects, reason, lines}
+	return []any{ids, date, recorded, kind, cause, event, description, actor, reverses, corrects, reason, count}
 }
 
 func postingColumns(entries []Entry) []any {

@@ -182,23 +182,21 @@ create table ledger.entry (
 	actor         text not null constraint entry_actor_check check (actor <> ''),
 	reverses      uuid,
 	reason        text not null default '',
-	lines         smallint not null constraint entry_lines_check check (lines >= 2),
-	digest        bytea not null constraint entry_digest_check check (length(digest) = 32),
+	postings      smallint not null constraint entry_postings_check check (postings >= 2), -- their number
 	-- the writing transaction: postings must come from the same one
 	tx            xid8 not null default pg_current_xact_id(),
 	corrects      uuid,
 	-- the hash of the entry and four bytes of hash per posting, which the poster
 	-- computes so that the sealer need not read the entry again
-	content       bytea,
-	marks         bytea,
+	content       bytea not null,
+	marks         bytea not null,
 	primary key (id),
 	-- postings refer to this key
-	constraint entry_identity unique (id, authority, business_date, lines, tx),
+	constraint entry_identity unique (id, authority, business_date, postings, tx),
 	constraint entry_reversal_has_reason check (reverses is null or reason <> ''),
 	constraint entry_corrects_or_reverses check (corrects is null or reverses is null),
 	constraint entry_correction_has_reason check (corrects is null or reason <> ''),
-	constraint entry_content_check check ((content is null) = (marks is null)
-		and (content is null or length(content) = 32 and length(marks) = 4 * lines))
+	constraint entry_content_check check (length(content) = 32 and length(marks) = 4 * postings)
 ) partition by range (id);
 create index entry_date on ledger.entry (authority, business_date, id);
 -- roll-up and sealer walk in the order of transactions
@@ -209,7 +207,7 @@ call app.append_only('ledger.entry');
 grant select on ledger.entry to doisoat_app;
 -- all but tx: the database says which transaction writes
 grant insert (id, authority, business_date, recorded_at, cause_kind, cause_id, cause_event, description, actor, reverses,
-	reason, lines, digest, corrects, content, marks) on ledger.entry to doisoat_app;
+	reason, postings, corrects, content, marks) on ledger.entry to doisoat_app;
 
 -- An entry is admitted when its business date is open, its cause is new, and the
 -- entry that it reverses or corrects exists. The trigger fires after the insert,
@@ -269,7 +267,7 @@ alter table ledger.entry enable always trigger admit_entry;
 create table ledger.posting (
 	entry_id      uuid not null,
 	line          smallint not null,
-	lines         smallint not null, -- of its entry
+	postings      smallint not null, -- of its entry
 	authority     text not null,
 	business_date date not null,
 	account_id    bigint not null,
@@ -285,7 +283,7 @@ create table ledger.posting (
 	policy        text,
 	tx            xid8 not null default pg_current_xact_id(), -- of its entry
 	primary key (entry_id, line),
-	constraint posting_line check (line between 1 and lines)
+	constraint posting_line check (line between 1 and postings)
 ) partition by range (entry_id);
 create index posting_by_account on ledger.posting (account_id, business_date, entry_id, line);
 create index posting_by_dossier on ledger.posting (dossier_id, entry_id) where dossier_id is not null;
@@ -294,7 +292,7 @@ create index posting_by_refund on ledger.posting (refund_id) where refund_id is 
 call app.protect('ledger.posting');
 call app.append_only('ledger.posting');
 grant select on ledger.posting to doisoat_app;
-grant insert (entry_id, line, lines, authority, business_date, account_id, side, amount, currency, memo, dossier_id, payment_id,
+grant insert (entry_id, line, postings, authority, business_date, account_id, side, amount, currency, memo, dossier_id, payment_id,
 	refund_id, charge_id, fee_type, policy) on ledger.posting to doisoat_app;
 
 -- Every statement that inserts postings brings whole, balanced entries of its
@@ -324,7 +322,7 @@ begin
 		raise exception 'entry % does not balance, is finished, or has a posting that disagrees with its account', bad
 			using errcode = case wall when 'posting_account' then 'foreign_key_violation' else 'check_violation' end, constraint = wall;
 	end if;
-	select p.entry_id into bad from new_postings p group by p.entry_id having count(*) <> max(p.lines) limit 1;
+	select p.entry_id into bad from new_postings p group by p.entry_id having count(*) <> max(p.postings) limit 1;
 	if found then
 		raise exception 'entry % does not have all its postings', bad
 			using errcode = 'check_violation', constraint = 'entry_complete';
@@ -349,10 +347,10 @@ begin
 	call app.prepare_part('ledger.entry', entries);
 	call app.prepare_part('ledger.posting', postings);
 	-- a posting agrees with its entry, and comes in the transaction of its entry
-	execute format('alter table ledger.%I add constraint posting_entry foreign key (entry_id, authority, business_date, lines, tx) '
-		|| 'references ledger.%I (id, authority, business_date, lines, tx)', postings, entries);
+	execute format('alter table ledger.%I add constraint posting_entry foreign key (entry_id, authority, business_date, postings, tx) '
+		|| 'references ledger.%I (id, authority, business_date, postings, tx)', postings, entries);
 	-- an entry has its last posting at commit; with check_postings that is all of them
-	execute format('alter table ledger.%I add constraint entry_complete foreign key (id, lines) '
+	execute format('alter table ledger.%I add constraint entry_complete foreign key (id, postings) '
 		|| 'references ledger.%I (entry_id, line) deferrable initially deferred', entries, postings);
 	call app.attach_part('ledger.entry', entries, month);
 	call app.attach_part('ledger.posting', postings, month);

@@ -16,7 +16,7 @@ create function ledger.seal_lock(authority text) returns bigint
 create table ledger.block (
 	authority  text not null references auth.authority (code),
 	number     bigint not null check (number >= 1),
-	version    smallint not null check (version in (1, 2)),
+	version    smallint not null check (version = 1),
 	sealed_at  timestamptz not null,
 	previous   bytea not null check (length(previous) = 32),
 	root       bytea not null check (length(root) = 32),

@@ -357,7 +357,7 @@ begin
 		raise exception 'entry % does not balance, is finished, or has a posting that disagrees with its account', bad
 			using errcode = case wall when 'posting_account' then 'foreign_key_violation' else 'check_violation' end, constraint = wall;
 	end if;
-	select p.entry_id into bad from new_postings p group by p.entry_id having count(*) <> max(p.lines) limit 1;
+	select p.entry_id into bad from new_postings p group by p.entry_id having count(*) <> max(p.postings) limit 1;
 	if found then
 		raise exception 'entry % does not have all its postings', bad
 			using errcode = 'check_violation', constraint = 'entry_complete';
@@ -459,21 +459,19 @@ CREATE TABLE ledger.entry (
     actor text NOT NULL,
     reverses uuid,
     reason text DEFAULT ''::text NOT NULL,
-    lines smallint NOT NULL,
-    digest bytea NOT NULL,
+    postings smallint NOT NULL,
     tx xid8 DEFAULT pg_current_xact_id() NOT NULL,
     corrects uuid,
-    content bytea,
-    marks bytea,
+    content bytea NOT NULL,
+    marks bytea NOT NULL,
     CONSTRAINT entry_actor_check CHECK ((actor <> ''::text)),
     CONSTRAINT entry_cause_event_check CHECK ((cause_event <> ''::text)),
     CONSTRAINT entry_cause_id_check CHECK ((cause_id <> ''::text)),
     CONSTRAINT entry_cause_kind_check CHECK ((cause_kind <> ''::text)),
-    CONSTRAINT entry_content_check CHECK ((((content IS NULL) = (marks IS NULL)) AND ((content IS NULL) OR ((length(content) = 32) AND (length(marks) = (4 * lines)))))),
+    CONSTRAINT entry_content_check CHECK (((length(content) = 32) AND (length(marks) = (4 * postings)))),
     CONSTRAINT entry_correction_has_reason CHECK (((corrects IS NULL) OR (reason <> ''::text))),
     CONSTRAINT entry_corrects_or_reverses CHECK (((corrects IS NULL) OR (reverses IS NULL))),
-    CONSTRAINT entry_digest_check CHECK ((length(digest) = 32)),
-    CONSTRAINT entry_lines_check CHECK ((lines >= 2)),
+    CONSTRAINT entry_postings_check CHECK ((postings >= 2)),
     CONSTRAINT entry_reversal_has_reason CHECK (((reverses IS NULL) OR (reason <> ''::text)))
 )
 PARTITION BY RANGE (id);
@@ -525,10 +523,10 @@ begin
 	call app.prepare_part('ledger.entry', entries);
 	call app.prepare_part('ledger.posting', postings);
 	-- a posting agrees with its entry, and comes in the transaction of its entry
-	execute format('alter table ledger.%I add constraint posting_entry foreign key (entry_id, authority, business_date, lines, tx) '
-		|| 'references ledger.%I (id, authority, business_date, lines, tx)', postings, entries);
+	execute format('alter table ledger.%I add constraint posting_entry foreign key (entry_id, authority, business_date, postings, tx) '
+		|| 'references ledger.%I (id, authority, business_date, postings, tx)', postings, entries);
 	-- an entry has its last posting at commit; with check_postings that is all of them
-	execute format('alter table ledger.%I add constraint entry_complete foreign key (id, lines) '
+	execute format('alter table ledger.%I add constraint entry_complete foreign key (id, postings) '
 		|| 'references ledger.%I (entry_id, line) deferrable initially deferred', entries, postings);
 	call app.attach_part('ledger.entry', entries, month);
 	call app.attach_part('ledger.posting', postings, month);
@@ -1247,7 +1245,7 @@ CREATE TABLE ledger.block (
     CONSTRAINT block_postings_check CHECK ((postings >= 0)),
     CONSTRAINT block_previous_check CHECK ((length(previous) = 32)),
     CONSTRAINT block_root_check CHECK ((length(root) = 32)),
-    CONSTRAINT block_version_check CHECK ((version = ANY (ARRAY[1, 2])))
+    CONSTRAINT block_version_check CHECK ((version = 1))
 );
 
 ALTER TABLE ONLY ledger.block FORCE ROW LEVEL SECURITY;
@@ -1311,21 +1309,19 @@ CREATE TABLE ledger.entry_default (
     actor text NOT NULL,
     reverses uuid,
     reason text DEFAULT ''::text NOT NULL,
-    lines smallint NOT NULL,
-    digest bytea NOT NULL,
+    postings smallint NOT NULL,
     tx xid8 DEFAULT pg_current_xact_id() NOT NULL,
     corrects uuid,
-    content bytea,
-    marks bytea,
+    content bytea NOT NULL,
+    marks bytea NOT NULL,
     CONSTRAINT entry_actor_check CHECK ((actor <> ''::text)),
     CONSTRAINT entry_cause_event_check CHECK ((cause_event <> ''::text)),
     CONSTRAINT entry_cause_id_check CHECK ((cause_id <> ''::text)),
     CONSTRAINT entry_cause_kind_check CHECK ((cause_kind <> ''::text)),
-    CONSTRAINT entry_content_check CHECK ((((content IS NULL) = (marks IS NULL)) AND ((content IS NULL) OR ((length(content) = 32) AND (length(marks) = (4 * lines)))))),
+    CONSTRAINT entry_content_check CHECK (((length(content) = 32) AND (length(marks) = (4 * postings)))),
     CONSTRAINT entry_correction_has_reason CHECK (((corrects IS NULL) OR (reason <> ''::text))),
     CONSTRAINT entry_corrects_or_reverses CHECK (((corrects IS NULL) OR (reverses IS NULL))),
-    CONSTRAINT entry_digest_check CHECK ((length(digest) = 32)),
-    CONSTRAINT entry_lines_check CHECK ((lines >= 2)),
+    CONSTRAINT entry_postings_check CHECK ((postings >= 2)),
     CONSTRAINT entry_reversal_has_reason CHECK (((reverses IS NULL) OR (reason <> ''::text)))
 );
 
@@ -1334,7 +1330,7 @@ ALTER TABLE ONLY ledger.entry_default FORCE ROW LEVEL SECURITY;
 CREATE TABLE ledger.posting (
     entry_id uuid NOT NULL,
     line smallint NOT NULL,
-    lines smallint NOT NULL,
+    postings smallint NOT NULL,
     authority text NOT NULL,
     business_date date NOT NULL,
     account_id bigint NOT NULL,
@@ -1350,7 +1346,7 @@ CREATE TABLE ledger.posting (
     policy text,
     tx xid8 DEFAULT pg_current_xact_id() NOT NULL,
     CONSTRAINT posting_amount CHECK ((amount > 0)),
-    CONSTRAINT posting_line CHECK (((line >= 1) AND (line <= lines))),
+    CONSTRAINT posting_line CHECK (((line >= 1) AND (line <= postings))),
     CONSTRAINT posting_side CHECK ((side = ANY (ARRAY['D'::text, 'C'::text])))
 )
 PARTITION BY RANGE (entry_id);
@@ -1360,7 +1356,7 @@ ALTER TABLE ONLY ledger.posting FORCE ROW LEVEL SECURITY;
 CREATE TABLE ledger.posting_default (
     entry_id uuid NOT NULL,
     line smallint NOT NULL,
-    lines smallint NOT NULL,
+    postings smallint NOT NULL,
     authority text NOT NULL,
     business_date date NOT NULL,
     account_id bigint NOT NULL,
@@ -1376,7 +1372,7 @@ CREATE TABLE ledger.posting_default (
     policy text,
     tx xid8 DEFAULT pg_current_xact_id() NOT NULL,
     CONSTRAINT posting_amount CHECK ((amount > 0)),
-    CONSTRAINT posting_line CHECK (((line >= 1) AND (line <= lines))),
+    CONSTRAINT posting_line CHECK (((line >= 1) AND (line <= postings))),
     CONSTRAINT posting_side CHECK ((side = ANY (ARRAY['D'::text, 'C'::text])))
 );
 
@@ -2279,10 +2275,10 @@ ALTER TABLE ONLY ledger.cause
     ADD CONSTRAINT entry_cause PRIMARY KEY (authority, kind, id, event);
 
 ALTER TABLE ONLY ledger.entry
-    ADD CONSTRAINT entry_identity UNIQUE (id, authority, business_date, lines, tx);
+    ADD CONSTRAINT entry_identity UNIQUE (id, authority, business_date, postings, tx);
 
 ALTER TABLE ONLY ledger.entry_default
-    ADD CONSTRAINT entry_default_id_authority_business_date_lines_tx_key UNIQUE (id, authority, business_date, lines, tx);
+    ADD CONSTRAINT entry_default_id_authority_business_date_postings_tx_key UNIQUE (id, authority, business_date, postings, tx);
 
 ALTER TABLE ONLY ledger.entry
     ADD CONSTRAINT entry_pkey PRIMARY KEY (id);
@@ -2805,7 +2801,7 @@ ALTER INDEX ledger.entry_sealing ATTACH PARTITION ledger.entry_default_authority
 
 ALTER INDEX ledger.entry_corrects ATTACH PARTITION ledger.entry_default_corrects_idx;
 
-ALTER INDEX ledger.entry_identity ATTACH PARTITION ledger.entry_default_id_authority_business_date_lines_tx_key;
+ALTER INDEX ledger.entry_identity ATTACH PARTITION ledger.entry_default_id_authority_business_date_postings_tx_key;
 
 ALTER INDEX ledger.entry_pkey ATTACH PARTITION ledger.entry_default_pkey;
 
@@ -3238,10 +3234,10 @@ ALTER TABLE ONLY ledger.dimension_day
     ADD CONSTRAINT dimension_day_authority_fkey FOREIGN KEY (authority) REFERENCES auth.authority(code);
 
 ALTER TABLE ONLY ledger.entry_default
-    ADD CONSTRAINT entry_complete FOREIGN KEY (id, lines) REFERENCES ledger.posting_default(entry_id, line) DEFERRABLE INITIALLY DEFERRED;
+    ADD CONSTRAINT entry_complete FOREIGN KEY (id, postings) REFERENCES ledger.posting_default(entry_id, line) DEFERRABLE INITIALLY DEFERRED;
 
 ALTER TABLE ONLY ledger.posting_default
-    ADD CONSTRAINT posting_entry FOREIGN KEY (entry_id, authority, business_date, lines, tx) REFERENCES ledger.entry_default(id, authority, business_date, lines, tx);
+    ADD CONSTRAINT posting_entry FOREIGN KEY (entry_id, authority, business_date, postings, tx) REFERENCES ledger.entry_default(id, authority, business_date, postings, tx);
 
 ALTER TABLE ONLY ledger.reversal
     ADD CONSTRAINT reversal_authority_fkey FOREIGN KEY (authority) REFERENCES auth.authority(code);
@@ -3931,9 +3927,7 @@ GRANT INSERT(reverses) ON TABLE ledger.entry TO doisoat_app;
 
 GRANT INSERT(reason) ON TABLE ledger.entry TO doisoat_app;
 
-GRANT INSERT(lines) ON TABLE ledger.entry TO doisoat_app;
-
-GRANT INSERT(digest) ON TABLE ledger.entry TO doisoat_app;
+GRANT INSERT(postings) ON TABLE ledger.entry TO doisoat_app;
 
 GRANT INSERT(corrects) ON TABLE ledger.entry TO doisoat_app;
 
@@ -4109,7 +4103,7 @@ GRANT INSERT(entry_id) ON TABLE ledger.posting TO doisoat_app;
 
 GRANT INSERT(line) ON TABLE ledger.posting TO doisoat_app;
 
-GRANT INSERT(lines) ON TABLE ledger.posting TO doisoat_app;
+GRANT INSERT(postings) ON TABLE ledger.posting TO doisoat_app;
 
 GRANT INSERT(authority) ON TABLE ledger.posting TO doisoat_app;
 

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/doisoat/doisoat/internal/auth"
+	"github.com/doisoat/doisoat/ledger/proof"
 	"github.com/doisoat/doisoat/ledger/seal"
 )
 
@@ -76,7 +77,7 @@ func (c *sealExportCommand) Run(ctx context.Context, p *program) error {
 			return err
 		}
 		service := &seal.Service{DB: pool, Now: p.now}
-		export := func(w io.Writer) (seal.Exported, error) {
+		export := func(w io.Writer) (proof.Exported, error) {
 			// The operator at the server may read the book, so the system acts.
 			return service.Export(ctx, auth.System(codes[0]), w)
 		}
@@ -96,7 +97,7 @@ func (c *sealExportCommand) Run(ctx context.Context, p *program) error {
 	})
 }
 
-func toFile(name string, export func(w io.Writer) (seal.Exported, error)) (done seal.Exported, err error) {
+func toFile(name string, export func(w io.Writer) (proof.Exported, error)) (done proof.Exported, err error) {
 	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*")
 	if err != nil {
 		return done, err

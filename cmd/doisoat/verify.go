@@ -3,7 +3,7 @@ package main
 import (
 	"fmt"
 
-	"github.com/doisoat/doisoat/ledger/seal"
+	"github.com/doisoat/doisoat/ledger/proof"
 )
 
 type verifyCommand struct {
@@ -14,22 +14,22 @@ type verifyCommand struct {
 
 // verifyReport is the answer of the command.
 type verifyReport struct {
-	OK      bool           `json:"ok"`
-	Problem string         `json:"problem,omitempty"`
-	Book    *seal.Verified `json:"book,omitempty"`
-	Proof   *verifiedProof `json:"proof,omitempty"`
+	OK      bool            `json:"ok"`
+	Problem string          `json:"problem,omitempty"`
+	Book    *proof.Verified `json:"book,omitempty"`
+	Proof   *verifiedProof  `json:"proof,omitempty"`
 }
 
 type verifiedProof struct {
-	Entry     string    `json:"entry"`
-	Authority string    `json:"authority"`
-	Block     int64     `json:"block"`
-	Head      seal.Hash `json:"head"`
+	Entry     string     `json:"entry"`
+	Authority string     `json:"authority"`
+	Block     int64      `json:"block"`
+	Head      proof.Hash `json:"head"`
 }
 
 // Run needs no database, only the file and a hash that the reader has kept.
 func (c *verifyCommand) Run(p *program) error {
-	heads := make([]seal.Hash, len(c.Head))
+	heads := make([]proof.Hash, len(c.Head))
 	for i, text := range c.Head {
 		if err := heads[i].UnmarshalText([]byte(text)); err != nil {
 			return fmt.Errorf("--head %s: %w", text, err)
@@ -41,14 +41,14 @@ func (c *verifyCommand) Run(p *program) error {
 	}
 	defer f.Close()
 	add, end := p.progress("verifying", "entries", -1)
-	book, proof, err := seal.VerifyFile(f, heads, add)
+	book, inclusion, err := proof.VerifyFile(f, heads, add)
 	end()
 	report := verifyReport{OK: err == nil, Book: book}
 	if err != nil {
 		report.Problem = err.Error()
 	}
-	if proof != nil {
-		report.Proof = &verifiedProof{proof.Entry.ID.String(), proof.Entry.Authority, proof.Block.Number, proof.Head}
+	if p := inclusion; p != nil {
+		report.Proof = &verifiedProof{p.Entry.ID.String(), p.Entry.Authority, p.Block.Number, p.Head}
 	}
 	if c.JSON {
 		err = p.writeJSON(report)

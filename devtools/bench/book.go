@@ -88,12 +88,13 @@ const fillChunk = `
 		insert into ledger.cause (authority, kind, id, event, entry_id)
 		select @authority, 'bench', replace(n.payment::text, '-', ''), 'filled', n.id from n
 	), e as (
-		insert into ledger.entry (id, authority, business_date, recorded_at, cause_kind, cause_id, cause_event, description, actor, lines, digest)
+		insert into ledger.entry (id, authority, business_date, recorded_at, cause_kind, cause_id, cause_event, description,
+			actor, postings, content, marks)
 		select n.id, @authority, n.date, n.at, 'bench', replace(n.payment::text, '-', ''), 'filled', 'filled by bench', 'system', 2,
-			sha256(uuid_send(n.id))
+			sha256(uuid_send(n.id)), decode(repeat('00', 8), 'hex')
 		from n
 	)
-	insert into ledger.posting (entry_id, line, lines, authority, business_date, account_id, side, amount, currency, memo,
+	insert into ledger.posting (entry_id, line, postings, authority, business_date, account_id, side, amount, currency, memo,
 		dossier_id, payment_id, fee_type, policy)
 	select n.id, l.line, 2, @authority, n.date, case l.line when 1 then n.debit else n.credit end, l.side, n.amount, 'VND', false,
 		n.dossier, n.payment, 'PHI-' || n.i % 20, 'NQ-' || n.i % 7

@@ -156,7 +156,7 @@ func copies(owner *pgxpool.Pool) func(context.Context, time.Duration) (float64, 
 
 // copyRows makes the rows of n entries, two postings each.
 func copyRows(n int) (entries, postings [][]any) {
-	digest, content, marks := make([]byte, 32), make([]byte, 32), make([]byte, 8)
+	content, marks := make([]byte, 32), make([]byte, 8)
 	for range n {
 		id, now := [16]byte(uuid.Must(uuid.NewV7())), time.Now() // as bytes, which pgx sends as they are
 		from := int64(rand.IntN(accounts))
@@ -165,7 +165,7 @@ func copyRows(n int) (entries, postings [][]any) {
 		dossier, payment := [16]byte(uuid.New()), [16]byte(uuid.New())
 		entries = append(entries, []any{
 			id, authority, day, now, "bench", "cap_" + uuid.NewString(), "captured", "capture by bench", "system", "",
-			int16(2), digest, content, marks,
+			int16(2), content, marks,
 		})
 		postings = append(postings,
 			[]any{id, int16(1), int16(2), authority, day, from + 1, "D", amount, "VND", false, dossier, payment},
@@ -176,15 +176,14 @@ func copyRows(n int) (entries, postings [][]any) {
 
 func copyInto(ctx context.Context, tx pgx.Tx, entries, postings [][]any) error {
 	_, err := tx.CopyFrom(ctx, pgx.Identifier{"ledger", "entry"}, []string{
-		"id", "authority", "business_date", "recorded_at", "cause_kind", "cause_id", "cause_event", "description", "actor", "reason", "lines",
-		"digest",
-		"content", "marks",
+		"id", "authority", "business_date", "recorded_at", "cause_kind", "cause_id", "cause_event", "description", "actor", "reason",
+		"postings", "content", "marks",
 	}, pgx.CopyFromRows(entries))
 	if err != nil {
 		return err
 	}
 	_, err = tx.CopyFrom(ctx, pgx.Identifier{"ledger", "posting"}, []string{
-		"entry_id", "line", "lines", "authority", "business_date", "account_id", "side", "amount", "currency", "memo", "dossier_id", "payment_id",
+		"entry_id", "line", "postings", "authority", "business_date", "account_id", "side", "amount", "currency", "memo", "dossier_id", "payment_id",
 	}, pgx.CopyFromRows(postings))
 	return err
 }

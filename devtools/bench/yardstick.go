@@ -72,13 +72,13 @@ const scriptBody = `
 \set other 1 + (:account - 1 + random(1, ACCOUNTS - 1)) %% ACCOUNTS
 \set amount random(1000, 1000000)
 with e as (
-	insert into %[1]s.entry (id, authority, business_date, recorded_at, cause_kind, cause_id, cause_event, description, actor, reason, lines,
-		digest, content, marks%[2]s)
+	insert into %[1]s.entry (id, authority, business_date, recorded_at, cause_kind, cause_id, cause_event, description, actor, reason, postings,
+		content, marks%[2]s)
 	select v.id, 'AUTHORITY', date '2026-11-20', clock_timestamp(), 'capture', 'cap_' || v.id, 'captured', 'capture by bench', 'system', '', 2,
-		v.hash, v.hash, substr(v.hash, 1, 8)%[3]s
+		v.hash, substr(v.hash, 1, 8)%[3]s
 	from (select i.id, sha256(uuid_send(i.id)) as hash from (select bare.id() as id offset 0) i offset 0) v
 	returning id, authority, business_date)
-insert into %[1]s.posting (entry_id, line, lines, authority, business_date, account_id, side, amount, currency, memo,
+insert into %[1]s.posting (entry_id, line, postings, authority, business_date, account_id, side, amount, currency, memo,
 	dossier_id, payment_id)
 select e.id, p.line, 2, e.authority, e.business_date, p.account_id, p.side, :amount, 'VND', false, d.dossier_id, d.payment_id
 from e, (select gen_random_uuid() as dossier_id, gen_random_uuid() as payment_id offset 0) d,

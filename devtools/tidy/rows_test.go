@@ -31,6 +31,7 @@ var rows = map[string]int{
 
 	"internal/approval":               2,
 	"internal/postgres":               2,
+	"ledger/proof":                    2,
 	"providers/sepay":                 2,
 	"providers/statements/camt":       2,
 	"providers/statements/settlement": 2,

@@ -26,7 +26,6 @@ var large = map[string]struct {
 }{
 	"cmd/doisoat": {1890, 19, "one file per command"},
 	"fees":        {3920, 23, "fees/schedule takes the documents, fees/quote the price"},
-	"ledger/seal": {1920, 11, "ledger/proof takes what an outsider runs without a database"},
 	"payments":    {1820, 11, "payments/inquiries takes the questions to providers"},
 	"reconcile":   {3100, 17, "cases take their parts"},
 	"refunds":     {2020, 11, "refunds/routes takes the payment order and the sending"},

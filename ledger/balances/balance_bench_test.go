@@ -39,10 +39,12 @@ func (b book) fill(postings int) {
 				select overlay(gen_random_uuid()::text placing left(app.first_id(clock_timestamp())::text, 13) from 1 for 13)::uuid as id, n, date '2026-11-20' - n % 365 as business_date
 				from generate_series($1::integer + 1, $1::integer + $2::integer) n
 			), e as (
-				insert into ledger.entry (id, authority, business_date, recorded_at, cause_kind, cause_id, cause_event, description, actor, lines, digest)
-				select n.id, 'H41', n.business_date, now(), 'bench', n.n::text, 'filled', 'bench', 'system', 4, sha256(n.n::text::bytea) from n
+				insert into ledger.entry (id, authority, business_date, recorded_at, cause_kind, cause_id, cause_event, description,
+				actor, postings, content, marks)
+				select n.id, 'H41', n.business_date, now(), 'bench', n.n::text, 'filled', 'bench', 'system', 4, sha256(n.n::text::bytea),
+					decode(repeat('00', 16), 'hex') from n
 			)
-			insert into ledger.posting (entry_id, line, lines, authority, business_date, account_id, side, amount, currency, memo, dossier_id, fee_type, policy)
+			insert into ledger.posting (entry_id, line, postings, authority, business_date, account_id, side, amount, currency, memo, dossier_id, fee_type, policy)
 			select n.id, l.line, 4, 'H41', n.business_date, a.id, l.side, 1000 + n.n % 997, 'VND', a.memo,
 				md5((n.n / 2)::text)::uuid, 'fee-' || n.n % 40, 'policy-' || n.n % 7
 			from n

@@ -24,6 +24,7 @@ import (
 	"github.com/doisoat/doisoat/internal/page"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/ledger/proof"
 )
 
 // ErrCursor: a page cursor was not made by this API.
@@ -191,7 +192,7 @@ func parseCursor(s string) (cursorPosition, error) {
 	if p.Date, err = calendar.Parse(date); err != nil {
 		return p, ErrCursor
 	}
-	if p.Entry, err = ledger.ParseEntryID(entry); err != nil {
+	if p.Entry, err = proof.ParseEntryID(entry); err != nil {
 		return p, ErrCursor
 	}
 	return p, nil

@@ -10,6 +10,7 @@ import (
 
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/ledger/proof"
 )
 
 // mostProblems bounds what one check tells: whoever reads fifty needs no more.
@@ -71,7 +72,7 @@ type checker struct {
 	ctx      context.Context //nolint:containedctx // it lives for one call of Check
 	tx       pgx.Tx
 	passed   func(entries int)
-	last     *Block
+	last     *proof.Block
 	problems []string
 }
 
@@ -80,8 +81,8 @@ func (c *checker) found(format string, args ...any) {
 }
 
 // block checks one header and everything below it.
-func (c *checker) block(b *Block) error {
-	if wrong := b.follows(c.last); wrong != "" {
+func (c *checker) block(b *proof.Block) error {
+	if wrong := b.Follows(c.last); wrong != "" {
 		c.found("block %d %s", b.Number, wrong)
 	}
 	c.last = b
@@ -90,7 +91,7 @@ func (c *checker) block(b *Block) error {
 		return err
 	}
 	ids := make([]ledger.EntryID, len(rows))
-	stored := make([]Hash, len(rows))
+	stored := make([]proof.Hash, len(rows))
 	for i, row := range rows {
 		ids[i], stored[i] = row.ID, row.Leaf
 	}
@@ -115,39 +116,39 @@ func (c *checker) block(b *Block) error {
 
 // entries compares every entry of a block with its leaf. The root tells which
 // of the two was changed.
-func (c *checker) entries(b *Block, rows []sealedRow, ids []ledger.EntryID, stored []Hash) error {
+func (c *checker) entries(b *proof.Block, rows []sealedRow, ids []ledger.EntryID, stored []proof.Hash) error {
 	var (
-		now     = make([]Hash, len(ids))
+		now     = make([]proof.Hash, len(ids))
 		marks   = make([][]byte, len(ids))
-		sum     tally
-		hash    ledger.Hasher
+		sum     proof.Tally
+		hash    proof.Hasher
 		missing bool
 	)
 	before := len(c.problems)
-	sealedTrue := merkleRoot(stored) == b.Root
+	sealedTrue := proof.Root(stored) == b.Root
 	err := walk(c.ctx, c.tx, ids, func(at int, e *entry) error {
 		if e == nil {
 			missing = true
 			c.found("entry %s of block %d, place %d, is missing", ids[at], b.Number, at)
 			return nil
 		}
-		var content Hash
-		now[at], content, marks[at] = leaf(&hash, b.Version, &e.Record)
+		content, marked := hash.Content(&e.Entry)
+		now[at], marks[at] = proof.Leaf(content[:], e.Tx), marked
 		switch {
 		case sealedTrue && now[at] != stored[at]:
-			c.found("%s of block %d, place %d, is not what was sealed", changed(&e.Record, marks[at], rows[at].Marks), b.Number, at)
+			c.found("%s of block %d, place %d, is not what was sealed", changed(&e.Entry, marks[at], rows[at].Marks), b.Number, at)
 		case e.strange > 0:
 			c.found("posting %d of entry %s of block %d, place %d, is not what was sealed", e.strange, e.ID, b.Number, at)
-		case (e.content != nil || e.marks != nil) && !(bytes.Equal(e.content, content[:]) && bytes.Equal(e.marks, marks[at])):
+		case !bytes.Equal(e.content, content[:]) || !bytes.Equal(e.marks, marks[at]):
 			c.found("entry %s of block %d, place %d, does not carry the hash of what it says", e.ID, b.Number, at)
 		}
-		return sum.add(&e.Record)
+		return sum.Add(&e.Entry)
 	})
 	if err != nil || missing {
 		return err
 	}
 	switch {
-	case !sealedTrue && merkleRoot(now) == b.Root:
+	case !sealedTrue && proof.Root(now) == b.Root:
 		for i := range stored {
 			if stored[i] != now[i] {
 				c.found("block %d, place %d: the sealed hash of entry %s was changed", b.Number, i, ids[i])
@@ -163,20 +164,20 @@ func (c *checker) entries(b *Block, rows []sealedRow, ids []ledger.EntryID, stor
 			c.found("block %d, place %d: the marks of entry %s were changed", b.Number, i, ids[i])
 		}
 	}
-	if sealedTrue && (sum.postings != b.Postings || sum.totals.text() != b.Totals.text()) && len(c.problems) == before {
+	if sealedTrue && !sum.Matches(b) && len(c.problems) == before {
 		c.found("block %d: its postings do not add up to its header", b.Number)
 	}
 	return nil
 }
 
 // changed names the posting that differs, or the entry when none of them does.
-func changed(r *ledger.Record, now, then []byte) string {
-	for i := 0; i < max(len(now), len(then)); i += ledger.MarkSize {
+func changed(r *proof.Entry, now, then []byte) string {
+	for i := 0; i < max(len(now), len(then)); i += proof.MarkSize {
 		if i >= len(now) {
-			return fmt.Sprintf("entry %s lacks posting %d and", r.ID, i/ledger.MarkSize+1)
+			return fmt.Sprintf("entry %s lacks posting %d and", r.ID, i/proof.MarkSize+1)
 		}
-		if i >= len(then) || !bytes.Equal(now[i:i+ledger.MarkSize], then[i:i+ledger.MarkSize]) {
-			return fmt.Sprintf("posting %d of entry %s", r.Postings[i/ledger.MarkSize].Line, r.ID)
+		if i >= len(then) || !bytes.Equal(now[i:i+proof.MarkSize], then[i:i+proof.MarkSize]) {
+			return fmt.Sprintf("posting %d of entry %s", r.Postings[i/proof.MarkSize].Line, r.ID)
 		}
 	}
 	return fmt.Sprintf("entry %s", r.ID)

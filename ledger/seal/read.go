@@ -10,11 +10,12 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/ledger/proof"
 )
 
 // entry is an entry as it was read from the book.
 type entry struct {
-	ledger.Record
+	proof.Entry
 	content, marks []byte // as the row has them; none when it was posted without
 	strange        int16  // the first posting whose lines or tx, hashed with the entry alone, are not those of the entry; or 0
 	place          int    // among those asked for, from 1
@@ -42,7 +43,7 @@ func walk(ctx context.Context, tx pgx.Tx, ids []ledger.EntryID, visit visitor) e
 		return err
 	}
 	rows, err := tx.Query(ctx, `
-		select n.place, p.line, p.lines, p.tx, p.authority, p.business_date, p.account_id,
+		select n.place, p.line, p.postings, p.tx, p.authority, p.business_date, p.account_id,
 			p.side, p.amount, p.currency, p.memo, p.dossier_id, p.payment_id, p.refund_id, p.charge_id, p.fee_type, p.policy
 		from unnest((select @ids::uuid[])) with ordinality as n (id, place)
 		cross join lateral (select q.* from ledger.posting q where q.entry_id = n.id offset 0) p
@@ -52,8 +53,8 @@ func walk(ctx context.Context, tx pgx.Tx, ids []ledger.EntryID, visit visitor) e
 	}
 	defer rows.Close()
 	var (
-		at      = 0               // the entry whose postings are read, among ids
-		lines   = []ledger.Line{} // of that entry; its memory serves the next one too
+		at      = 0                 // the entry whose postings are read, among ids
+		lines   = []proof.Posting{} // of that entry; its memory serves the next one too
 		f       postingFields
 		columns = f.columns()
 	)
@@ -62,7 +63,7 @@ func walk(ctx context.Context, tx pgx.Tx, ids []ledger.EntryID, visit visitor) e
 			var e *entry
 			if len(entries) > 0 && entries[0].place == at+1 {
 				e, entries = &entries[0], entries[1:]
-				slices.SortFunc(lines, func(a, b ledger.Line) int { return cmp.Compare(a.Line, b.Line) }) // they nearly always are
+				slices.SortFunc(lines, func(a, b proof.Posting) int { return cmp.Compare(a.Line, b.Line) }) // they nearly always are
 				e.Postings = lines
 			}
 			if err := visit(at, e); err != nil {
@@ -83,7 +84,7 @@ func walk(ctx context.Context, tx pgx.Tx, ids []ledger.EntryID, visit visitor) e
 			continue // a posting without its entry, which is told to be missing
 		}
 		lines = append(lines, f.get(accounts))
-		if e := &entries[0]; (f.lines != e.Lines || f.tx != e.tx) && (e.strange == 0 || f.line.Line < e.strange) {
+		if e := &entries[0]; (f.count != e.Count || f.tx != e.tx) && (e.strange == 0 || f.line.Line < e.strange) {
 			e.strange = f.line.Line
 		}
 	}
@@ -96,8 +97,8 @@ func walk(ctx context.Context, tx pgx.Tx, ids []ledger.EntryID, visit visitor) e
 // account is what an account says of itself; nothing when there is none.
 type account struct {
 	code   string
-	class  ledger.Class
-	normal ledger.Side
+	class  string
+	normal string
 }
 
 // readAccounts reads all accounts of the transaction's authority, by number:
@@ -126,7 +127,7 @@ func readAccounts(ctx context.Context, tx pgx.Tx) (map[int64]account, error) {
 func readEntries(ctx context.Context, tx pgx.Tx, ids []ledger.EntryID) ([]entry, error) {
 	rows, err := tx.Query(ctx, `
 		select e.id, n.place, e.authority, e.business_date, e.recorded_at, e.cause_kind, e.cause_id, e.cause_event, e.description,
-			e.actor, e.reverses, e.corrects, e.reason, e.lines, e.digest, e.tx, e.content, e.marks
+			e.actor, e.reverses, e.corrects, e.reason, e.postings, e.tx, e.content, e.marks
 		from unnest((select @ids::uuid[])) with ordinality as n (id, place)
 		join ledger.entry e on e.id = n.id
 		order by n.place`, pgx.StrictNamedArgs{"ids": pgtype.FlatArray[ledger.EntryID](ids)})
@@ -141,13 +142,13 @@ func readEntries(ctx context.Context, tx pgx.Tx, ids []ledger.EntryID) ([]entry,
 		reverses, corrects pgtype.UUID
 		columns            = []any{
 			&e.ID, &place, (*kept)(&e.Authority), &e.BusinessDate, &e.RecordedAt, (*kept)(&e.CauseKind), &e.CauseID, (*kept)(&e.CauseEvent),
-			(*kept)(&e.Description), (*kept)(&e.Actor), &reverses, &corrects, (*kept)(&e.Reason), &e.Lines, (*[]byte)(&e.Digest), &number,
+			(*kept)(&e.Description), (*kept)(&e.Actor), &reverses, &corrects, (*kept)(&e.Reason), &e.Count, &number,
 			&e.content, &e.marks,
 		}
 		list = make([]entry, 0, len(ids)) // growing it would cost more than all the hashing
 	)
 	for rows.Next() {
-		e.Digest, e.content, e.marks = nil, nil, nil // not the bytes of the one before
+		e.content, e.marks = nil, nil // not the bytes of the one before
 		if err := rows.Scan(columns...); err != nil {
 			return nil, err
 		}
@@ -172,8 +173,8 @@ func (k *kept) ScanBytes(v []byte) error {
 // postingFields are what a posting is read into, without reflection.
 type postingFields struct {
 	place, account                   int64
-	line                             ledger.Line
-	lines                            int16
+	line                             proof.Posting
+	count                            int16
 	tx                               uint64
 	dossier, payment, refund, charge pgtype.UUID
 	feeType, policy                  pgtype.Text
@@ -182,13 +183,13 @@ type postingFields struct {
 func (f *postingFields) columns() []any {
 	l := &f.line
 	return []any{
-		&f.place, &l.Line, &f.lines, &f.tx, (*kept)(&l.Authority), &l.BusinessDate, &f.account,
+		&f.place, &l.Line, &f.count, &f.tx, (*kept)(&l.Authority), &l.BusinessDate, &f.account,
 		(*kept)(&l.Side), &l.Amount, (*kept)(&l.Currency), &l.Memo, &f.dossier, &f.payment, &f.refund, &f.charge, &f.feeType, &f.policy,
 	}
 }
 
 // get returns the posting that was read.
-func (f *postingFields) get(accounts map[int64]account) ledger.Line {
+func (f *postingFields) get(accounts map[int64]account) proof.Posting {
 	l := f.line
 	a := accounts[f.account]
 	l.Account, l.Class, l.Normal = a.code, a.class, a.normal

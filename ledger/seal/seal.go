@@ -15,6 +15,7 @@ import (
 	"github.com/doisoat/doisoat/internal/fault"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/ledger/proof"
 )
 
 // Faults of sealing.
@@ -39,11 +40,11 @@ type Service struct {
 
 // Sealed tells what one run did.
 type Sealed struct {
-	Authority string `json:"authority"`
-	Blocks    int    `json:"blocks"`
-	Entries   int64  `json:"entries"`
-	Postings  int64  `json:"postings"`
-	Head      *Block `json:"head,omitempty"` // the chain's last block, absent before the first
+	Authority string       `json:"authority"`
+	Blocks    int          `json:"blocks"`
+	Entries   int64        `json:"entries"`
+	Postings  int64        `json:"postings"`
+	Head      *proof.Block `json:"head,omitempty"` // the chain's last block, absent before the first
 }
 
 // Seal seals the finished entries of one authority, block by block, each in a
@@ -56,7 +57,7 @@ func (s *Service) Seal(ctx context.Context, authority string, blocks int) (Seale
 	unsealed := false // whether seals of earlier blocks are looked for
 	for blocks == 0 || done.Blocks < blocks {
 		var (
-			head   *Block
+			head   *proof.Block
 			sealed bool
 			more   bool
 		)
@@ -108,7 +109,7 @@ func (s *Service) SealDue(ctx context.Context) error {
 // sealBlock seals the next block; unsealed makes it leave out entries that are
 // sealed already, without which it fails on one. head is the last block
 // afterwards; more says that the block was full, so that there may be another.
-func (s *Service) sealBlock(ctx context.Context, tx pgx.Tx, authority string, unsealed bool) (head *Block, sealed, more bool, err error) {
+func (s *Service) sealBlock(ctx context.Context, tx pgx.Tx, authority string, unsealed bool) (head *proof.Block, sealed, more bool, err error) {
 	// All it reads is found by index and in order, whatever the planner thinks of a book that grows.
 	var alone bool
 	err = tx.QueryRow(ctx, `select pg_try_advisory_xact_lock(ledger.seal_lock($1)),
@@ -151,9 +152,9 @@ func (s *Service) size() int {
 // contents are the entries of a block and what is hashed of them.
 type contents struct {
 	ids    []ledger.EntryID
-	leaves []Hash
+	leaves []proof.Hash
 	marks  [][]byte
-	sum    tally
+	sum    proof.Tally
 	last   place
 }
 
@@ -165,8 +166,8 @@ type contents struct {
 // restore, old numbers say nothing: the whole book is looked through once, in
 // the same order, for entries without a seal, and then the walk goes on from
 // where this cluster stood when that began (resume_tx).
-func (s *Service) gather(ctx context.Context, tx pgx.Tx, last *Block, now horizon, unsealed bool) (*Block, *contents, error) {
-	next := &Block{Authority: now.Authority, Cluster: now.Cluster}
+func (s *Service) gather(ctx context.Context, tx pgx.Tx, last *proof.Block, now horizon, unsealed bool) (*proof.Block, *contents, error) {
+	next := &proof.Block{Authority: now.Authority, Cluster: now.Cluster}
 	from := place{}
 	resume := &now.Tx
 	if last != nil && last.Cluster == now.Cluster {
@@ -215,8 +216,7 @@ func (s *Service) gather(ctx context.Context, tx pgx.Tx, last *Block, now horizo
 	return next, found, nil
 }
 
-// readContents reads the entries that a query chooses, at most so many. Those
-// that carry no hash of their content, posted before entries did, are read whole.
+// readContents reads the content hashes of the entries that a query chooses, at most so many.
 func readContents(ctx context.Context, tx pgx.Tx, query string, args pgx.StrictNamedArgs, most int) (*contents, error) {
 	rows, err := tx.Query(ctx, query, args)
 	if err != nil {
@@ -224,9 +224,7 @@ func readContents(ctx context.Context, tx pgx.Tx, query string, args pgx.StrictN
 	}
 	defer rows.Close()
 	var (
-		c       = &contents{sum: tally{totals: Totals{}}}
-		whole   []ledger.EntryID
-		places  []int // of those in the block
+		c       = &contents{sum: proof.Tally{Totals: proof.Totals{}}}
 		id      ledger.EntryID
 		number  uint64
 		content pgtype.DriverBytes // not ours to keep, and not kept
@@ -234,40 +232,25 @@ func readContents(ctx context.Context, tx pgx.Tx, query string, args pgx.StrictN
 	)
 	for rows.Next() {
 		if c.ids == nil {
-			c.ids, c.leaves, c.marks = make([]ledger.EntryID, 0, most), make([]Hash, 0, most), make([][]byte, 0, most)
+			c.ids, c.leaves, c.marks = make([]ledger.EntryID, 0, most), make([]proof.Hash, 0, most), make([][]byte, 0, most)
 		}
-		marks = nil // not the bytes of the one before
+		marks = nil // keeps the slice of the row before
 		if err := rows.Scan(&id, &number, &content, &marks); err != nil {
 			return nil, err
 		}
-		if content == nil {
-			whole, places = append(whole, id), append(places, len(c.ids))
-		}
 		c.last = place{int64(number), id}
-		c.ids, c.leaves, c.marks = append(c.ids, id), append(c.leaves, leafOf(content, c.last.Tx)), append(c.marks, marks)
+		c.ids, c.leaves, c.marks = append(c.ids, id), append(c.leaves, proof.Leaf(content, c.last.Tx)), append(c.marks, marks)
 	}
 	if err := rows.Err(); err != nil || len(c.ids) == 0 {
 		return c, err
-	}
-	if len(whole) > 0 {
-		var hash ledger.Hasher
-		err := walk(ctx, tx, whole, func(at int, e *entry) error {
-			if e != nil {
-				c.leaves[places[at]], _, c.marks[places[at]] = leaf(&hash, version, &e.Record)
-			}
-			return nil
-		})
-		if err != nil {
-			return nil, err
-		}
 	}
 	c.sum, err = sumPostings(ctx, tx, c.ids)
 	return c, err
 }
 
 // complete fills in the header of the block behind last.
-func (s *Service) complete(b, last *Block, c *contents) {
-	b.Number, b.Version = 1, version
+func (s *Service) complete(b, last *proof.Block, c *contents) {
+	b.Number, b.Version = 1, proof.Version
 	b.SealedAt = s.Now().UTC().Truncate(time.Microsecond)
 	if last != nil {
 		b.Number, b.Previous, b.First = last.Number+1, last.Hash, last.First+int64(last.Entries)
@@ -275,6 +258,6 @@ func (s *Service) complete(b, last *Block, c *contents) {
 			b.SealedAt = last.SealedAt.UTC()
 		}
 	}
-	b.Root, b.Entries, b.Postings, b.Totals = merkleRoot(c.leaves), int32(len(c.ids)), c.sum.postings, c.sum.totals //nolint:gosec // BlockSize bounds it
-	b.Hash = b.headerHash()
+	b.Root, b.Entries, b.Postings, b.Totals = proof.Root(c.leaves), int32(len(c.ids)), c.sum.Postings, c.sum.Totals //nolint:gosec // BlockSize bounds it
+	b.Hash = b.HeaderHash()
 }

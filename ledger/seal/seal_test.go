@@ -1,7 +1,6 @@
 package seal_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -268,8 +267,10 @@ func TestFirstLookEndsWithAFullBlock(t *testing.T) {
 	if got := b.mustSeal(ngheAn); got.Blocks != 0 || got.Head.ResumeTx != nil {
 		t.Errorf("got %d blocks more, resume at %v; want 0 and an end", got.Blocks, got.Head.ResumeTx)
 	}
-	b.force(`insert into ledger.entry (id, authority, business_date, recorded_at, cause_kind, cause_id, cause_event, description, actor, lines, digest, tx)
-		select gen_random_uuid(), authority, business_date, recorded_at, cause_kind, 'forged', cause_event, description, actor, lines, digest, tx
+	b.force(`insert into ledger.entry (id, authority, business_date, recorded_at, cause_kind, cause_id, cause_event, description,
+			actor, postings, content, marks, tx)
+		select gen_random_uuid(), authority, business_date, recorded_at, cause_kind, 'forged', cause_event, description,
+			actor, postings, content, marks, tx
 		from ledger.entry where id = $1`, ids[3])
 	if got := b.check(ngheAn); len(got) != 1 || !strings.Contains(got[0], "appeared after the sealer had passed its place") {
 		t.Errorf("an entry behind the sealer: got %q", got)
@@ -302,30 +303,6 @@ func TestWalkPassesWhatTheLookSealed(t *testing.T) {
 	}
 	if got := b.check(ngheAn); len(got) > 0 {
 		t.Errorf("Check: %v", got)
-	}
-}
-
-// A chain that an earlier program began goes on, with the same proofs.
-func TestChainGoesOnFromVersion1(t *testing.T) {
-	t.Parallel()
-	b := newBook(t, 4)
-	ids := b.sealedAs("sealed by version 1")
-	ids = append(ids, b.postMany(ngheAn, 10, 5)...)
-	head := b.mustSeal(ngheAn).Head
-	if got := b.check(ngheAn); len(got) > 0 {
-		t.Errorf("Check: %v", got)
-	}
-	var file bytes.Buffer
-	if _, err := b.seal.Export(t.Context(), auditor, &file); err != nil {
-		t.Fatalf("Export: %v", err)
-	}
-	if got, err := seal.VerifyBook(&file, []seal.Hash{head.Hash}, nil); err != nil || got.Entries != 15 {
-		t.Errorf("VerifyBook: got %d entries, %v, want 15", got.Entries, err)
-	}
-	for _, id := range ids {
-		if proof, err := b.seal.Prove(t.Context(), auditor, id); err != nil || proof.Head != head.Hash {
-			t.Errorf("Prove: got head %s, %v, want %s", proof.Head, err, head.Hash)
-		}
 	}
 }
 

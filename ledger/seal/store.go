@@ -12,6 +12,7 @@ import (
 
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/ledger/proof"
 )
 
 const blockColumns = `
@@ -19,16 +20,26 @@ const blockColumns = `
 		b.cluster, b.reached_tx::text::bigint as reached_tx, b.reached_id, b.resume_tx::text::bigint as resume_tx, b.hash
 	from ledger.block b`
 
-func selectBlocks(ctx context.Context, tx pgx.Tx, where string, args ...any) ([]Block, error) {
+// blockRow is a header with its totals as the table keeps them.
+type blockRow struct {
+	proof.Block
+	Totals string `db:"totals"`
+}
+
+func selectBlocks(ctx context.Context, tx pgx.Tx, where string, args ...any) ([]proof.Block, error) {
 	rows, err := tx.Query(ctx, blockColumns+where, args...)
 	if err != nil {
 		return nil, err
 	}
-	return pgx.CollectRows(rows, pgx.RowToStructByName[Block])
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (proof.Block, error) {
+		b, err := pgx.RowToStructByName[blockRow](row)
+		b.Block.Totals = proof.ParseTotals(b.Totals)
+		return b.Block, err
+	})
 }
 
 // lastBlock returns the head of the chain, or nil before the first block.
-func lastBlock(ctx context.Context, tx pgx.Tx, authority string) (*Block, error) {
+func lastBlock(ctx context.Context, tx pgx.Tx, authority string) (*proof.Block, error) {
 	list, err := selectBlocks(ctx, tx, ` where b.authority = $1 order by b.number desc limit 1`, authority)
 	if err != nil || len(list) == 0 {
 		return nil, err
@@ -97,7 +108,7 @@ func sealedTwice(err error) bool {
 }
 
 // sumPostings counts and sums the postings of entries, per currency and class.
-func sumPostings(ctx context.Context, tx pgx.Tx, ids []ledger.EntryID) (tally, error) {
+func sumPostings(ctx context.Context, tx pgx.Tx, ids []ledger.EntryID) (proof.Tally, error) {
 	rows, err := tx.Query(ctx, `
 		select p.currency, p.memo, count(*),
 			coalesce(sum(p.amount) filter (where p.side = 'D'), 0)::bigint, coalesce(sum(p.amount) filter (where p.side = 'C'), 0)::bigint
@@ -105,26 +116,26 @@ func sumPostings(ctx context.Context, tx pgx.Tx, ids []ledger.EntryID) (tally, e
 		where p.entry_id = any ((select @ids::uuid[])::uuid[])
 		group by p.currency, p.memo`, pgx.StrictNamedArgs{"ids": pgtype.FlatArray[ledger.EntryID](ids)})
 	if err != nil {
-		return tally{}, err
+		return proof.Tally{}, err
 	}
 	defer rows.Close()
-	sum := tally{totals: Totals{}}
+	sum := proof.Tally{Totals: proof.Totals{}}
 	for rows.Next() {
 		var (
 			postings int64
-			total    Total
+			total    proof.Total
 		)
 		if err := rows.Scan(&total.Currency, &total.Memo, &postings, &total.Debits, &total.Credits); err != nil {
-			return tally{}, err
+			return proof.Tally{}, err
 		}
-		sum.postings += postings
-		*sum.find(total.Currency, total.Memo) = total
+		sum.Postings += postings
+		*sum.Total(total.Currency, total.Memo) = total
 	}
 	return sum, rows.Err()
 }
 
 // insertBlock writes the header, then the entries in one statement.
-func insertBlock(ctx context.Context, tx pgx.Tx, b *Block, c *contents) error {
+func insertBlock(ctx context.Context, tx pgx.Tx, b *proof.Block, c *contents) error {
 	_, err := tx.Exec(ctx, `
 		insert into ledger.block (authority, number, version, sealed_at, previous, root, first, entries, postings, totals,
 			cluster, reached_tx, reached_id, resume_tx, hash)
@@ -132,7 +143,7 @@ func insertBlock(ctx context.Context, tx pgx.Tx, b *Block, c *contents) error {
 			@cluster, @reached_tx::bigint::text::xid8, @reached_id, @resume_tx::bigint::text::xid8, @hash)`,
 		pgx.StrictNamedArgs{
 			"authority": b.Authority, "number": b.Number, "version": b.Version, "sealed_at": b.SealedAt, "previous": b.Previous,
-			"root": b.Root, "first": b.First, "entries": b.Entries, "postings": b.Postings, "totals": b.Totals,
+			"root": b.Root, "first": b.First, "entries": b.Entries, "postings": b.Postings, "totals": b.Totals.Text(),
 			"cluster": b.Cluster, "reached_tx": b.ReachedTx, "reached_id": b.ReachedID, "resume_tx": b.ResumeTx, "hash": b.Hash,
 		})
 	if err != nil || len(c.ids) == 0 {
@@ -154,7 +165,7 @@ func insertBlock(ctx context.Context, tx pgx.Tx, b *Block, c *contents) error {
 type sealedRow struct {
 	Position int32          `db:"position"`
 	ID       ledger.EntryID `db:"entry_id"`
-	Leaf     Hash           `db:"leaf"`
+	Leaf     proof.Hash     `db:"leaf"`
 	Marks    []byte         `db:"marks"`
 }
 
@@ -191,7 +202,7 @@ func findCaused(ctx context.Context, tx pgx.Tx, authority string, cause ledger.C
 }
 
 // blocksOf returns the blocks sealed on a day in Viet Nam, in order.
-func blocksOf(ctx context.Context, tx pgx.Tx, authority string, date calendar.Date) ([]Block, error) {
+func blocksOf(ctx context.Context, tx pgx.Tx, authority string, date calendar.Date) ([]proof.Block, error) {
 	return selectBlocks(ctx, tx, ` where b.authority = $1 and b.sealed_at >= $2 and b.sealed_at < $3 order by b.number`,
 		authority, date.Start(), date.AddDays(1).Start())
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/ledger/proof"
 	"github.com/doisoat/doisoat/ledger/seal"
 	"github.com/doisoat/doisoat/web"
 )
@@ -16,7 +17,7 @@ import (
 // the file that doisoat verify reads, to the byte.
 type (
 	dailyProof     struct{ seal.DailyProof }
-	inclusionProof struct{ seal.InclusionProof }
+	inclusionProof struct{ proof.InclusionProof }
 )
 
 // VisitReadDailyProofResponse implements ReadDailyProofResponseObject.
@@ -29,29 +30,29 @@ func (p inclusionProof) VisitReadEntryProofResponse(w http.ResponseWriter) error
 	return writeProof(w, p.InclusionProof)
 }
 
-func writeProof(w http.ResponseWriter, proof any) error {
+func writeProof(w http.ResponseWriter, p any) error {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusOK)
-	return json.NewEncoder(w).Encode(proof)
+	return json.NewEncoder(w).Encode(p)
 }
 
 // ReadDailyProof handles GET /v1/proofs/{date}.
 func (s *server) ReadDailyProof(ctx context.Context, r ReadDailyProofRequestObject) (ReadDailyProofResponseObject, error) {
 	y, m, d := r.Date.Date()
-	proof, err := s.rooms.Seal.DailyProof(ctx, web.Actor(ctx), calendar.Date{Year: y, Month: m, Day: d})
-	return dailyProof{proof}, err
+	p, err := s.rooms.Seal.DailyProof(ctx, web.Actor(ctx), calendar.Date{Year: y, Month: m, Day: d})
+	return dailyProof{p}, err
 }
 
 // ReadEntryProof handles GET /v1/ledger/entries/{id}/proof.
 func (s *server) ReadEntryProof(ctx context.Context, r ReadEntryProofRequestObject) (ReadEntryProofResponseObject, error) {
 	if strings.HasPrefix(r.ID, "cap_") { // a receipt confirms a capture
-		proof, err := s.rooms.Seal.ProveCause(ctx, web.Actor(ctx), ledger.Cause{Kind: "capture", ID: r.ID, Event: "captured"})
-		return inclusionProof{proof}, err
+		p, err := s.rooms.Seal.ProveCause(ctx, web.Actor(ctx), ledger.Cause{Kind: "capture", ID: r.ID, Event: "captured"})
+		return inclusionProof{p}, err
 	}
 	id, err := parseID[ledger.EntryID](r.ID, ledger.ErrEntryNotFound)
 	if err != nil {
 		return nil, err
 	}
-	proof, err := s.rooms.Seal.Prove(ctx, web.Actor(ctx), id)
-	return inclusionProof{proof}, err
+	p, err := s.rooms.Seal.Prove(ctx, web.Actor(ctx), id)
+	return inclusionProof{p}, err
 }

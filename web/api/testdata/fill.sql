@@ -337,12 +337,13 @@ begin
 		cross join generate_series(1, 4) as e (event)
 		cross join lateral (values (0, 'LP_DKKD', c.first), (1, 'LP_GPXD', c.second)) as k (number, fee_type, charge)
 		where c.n >= low and c.n < low + batch and (e.event < 4 or c.at < '2024-04-22');
-		insert into ledger.entry (id, authority, business_date, recorded_at, cause_kind, cause_id, cause_event, description, actor, lines, digest)
-		select f.id, f.authority, f.date, f.at, 'fill', f.charge::text, f.event::text, 'fill', 'fill', case f.event when 2 then 4 else 2 end, fill.hash(f.n)
+		insert into ledger.entry (id, authority, business_date, recorded_at, cause_kind, cause_id, cause_event, description, actor, postings, content, marks)
+		select f.id, f.authority, f.date, f.at, 'fill', f.charge::text, f.event::text, 'fill', 'fill', case f.event when 2 then 4 else 2 end, fill.hash(f.n),
+			decode(repeat('00', case f.event when 2 then 16 else 8 end), 'hex')
 		from fresh f order by f.id;
 		insert into ledger.cause (authority, kind, id, event, entry_id)
 		select f.authority, 'fill', f.charge::text, f.event::text, f.id from fresh f;
-		insert into ledger.posting (entry_id, line, lines, authority, business_date, account_id, side, amount, currency, memo, dossier_id, payment_id,
+		insert into ledger.posting (entry_id, line, postings, authority, business_date, account_id, side, amount, currency, memo, dossier_id, payment_id,
 			charge_id, fee_type, policy)
 		select f.id, l.line, case f.event when 2 then 4 else 2 end, f.authority, f.date, a.id, l.side, 60000, 'VND', l.memo, f.dossier, case f.event when 2 then f.payment end,
 			f.charge, f.fee_type, 'NA-2023-60'

@@ -1,4 +1,4 @@
-package seal
+package proof
 
 import (
 	"bufio"
@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"io"
 	"time"
-
-	"github.com/doisoat/doisoat/ledger"
 )
 
 // longestLine bounds a line of an exported book: an entry of the most postings that the ledger takes.
@@ -68,8 +66,8 @@ type verifier struct {
 	block  *Block // whose entries are being read
 	last   *Block
 	leaves []Hash
-	sum    tally
-	hash   ledger.Hasher
+	sum    Tally
+	hash   Hasher
 	ended  bool
 }
 
@@ -136,7 +134,7 @@ func (v *verifier) begin(b *Block) error {
 	if err := v.finish(); err != nil {
 		return err
 	}
-	if wrong := b.follows(v.last); wrong != "" {
+	if wrong := b.Follows(v.last); wrong != "" {
 		return fmt.Errorf("block %d %s", b.Number, wrong)
 	}
 	if !whole(b.SealedAt) || b.Authority != v.done.Authority {
@@ -147,7 +145,7 @@ func (v *verifier) begin(b *Block) error {
 	return nil
 }
 
-func (v *verifier) entry(told Hash, r *ledger.Record) error {
+func (v *verifier) entry(told Hash, r *Entry) error {
 	if r == nil || v.block == nil {
 		return errors.New("an entry stands outside of a block")
 	}
@@ -157,11 +155,11 @@ func (v *verifier) entry(told Hash, r *ledger.Record) error {
 	if err := sound(r); err != nil {
 		return fmt.Errorf("entry %s of block %d, place %d: %w", r.ID, v.block.Number, len(v.leaves), err)
 	}
-	if again, _, _ := leaf(&v.hash, v.block.Version, r); again != told {
+	if v.hash.leaf(r) != told {
 		return fmt.Errorf("entry %s of block %d, place %d, does not have the hash of its leaf", r.ID, v.block.Number, len(v.leaves))
 	}
 	v.leaves = append(v.leaves, told)
-	return v.sum.add(r)
+	return v.sum.Add(r)
 }
 
 // finish closes the block whose entries were read.
@@ -173,18 +171,18 @@ func (v *verifier) finish() error {
 	if len(v.leaves) != int(b.Entries) {
 		return fmt.Errorf("block %d has %d entries and its header says %d", b.Number, len(v.leaves), b.Entries)
 	}
-	if merkleRoot(v.leaves) != b.Root {
+	if Root(v.leaves) != b.Root {
 		return fmt.Errorf("block %d: its entries do not lead to its root", b.Number)
 	}
-	if v.sum.postings != b.Postings || v.sum.totals.text() != b.Totals.text() {
+	if !v.sum.Matches(b) {
 		return fmt.Errorf("block %d: its postings do not add up to its header", b.Number)
 	}
 	var err error
-	v.done.Totals, err = v.done.Totals.add(b.Totals)
+	v.done.Totals, err = v.done.Totals.Add(b.Totals)
 	v.done.Blocks, v.done.Head = b.Number, b.Hash
 	v.done.Entries += int64(b.Entries)
 	v.done.Postings += b.Postings
-	v.last, v.block, v.leaves, v.sum = b, nil, v.leaves[:0], tally{}
+	v.last, v.block, v.leaves, v.sum = b, nil, v.leaves[:0], Tally{}
 	return err
 }
 
@@ -201,25 +199,25 @@ func (v *verifier) end(told *Exported) error {
 
 // sound judges an entry by itself: its lines are there and balance, real and
 // memo apart, per currency.
-func sound(r *ledger.Record) error {
+func sound(r *Entry) error {
 	if !whole(r.RecordedAt) {
 		return errors.New("its time is not in whole microseconds of UTC")
 	}
-	if len(r.Postings) != int(r.Lines) {
-		return fmt.Errorf("it has %d postings and announces %d", len(r.Postings), r.Lines)
+	if len(r.Postings) != int(r.Count) {
+		return fmt.Errorf("it has %d postings and announces %d", len(r.Postings), r.Count)
 	}
-	var sum tally
+	var sum Tally
 	for i := range r.Postings {
 		p := &r.Postings[i]
 		if p.Authority != r.Authority || p.BusinessDate != r.BusinessDate || int(p.Line) != i+1 || p.Amount <= 0 ||
-			(p.Side != ledger.Debit && p.Side != ledger.Credit) {
+			(p.Side != debit && p.Side != credit) {
 			return fmt.Errorf("posting %d does not belong to it", p.Line)
 		}
 	}
-	if err := sum.add(r); err != nil {
+	if err := sum.Add(r); err != nil {
 		return err
 	}
-	for _, t := range sum.totals {
+	for _, t := range sum.Totals {
 		if t.Debits != t.Credits {
 			return fmt.Errorf("it is off by %d %s (memo: %t)", t.Debits-t.Credits, t.Currency, t.Memo)
 		}
@@ -230,43 +228,4 @@ func sound(r *ledger.Record) error {
 // whole says that a time has no more than what is hashed of it.
 func whole(t time.Time) bool {
 	return t.Location() == time.UTC && t.Equal(t.Truncate(time.Microsecond))
-}
-
-// VerifyFile verifies an exported book or an inclusion proof, whichever it is
-// given: the proof's head must be among heads, when there are any.
-func VerifyFile(r io.Reader, heads []Hash, passed func(entries int)) (book *Verified, proof *InclusionProof, err error) {
-	in := bufio.NewReaderSize(r, 1<<16)
-	if start, _ := in.Peek(len(`{"format":"` + bookFormat)); string(start) == `{"format":"`+bookFormat {
-		done, err := VerifyBook(in, heads, passed)
-		return &done, nil, err
-	}
-	text, err := io.ReadAll(io.LimitReader(in, longestLine))
-	if err != nil {
-		return nil, nil, err
-	}
-	proof = &InclusionProof{}
-	if err := readProof(text, proof); err != nil {
-		return nil, nil, fmt.Errorf("the file is neither an exported book nor an inclusion proof: %w", err)
-	}
-	if err := proof.Verify(); err != nil {
-		return nil, proof, err
-	}
-	for _, h := range heads {
-		if h != proof.Head {
-			return nil, proof, fmt.Errorf("%w: it leads to the head %s, not to %s", errProof, proof.Head, h)
-		}
-	}
-	return nil, proof, nil
-}
-
-// readProof reads a proof that may have been laid out anew, with spaces or
-// other escapes, and nothing else: a name twice, or one that only resembles
-// another, could show its reader something that was not verified.
-func readProof(text []byte, into *InclusionProof) error {
-	var packed, plain bytes.Buffer
-	if err := json.Compact(&packed, text); err != nil {
-		return fmt.Errorf("unreadable: %w", err)
-	}
-	json.HTMLEscape(&plain, packed.Bytes())
-	return exactly(plain.Bytes(), into)
 }

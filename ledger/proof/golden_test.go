@@ -1,4 +1,4 @@
-package seal
+package proof
 
 import (
 	"bytes"
@@ -13,21 +13,30 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
-
-	"github.com/doisoat/doisoat/ledger"
 )
 
 var update = flag.Bool("update", false, "write the hashes of the golden vectors anew")
 
-// vector is one entry or header of testdata/golden.json with what it must give.
+// vector is one entry or header of testdata/golden.json with its hashes.
 type vector struct {
-	Name      string          `json:"name"`
-	Version   int16           `json:"version,omitempty"` // of the entry's form; 1 when it is not told
-	Entry     *ledger.Record  `json:"entry,omitempty"`
-	Block     *Block          `json:"block,omitempty"`
-	Canonical ledger.HexBytes `json:"canonical,omitempty"`
-	Content   *Hash           `json:"content,omitempty"` // of version 2
-	Hash      Hash            `json:"hash"`
+	Name      string   `json:"name"`
+	Entry     *Entry   `json:"entry,omitempty"`
+	Block     *Block   `json:"block,omitempty"`
+	Canonical hexBytes `json:"canonical,omitempty"`
+	Content   *Hash    `json:"content,omitempty"` // of an entry
+	Hash      Hash     `json:"hash"`
+}
+
+// hexBytes is shown as hex digits.
+type hexBytes []byte
+
+// MarshalText implements encoding.TextMarshaler.
+func (b hexBytes) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, b), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (b *hexBytes) UnmarshalText(text []byte) (err error) {
+	*b, err = hex.DecodeString(string(text))
+	return err
 }
 
 // The canonical form never changes: hashes of these vectors stand in books.
@@ -47,15 +56,12 @@ func TestGoldenVectors(t *testing.T) {
 		v := &list[i]
 		var got vector
 		if v.Entry != nil {
-			form, _ := v.Entry.Form(max(v.Version, 1), nil, nil)
-			got.Canonical = ledger.HexBytes(form)
-			var content Hash
-			got.Hash, content, _ = leaf(&ledger.Hasher{}, max(v.Version, 1), v.Entry)
-			if v.Version == ledger.FormPosted {
-				got.Content = &content
-			}
+			form, _ := v.Entry.form(nil, nil)
+			got.Canonical = hexBytes(form)
+			content, _ := new(Hasher).Content(v.Entry)
+			got.Content, got.Hash = &content, new(Hasher).leaf(v.Entry)
 		} else {
-			got.Hash = v.Block.headerHash()
+			got.Hash = v.Block.HeaderHash()
 		}
 		if *update {
 			v.Canonical, v.Content, v.Hash = got.Canonical, got.Content, got.Hash
@@ -107,11 +113,11 @@ func TestMerkleRootsOfRFC6962(t *testing.T) {
 			t.Fatal(err)
 		}
 		leaves = append(leaves, plainLeaf(data...))
-		if got := merkleRoot(leaves).String(); got != c.root {
+		if got := Root(leaves).String(); got != c.root {
 			t.Errorf("%d leaves: got %s, want %s", i+1, got, c.root)
 		}
 	}
-	if got, want := merkleRoot(nil).String(), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"; got != want {
+	if got, want := Root(nil).String(), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"; got != want {
 		t.Errorf("no leaves: got %s, want %s", got, want)
 	}
 }
@@ -125,9 +131,9 @@ func TestInclusionPaths(t *testing.T) {
 		for i := range leaves {
 			leaves[i] = plainLeaf(byte(i))
 		}
-		root := merkleRoot(leaves)
+		root := Root(leaves)
 		at := rapid.IntRange(0, size-1).Draw(t, "at")
-		path := auditPath(leaves, at)
+		path := Path(leaves, at)
 		if got, ok := rootOfPath(leaves[at], at, size, path); !ok || got != root {
 			t.Fatalf("the path of %d in %d leads to %s (%t), want %s", at, size, got, ok, root)
 		}
@@ -174,14 +180,14 @@ func TestCanonicalIsUnambiguous(t *testing.T) {
 		}
 		return nil
 	}
-	draw := func(t *rapid.T) *ledger.Record {
-		r := &ledger.Record{
+	draw := func(t *rapid.T) *Entry {
+		r := &Entry{
 			CauseKind: word.Draw(t, "kind"), CauseID: word.Draw(t, "id"), CauseEvent: word.Draw(t, "event"),
 			Description: word.Draw(t, "description"), Actor: word.Draw(t, "actor"), Reason: word.Draw(t, "reason"),
-			Lines: rapid.Int16().Draw(t, "lines"), Tx: rapid.Int64().Draw(t, "tx"), Digest: ledger.HexBytes{},
+			Count: rapid.Int16().Draw(t, "count"), Tx: rapid.Int64().Draw(t, "tx"),
 		}
 		for range rapid.IntRange(0, 3).Draw(t, "postings") {
-			r.Postings = append(r.Postings, ledger.Line{
+			r.Postings = append(r.Postings, Posting{
 				Line: rapid.Int16().Draw(t, "line"), Account: word.Draw(t, "account"), Amount: rapid.Int64().Draw(t, "amount"),
 				Memo: rapid.Bool().Draw(t, "memo"), FeeType: text(t, "fee type"), Policy: text(t, "policy"),
 			})
@@ -190,21 +196,18 @@ func TestCanonicalIsUnambiguous(t *testing.T) {
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		a, b := draw(t), draw(t)
-		for _, version := range []int16{ledger.FormWithTx, ledger.FormPosted} {
-			formA, _ := a.Form(version, nil, nil)
-			formB, _ := b.Form(version, nil, nil)
-			leafA, _, marks := leaf(&ledger.Hasher{}, version, a)
-			leafB, _, _ := leaf(&ledger.Hasher{}, version, b)
-			equal := cmp.Equal(a, b)
-			if leafA == leafB != equal || len(marks) != len(a.Postings)*ledger.MarkSize {
-				t.Fatalf("version %d: leaves equal: %t, entries equal: %t\n%+v\n%+v", version, leafA == leafB, equal, a, b)
-			}
-			if version == ledger.FormPosted { // tx is in the leaf alone
-				equal = cmp.Equal(a, b, cmpopts.IgnoreFields(ledger.Record{}, "Tx"))
-			}
-			if same := bytes.Equal(formA, formB); same != equal {
-				t.Fatalf("version %d: canonical bytes equal: %t, entries equal: %t\n%+v\n%+v", version, same, equal, a, b)
-			}
+		formA, marks := a.form(nil, nil)
+		formB, _ := b.form(nil, nil)
+		if len(marks) != len(a.Postings)*MarkSize {
+			t.Fatalf("%d bytes of marks for %d postings", len(marks), len(a.Postings))
+		}
+		equal := cmp.Equal(a, b)
+		if same := new(Hasher).leaf(a) == new(Hasher).leaf(b); same != equal {
+			t.Fatalf("leaves equal: %t, entries equal: %t\n%+v\n%+v", same, equal, a, b)
+		}
+		equal = cmp.Equal(a, b, cmpopts.IgnoreFields(Entry{}, "Tx")) // only the leaf has Tx
+		if same := bytes.Equal(formA, formB); same != equal {
+			t.Fatalf("canonical bytes equal: %t, entries equal: %t\n%+v\n%+v", same, equal, a, b)
 		}
 	})
 }

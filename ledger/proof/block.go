@@ -1,4 +1,4 @@
-package seal
+package proof
 
 import (
 	"crypto/sha256"
@@ -9,16 +9,15 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/doisoat/doisoat/internal/canonical"
 	"github.com/doisoat/doisoat/internal/money"
-	"github.com/doisoat/doisoat/ledger"
 )
 
-// headerForm names the form of a header inside what is hashed. It is the same in
-// all versions: those differ in how a leaf comes from its entry.
 const headerForm = "doisoat block 1"
+
+// Version is the version of every block. A new form of entries or headers makes a new version.
+const Version = 1
 
 // Block is the header of one block: every column of its row.
 type Block struct {
@@ -31,9 +30,9 @@ type Block struct {
 	First     int64     `db:"first"      json:"first"`    // entries in all blocks before it
 	Entries   int32     `db:"entries"    json:"entries"`
 	Postings  int64     `db:"postings"   json:"postings"`
-	Totals    Totals    `db:"totals"     json:"totals"`
+	Totals    Totals    `db:"-"          json:"totals"`
 
-	// How far the sealer had come, in the transaction numbers of a cluster.
+	// The place that the sealer reached, in the transaction numbers of Cluster.
 	Cluster   string    `db:"cluster"    json:"cluster"`
 	ReachedTx int64     `db:"reached_tx" json:"reached_tx"`
 	ReachedID uuid.UUID `db:"reached_id" json:"reached_id"`
@@ -50,11 +49,11 @@ type Total struct {
 	Credits  int64  `json:"credits"`
 }
 
-// Totals are in the order of currencies, real before memo. The table keeps them
-// as text, one total a line: currency, real or memo, debits, credits.
+// Totals are in the order of currencies, real before memo.
 type Totals []Total
 
-func (t Totals) text() string {
+// Text returns one line per total: currency, real or memo, debits, credits.
+func (t Totals) Text() string {
 	var b strings.Builder
 	for _, total := range t {
 		class := "real"
@@ -66,16 +65,11 @@ func (t Totals) text() string {
 	return b.String()
 }
 
-// TextValue lets pgx write the column.
-func (t Totals) TextValue() (pgtype.Text, error) {
-	return pgtype.Text{String: t.text(), Valid: true}, nil
-}
-
-// ScanText lets pgx read the column. Text that is not exactly what was once
-// written gives none, which the hash of the header then shows.
-func (t *Totals) ScanText(v pgtype.Text) error {
-	*t = Totals{}
-	for line := range strings.Lines(v.String) {
+// ParseTotals reads a Text. A damaged text gives no totals, and the block then
+// fails the comparison with its hash.
+func ParseTotals(text string) Totals {
+	t := Totals{}
+	for line := range strings.Lines(text) {
 		var (
 			total Total
 			class string
@@ -84,34 +78,35 @@ func (t *Totals) ScanText(v pgtype.Text) error {
 			break
 		}
 		total.Memo = class == "memo"
-		*t = append(*t, total)
+		t = append(t, total)
 	}
-	if t.text() != v.String {
-		*t = nil
+	if t.Text() != text {
+		return nil
 	}
-	return nil
+	return t
 }
 
-// add returns the totals of both. It fails when a sum passes int64.
-func (t Totals) add(other Totals) (Totals, error) {
-	sum := tally{totals: slices.Clone(t)}
+// Add returns the totals of both. It fails when a sum exceeds int64.
+func (t Totals) Add(other Totals) (Totals, error) {
+	sum := Tally{Totals: slices.Clone(t)}
 	for _, o := range other {
-		at := sum.find(o.Currency, o.Memo)
+		at := sum.Total(o.Currency, o.Memo)
 		if err := errors.Join(increase(&at.Debits, o.Currency, o.Debits), increase(&at.Credits, o.Currency, o.Credits)); err != nil {
 			return nil, err
 		}
 	}
-	return sum.totals, nil
+	return sum.Totals, nil
 }
 
 func increase(sum *int64, currency string, by int64) error {
-	total, err := money.Amount{Currency: money.Currency(currency), Minor: *sum}.Add(money.Amount{Currency: money.Currency(currency), Minor: by})
+	amount := func(minor int64) money.Amount { return money.Amount{Currency: money.Currency(currency), Minor: minor} }
+	total, err := amount(*sum).Add(amount(by))
 	*sum = total.Minor
 	return err
 }
 
-// headerHash is the hash of all fields but Hash, in the order of docs/sealing.md.
-func (b *Block) headerHash() Hash {
+// HeaderHash is the hash of all fields but Hash, in the order of docs/sealing.md.
+func (b *Block) HeaderHash() Hash {
 	var c canonical.Form
 	c.Text(headerForm)
 	c.Text(b.Authority)
@@ -141,17 +136,17 @@ func (b *Block) headerHash() Hash {
 	return sha256.Sum256(append([]byte{headerPrefix}, c...))
 }
 
-// follows tells what is wrong with b as the block after previous (nil before
+// Follows returns the reason why b cannot be the block after previous (nil before
 // the first), or "".
-func (b *Block) follows(previous *Block) string {
+func (b *Block) Follows(previous *Block) string {
 	var want Block
 	if previous != nil {
 		want = *previous
 	}
 	switch {
-	case b.Version != ledger.FormWithTx && b.Version != version:
+	case b.Version != Version:
 		return "has an unknown version"
-	case b.headerHash() != b.Hash:
+	case b.HeaderHash() != b.Hash:
 		return "has a header that was changed"
 	case b.Number != want.Number+1:
 		return "does not stand behind its predecessor: a block is missing"
@@ -165,20 +160,20 @@ func (b *Block) follows(previous *Block) string {
 	return ""
 }
 
-// tally sums what a block holds while its entries pass.
-type tally struct {
-	postings int64
-	totals   Totals
+// Tally counts and sums the postings of a block, entry by entry.
+type Tally struct {
+	Postings int64
+	Totals   Totals
 }
 
-// add counts one entry. It fails when a sum passes int64: far above all money there is.
-func (t *tally) add(r *ledger.Record) error {
-	t.postings += int64(len(r.Postings))
-	for i := range r.Postings {
-		p := &r.Postings[i]
-		at := t.find(p.Currency, p.Memo)
+// Add counts one entry. It fails when a sum exceeds int64.
+func (t *Tally) Add(e *Entry) error {
+	t.Postings += int64(len(e.Postings))
+	for i := range e.Postings {
+		p := &e.Postings[i]
+		at := t.Total(p.Currency, p.Memo)
 		side := &at.Debits
-		if p.Side == ledger.Credit {
+		if p.Side == credit {
 			side = &at.Credits
 		}
 		if err := increase(side, p.Currency, p.Amount); err != nil {
@@ -188,12 +183,17 @@ func (t *tally) add(r *ledger.Record) error {
 	return nil
 }
 
-// find returns the total of a currency and class; they stand in the order of
-// currencies, real before memo, so that equal blocks have equal headers.
-func (t *tally) find(currency string, memo bool) *Total {
+// Matches reports whether the header of b has these sums.
+func (t *Tally) Matches(b *Block) bool {
+	return t.Postings == b.Postings && t.Totals.Text() == b.Totals.Text()
+}
+
+// Total returns the total of a currency and class, and adds an empty one at its
+// place when it is absent: equal blocks need equal headers.
+func (t *Tally) Total(currency string, memo bool) *Total {
 	i := 0
-	for ; i < len(t.totals); i++ {
-		have := &t.totals[i]
+	for ; i < len(t.Totals); i++ {
+		have := &t.Totals[i]
 		if have.Currency == currency && have.Memo == memo {
 			return have
 		}
@@ -201,8 +201,6 @@ func (t *tally) find(currency string, memo bool) *Total {
 			break
 		}
 	}
-	t.totals = append(t.totals, Total{})
-	copy(t.totals[i+1:], t.totals[i:])
-	t.totals[i] = Total{Currency: currency, Memo: memo}
-	return &t.totals[i]
+	t.Totals = slices.Insert(t.Totals, i, Total{Currency: currency, Memo: memo})
+	return &t.Totals[i]
 }

@@ -1,4 +1,4 @@
-package seal
+package proof
 
 import (
 	"crypto/sha256"
@@ -25,7 +25,7 @@ func (h *Hash) UnmarshalText(text []byte) error {
 // String returns 64 hex digits.
 func (h Hash) String() string { return hex.EncodeToString(h[:]) }
 
-// ScanBytes lets pgx read a bytea column; what is not a hash reads as zeros, which match nothing.
+// ScanBytes reads a bytea column. Bytes of another length become zeros, which equal no hash.
 func (h *Hash) ScanBytes(v []byte) error {
 	*h = Hash{}
 	if len(v) == len(h) {
@@ -34,15 +34,16 @@ func (h *Hash) ScanBytes(v []byte) error {
 	return nil
 }
 
-// BytesValue lets pgx write a bytea column.
+// BytesValue writes a bytea column.
 func (h Hash) BytesValue() ([]byte, error) { return h[:], nil }
 
-// One byte before what is hashed keeps leaves, nodes and headers apart, so that
-// none can be passed off as another (RFC 6962, section 2.1; the third is ours).
+// The first byte of the hashed bytes keeps leaves, nodes, headers and contents
+// apart: none passes for another (RFC 6962, section 2.1, defines the first two).
 const (
-	leafPrefix   = 0x00
-	nodePrefix   = 0x01
-	headerPrefix = 0x02
+	leafPrefix    = 0x00
+	nodePrefix    = 0x01
+	headerPrefix  = 0x02
+	contentPrefix = 0x03
 )
 
 func nodeHash(left, right Hash) Hash {
@@ -53,36 +54,36 @@ func nodeHash(left, right Hash) Hash {
 	return sha256.Sum256(node[:])
 }
 
-// merkleRoot is the Merkle Tree Hash of RFC 6962, section 2.1. No leaves give the hash of nothing.
-func merkleRoot(leaves []Hash) Hash {
+// Root is the Merkle Tree Hash of RFC 6962, section 2.1. Without leaves the result is the hash of zero bytes.
+func Root(leaves []Hash) Hash {
 	switch len(leaves) {
 	case 0:
 		return sha256.Sum256(nil)
 	case 1:
 		return leaves[0]
 	}
-	k := split(len(leaves))
-	return nodeHash(merkleRoot(leaves[:k]), merkleRoot(leaves[k:]))
+	k := leftSize(len(leaves))
+	return nodeHash(Root(leaves[:k]), Root(leaves[k:]))
 }
 
-// split is the largest power of two below n.
-func split(n int) int { return 1 << (bits.Len(uint(n-1)) - 1) }
+// leftSize is the largest power of two below n: how many of n leaves the left subtree has.
+func leftSize(n int) int { return 1 << (bits.Len(uint(n-1)) - 1) }
 
-// auditPath lists the hashes that lead from the leaf at position to the root,
+// Path lists the hashes that lead from the leaf at position to the root, the
 // nearest first (RFC 6962, section 2.1.1).
-func auditPath(leaves []Hash, position int) []Hash {
+func Path(leaves []Hash, position int) []Hash {
 	if len(leaves) <= 1 {
 		return []Hash{}
 	}
-	k := split(len(leaves))
+	k := leftSize(len(leaves))
 	if position < k {
-		return append(auditPath(leaves[:k], position), merkleRoot(leaves[k:]))
+		return append(Path(leaves[:k], position), Root(leaves[k:]))
 	}
-	return append(auditPath(leaves[k:], position-k), merkleRoot(leaves[:k]))
+	return append(Path(leaves[k:], position-k), Root(leaves[:k]))
 }
 
-// rootOfPath computes the root that a leaf at position of a tree of size leaves
-// leads to; ok is false when the path has not the length that this place has.
+// rootOfPath computes the root from the leaf at position in a tree of size
+// leaves. ok is false when the path has a wrong length for that position.
 func rootOfPath(leaf Hash, position, size int, path []Hash) (root Hash, ok bool) {
 	if position < 0 || position >= size {
 		return Hash{}, false
@@ -94,7 +95,7 @@ func rootOfPath(leaf Hash, position, size int, path []Hash) (root Hash, ok bool)
 		return Hash{}, false
 	}
 	last := path[len(path)-1]
-	k := split(size)
+	k := leftSize(size)
 	if position < k {
 		root, ok = rootOfPath(leaf, position, k, path[:len(path)-1])
 		return nodeHash(root, last), ok
