@@ -67,7 +67,7 @@ func TestLateAndStillOwed(t *testing.T) {
 		got[1].Reason != "paid_otherwise" {
 		t.Errorf("got %+v and %+v, want the first captured and the second cancelled", got[0].Payment, got[1].Payment)
 	}
-	// The paytest.Payer pays the second one all the same: it is excess.
+	// The payer pays the second one all the same: it is excess.
 	if diff := cmp.Diff(d.PayAt(second, nil), []string{"00"}); diff != "" {
 		t.Errorf("answers (-got +want):\n%s", diff)
 	}

@@ -43,7 +43,7 @@ func TestManual(t *testing.T) {
 	ledgertest.CheckManual(t, "payments", []ledgertest.Example{
 		example(
 			"Captured",
-			"A provider confirms that the paytest.Payer's money is taken; it pays the open charges in their order.",
+			"A provider confirms that the payer's money is taken; it pays the open charges in their order.",
 			"vnpay",
 			80_000,
 			charges,

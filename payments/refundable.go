@@ -1,25 +1,15 @@
 package payments
 
 import (
-	"bytes"
 	"context"
-	"slices"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/doisoat/doisoat/dossiers"
-	"github.com/doisoat/doisoat/internal/audit"
 	"github.com/doisoat/doisoat/internal/postgres"
 )
 
 // This file is what refunds and reconcile need of payments, inside their transactions.
-
-// Portion is a part of a capture that is to be given back: money of a charge,
-// or of the excess when Charge is zero.
-type Portion struct {
-	Charge dossiers.ChargeID
-	Amount int64
-}
 
 // FindCapture returns a capture without a lock, or ErrCaptureNotFound.
 func FindCapture(ctx context.Context, tx pgx.Tx, id CaptureID) (Capture, error) {
@@ -57,151 +47,4 @@ func (s *Service) CancelLive(ctx context.Context, act postgres.Act, dossier doss
 		return err
 	}
 	return s.moveNow(ctx, act, &p, Cancelled, "dossier_ended")
-}
-
-// ReserveRefund promises portions of a capture to a refund. It locks the
-// payment and the capture (the dossier must be locked before) and fails with
-// ErrRefundCap when a portion, the capture or the payment would be promised
-// twice; the tables' checks make anything else impossible.
-func ReserveRefund(ctx context.Context, tx pgx.Tx, id CaptureID, portions []Portion) error {
-	return changeReserved(ctx, tx, id, portions, 1)
-}
-
-// ReleaseRefund takes a promise back, for a refund that was declined or cancelled.
-func ReleaseRefund(ctx context.Context, tx pgx.Tx, id CaptureID, portions []Portion) error {
-	return changeReserved(ctx, tx, id, portions, -1)
-}
-
-func changeReserved(ctx context.Context, tx pgx.Tx, id CaptureID, portions []Portion, sign int64) error {
-	var (
-		charges       []dossiers.ChargeID
-		amounts       []int64
-		total, excess int64
-	)
-	for _, p := range portions {
-		if p.Amount <= 0 {
-			return ErrRefundCap.With("a portion must be above zero")
-		}
-		total += sign * p.Amount
-		if p.Charge.IsZero() {
-			excess += sign * p.Amount
-			continue
-		}
-		charges, amounts = append(charges, p.Charge), append(amounts, sign*p.Amount)
-	}
-	c, err := FindCapture(ctx, tx, id)
-	if err != nil {
-		return err
-	}
-	_, err = tx.Exec(ctx, `update payments.payment set refund_reserved = refund_reserved + $2 where id = $1`, c.PaymentID, total)
-	if err != nil {
-		return refundFault(err)
-	}
-	_, err = tx.Exec(ctx, `
-		update payments.capture set refund_reserved = refund_reserved + $2, excess_reserved = excess_reserved + $3
-		where id = $1`, id, total, excess)
-	if err != nil {
-		return refundFault(err)
-	}
-	if len(charges) == 0 {
-		return nil
-	}
-	tag, err := tx.Exec(ctx, `
-		update payments.allocation a set refund_reserved = a.refund_reserved + n.amount
-		from (select charge_id, sum(amount) as amount from unnest($2::uuid[], $3::bigint[]) as u (charge_id, amount) group by charge_id) n
-		where a.capture_id = $1 and a.charge_id = n.charge_id`, id, charges, amounts)
-	if err != nil {
-		return refundFault(err)
-	}
-	slices.SortFunc(charges, func(a, b dossiers.ChargeID) int { return bytes.Compare(a[:], b[:]) })
-	if tag.RowsAffected() != int64(len(slices.Compact(charges))) {
-		return ErrRefundCap.With("the capture did not pay one of these charges")
-	}
-	return nil
-}
-
-func refundFault(err error) error {
-	switch postgres.Constraint(err) {
-	case "payment_refund_cap", "capture_refund_cap", "capture_excess_cap", "allocation_refund_cap":
-		return ErrRefundCap.Because(err)
-	}
-	return err
-}
-
-// lockPayments takes the payments of captures first, in one order, as every other writer does.
-func lockPayments(ctx context.Context, tx pgx.Tx, ids []CaptureID) error {
-	_, err := tx.Exec(ctx, `
-		select from payments.payment
-		where id in (select payment_id from payments.capture where id = any($1::uuid[]))
-		order by id for no key update`, ids)
-	return err
-}
-
-// Settle marks captures as matched with what was settled, moves payments whose
-// captures are all settled, and audits each. Captures settled before are left alone.
-func (s *Service) Settle(ctx context.Context, act postgres.Act, ids []CaptureID) error {
-	if err := lockPayments(ctx, act, ids); err != nil {
-		return err
-	}
-	rows, err := act.Query(ctx, `
-		with done as (
-			update payments.capture set settled_at = $2 where id = any($1::uuid[]) and settled_at is null
-			returning payment_id)
-		select distinct payment_id from done`, ids, act.Now)
-	if err != nil {
-		return err
-	}
-	touched, err := pgx.CollectRows(rows, pgx.RowTo[ID])
-	if err != nil || len(touched) == 0 {
-		return err
-	}
-	return s.changeSettled(ctx, act, touched, Captured, Settled, `
-		and not exists (select from payments.capture c where c.payment_id = p.id and c.settled_at is null)`)
-}
-
-// Unsettle undoes Settle for a match that was revoked.
-func (s *Service) Unsettle(ctx context.Context, act postgres.Act, ids []CaptureID) error {
-	if err := lockPayments(ctx, act, ids); err != nil {
-		return err
-	}
-	rows, err := act.Query(ctx, `
-		with undone as (
-			update payments.capture set settled_at = null where id = any($1::uuid[]) and settled_at is not null
-			returning payment_id)
-		select distinct payment_id from undone`, ids)
-	if err != nil {
-		return err
-	}
-	touched, err := pgx.CollectRows(rows, pgx.RowTo[ID])
-	if err != nil || len(touched) == 0 {
-		return err
-	}
-	return s.changeSettled(ctx, act, touched, Settled, Captured, ``)
-}
-
-// changeSettled moves many payments along one edge at once.
-func (s *Service) changeSettled(ctx context.Context, act postgres.Act, ids []ID, from, to Status, condition string) error {
-	name, err := edgeName(from, to)
-	if err != nil {
-		return err
-	}
-	rows, err := act.Query(ctx, `
-		update payments.payment p set status = $3, status_at = $4
-		where p.id = any($1::uuid[]) and p.status = $2`+condition+`
-		returning p.id`, ids, from, to, act.Now)
-	if err != nil {
-		return err
-	}
-	moved, err := pgx.CollectRows(rows, pgx.RowTo[ID])
-	if err != nil {
-		return err
-	}
-	events := make([]audit.Event, len(moved))
-	for i, id := range moved {
-		events[i] = audit.Event{
-			Actor: act.Actor, At: act.Now, Act: "payment." + name, ObjectKind: "payment", ObjectID: id.String(),
-			Before: map[string]any{"status": from}, After: map[string]any{"status": to},
-		}
-	}
-	return audit.RecordAll(ctx, act, events)
 }

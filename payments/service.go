@@ -327,7 +327,7 @@ func (s *Service) moveNow(ctx context.Context, act postgres.Act, p *Payment, to 
 
 // move takes one edge of a locked payment; b writes it and audits it by the edge's name.
 func (s *Service) move(b *pgx.Batch, act postgres.Act, p *Payment, to Status, reason string) error {
-	name, err := edgeName(p.Status, to)
+	name, err := EdgeName(p.Status, to)
 	if err != nil {
 		return err
 	}

@@ -57,8 +57,8 @@ var edges = []edge{
 // ErrState: the payment's state does not allow this.
 var ErrState = fault.New(fault.Precondition, "payments.state", "the state of the payment does not allow this")
 
-// edgeName returns the name of an edge; a move that is not in the table is ErrState.
-func edgeName(from, to Status) (string, error) {
+// EdgeName returns the name of an edge; a move that is not in the table is ErrState.
+func EdgeName(from, to Status) (string, error) {
 	for _, e := range edges {
 		if e.from == from && e.to == to {
 			return e.name, nil

@@ -21,7 +21,7 @@ func TestEveryEdge(t *testing.T) {
 	got := map[[2]Status]string{}
 	for _, from := range all {
 		for _, to := range append(all, "", "no_such_state") {
-			name, err := edgeName(from, to)
+			name, err := EdgeName(from, to)
 			switch {
 			case err == nil:
 				got[[2]Status{from, to}] = name

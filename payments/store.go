@@ -2,63 +2,25 @@ package payments
 
 import (
 	"context"
-	"encoding/json"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/internal/ident"
-	"github.com/doisoat/doisoat/internal/money"
 	"github.com/doisoat/doisoat/internal/postgres"
-	"github.com/doisoat/doisoat/merchants"
-	"github.com/doisoat/doisoat/providers"
 )
-
-type paymentRow struct {
-	ID                ID             `db:"id"`
-	Authority         string         `db:"authority"`
-	DossierID         dossiers.ID    `db:"dossier_id"`
-	MerchantAccountID merchants.ID   `db:"merchant_account_id"`
-	Provider          string         `db:"provider"`
-	Reference         string         `db:"reference"`
-	Amount            int64          `db:"amount"`
-	Currency          money.Currency `db:"currency"`
-	Status            Status         `db:"status"`
-	Captured          int64          `db:"captured"`
-	RefundReserved    int64          `db:"refund_reserved"`
-	Checkout          []byte         `db:"checkout"`
-	ReturnURL         string         `db:"return_url"`
-	Locale            string         `db:"locale"`
-	CreatedAt         time.Time      `db:"created_at"`
-	ExpiresAt         time.Time      `db:"expires_at"`
-	StatusAt          time.Time      `db:"status_at"`
-	Reason            string         `db:"reason"`
-	NextInquiryAt     *time.Time     `db:"next_inquiry_at"`
-	Inquiries         int            `db:"inquiries"`
-	RequestHash       []byte         `db:"request_hash"`
-}
 
 const selectPayment = `
 	select id, authority, dossier_id, merchant_account_id, provider, reference, amount, currency, status, captured,
 		refund_reserved, checkout, return_url, locale, created_at, expires_at, status_at, reason, next_inquiry_at, inquiries, request_hash
 	from payments.payment`
 
-func (r paymentRow) payment() (Payment, error) {
-	p := Payment{
-		ID: r.ID, Authority: r.Authority, DossierID: r.DossierID, MerchantID: r.MerchantAccountID, Provider: r.Provider,
-		Reference: r.Reference, Amount: money.Amount{Currency: r.Currency, Minor: r.Amount}, Status: r.Status,
-		Captured: r.Captured, Reserved: r.RefundReserved, ReturnURL: r.ReturnURL, Locale: r.Locale, CreatedAt: r.CreatedAt,
-		ExpiresAt: r.ExpiresAt, StatusAt: r.StatusAt, Reason: r.Reason, NextInquiry: r.NextInquiryAt, Inquiries: r.Inquiries,
-		requestHash: r.RequestHash,
-	}
-	if len(r.Checkout) > 0 {
-		p.Checkout = &providers.Checkout{}
-		if err := json.Unmarshal(r.Checkout, p.Checkout); err != nil {
-			return Payment{}, err
-		}
-	}
-	return p, nil
+// scanPayment reads the columns of selectPayment.
+func scanPayment(row pgx.CollectableRow) (p Payment, err error) {
+	err = row.Scan(&p.ID, &p.Authority, &p.DossierID, &p.MerchantID, &p.Provider, &p.Reference, &p.Amount.Minor, &p.Amount.Currency,
+		&p.Status, &p.Captured, &p.Reserved, &p.Checkout, &p.ReturnURL, &p.Locale, &p.CreatedAt, &p.ExpiresAt, &p.StatusAt, &p.Reason,
+		&p.NextInquiry, &p.Inquiries, &p.requestHash)
+	return p, err
 }
 
 // selectPayments returns every payment that the condition finds.
@@ -70,19 +32,7 @@ func selectPayments(ctx context.Context, tx pgx.Tx, where string, args ...any) (
 	return collectPayments(rows)
 }
 
-func collectPayments(rows pgx.Rows) ([]Payment, error) {
-	list, err := pgx.CollectRows(rows, pgx.RowToStructByName[paymentRow])
-	if err != nil {
-		return nil, err
-	}
-	found := make([]Payment, len(list))
-	for i, r := range list {
-		if found[i], err = r.payment(); err != nil {
-			return nil, err
-		}
-	}
-	return found, nil
-}
+func collectPayments(rows pgx.Rows) ([]Payment, error) { return pgx.CollectRows(rows, scanPayment) }
 
 func selectOne(ctx context.Context, tx pgx.Tx, where string, args ...any) (Payment, error) {
 	list, err := selectPayments(ctx, tx, where, args...)

@@ -33,6 +33,7 @@ import (
 	"github.com/doisoat/doisoat/ledger/balances"
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/payments/callbacks"
+	"github.com/doisoat/doisoat/payments/checks"
 	"github.com/doisoat/doisoat/providers"
 	"github.com/doisoat/doisoat/providers/sepay"
 	"github.com/doisoat/doisoat/providers/simulator/farsides"
@@ -158,7 +159,7 @@ func (w *world) consistent() {
 func (w *world) faults() (list []string) {
 	w.t.Helper()
 	w.ok(postgres.WriteTx(context.Background(), w.db.App, province, func(tx pgx.Tx) error {
-		for _, check := range []func(context.Context, pgx.Tx) ([]string, error){reconcile.Check, payments.Check, refunds.Check} {
+		for _, check := range []func(context.Context, pgx.Tx) ([]string, error){reconcile.Check, checks.Check, refunds.Check} {
 			faults, err := check(context.Background(), tx)
 			if err != nil {
 				return err

@@ -20,6 +20,7 @@ import (
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/payments"
+	"github.com/doisoat/doisoat/payments/captures"
 	"github.com/doisoat/doisoat/reconcile/matching"
 	"github.com/doisoat/doisoat/statements"
 )
@@ -228,7 +229,7 @@ func (s *Service) matchIdentified(ctx context.Context, act postgres.Act, l heldL
 	if err != nil {
 		return err
 	}
-	return s.Payments.Settle(ctx, act, []payments.CaptureID{n.Capture})
+	return captures.Settle(ctx, act, []payments.CaptureID{n.Capture})
 }
 
 // heldLine is a statement line as far as it can be identified.

@@ -11,6 +11,7 @@ import (
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/payments/captures"
 	"github.com/doisoat/doisoat/reconcile/matching"
 	"github.com/doisoat/doisoat/statements"
 )
@@ -66,7 +67,7 @@ func (s *Service) revoke(ctx context.Context, act postgres.Act, src statements.S
 		}
 	}
 	if len(match.Captures) > 0 {
-		if err := s.Payments.Unsettle(ctx, act, match.Captures); err != nil {
+		if err := captures.Unsettle(ctx, act, match.Captures); err != nil {
 			return err
 		}
 	}

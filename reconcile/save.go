@@ -16,6 +16,7 @@ import (
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/payments"
+	"github.com/doisoat/doisoat/payments/captures"
 	"github.com/doisoat/doisoat/reconcile/matching"
 	"github.com/doisoat/doisoat/refunds"
 	"github.com/doisoat/doisoat/statements"
@@ -68,14 +69,14 @@ func (s *Service) save(ctx context.Context, act postgres.Act, src statements.Sou
 
 // settle tells refunds and payments what the source confirmed.
 func (s *Service) settle(ctx context.Context, act postgres.Act, w work, out matching.Result) error {
-	var captures []payments.CaptureID
+	var ids []payments.CaptureID
 	for _, m := range out.Matches {
 		if m.Item < 0 {
 			continue
 		}
 		switch item := w.Items[m.Item]; item.Kind {
 		case matching.Capture:
-			captures = append(captures, payments.CaptureID(item.ID))
+			ids = append(ids, payments.CaptureID(item.ID))
 		case matching.Refund:
 			err := s.Refunds.ConfirmBySettlement(ctx, act, refunds.ID(item.ID), w.Lines[m.Line].TransactionID)
 			if err != nil {
@@ -84,8 +85,8 @@ func (s *Service) settle(ctx context.Context, act postgres.Act, w work, out matc
 		case matching.Transit: // its document said so already
 		}
 	}
-	for part := range chunks(captures) {
-		if err := s.Payments.Settle(ctx, act, part); err != nil {
+	for part := range chunks(ids) {
+		if err := captures.Settle(ctx, act, part); err != nil {
 			return err
 		}
 	}

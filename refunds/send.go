@@ -12,6 +12,7 @@ import (
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/payments"
+	"github.com/doisoat/doisoat/payments/captures"
 	"github.com/doisoat/doisoat/providers"
 )
 
@@ -192,7 +193,7 @@ func (s *Service) decline(ctx context.Context, act postgres.Act, d dossiers.Doss
 			return err
 		}
 	}
-	return payments.ReleaseRefund(ctx, act, r.CaptureID, portions(r.Items))
+	return captures.Release(ctx, act, r.CaptureID, portions(r.Items))
 }
 
 // Inquire asks the provider what became of a refund that is under way and

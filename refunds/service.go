@@ -24,6 +24,7 @@ import (
 	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/merchants"
 	"github.com/doisoat/doisoat/payments"
+	"github.com/doisoat/doisoat/payments/captures"
 	"github.com/doisoat/doisoat/providers"
 )
 
@@ -79,14 +80,14 @@ func (s *Service) request(ctx context.Context, act postgres.Act, code string, q 
 			return r, false, err
 		}
 	}
-	captures, err := payments.CapturesOf(ctx, act, d.ID)
+	taken, err := payments.CapturesOf(ctx, act, d.ID)
 	if err != nil {
 		return Refund{}, false, err
 	}
-	if total := refundable(captures); q.ExpectedRefundable != nil && *q.ExpectedRefundable != total {
+	if total := refundable(taken); q.ExpectedRefundable != nil && *q.ExpectedRefundable != total {
 		return Refund{}, false, ErrChanged.With("refundable are %d, not %d", total, *q.ExpectedRefundable)
 	}
-	capture, items, err := choose(captures, q.Items)
+	capture, items, err := choose(taken, q.Items)
 	if err != nil {
 		return Refund{}, false, err
 	}
@@ -102,7 +103,7 @@ type proposal struct {
 
 // open reserves the money and writes the refund as requested.
 func (s *Service) open(ctx context.Context, act postgres.Act, d dossiers.Dossier, c payments.Capture, items []Item, why proposal) (Refund, error) {
-	err := payments.ReserveRefund(ctx, act, c.ID, portions(items))
+	err := captures.Reserve(ctx, act, c.ID, portions(items))
 	if payments.ErrRefundCap.Is(err) {
 		return Refund{}, ErrExceeds.Because(err)
 	}
@@ -192,7 +193,7 @@ func (s *Service) Reject(ctx context.Context, actor auth.Actor, id ID, reason st
 			return err
 		}
 		r = *locked
-		return payments.ReleaseRefund(ctx, act, locked.CaptureID, portions(locked.Items))
+		return captures.Release(ctx, act, locked.CaptureID, portions(locked.Items))
 	})
 	return r, err
 }
@@ -301,9 +302,9 @@ func (s *Service) move(ctx context.Context, act postgres.Act, r *Refund, to Stat
 }
 
 // refundable sums what captures hold that is not promised back.
-func refundable(captures []payments.Capture) int64 {
+func refundable(taken []payments.Capture) int64 {
 	var total int64
-	for _, c := range captures {
+	for _, c := range taken {
 		total += c.Amount.Minor - c.Reserved
 	}
 	return total
@@ -311,9 +312,9 @@ func refundable(captures []payments.Capture) int64 {
 
 // choose finds the one capture that can give back the items, oldest first; no
 // items means everything left of the only capture that has something left.
-func choose(captures []payments.Capture, items []Item) (payments.Capture, []Item, error) {
+func choose(taken []payments.Capture, items []Item) (payments.Capture, []Item, error) {
 	if len(items) == 0 {
-		return chooseAll(captures)
+		return chooseAll(taken)
 	}
 	seen := make(map[dossiers.ChargeID]bool, len(items))
 	for _, i := range items {
@@ -326,7 +327,7 @@ func choose(captures []payments.Capture, items []Item) (payments.Capture, []Item
 		seen[i.Charge] = true
 	}
 	spread := false
-	for _, c := range captures {
+	for _, c := range taken {
 		left := map[dossiers.ChargeID]int64{}
 		for _, i := range leftOf(c) {
 			left[i.Charge] += i.Amount
@@ -341,18 +342,18 @@ func choose(captures []payments.Capture, items []Item) (payments.Capture, []Item
 			return c, items, nil
 		}
 	}
-	if spread && len(captures) > 1 {
+	if spread && len(taken) > 1 {
 		return payments.Capture{}, nil, ErrSeveral
 	}
 	return payments.Capture{}, nil, ErrExceeds
 }
 
-func chooseAll(captures []payments.Capture) (payments.Capture, []Item, error) {
+func chooseAll(taken []payments.Capture) (payments.Capture, []Item, error) {
 	var (
 		found payments.Capture
 		items []Item
 	)
-	for _, c := range captures {
+	for _, c := range taken {
 		left := leftOf(c)
 		if len(left) == 0 {
 			continue
@@ -382,10 +383,10 @@ func leftOf(c payments.Capture) []Item {
 	return items
 }
 
-func portions(items []Item) []payments.Portion {
-	list := make([]payments.Portion, len(items))
+func portions(items []Item) []captures.Portion {
+	list := make([]captures.Portion, len(items))
 	for i, item := range items {
-		list[i] = payments.Portion{Charge: item.Charge, Amount: item.Amount}
+		list[i] = captures.Portion{Charge: item.Charge, Amount: item.Amount}
 	}
 	return list
 }

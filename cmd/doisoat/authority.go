@@ -65,6 +65,12 @@ func (c *authoritySetCommand) Run(ctx context.Context, p *program) error {
 	if c.JSON {
 		return p.writeJSON(a)
 	}
-	fmt.Fprintf(p.stdout, "%s takes dossiers submitted up to %d days ago and up to %d minutes from now\n", a.Code, a.DaysBack, a.MinutesAhead)
+	fmt.Fprintf(
+		p.stdout,
+		"%s takes dossiers submitted up to %d days ago and up to %d minutes from now\n",
+		a.Code,
+		a.DaysBack,
+		a.MinutesAhead,
+	)
 	return nil
 }

@@ -183,7 +183,18 @@ func copyInto(ctx context.Context, tx pgx.Tx, entries, postings [][]any) error {
 		return err
 	}
 	_, err = tx.CopyFrom(ctx, pgx.Identifier{"ledger", "posting"}, []string{
-		"entry_id", "line", "postings", "authority", "business_date", "account_id", "side", "amount", "currency", "memo", "dossier_id", "payment_id",
+		"entry_id",
+		"line",
+		"postings",
+		"authority",
+		"business_date",
+		"account_id",
+		"side",
+		"amount",
+		"currency",
+		"memo",
+		"dossier_id",
+		"payment_id",
 	}, pgx.CopyFromRows(postings))
 	return err
 }

@@ -69,7 +69,10 @@ func (s *stage) loads(ctx context.Context) ([]load, error) {
 		{"group 64", grouped(s.group, 64, false)},
 		{"group hot 64", grouped(s.group, 64, true)},
 		{"callbacks 64", counter.callbacks(s.group, 64)},
-		{"callbacks alone 64", counter.callbacks(callbacks.NewGroup(postgres.DB{Pool: few, Now: time.Now}, 64), 64)}, // a leader for each: no caller waits for company
+		{
+			"callbacks alone 64",
+			counter.callbacks(callbacks.NewGroup(postgres.DB{Pool: few, Now: time.Now}, 64), 64),
+		}, // a leader for each: no caller waits for company
 		{"batch 1000", batches(few)},
 		{"copy 1000", copies(s.owner)},
 	}

@@ -26,7 +26,6 @@ var large = map[string]struct {
 }{
 	"cmd/doisoat": {1890, 19, "one file per command"},
 	"fees":        {3920, 23, "fees/schedule takes the documents, fees/quote the price"},
-	"payments":    {1820, 11, "payments/inquiries takes the questions to providers"},
 	"reconcile":   {3100, 17, "cases take their parts"},
 	"refunds":     {2020, 11, "refunds/routes takes the payment order and the sending"},
 	"web/api":     {3120, 25, "web/callbacks and web/pay take their parts; one small file per noun stays"},
@@ -66,8 +65,8 @@ func TestPackagesAreSmall(t *testing.T) {
 
 // Lines that may be longer than maxLineLength today, in code and in tests. Lower both with every line that goes; wanted is 0.
 const (
-	longLines     = 136
-	longTestLines = 370
+	longLines     = 135
+	longTestLines = 365
 )
 
 func TestLinesAreShort(t *testing.T) {

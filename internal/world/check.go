@@ -12,7 +12,7 @@ import (
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/ledger/seal"
-	"github.com/doisoat/doisoat/payments"
+	"github.com/doisoat/doisoat/payments/checks"
 	"github.com/doisoat/doisoat/reconcile"
 	"github.com/doisoat/doisoat/refunds"
 	"github.com/doisoat/doisoat/remittance"
@@ -25,7 +25,7 @@ var roomChecks = []struct {
 }{
 	{"ledger", ledger.Check},
 	{"dossiers", dossiers.Check},
-	{"payments", payments.Check},
+	{"payments", checks.Check},
 	{"remittance", remittance.Check},
 	{"refunds", refunds.Check},
 	{"reconcile", reconcile.Check},
@@ -37,7 +37,7 @@ var roomWarnings = []struct {
 	stuck func(ctx context.Context, tx pgx.Tx, now time.Time) ([]string, error)
 }{
 	{"ledger", seal.Late},
-	{"payments", payments.Stuck},
+	{"payments", checks.Stuck},
 	{"refunds", refunds.Stuck},
 }
 

@@ -20,7 +20,7 @@ import (
 	"github.com/doisoat/doisoat/providers"
 )
 
-// The main road: the paytest.Payer pays at VNPAY, VNPAY calls twice.
+// The main road: the payer pays at VNPAY, VNPAY calls twice.
 func TestPaidAtVNPAY(t *testing.T) {
 	t.Parallel()
 	d := paytest.New(t)
@@ -249,7 +249,7 @@ type callbackKind struct{}
 
 func (callbackKind) Prefix() string { return "cbk" }
 
-// A reference counts at the merchant paytest.Account that it was made for, and nowhere else.
+// A reference counts at the merchant account that it was made for, and nowhere else.
 func TestCallbackOfAnotherMerchant(t *testing.T) {
 	t.Parallel()
 	d := paytest.New(t)
@@ -322,7 +322,7 @@ func TestFloodsAddFewRows(t *testing.T) {
 	if diff := cmp.Diff(d.Refused(), []string{"H41 51"}); diff != "" {
 		t.Errorf("refused messages a day later (-got +want):\n%s", diff)
 	}
-	// A person can tell why, and no row shows a paytest.Payer's text in clear.
+	// A person can tell why, and no row shows a payer's text in clear.
 	if got := d.Rows(
 		`select distinct reason from payments.refused_callback where length > 200 and position('vnp_'::bytea in head) = 0`,
 	); len(
@@ -412,7 +412,7 @@ func TestCallbackForNobody(t *testing.T) {
 	query := paytest.IPN(paytest.HashSecret, paytest.Terminal, p.Reference, "14000001", 60_000, "00", "00")
 	off := d.Rows(`update payments.merchant_account set disabled_at = now() where provider = 'vietqr' returning id::text`)
 	if len(off) != 1 {
-		t.Fatal("no paytest.Account to disable")
+		t.Fatal("no account to disable")
 	}
 	for name, at := range map[string][2]string{
 		"unknown provider":   {"momo", d.VNPAY.ID.String()},

@@ -18,6 +18,8 @@ import (
 	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/payments/callbacks"
+	"github.com/doisoat/doisoat/payments/captures"
+	"github.com/doisoat/doisoat/payments/checks"
 	"github.com/doisoat/doisoat/payments/paytest"
 )
 
@@ -200,7 +202,7 @@ func TestCallbacksAndEverybodyElse(t *testing.T) {
 		t.Errorf("captures, captured, excess, entries, paid, receipts, clearing:\n got %s\nwant %s", sums[0], want)
 	}
 	d.Must(d.InTx(func(tx pgx.Tx) error {
-		problems, err := payments.Check(t.Context(), tx)
+		problems, err := checks.Check(t.Context(), tx)
 		if len(problems) > 0 {
 			t.Errorf("check: %v", problems)
 		}
@@ -218,10 +220,10 @@ func settleAll(d *paytest.Desk) {
 		ids = append(ids, payments.CaptureID(uuid.MustParse(text)))
 	}
 	ctx := context.WithoutCancel(d.T.Context())
-	if err := d.Act(paytest.System, func(act postgres.Act) error { return d.Settle(ctx, act, ids) }); err != nil {
+	if err := d.Act(paytest.System, func(act postgres.Act) error { return captures.Settle(ctx, act, ids) }); err != nil {
 		d.T.Errorf("Settle: %v", err)
 	}
-	if err := d.Act(paytest.System, func(act postgres.Act) error { return d.Unsettle(ctx, act, ids) }); err != nil {
+	if err := d.Act(paytest.System, func(act postgres.Act) error { return captures.Unsettle(ctx, act, ids) }); err != nil {
 		d.T.Errorf("Unsettle: %v", err)
 	}
 }

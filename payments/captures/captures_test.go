@@ -1,4 +1,4 @@
-package payments_test
+package captures_test
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/payments"
+	"github.com/doisoat/doisoat/payments/captures"
 	"github.com/doisoat/doisoat/payments/paytest"
 )
 
@@ -25,9 +26,9 @@ func taken(d *paytest.Desk) (payments.Payment, payments.Capture) {
 	return p, d.Details(p.ID).Captures[0]
 }
 
-func reserve(d *paytest.Desk, id payments.CaptureID, portions ...payments.Portion) error {
+func reserve(d *paytest.Desk, id payments.CaptureID, portions ...captures.Portion) error {
 	return d.InTx(func(tx pgx.Tx) error {
-		return payments.ReserveRefund(context.WithoutCancel(d.T.Context()), tx, id, portions)
+		return captures.Reserve(context.WithoutCancel(d.T.Context()), tx, id, portions)
 	})
 }
 
@@ -42,7 +43,7 @@ func TestConcurrentReservationsNeverExceedACapture(t *testing.T) {
 		errs  [refunds]error
 	)
 	for i := range refunds {
-		group.Go(func() { errs[i] = reserve(d, c.ID, payments.Portion{Charge: charge, Amount: 20_000}) })
+		group.Go(func() { errs[i] = reserve(d, c.ID, captures.Portion{Charge: charge, Amount: 20_000}) })
 	}
 	group.Wait()
 	done := 0
@@ -68,7 +69,7 @@ func TestReserveAndRelease(t *testing.T) {
 	_, c := taken(d)
 	first, second := c.Allocations[0].Charge, c.Allocations[1].Charge
 	stranger := dossiers.ChargeID(uuid.Must(uuid.NewV7()))
-	for what, portions := range map[string][]payments.Portion{
+	for what, portions := range map[string][]captures.Portion{
 		"more than a charge got":  {{Charge: second, Amount: 20_001}},
 		"a charge twice":          {{Charge: second, Amount: 15_000}, {Charge: second, Amount: 15_000}},
 		"more than the excess":    {{Amount: 5_001}},
@@ -83,7 +84,7 @@ func TestReserveAndRelease(t *testing.T) {
 			t.Errorf("%s: got %v, want ErrRefundCap", what, err)
 		}
 	}
-	all := []payments.Portion{{Charge: first, Amount: 60_000}, {Charge: second, Amount: 20_000}, {Amount: 5_000}}
+	all := []captures.Portion{{Charge: first, Amount: 60_000}, {Charge: second, Amount: 20_000}, {Amount: 5_000}}
 	d.Must(reserve(d, c.ID, all...))
 	found := func() (c2 payments.Capture) {
 		d.Must(d.InTx(func(tx pgx.Tx) (err error) {
@@ -101,11 +102,11 @@ func TestReserveAndRelease(t *testing.T) {
 	if diff := cmp.Diff(found(), want); diff != "" {
 		t.Errorf("all reserved (-got +want):\n%s", diff)
 	}
-	if err := reserve(d, c.ID, payments.Portion{Charge: first, Amount: 1}); !errors.Is(err, payments.ErrRefundCap) {
+	if err := reserve(d, c.ID, captures.Portion{Charge: first, Amount: 1}); !errors.Is(err, payments.ErrRefundCap) {
 		t.Errorf("one more: got %v, want ErrRefundCap", err)
 	}
 	release := func() error {
-		return d.InTx(func(tx pgx.Tx) error { return payments.ReleaseRefund(t.Context(), tx, c.ID, all) })
+		return d.InTx(func(tx pgx.Tx) error { return captures.Release(t.Context(), tx, c.ID, all) })
 	}
 	d.Must(release())
 	if diff := cmp.Diff(found(), c); diff != "" {
@@ -125,15 +126,15 @@ func TestSettleAndUnsettle(t *testing.T) {
 	p := d.Begin(d.Dossier(1, 60_000).Code, "vietqr")
 	d.PayAt(p, map[string]any{"amount": 40_000})
 	d.PayAt(p, map[string]any{"amount": 20_000})
-	captures := d.Details(p.ID).Captures
-	ids := []payments.CaptureID{captures[0].ID, captures[1].ID}
+	list := d.Details(p.ID).Captures
+	ids := []payments.CaptureID{list[0].ID, list[1].ID}
 	accountant := auth.Actor{Authority: "H41", Role: auth.RoleAccountant, ID: "key_accountant"}
 	settle := func(ids ...payments.CaptureID) payments.Status {
-		d.Must(d.Act(accountant, func(act postgres.Act) error { return d.Settle(t.Context(), act, ids) }))
+		d.Must(d.Act(accountant, func(act postgres.Act) error { return captures.Settle(t.Context(), act, ids) }))
 		return d.Details(p.ID).Status
 	}
 	unsettle := func(ids ...payments.CaptureID) payments.Status {
-		d.Must(d.Act(accountant, func(act postgres.Act) error { return d.Unsettle(t.Context(), act, ids) }))
+		d.Must(d.Act(accountant, func(act postgres.Act) error { return captures.Unsettle(t.Context(), act, ids) }))
 		return d.Details(p.ID).Status
 	}
 	unsettled := func() (n int) {

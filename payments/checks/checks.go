@@ -1,4 +1,6 @@
-package payments
+// Package checks recomputes the payments of an authority from their captures,
+// dossiers and the book, and finds work that is late. It reads and changes nothing.
+package checks
 
 import (
 	"context"
