@@ -9,7 +9,7 @@ import (
 	"github.com/doisoat/doisoat/internal/postgres"
 )
 
-// This file is what refunds and reconcile need of payments, inside their transactions.
+// The functions below serve refunds and reconcile, inside their transactions.
 
 // FindCapture returns a capture without a lock, or ErrCaptureNotFound.
 func FindCapture(ctx context.Context, tx pgx.Tx, id CaptureID) (Capture, error) {
