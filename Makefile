@@ -86,7 +86,7 @@ lint: ## Run the linters (their first build takes minutes)
 
 .PHONY: generate
 generate: ## Write generated code again (API server from web/api/openapi.yaml)
-	$(TOOL) oapi-codegen -config web/api/oapi-codegen.yaml -o web/api/gen.go web/api/openapi.yaml
+	$(TOOL) oapi-codegen -config web/api/openapi/oapi-codegen.yaml -o web/api/openapi/gen.go web/api/openapi.yaml
 
 .PHONY: schema
 schema: postgres ## Write migrations/schema.sql, the reviewed dump of what the migrations make

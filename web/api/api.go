@@ -3,7 +3,7 @@
 // and documentation pages.
 //
 // It owns no data and holds no rule: a handler decodes, calls one use case and
-// encodes. openapi.yaml is the source; gen.go is generated from it, requests
+// encodes. openapi.yaml is the source; web/api/openapi is generated from it, requests
 // are validated against it before a handler sees them, and a test compares it
 // with the router.
 package api
@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/gorilla/mux"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/doisoat/doisoat/dossiers"
@@ -30,9 +31,8 @@ import (
 	"github.com/doisoat/doisoat/reports"
 	"github.com/doisoat/doisoat/repricing"
 	"github.com/doisoat/doisoat/statements"
+	"github.com/doisoat/doisoat/web/api/openapi"
 )
-
-//go:generate go tool -modfile=../../tools/go.mod oapi-codegen -config oapi-codegen.yaml -o gen.go openapi.yaml
 
 // Limits of bodies in bytes.
 const (
@@ -59,13 +59,15 @@ type Rooms struct {
 	Reports    *reports.Service
 }
 
-// Options of New. Console may be nil: a page then says that it is not there.
+// Options of New. Without Console a page says that the console is missing;
+// without Pay the surface has no pages for payers.
 type Options struct {
 	Log               *slog.Logger
 	Metrics           *prometheus.Registry
 	Now               func() time.Time
 	Ready             func(ctx context.Context) error // nil means well
 	Console           http.Handler                    // serves /console and below
+	Pay               func(router *mux.Router)        // adds the pages for payers
 	RequestsPerSecond int                             // per key or address; web.DefaultRequestsPerSecond when 0
 }
 
@@ -76,4 +78,4 @@ type server struct {
 	now   func() time.Time
 }
 
-var _ StrictServerInterface = (*server)(nil)
+var _ openapi.StrictServerInterface = (*server)(nil)

@@ -155,12 +155,12 @@ func TestGeneratedCodeIsCurrent(t *testing.T) {
 	}
 	out := filepath.Join(t.TempDir(), "gen.go")
 	command := exec.CommandContext(t.Context(), "go", "tool", "-modfile=tools/go.mod", "oapi-codegen",
-		"-config", "web/api/oapi-codegen.yaml", "-o", out, "web/api/openapi.yaml")
+		"-config", "web/api/openapi/oapi-codegen.yaml", "-o", out, "web/api/openapi.yaml")
 	command.Dir = "../.."
 	if text, err := command.CombinedOutput(); err != nil {
 		t.Fatalf("generate: %v\n%s", err, text)
 	}
-	got, err := os.ReadFile("gen.go")
+	got, err := os.ReadFile("openapi/gen.go")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,6 +169,6 @@ func TestGeneratedCodeIsCurrent(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(got, want) {
-		t.Error("gen.go is older than openapi.yaml: run go generate ./web/api")
+		t.Error("openapi/gen.go is older than openapi.yaml: run go generate ./web/api/openapi")
 	}
 }

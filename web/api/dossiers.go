@@ -7,10 +7,11 @@ import (
 	"github.com/doisoat/doisoat/fees"
 	"github.com/doisoat/doisoat/ledger/balances"
 	"github.com/doisoat/doisoat/web"
+	"github.com/doisoat/doisoat/web/api/openapi"
 )
 
 // RegisterDossier handles POST /v1/dossiers.
-func (s *server) RegisterDossier(ctx context.Context, r RegisterDossierRequestObject) (RegisterDossierResponseObject, error) {
+func (s *server) RegisterDossier(ctx context.Context, r openapi.RegisterDossierRequestObject) (openapi.RegisterDossierResponseObject, error) {
 	actor := web.Actor(ctx)
 	if r.Body.Authority != actor.Authority {
 		return nil, errOtherAuthority
@@ -36,33 +37,33 @@ func (s *server) RegisterDossier(ctx context.Context, r RegisterDossierRequestOb
 		return nil, err
 	}
 	if !created {
-		return RegisterDossier200JSONResponse(view), nil
+		return openapi.RegisterDossier200JSONResponse(view), nil
 	}
-	return RegisterDossier201JSONResponse{Body: view, Headers: RegisterDossier201ResponseHeaders{Location: "/v1/dossiers/" + d.Code}}, nil
+	return openapi.RegisterDossier201JSONResponse{Body: view, Headers: openapi.RegisterDossier201ResponseHeaders{Location: "/v1/dossiers/" + d.Code}}, nil
 }
 
 // FindDossier handles GET /v1/dossiers/{code}.
-func (s *server) FindDossier(ctx context.Context, r FindDossierRequestObject) (FindDossierResponseObject, error) {
+func (s *server) FindDossier(ctx context.Context, r openapi.FindDossierRequestObject) (openapi.FindDossierResponseObject, error) {
 	d, err := s.rooms.Dossiers.Find(ctx, web.Actor(ctx), r.Code)
 	if err != nil {
 		return nil, err
 	}
 	view, err := s.dossierView(ctx, d)
-	return FindDossier200JSONResponse(view), err
+	return openapi.FindDossier200JSONResponse(view), err
 }
 
 // AddCharges handles POST /v1/dossiers/{code}/charges.
-func (s *server) AddCharges(ctx context.Context, r AddChargesRequestObject) (AddChargesResponseObject, error) {
+func (s *server) AddCharges(ctx context.Context, r openapi.AddChargesRequestObject) (openapi.AddChargesResponseObject, error) {
 	d, err := s.rooms.Dossiers.AddCharges(ctx, web.Actor(ctx), r.Code, itemRequests(r.Body.Items), r.Params.IdempotencyKey)
 	if err != nil {
 		return nil, err
 	}
 	view, err := s.dossierView(ctx, d)
-	return AddCharges201JSONResponse(view), err
+	return openapi.AddCharges201JSONResponse(view), err
 }
 
 // ReportStatus handles POST /v1/dossiers/{code}/status.
-func (s *server) ReportStatus(ctx context.Context, r ReportStatusRequestObject) (ReportStatusResponseObject, error) {
+func (s *server) ReportStatus(ctx context.Context, r openapi.ReportStatusRequestObject) (openapi.ReportStatusResponseObject, error) {
 	d, err := s.rooms.Dossiers.RecordStatus(ctx, web.Actor(ctx), r.Code, dossiers.StatusReport{
 		Status: dossiers.Status(r.Body.Status), At: r.Body.At, Reason: string(r.Body.Reason), Note: r.Body.Note, //nolint:gosec // the description says 1 to 10
 	})
@@ -70,28 +71,28 @@ func (s *server) ReportStatus(ctx context.Context, r ReportStatusRequestObject) 
 		return nil, err
 	}
 	view, err := s.dossierView(ctx, d)
-	return ReportStatus200JSONResponse(view), err
+	return openapi.ReportStatus200JSONResponse(view), err
 }
 
 // ReadDossierLedger handles GET /v1/dossiers/{code}/ledger.
-func (s *server) ReadDossierLedger(ctx context.Context, r ReadDossierLedgerRequestObject) (ReadDossierLedgerResponseObject, error) {
+func (s *server) ReadDossierLedger(ctx context.Context, r openapi.ReadDossierLedgerRequestObject) (openapi.ReadDossierLedgerResponseObject, error) {
 	list, err := s.rooms.Dossiers.Statement(ctx, web.Actor(ctx), r.Code)
 	if err != nil {
 		return nil, err
 	}
-	shown := views(list, func(e balances.RunningEntry) Entry {
+	shown := views(list, func(e balances.RunningEntry) openapi.Entry {
 		entry := entryView(e.Entry)
-		entry.Postings = views(e.Postings, func(p balances.RunningPosting) Posting {
+		entry.Postings = views(e.Postings, func(p balances.RunningPosting) openapi.Posting {
 			view := postingView(p.Posting)
 			view.Balance = &p.Running
 			return view
 		})
 		return entry
 	})
-	return ReadDossierLedger200JSONResponse{Dossier: r.Code, Entries: shown}, nil
+	return openapi.ReadDossierLedger200JSONResponse{Dossier: r.Code, Entries: shown}, nil
 }
 
-func itemRequests(items []ItemRequest) []fees.ItemRequest {
+func itemRequests(items []openapi.ItemRequest) []fees.ItemRequest {
 	list := make([]fees.ItemRequest, len(items))
 	for i, item := range items {
 		list[i] = fees.ItemRequest{FeeType: item.FeeType, Base: item.Base, Quantity: item.Quantity}
@@ -103,10 +104,10 @@ func itemRequests(items []ItemRequest) []fees.ItemRequest {
 }
 
 // dossierView puts what other rooms know beside a dossier.
-func (s *server) dossierView(ctx context.Context, d dossiers.Dossier) (Dossier, error) {
+func (s *server) dossierView(ctx context.Context, d dossiers.Dossier) (openapi.Dossier, error) {
 	t := d.Totals()
-	view := Dossier{
-		Code: d.Code, Authority: d.Authority, Agency: d.Agency, Procedure: d.Procedure, Status: DossierStatus(d.Status),
+	view := openapi.Dossier{
+		Code: d.Code, Authority: d.Authority, Agency: d.Agency, Procedure: d.Procedure, Status: openapi.DossierStatus(d.Status),
 		Undeliverable: d.Undeliverable, PricingDate: dateView(d.PricingDate), Currency: string(d.Currency), CreatedAt: d.CreatedAt,
 		Gross: t.Gross, Discount: t.Discount, Subsidy: t.Subsidy, Due: t.Due, Paid: t.Paid, Refunded: t.Refunded,
 		Waived: t.Waived, Outstanding: t.Outstanding,
@@ -114,22 +115,22 @@ func (s *server) dossierView(ctx context.Context, d dossiers.Dossier) (Dossier, 
 	}
 	var err error
 	if view.Payments, err = s.paymentsOf(ctx, d.Code); err != nil {
-		return Dossier{}, err
+		return openapi.Dossier{}, err
 	}
 	view.Refunds, err = s.refundsOf(ctx, d.Code)
 	return view, err
 }
 
-func chargeView(c dossiers.Charge) Charge {
-	return Charge{
-		ID: c.ID.String(), FeeType: c.FeeType, Kind: FeeKind(c.Kind), Quantity: int64(c.Quantity),
+func chargeView(c dossiers.Charge) openapi.Charge {
+	return openapi.Charge{
+		ID: c.ID.String(), FeeType: c.FeeType, Kind: openapi.FeeKind(c.Kind), Quantity: int64(c.Quantity),
 		Base: c.Base, Discount: c.Discount, Subsidy: c.Subsidy, Due: c.Due,
 		Paid: c.Paid, Refunded: c.Refunded, Waived: c.Waived, Outstanding: c.Outstanding(),
-		Reason: PriceReason(c.Explanation.Reason), Applied: views(c.Explanation.Applied, appliedView), NotApplied: views(c.Explanation.NotApplied, notAppliedView),
-		Texts: textsView(c.Explanation.Texts), Assessed: Assessed{Ground: c.Ground}, Corrects: shownID(c.Corrects),
+		Reason: openapi.PriceReason(c.Explanation.Reason), Applied: views(c.Explanation.Applied, appliedView), NotApplied: views(c.Explanation.NotApplied, notAppliedView),
+		Texts: textsView(c.Explanation.Texts), Assessed: openapi.Assessed{Ground: c.Ground}, Corrects: shownID(c.Corrects),
 	}
 }
 
-func receiptView(r dossiers.Receipt) Receipt {
-	return Receipt{ID: r.ID.String(), Kind: FeeKind(r.Kind), Amount: r.Amount, Currency: string(r.Currency), IssuedAt: r.IssuedAt}
+func receiptView(r dossiers.Receipt) openapi.Receipt {
+	return openapi.Receipt{ID: r.ID.String(), Kind: openapi.FeeKind(r.Kind), Amount: r.Amount, Currency: string(r.Currency), IssuedAt: r.IssuedAt}
 }

@@ -7,10 +7,11 @@ import (
 
 	"github.com/doisoat/doisoat/fees"
 	"github.com/doisoat/doisoat/web"
+	"github.com/doisoat/doisoat/web/api/openapi"
 )
 
 // CreateQuote handles POST /v1/quotes.
-func (s *server) CreateQuote(ctx context.Context, r CreateQuoteRequestObject) (CreateQuoteResponseObject, error) {
+func (s *server) CreateQuote(ctx context.Context, r openapi.CreateQuoteRequestObject) (openapi.CreateQuoteResponseObject, error) {
 	actor := web.Actor(ctx)
 	if r.Body.Authority != actor.Authority {
 		return nil, errOtherAuthority
@@ -25,35 +26,35 @@ func (s *server) CreateQuote(ctx context.Context, r CreateQuoteRequestObject) (C
 	if err != nil {
 		return nil, err
 	}
-	view := Quote{
+	view := openapi.Quote{
 		Currency: string(q.Currency), PricingDate: dateView(q.PricingDate), Gross: q.Gross.Minor, Discount: q.Discount.Minor,
 		Subsidy: q.Subsidy.Minor, Due: q.Due.Minor, Items: views(q.Items, quoteItemView),
 	}
-	return CreateQuote200JSONResponse(view), nil
+	return openapi.CreateQuote200JSONResponse(view), nil
 }
 
-func quoteItemView(item fees.Item) QuoteItem {
-	return QuoteItem{
-		FeeType: item.FeeType, Kind: FeeKind(item.Kind), Quantity: item.Quantity, Base: item.Base.Minor,
-		Discount: item.Discount.Minor, Subsidy: item.Subsidy.Minor, Due: item.Due.Minor, Reason: PriceReason(item.Reason),
+func quoteItemView(item fees.Item) openapi.QuoteItem {
+	return openapi.QuoteItem{
+		FeeType: item.FeeType, Kind: openapi.FeeKind(item.Kind), Quantity: item.Quantity, Base: item.Base.Minor,
+		Discount: item.Discount.Minor, Subsidy: item.Subsidy.Minor, Due: item.Due.Minor, Reason: openapi.PriceReason(item.Reason),
 		Applied: views(item.Applied, appliedView), NotApplied: views(item.NotApplied, notAppliedView),
-		Texts: textsView(item.Texts), Assessed: Assessed{Ground: item.Ground},
+		Texts: textsView(item.Texts), Assessed: openapi.Assessed{Ground: item.Ground},
 	}
 }
 
-func appliedView(a fees.Applied) Applied {
-	return Applied{
+func appliedView(a fees.Applied) openapi.Applied {
+	return openapi.Applied{
 		Policy: a.Policy, Version: int64(a.Version), LegalBasis: a.LegalBasis, Effect: a.Effect,
-		Rule: AppliedRule(a.Rule), Amount: a.Amount, Funder: a.Funder, Texts: textsView(a.Texts),
+		Rule: openapi.AppliedRule(a.Rule), Amount: a.Amount, Funder: a.Funder, Texts: textsView(a.Texts),
 	}
 }
 
-func notAppliedView(n fees.NotApplied) NotApplied {
-	return NotApplied{Policy: n.Policy, Version: int64(n.Version), Why: string(n.Why), Detail: n.Detail, Texts: textsView(n.Texts)}
+func notAppliedView(n fees.NotApplied) openapi.NotApplied {
+	return openapi.NotApplied{Policy: n.Policy, Version: int64(n.Version), Why: string(n.Why), Detail: n.Detail, Texts: textsView(n.Texts)}
 }
 
 // RegisterFeeType handles POST /v1/fee-types.
-func (s *server) RegisterFeeType(ctx context.Context, r RegisterFeeTypeRequestObject) (RegisterFeeTypeResponseObject, error) {
+func (s *server) RegisterFeeType(ctx context.Context, r openapi.RegisterFeeTypeRequestObject) (openapi.RegisterFeeTypeResponseObject, error) {
 	actor := web.Actor(ctx)
 	f := fees.FeeType{Territory: actor.Authority, SetBy: fees.SetByCouncil, CollectedBy: fees.CollectedLocal}
 	if err := json.Unmarshal(*r.Body, &f); err != nil {
@@ -72,15 +73,15 @@ func (s *server) RegisterFeeType(ctx context.Context, r RegisterFeeTypeRequestOb
 			continue
 		}
 		if done.Unchanged > 0 {
-			return RegisterFeeType200JSONResponse(feeTypeView(stored)), nil
+			return openapi.RegisterFeeType200JSONResponse(feeTypeView(stored)), nil
 		}
-		return RegisterFeeType201JSONResponse(feeTypeView(stored)), nil
+		return openapi.RegisterFeeType201JSONResponse(feeTypeView(stored)), nil
 	}
 	return nil, fees.ErrNotFound
 }
 
 // ListFeeTypes handles GET /v1/fee-types.
-func (s *server) ListFeeTypes(ctx context.Context, r ListFeeTypesRequestObject) (ListFeeTypesResponseObject, error) {
+func (s *server) ListFeeTypes(ctx context.Context, r openapi.ListFeeTypesRequestObject) (openapi.ListFeeTypesResponseObject, error) {
 	actor := web.Actor(ctx)
 	list, err := s.rooms.Fees.ListFeeTypes(ctx, actor, actor.Authority)
 	if err != nil {
@@ -90,20 +91,14 @@ func (s *server) ListFeeTypes(ctx context.Context, r ListFeeTypesRequestObject) 
 	if err != nil {
 		return nil, err
 	}
-	return ListFeeTypes200JSONResponse{Items: views(cut, feeTypeView), NextCursor: next}, nil
+	return openapi.ListFeeTypes200JSONResponse{Items: views(cut, feeTypeView), NextCursor: next}, nil
 }
 
-// feeTypeDocument is a fee type as recorded, with its version.
-type feeTypeDocument struct {
-	fees.FeeType
-	Version int `json:"version"`
-}
-
-func feeTypeView(f fees.FeeType) FeeType {
+func feeTypeView(f fees.FeeType) openapi.FeeType {
 	if f.Rates == nil {
 		f.Rates = []fees.Rate{}
 	}
-	return FeeType{f, f.Version}
+	return openapi.FeeType{FeeType: f, Version: f.Version}
 }
 
-func textsView(t fees.Texts) Texts { return Texts{Vi: t.Vi, En: t.En} }
+func textsView(t fees.Texts) openapi.Texts { return openapi.Texts{Vi: t.Vi, En: t.En} }

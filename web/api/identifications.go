@@ -7,10 +7,11 @@ import (
 	"github.com/doisoat/doisoat/reconcile"
 	"github.com/doisoat/doisoat/statements"
 	"github.com/doisoat/doisoat/web"
+	"github.com/doisoat/doisoat/web/api/openapi"
 )
 
 // IdentifyLine handles POST /v1/statements/{id}/lines/{line}/identify.
-func (s *server) IdentifyLine(ctx context.Context, r IdentifyLineRequestObject) (IdentifyLineResponseObject, error) {
+func (s *server) IdentifyLine(ctx context.Context, r openapi.IdentifyLineRequestObject) (openapi.IdentifyLineResponseObject, error) {
 	statement, err := parseID[statements.ID](r.ID, statements.ErrNotFound)
 	if err != nil {
 		return nil, reconcile.ErrUnknownLine
@@ -26,13 +27,13 @@ func (s *server) IdentifyLine(ctx context.Context, r IdentifyLineRequestObject) 
 		return nil, err
 	}
 	if !created {
-		return IdentifyLine200JSONResponse(identificationView(n)), nil
+		return openapi.IdentifyLine200JSONResponse(identificationView(n)), nil
 	}
-	return IdentifyLine201JSONResponse(identificationView(n)), nil
+	return openapi.IdentifyLine201JSONResponse(identificationView(n)), nil
 }
 
 // ListIdentifications handles GET /v1/identifications.
-func (s *server) ListIdentifications(ctx context.Context, r ListIdentificationsRequestObject) (ListIdentificationsResponseObject, error) {
+func (s *server) ListIdentifications(ctx context.Context, r openapi.ListIdentificationsRequestObject) (openapi.ListIdentificationsResponseObject, error) {
 	var err error
 	f := reconcile.IdentificationFilter{State: reconcile.IdentificationState(r.Params.Status), Limit: limitOf(r.Params.Limit)}
 	if f.After, err = cursorID[reconcile.IdentificationID](r.Params.Cursor); err != nil {
@@ -42,11 +43,11 @@ func (s *server) ListIdentifications(ctx context.Context, r ListIdentificationsR
 	if err != nil {
 		return nil, err
 	}
-	return ListIdentifications200JSONResponse{Items: views(list, identificationView), NextCursor: cursorTo(next)}, nil
+	return openapi.ListIdentifications200JSONResponse{Items: views(list, identificationView), NextCursor: cursorTo(next)}, nil
 }
 
 // ApproveIdentification handles POST /v1/identifications/{id}/approve.
-func (s *server) ApproveIdentification(ctx context.Context, r ApproveIdentificationRequestObject) (ApproveIdentificationResponseObject, error) {
+func (s *server) ApproveIdentification(ctx context.Context, r openapi.ApproveIdentificationRequestObject) (openapi.ApproveIdentificationResponseObject, error) {
 	id, err := parseID[reconcile.IdentificationID](r.ID, reconcile.ErrUnknownIdentification)
 	if err != nil {
 		return nil, err
@@ -55,11 +56,11 @@ func (s *server) ApproveIdentification(ctx context.Context, r ApproveIdentificat
 	if err != nil {
 		return nil, err
 	}
-	return ApproveIdentification200JSONResponse(identificationView(n)), nil
+	return openapi.ApproveIdentification200JSONResponse(identificationView(n)), nil
 }
 
 // RejectIdentification handles POST /v1/identifications/{id}/reject.
-func (s *server) RejectIdentification(ctx context.Context, r RejectIdentificationRequestObject) (RejectIdentificationResponseObject, error) {
+func (s *server) RejectIdentification(ctx context.Context, r openapi.RejectIdentificationRequestObject) (openapi.RejectIdentificationResponseObject, error) {
 	id, err := parseID[reconcile.IdentificationID](r.ID, reconcile.ErrUnknownIdentification)
 	if err != nil {
 		return nil, err
@@ -68,13 +69,13 @@ func (s *server) RejectIdentification(ctx context.Context, r RejectIdentificatio
 	if err != nil {
 		return nil, err
 	}
-	return RejectIdentification200JSONResponse(identificationView(n)), nil
+	return openapi.RejectIdentification200JSONResponse(identificationView(n)), nil
 }
 
-func identificationView(n reconcile.Identification) Identification {
-	return Identification{
+func identificationView(n reconcile.Identification) openapi.Identification {
+	return openapi.Identification{
 		ID: n.ID.String(), Statement: n.Statement.String(), Line: n.Line.String(), Dossier: n.DossierCode, Amount: n.Amount.Minor,
-		Currency: string(n.Amount.Currency), Reason: n.Reason, Status: IdentificationStatus(n.State), CreatedAt: n.ProposedAt,
+		Currency: string(n.Amount.Currency), Reason: n.Reason, Status: openapi.IdentificationStatus(n.State), CreatedAt: n.ProposedAt,
 		ProposedBy: n.ProposedBy, DecidedAt: orZeroTime(n.DecidedAt), DecidedBy: n.DecidedBy, Note: n.Note, Capture: shownID(n.Capture),
 	}
 }

@@ -12,10 +12,11 @@ import (
 	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/ledger/balances"
 	"github.com/doisoat/doisoat/web"
+	"github.com/doisoat/doisoat/web/api/openapi"
 )
 
 // ListAccounts handles GET /v1/ledger/accounts. There are a few dozen accounts: one page holds them.
-func (s *server) ListAccounts(ctx context.Context, r ListAccountsRequestObject) (ListAccountsResponseObject, error) {
+func (s *server) ListAccounts(ctx context.Context, r openapi.ListAccountsRequestObject) (openapi.ListAccountsResponseObject, error) {
 	actor, query := web.Actor(ctx), balances.Query{
 		AsOf: dateOf(r.Params.AsOf), Account: r.Params.Code, FeeType: r.Params.FeeType, Policy: r.Params.Policy,
 	}
@@ -30,15 +31,15 @@ func (s *server) ListAccounts(ctx context.Context, r ListAccountsRequestObject) 
 	if err != nil {
 		return nil, err
 	}
-	cut, next, err := pageOf(views(list, accountView), r.Params.Cursor, r.Params.Limit, func(a Account) string { return a.Code + " " + a.Currency })
+	cut, next, err := pageOf(views(list, accountView), r.Params.Cursor, r.Params.Limit, func(a openapi.Account) string { return a.Code + " " + a.Currency })
 	if err != nil {
 		return nil, err
 	}
-	return ListAccounts200JSONResponse{Items: cut, NextCursor: next}, nil
+	return openapi.ListAccounts200JSONResponse{Items: cut, NextCursor: next}, nil
 }
 
 // ListAccountPostings handles GET /v1/ledger/accounts/{code}/postings.
-func (s *server) ListAccountPostings(ctx context.Context, r ListAccountPostingsRequestObject) (ListAccountPostingsResponseObject, error) {
+func (s *server) ListAccountPostings(ctx context.Context, r openapi.ListAccountPostingsRequestObject) (openapi.ListAccountPostingsResponseObject, error) {
 	list, next, err := s.rooms.Ledger.ListPostings(ctx, web.Actor(ctx), balances.PostingQuery{
 		Account: r.Code, From: dateOf(r.Params.From), To: dateOf(r.Params.To), Cursor: r.Params.Cursor, Limit: limitOf(r.Params.Limit),
 	})
@@ -48,17 +49,17 @@ func (s *server) ListAccountPostings(ctx context.Context, r ListAccountPostingsR
 	if err != nil {
 		return nil, err
 	}
-	return ListAccountPostings200JSONResponse{Items: views(list, accountPostingView), NextCursor: cursorView(next)}, nil
+	return openapi.ListAccountPostings200JSONResponse{Items: views(list, accountPostingView), NextCursor: cursorView(next)}, nil
 }
 
-func accountPostingView(a balances.AccountPosting) Posting {
+func accountPostingView(a balances.AccountPosting) openapi.Posting {
 	view := postingView(a.Posting)
 	view.Entry, view.BusinessDate, view.Description, view.Balance = a.ID.String(), dateView(a.BusinessDate), a.Description, &a.Running
 	return view
 }
 
 // FindEntry handles GET /v1/ledger/entries/{id}.
-func (s *server) FindEntry(ctx context.Context, r FindEntryRequestObject) (FindEntryResponseObject, error) {
+func (s *server) FindEntry(ctx context.Context, r openapi.FindEntryRequestObject) (openapi.FindEntryResponseObject, error) {
 	id, err := parseID[ledger.EntryID](r.ID, ledger.ErrEntryNotFound)
 	if err != nil {
 		return nil, err
@@ -69,11 +70,11 @@ func (s *server) FindEntry(ctx context.Context, r FindEntryRequestObject) (FindE
 	}
 	view := entryView(e)
 	view.Postings = views(e.Postings, postingView)
-	return FindEntry200JSONResponse(view), nil
+	return openapi.FindEntry200JSONResponse(view), nil
 }
 
 // ReadTrialBalance handles GET /v1/ledger/trial-balance.
-func (s *server) ReadTrialBalance(ctx context.Context, r ReadTrialBalanceRequestObject) (ReadTrialBalanceResponseObject, error) {
+func (s *server) ReadTrialBalance(ctx context.Context, r openapi.ReadTrialBalanceRequestObject) (openapi.ReadTrialBalanceResponseObject, error) {
 	actor := web.Actor(ctx)
 	if r.Params.Authority != "" && r.Params.Authority != actor.Authority {
 		return nil, auth.ErrForbidden.With("the key belongs to another authority").At("?authority", "must be the key's own authority")
@@ -86,14 +87,14 @@ func (s *server) ReadTrialBalance(ctx context.Context, r ReadTrialBalanceRequest
 	if err != nil {
 		return nil, err
 	}
-	return ReadTrialBalance200JSONResponse{
+	return openapi.ReadTrialBalance200JSONResponse{
 		Authority: actor.Authority, AsOf: dateView(asOf), Accounts: views(list, accountView), Totals: trialTotals(list),
 	}, nil
 }
 
 // trialTotals sums real and memo accounts apart, per currency, in order of first appearance.
-func trialTotals(list []balances.AccountBalance) []TrialTotal {
-	totals := []TrialTotal{}
+func trialTotals(list []balances.AccountBalance) []openapi.TrialTotal {
+	totals := []openapi.TrialTotal{}
 	for _, a := range list {
 		at := -1
 		for i, t := range totals {
@@ -102,7 +103,7 @@ func trialTotals(list []balances.AccountBalance) []TrialTotal {
 			}
 		}
 		if at < 0 {
-			totals = append(totals, TrialTotal{Currency: a.Currency, Memo: a.Class == ledger.Memo})
+			totals = append(totals, openapi.TrialTotal{Currency: a.Currency, Memo: a.Class == ledger.Memo})
 			at = len(totals) - 1
 		}
 		totals[at].Debit += a.Debits
@@ -111,37 +112,37 @@ func trialTotals(list []balances.AccountBalance) []TrialTotal {
 	return totals
 }
 
-func accountView(a balances.AccountBalance) Account {
-	return Account{
-		Code: a.Code, Class: AccountClass(a.Class), NormalSide: sideView(a.Normal), Currency: a.Currency,
+func accountView(a balances.AccountBalance) openapi.Account {
+	return openapi.Account{
+		Code: a.Code, Class: openapi.AccountClass(a.Class), NormalSide: sideView(a.Normal), Currency: a.Currency,
 		Debit: a.Debits, Credit: a.Credits, Balance: a.Balance(),
 	}
 }
 
 // entryView leaves the postings to the caller: some lists show balances beside them.
-func entryView(e ledger.Entry) Entry {
-	view := Entry{
+func entryView(e ledger.Entry) openapi.Entry {
+	view := openapi.Entry{
 		ID: e.ID.String(), BusinessDate: dateView(e.BusinessDate), RecordedAt: e.RecordedAt,
-		Cause:       Cause{Kind: e.Cause.Kind, ID: e.Cause.ID, Event: e.Cause.Event},
-		Description: e.Description, Actor: e.Actor, Postings: []Posting{},
+		Cause:       openapi.Cause{Kind: e.Cause.Kind, ID: e.Cause.ID, Event: e.Cause.Event},
+		Description: e.Description, Actor: e.Actor, Postings: []openapi.Posting{},
 		Reverses: shownID(e.Reverses), Corrects: shownID(e.Corrects), Reason: e.Reason,
 	}
 	return view
 }
 
-func postingView(p ledger.Posting) Posting {
-	return Posting{
+func postingView(p ledger.Posting) openapi.Posting {
+	return openapi.Posting{
 		Account: p.Account, Side: sideView(p.Side), Amount: p.Amount.Minor, Currency: string(p.Amount.Currency),
 		Dossier: shown("dos", p.Dossier), Payment: shown("pay", p.Payment), Refund: shown("ref", p.Refund), Charge: shown("chg", p.Charge),
 		FeeType: p.FeeType, Policy: p.Policy,
 	}
 }
 
-func sideView(s ledger.Side) Side {
+func sideView(s ledger.Side) openapi.Side {
 	if s == ledger.Debit {
-		return SideDebit
+		return openapi.SideDebit
 	}
-	return SideCredit
+	return openapi.SideCredit
 }
 
 // shown writes an id as its room shows it outside; none is nothing.

@@ -11,12 +11,13 @@ import (
 
 	"github.com/doisoat/doisoat/internal/page"
 	"github.com/doisoat/doisoat/web"
+	"github.com/doisoat/doisoat/web/api/openapi"
 )
 
 // defaultLimit is the page size when the caller names none; the description bounds it above.
 const defaultLimit = 50
 
-func limitOf(limit Limit) int {
+func limitOf(limit openapi.Limit) int {
 	if limit == 0 {
 		return defaultLimit
 	}
@@ -82,7 +83,7 @@ func cursorKey(cursor string) (string, error) {
 }
 
 // pageOf cuts one page out of a short list that its room gives whole, in order of key.
-func pageOf[T any](all []T, cursor string, limit Limit, key func(T) string) (cut []T, next *string, err error) {
+func pageOf[T any](all []T, cursor string, limit openapi.Limit, key func(T) string) (cut []T, next *string, err error) {
 	after, err := cursorKey(cursor)
 	if err != nil {
 		return nil, nil, err

@@ -6,10 +6,11 @@ import (
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/reconcile"
 	"github.com/doisoat/doisoat/web"
+	"github.com/doisoat/doisoat/web/api/openapi"
 )
 
 // ListMatches handles GET /v1/matches.
-func (s *server) ListMatches(ctx context.Context, r ListMatchesRequestObject) (ListMatchesResponseObject, error) {
+func (s *server) ListMatches(ctx context.Context, r openapi.ListMatchesRequestObject) (openapi.ListMatchesResponseObject, error) {
 	f := reconcile.MatchFilter{Limit: limitOf(r.Params.Limit)}
 	var err error
 	if r.Params.Run != "" {
@@ -29,11 +30,11 @@ func (s *server) ListMatches(ctx context.Context, r ListMatchesRequestObject) (L
 	if err != nil {
 		return nil, err
 	}
-	return ListMatches200JSONResponse{Items: views(list, matchView), NextCursor: cursorTo(next)}, nil
+	return openapi.ListMatches200JSONResponse{Items: views(list, matchView), NextCursor: cursorTo(next)}, nil
 }
 
 // RevokeMatch handles POST /v1/matches/{id}/revoke.
-func (s *server) RevokeMatch(ctx context.Context, r RevokeMatchRequestObject) (RevokeMatchResponseObject, error) {
+func (s *server) RevokeMatch(ctx context.Context, r openapi.RevokeMatchRequestObject) (openapi.RevokeMatchResponseObject, error) {
 	id, err := parseID[reconcile.MatchID](r.ID, reconcile.ErrUnknownMatch)
 	if err != nil {
 		return nil, err
@@ -42,16 +43,16 @@ func (s *server) RevokeMatch(ctx context.Context, r RevokeMatchRequestObject) (R
 	if err != nil {
 		return nil, err
 	}
-	return RevokeMatch200JSONResponse(matchView(m)), nil
+	return openapi.RevokeMatch200JSONResponse(matchView(m)), nil
 }
 
-func matchView(m reconcile.Match) Match {
+func matchView(m reconcile.Match) openapi.Match {
 	inputs := m.Inputs
 	if inputs == nil {
 		inputs = map[string]string{}
 	}
-	return Match{
-		ID: m.ID.String(), Run: m.Run.String(), Lane: MatchLane(m.Lane), Kind: MatchKind(m.Kind), Rule: m.Rule, Version: int64(m.Version),
+	return openapi.Match{
+		ID: m.ID.String(), Run: m.Run.String(), Lane: openapi.MatchLane(m.Lane), Kind: openapi.MatchKind(m.Kind), Rule: m.Rule, Version: int64(m.Version),
 		Score: int64(m.Score), Amount: m.Amount.Minor, Currency: string(m.Amount.Currency), Inputs: inputs, Entry: shownID(m.Entry),
 		Lines: shownIDs(m.Lines), Captures: shownIDs(m.Captures), Refunds: shownIDs(m.Refunds), Transits: shownIDs(m.Transits), BookLines: shownIDs(m.BookLines),
 		BookRows: int64(m.BookRows), CreatedAt: m.CreatedAt, CreatedBy: m.CreatedBy,

@@ -6,10 +6,11 @@ import (
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/merchants"
 	"github.com/doisoat/doisoat/web"
+	"github.com/doisoat/doisoat/web/api/openapi"
 )
 
 // RegisterMerchantAccount handles POST /v1/merchant-accounts.
-func (s *server) RegisterMerchantAccount(ctx context.Context, r RegisterMerchantAccountRequestObject) (RegisterMerchantAccountResponseObject, error) {
+func (s *server) RegisterMerchantAccount(ctx context.Context, r openapi.RegisterMerchantAccountRequestObject) (openapi.RegisterMerchantAccountResponseObject, error) {
 	actor := web.Actor(ctx)
 	if r.Body.Authority != actor.Authority {
 		return nil, errOtherAuthority
@@ -18,11 +19,11 @@ func (s *server) RegisterMerchantAccount(ctx context.Context, r RegisterMerchant
 	if err != nil {
 		return nil, err
 	}
-	return RegisterMerchantAccount201JSONResponse(merchantView(m)), nil
+	return openapi.RegisterMerchantAccount201JSONResponse(merchantView(m)), nil
 }
 
 // ListMerchantAccounts handles GET /v1/merchant-accounts.
-func (s *server) ListMerchantAccounts(ctx context.Context, r ListMerchantAccountsRequestObject) (ListMerchantAccountsResponseObject, error) {
+func (s *server) ListMerchantAccounts(ctx context.Context, r openapi.ListMerchantAccountsRequestObject) (openapi.ListMerchantAccountsResponseObject, error) {
 	list, err := s.rooms.Merchants.List(ctx, web.Actor(ctx))
 	if err != nil {
 		return nil, err
@@ -31,11 +32,11 @@ func (s *server) ListMerchantAccounts(ctx context.Context, r ListMerchantAccount
 	if err != nil {
 		return nil, err
 	}
-	return ListMerchantAccounts200JSONResponse{Items: views(cut, merchantView), NextCursor: next}, nil
+	return openapi.ListMerchantAccounts200JSONResponse{Items: views(cut, merchantView), NextCursor: next}, nil
 }
 
 // RotateSecret handles POST /v1/merchant-accounts/{id}/secrets.
-func (s *server) RotateSecret(ctx context.Context, r RotateSecretRequestObject) (RotateSecretResponseObject, error) {
+func (s *server) RotateSecret(ctx context.Context, r openapi.RotateSecretRequestObject) (openapi.RotateSecretResponseObject, error) {
 	id, err := parseID[merchants.ID](r.ID, merchants.ErrNotFound)
 	if err != nil {
 		return nil, err
@@ -43,17 +44,17 @@ func (s *server) RotateSecret(ctx context.Context, r RotateSecretRequestObject) 
 	if err := s.rooms.Merchants.RotateSecret(ctx, web.Actor(ctx), id, r.Body.Name, r.Body.Value); err != nil {
 		return nil, err
 	}
-	return RotateSecret204Response{}, nil
+	return openapi.RotateSecret204Response{}, nil
 }
 
 // merchantView shows the path that whoever notifies must call: for bank
 // transfers that is a notifier, not the provider of the payment.
-func merchantView(m merchants.Account) MerchantAccount {
+func merchantView(m merchants.Account) openapi.MerchantAccount {
 	caller := m.Provider
 	if notifier := m.Settings["notifier"]; notifier != "" {
 		caller = notifier
 	}
-	return MerchantAccount{
+	return openapi.MerchantAccount{
 		ID: m.ID.String(), Authority: m.Authority, Provider: m.Provider, Settings: m.Settings,
 		CallbackPath: "/callbacks/" + caller + "/" + m.ID.String(), CreatedAt: m.CreatedAt,
 	}

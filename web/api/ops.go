@@ -2,21 +2,19 @@ package api
 
 import (
 	"context"
-	"embed"
+	_ "embed" // the placeholder of the console
 	"html/template"
 	"net/http"
-	"strings"
 	"sync"
 
 	"github.com/doisoat/doisoat/internal/fault"
-	"github.com/doisoat/doisoat/internal/money"
 	"github.com/doisoat/doisoat/web"
 )
 
-//go:embed pages/*.html pages/*.css
-var pageFiles embed.FS
+//go:embed console.html
+var consoleText string
 
-var pages = template.Must(template.ParseFS(pageFiles, "pages/*.html"))
+var consolePage = template.Must(template.New("console").Parse(consoleText))
 
 // ErrNotReady: the database does not answer, or its schema is not this program's.
 var ErrNotReady = fault.New(fault.Unavailable, "http.not_ready", "not ready to serve")
@@ -62,30 +60,10 @@ func allowDocs(docs http.Handler) http.Handler {
 	})
 }
 
-func serveStyle(w http.ResponseWriter, r *http.Request) {
-	http.ServeFileFS(w, r, pageFiles, "pages/style.css")
-}
-
-// amountText writes an amount as Vietnamese readers expect it: 1.234.567 đ.
-func amountText(a money.Amount) string {
-	unit := string(a.Currency)
-	if a.Currency == money.VND {
-		unit = "đ"
-	}
-	whole, fraction, _ := strings.Cut(a.Decimal().StringFixed(a.Currency.Exponent()), ".")
-	for i := len(whole) - 3; i > 0 && whole[i-1] != '-'; i -= 3 {
-		whole = whole[:i] + "." + whole[i:]
-	}
-	if fraction != "" {
-		whole += "," + fraction
-	}
-	return whole + " " + unit
-}
-
 func toConsole(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/console", http.StatusFound)
 }
 
 func consolePlaceholder(w http.ResponseWriter, r *http.Request) {
-	renderPage(w, r, http.StatusOK, "console.html", nil)
+	web.RenderPage(w, r, http.StatusOK, consolePage, nil)
 }

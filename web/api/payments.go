@@ -9,10 +9,11 @@ import (
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/providers"
 	"github.com/doisoat/doisoat/web"
+	"github.com/doisoat/doisoat/web/api/openapi"
 )
 
 // CreatePayment handles POST /v1/dossiers/{code}/payments.
-func (s *server) CreatePayment(ctx context.Context, r CreatePaymentRequestObject) (CreatePaymentResponseObject, error) {
+func (s *server) CreatePayment(ctx context.Context, r openapi.CreatePaymentRequestObject) (openapi.CreatePaymentResponseObject, error) {
 	ip := r.Body.Payer.IP
 	if ip == "" {
 		ip = web.ClientIP(ctx)
@@ -28,13 +29,13 @@ func (s *server) CreatePayment(ctx context.Context, r CreatePaymentRequestObject
 	}
 	view := paymentView(p, r.Code)
 	if !created {
-		return CreatePayment200JSONResponse(view), nil
+		return openapi.CreatePayment200JSONResponse(view), nil
 	}
-	return CreatePayment201JSONResponse{Body: view, Headers: CreatePayment201ResponseHeaders{Location: "/v1/payments/" + view.ID}}, nil
+	return openapi.CreatePayment201JSONResponse{Body: view, Headers: openapi.CreatePayment201ResponseHeaders{Location: "/v1/payments/" + view.ID}}, nil
 }
 
 // ListPayments handles GET /v1/payments.
-func (s *server) ListPayments(ctx context.Context, r ListPaymentsRequestObject) (ListPaymentsResponseObject, error) {
+func (s *server) ListPayments(ctx context.Context, r openapi.ListPaymentsRequestObject) (openapi.ListPaymentsResponseObject, error) {
 	f := payments.Filter{
 		DossierCode: r.Params.Dossier, Status: payments.Status(r.Params.Status), Reference: r.Params.Reference, Limit: limitOf(r.Params.Limit),
 	}
@@ -46,18 +47,18 @@ func (s *server) ListPayments(ctx context.Context, r ListPaymentsRequestObject) 
 	if err != nil {
 		return nil, err
 	}
-	shown := func(p payments.Listed) Payment { return paymentView(p.Payment, p.DossierCode) }
-	return ListPayments200JSONResponse{Items: views(list, shown), NextCursor: cursorTo(next)}, nil
+	shown := func(p payments.Listed) openapi.Payment { return paymentView(p.Payment, p.DossierCode) }
+	return openapi.ListPayments200JSONResponse{Items: views(list, shown), NextCursor: cursorTo(next)}, nil
 }
 
 // FindPayment handles GET /v1/payments/{id}.
-func (s *server) FindPayment(ctx context.Context, r FindPaymentRequestObject) (FindPaymentResponseObject, error) {
+func (s *server) FindPayment(ctx context.Context, r openapi.FindPaymentRequestObject) (openapi.FindPaymentResponseObject, error) {
 	view, err := s.paymentDetails(ctx, r.ID)
-	return FindPayment200JSONResponse(view), err
+	return openapi.FindPayment200JSONResponse(view), err
 }
 
 // CancelPayment handles POST /v1/payments/{id}/cancel.
-func (s *server) CancelPayment(ctx context.Context, r CancelPaymentRequestObject) (CancelPaymentResponseObject, error) {
+func (s *server) CancelPayment(ctx context.Context, r openapi.CancelPaymentRequestObject) (openapi.CancelPaymentResponseObject, error) {
 	id, err := parseID[payments.ID](r.ID, payments.ErrNotFound)
 	if err != nil {
 		return nil, err
@@ -66,11 +67,11 @@ func (s *server) CancelPayment(ctx context.Context, r CancelPaymentRequestObject
 		return nil, err
 	}
 	view, err := s.paymentDetails(ctx, r.ID)
-	return CancelPayment200JSONResponse(view), err
+	return openapi.CancelPayment200JSONResponse(view), err
 }
 
 // InquirePayment handles POST /v1/payments/{id}/inquire.
-func (s *server) InquirePayment(ctx context.Context, r InquirePaymentRequestObject) (InquirePaymentResponseObject, error) {
+func (s *server) InquirePayment(ctx context.Context, r openapi.InquirePaymentRequestObject) (openapi.InquirePaymentResponseObject, error) {
 	id, err := parseID[payments.ID](r.ID, payments.ErrNotFound)
 	if err != nil {
 		return nil, err
@@ -79,17 +80,17 @@ func (s *server) InquirePayment(ctx context.Context, r InquirePaymentRequestObje
 		return nil, err
 	}
 	view, err := s.paymentDetails(ctx, r.ID)
-	return InquirePayment200JSONResponse(view), err
+	return openapi.InquirePayment200JSONResponse(view), err
 }
 
-func (s *server) paymentDetails(ctx context.Context, text string) (Payment, error) {
+func (s *server) paymentDetails(ctx context.Context, text string) (openapi.Payment, error) {
 	id, err := parseID[payments.ID](text, payments.ErrNotFound)
 	if err != nil {
-		return Payment{}, err
+		return openapi.Payment{}, err
 	}
 	d, err := s.rooms.Payments.Find(ctx, web.Actor(ctx), id)
 	if err != nil {
-		return Payment{}, err
+		return openapi.Payment{}, err
 	}
 	view := paymentView(d.Payment, d.DossierCode)
 	view.Attempts, view.Captures = views(d.Attempts, attemptView), views(d.Captures, captureView)
@@ -97,57 +98,57 @@ func (s *server) paymentDetails(ctx context.Context, text string) (Payment, erro
 	return view, nil
 }
 
-func attemptView(a payments.Attempt) Attempt {
-	return Attempt{ID: a.ID.String(), Number: int32(a.Number), Status: AttemptStatus(a.Status), CreatedAt: a.CreatedAt, StatusAt: a.StatusAt}
+func attemptView(a payments.Attempt) openapi.Attempt {
+	return openapi.Attempt{ID: a.ID.String(), Number: int32(a.Number), Status: openapi.AttemptStatus(a.Status), CreatedAt: a.CreatedAt, StatusAt: a.StatusAt}
 }
 
 // paymentTimeline tells what happened in order; the payment's own state comes last when it has moved.
-func paymentTimeline(d payments.Details) []TimelineEvent {
-	list := []TimelineEvent{{At: d.CreatedAt, Event: "created"}}
+func paymentTimeline(d payments.Details) []openapi.TimelineEvent {
+	list := []openapi.TimelineEvent{{At: d.CreatedAt, Event: "created"}}
 	for _, a := range d.Attempts {
 		if a.Status != payments.AttemptCreated {
-			list = append(list, TimelineEvent{At: a.StatusAt, Event: "attempt_" + string(a.Status)})
+			list = append(list, openapi.TimelineEvent{At: a.StatusAt, Event: "attempt_" + string(a.Status)})
 		}
 	}
 	for _, c := range d.Callbacks {
-		list = append(list, TimelineEvent{At: c.ReceivedAt, Event: "callback", Actor: c.Provider, Detail: string(c.Reply)})
+		list = append(list, openapi.TimelineEvent{At: c.ReceivedAt, Event: "callback", Actor: c.Provider, Detail: string(c.Reply)})
 	}
 	for _, c := range d.Captures {
-		list = append(list, TimelineEvent{At: c.RecordedAt, Event: "capture", Actor: c.Provider, Detail: string(c.Evidence)})
+		list = append(list, openapi.TimelineEvent{At: c.RecordedAt, Event: "capture", Actor: c.Provider, Detail: string(c.Evidence)})
 	}
-	slices.SortStableFunc(list, func(a, b TimelineEvent) int { return a.At.Compare(b.At) })
+	slices.SortStableFunc(list, func(a, b openapi.TimelineEvent) int { return a.At.Compare(b.At) })
 	if d.Status != payments.Pending {
-		list = append(list, TimelineEvent{At: d.StatusAt, Event: string(d.Status), Detail: d.Reason})
+		list = append(list, openapi.TimelineEvent{At: d.StatusAt, Event: string(d.Status), Detail: d.Reason})
 	}
 	return list
 }
 
-func paymentView(p payments.Payment, dossierCode string) Payment {
-	return Payment{
-		ID: p.ID.String(), Reference: p.Reference, Dossier: dossierCode, Provider: p.Provider, Status: PaymentStatus(p.Status),
+func paymentView(p payments.Payment, dossierCode string) openapi.Payment {
+	return openapi.Payment{
+		ID: p.ID.String(), Reference: p.Reference, Dossier: dossierCode, Provider: p.Provider, Status: openapi.PaymentStatus(p.Status),
 		Amount: p.Amount.Minor, Captured: p.Captured, Currency: string(p.Amount.Currency), CreatedAt: p.CreatedAt,
 		ExpiresAt: p.ExpiresAt, Reason: p.Reason, Checkout: checkoutView(p.Checkout),
 	}
 }
 
-func checkoutView(c *providers.Checkout) *Checkout {
+func checkoutView(c *providers.Checkout) *openapi.Checkout {
 	if c == nil {
 		return nil
 	}
-	view := &Checkout{Kind: CheckoutKind(c.Kind), URL: c.URL}
+	view := &openapi.Checkout{Kind: openapi.CheckoutKind(c.Kind), URL: c.URL}
 	if c.QR != nil {
-		view.Qr = CheckoutQR{Payload: c.QR.Payload, Png: c.QR.PNG}
+		view.Qr = openapi.CheckoutQR{Payload: c.QR.Payload, Png: c.QR.PNG}
 	}
 	if c.Transfer != nil {
-		view.Transfer = CheckoutTransfer{Bank: c.Transfer.Bank, Account: c.Transfer.Account, Name: c.Transfer.Name, Content: c.Transfer.Content}
+		view.Transfer = openapi.CheckoutTransfer{Bank: c.Transfer.Bank, Account: c.Transfer.Account, Name: c.Transfer.Name, Content: c.Transfer.Content}
 	}
 	return view
 }
 
-func captureView(c payments.Capture) Capture {
-	view := Capture{
+func captureView(c payments.Capture) openapi.Capture {
+	view := openapi.Capture{
 		ID: c.ID.String(), Amount: c.Amount.Minor, Currency: string(c.Amount.Currency), Excess: c.Excess, Reserved: c.Reserved,
-		TransactionID: c.TransactionID, BankReference: c.BankReference, Evidence: CaptureEvidence(c.Evidence),
+		TransactionID: c.TransactionID, BankReference: c.BankReference, Evidence: openapi.CaptureEvidence(c.Evidence),
 		OccurredAt: c.OccurredAt, BusinessDate: dateView(c.BusinessDate), Allocations: views(c.Allocations, allocationView),
 	}
 	if c.SettledAt != nil {
@@ -156,19 +157,19 @@ func captureView(c payments.Capture) Capture {
 	return view
 }
 
-func allocationView(a payments.Allocation) Allocation {
-	return Allocation{Charge: a.Charge.String(), Amount: a.Amount, Reserved: a.Reserved}
+func allocationView(a payments.Allocation) openapi.Allocation {
+	return openapi.Allocation{Charge: a.Charge.String(), Amount: a.Amount, Reserved: a.Reserved}
 }
 
 // paymentsOf lists a dossier's payments, newest first, for the dossier's view.
-func (s *server) paymentsOf(ctx context.Context, dossierCode string) ([]PaymentSummary, error) {
+func (s *server) paymentsOf(ctx context.Context, dossierCode string) ([]openapi.PaymentSummary, error) {
 	list, _, err := s.rooms.Payments.List(ctx, web.Actor(ctx), payments.Filter{DossierCode: dossierCode, Limit: page.Max})
 	return views(list, paymentSummary), err
 }
 
-func paymentSummary(p payments.Listed) PaymentSummary {
-	return PaymentSummary{
-		ID: p.ID.String(), Reference: p.Reference, Provider: p.Provider, Status: PaymentStatus(p.Status), Amount: p.Amount.Minor,
+func paymentSummary(p payments.Listed) openapi.PaymentSummary {
+	return openapi.PaymentSummary{
+		ID: p.ID.String(), Reference: p.Reference, Provider: p.Provider, Status: openapi.PaymentStatus(p.Status), Amount: p.Amount.Minor,
 		Captured: p.Captured, Currency: string(p.Amount.Currency), CreatedAt: p.CreatedAt, ExpiresAt: p.ExpiresAt,
 	}
 }

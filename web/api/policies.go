@@ -7,10 +7,11 @@ import (
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/web"
+	"github.com/doisoat/doisoat/web/api/openapi"
 )
 
 // CreatePolicy handles POST /v1/policies: an editor drafts, an admin records what was adopted.
-func (s *server) CreatePolicy(ctx context.Context, r CreatePolicyRequestObject) (CreatePolicyResponseObject, error) {
+func (s *server) CreatePolicy(ctx context.Context, r openapi.CreatePolicyRequestObject) (openapi.CreatePolicyResponseObject, error) {
 	actor := web.Actor(ctx)
 	p, err := fees.ParsePolicy(*r.Body)
 	if err != nil {
@@ -27,9 +28,9 @@ func (s *server) CreatePolicy(ctx context.Context, r CreatePolicyRequestObject) 
 		return nil, err
 	}
 	if !created {
-		return CreatePolicy200JSONResponse(s.policyView(stored)), nil
+		return openapi.CreatePolicy200JSONResponse(s.policyView(stored)), nil
 	}
-	return CreatePolicy201JSONResponse{Body: s.policyView(stored), Headers: CreatePolicy201ResponseHeaders{Location: "/v1/policies/" + p.ID}}, nil
+	return openapi.CreatePolicy201JSONResponse{Body: s.policyView(stored), Headers: openapi.CreatePolicy201ResponseHeaders{Location: "/v1/policies/" + p.ID}}, nil
 }
 
 func (s *server) recordPolicy(ctx context.Context, actor auth.Actor, p fees.Policy) (fees.RecordedPolicy, bool, error) {
@@ -42,25 +43,25 @@ func (s *server) recordPolicy(ctx context.Context, actor auth.Actor, p fees.Poli
 }
 
 // SubmitPolicy handles POST /v1/policies/{id}/submit.
-func (s *server) SubmitPolicy(ctx context.Context, r SubmitPolicyRequestObject) (SubmitPolicyResponseObject, error) {
+func (s *server) SubmitPolicy(ctx context.Context, r openapi.SubmitPolicyRequestObject) (openapi.SubmitPolicyResponseObject, error) {
 	p, err := s.rooms.Fees.SubmitPolicy(ctx, web.Actor(ctx), r.ID, noteOf(r.Body))
 	if err != nil {
 		return nil, err
 	}
-	return SubmitPolicy200JSONResponse(s.policyView(p)), nil
+	return openapi.SubmitPolicy200JSONResponse(s.policyView(p)), nil
 }
 
 // ApprovePolicy handles POST /v1/policies/{id}/approve.
-func (s *server) ApprovePolicy(ctx context.Context, r ApprovePolicyRequestObject) (ApprovePolicyResponseObject, error) {
+func (s *server) ApprovePolicy(ctx context.Context, r openapi.ApprovePolicyRequestObject) (openapi.ApprovePolicyResponseObject, error) {
 	p, err := s.rooms.Fees.ApprovePolicy(ctx, web.Actor(ctx), r.ID, noteOf(r.Body))
 	if err != nil {
 		return nil, err
 	}
-	return ApprovePolicy200JSONResponse(s.policyView(p)), nil
+	return openapi.ApprovePolicy200JSONResponse(s.policyView(p)), nil
 }
 
 // noteOf is the note of an approval; the body may be left out.
-func noteOf(body *ApprovalRequest) string {
+func noteOf(body *openapi.ApprovalRequest) string {
 	if body == nil {
 		return ""
 	}
@@ -68,16 +69,16 @@ func noteOf(body *ApprovalRequest) string {
 }
 
 // RejectPolicy handles POST /v1/policies/{id}/reject.
-func (s *server) RejectPolicy(ctx context.Context, r RejectPolicyRequestObject) (RejectPolicyResponseObject, error) {
+func (s *server) RejectPolicy(ctx context.Context, r openapi.RejectPolicyRequestObject) (openapi.RejectPolicyResponseObject, error) {
 	p, err := s.rooms.Fees.RejectPolicy(ctx, web.Actor(ctx), r.ID, r.Body.Reason)
 	if err != nil {
 		return nil, err
 	}
-	return RejectPolicy200JSONResponse(s.policyView(p)), nil
+	return openapi.RejectPolicy200JSONResponse(s.policyView(p)), nil
 }
 
 // RepealPolicy handles POST /v1/policies/{id}/repeal.
-func (s *server) RepealPolicy(ctx context.Context, r RepealPolicyRequestObject) (RepealPolicyResponseObject, error) {
+func (s *server) RepealPolicy(ctx context.Context, r openapi.RepealPolicyRequestObject) (openapi.RepealPolicyResponseObject, error) {
 	last := r.Body.ValidTo.Time
 	p, err := s.rooms.Fees.RepealPolicy(ctx, web.Actor(ctx), r.ID, fees.Repeal{
 		LastDay: calendar.Date{Year: last.Year(), Month: last.Month(), Day: last.Day()}, LegalBasis: r.Body.LegalBasis, Reason: r.Body.Reason,
@@ -85,11 +86,11 @@ func (s *server) RepealPolicy(ctx context.Context, r RepealPolicyRequestObject) 
 	if err != nil {
 		return nil, err
 	}
-	return RepealPolicy200JSONResponse(s.policyView(p)), nil
+	return openapi.RepealPolicy200JSONResponse(s.policyView(p)), nil
 }
 
 // ListPolicies handles GET /v1/policies.
-func (s *server) ListPolicies(ctx context.Context, r ListPoliciesRequestObject) (ListPoliciesResponseObject, error) {
+func (s *server) ListPolicies(ctx context.Context, r openapi.ListPoliciesRequestObject) (openapi.ListPoliciesResponseObject, error) {
 	after, err := cursorKey(r.Params.Cursor)
 	if err != nil {
 		return nil, err
@@ -98,29 +99,29 @@ func (s *server) ListPolicies(ctx context.Context, r ListPoliciesRequestObject) 
 	if err != nil {
 		return nil, err
 	}
-	return ListPolicies200JSONResponse{Items: views(list, s.policyView), NextCursor: cursorView(keyCursor(next))}, nil
+	return openapi.ListPolicies200JSONResponse{Items: views(list, s.policyView), NextCursor: cursorView(keyCursor(next))}, nil
 }
 
 // FindPolicy handles GET /v1/policies/{id}.
-func (s *server) FindPolicy(ctx context.Context, r FindPolicyRequestObject) (FindPolicyResponseObject, error) {
+func (s *server) FindPolicy(ctx context.Context, r openapi.FindPolicyRequestObject) (openapi.FindPolicyResponseObject, error) {
 	p, err := s.rooms.Fees.FindPolicy(ctx, web.Actor(ctx), r.ID)
 	if err != nil {
 		return nil, err
 	}
-	return FindPolicy200JSONResponse(s.policyView(p)), nil
+	return openapi.FindPolicy200JSONResponse(s.policyView(p)), nil
 }
 
-func (s *server) policyView(p fees.RecordedPolicy) Policy {
+func (s *server) policyView(p fees.RecordedPolicy) openapi.Policy {
 	today := calendar.On(s.now())
-	view := Policy{
-		ID: p.Policy.ID, Version: int64(p.Policy.Version), Status: PolicyStatus(p.Policy.Status), StatusToday: PolicyStatus(p.Policy.StatusOn(today)),
+	view := openapi.Policy{
+		ID: p.Policy.ID, Version: int64(p.Policy.Version), Status: openapi.PolicyStatus(p.Policy.Status), StatusToday: openapi.PolicyStatus(p.Policy.StatusOn(today)),
 		ValidFrom: dateView(p.Policy.ValidFrom), ValidTo: dateView(p.Policy.ValidTo), DeclaredValidTo: dateView(p.Policy.DeclaredValidTo),
 		Sha256: hexText(p.SHA256), RecordedAt: p.RecordedAt, DraftedBy: p.DraftedBy, SubmittedBy: p.SubmittedBy, ReplacedBy: p.ReplacedBy,
 		Policy: p.Policy.Document,
 	}
 	for _, a := range p.History {
-		view.History = append(view.History, PolicyAct{
-			Version: int64(a.Version), Act: PolicyActAct(a.Act), From: PolicyStatus(a.FromStatus), To: PolicyStatus(a.ToStatus),
+		view.History = append(view.History, openapi.PolicyAct{
+			Version: int64(a.Version), Act: openapi.PolicyActAct(a.Act), From: openapi.PolicyStatus(a.FromStatus), To: openapi.PolicyStatus(a.ToStatus),
 			Authority: a.Authority, Actor: a.Actor, At: a.At, Reason: a.Reason, LegalBasis: a.LegalBasis,
 			ValidTo: dateView(a.EndsOn), ReplacedBy: a.ReplacedBy,
 		})

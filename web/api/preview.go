@@ -11,12 +11,13 @@ import (
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/repricing/replay"
 	"github.com/doisoat/doisoat/web"
+	"github.com/doisoat/doisoat/web/api/openapi"
 )
 
 // PreviewPolicy handles POST /v1/policies/{id}/preview.
-func (s *server) PreviewPolicy(ctx context.Context, r PreviewPolicyRequestObject) (PreviewPolicyResponseObject, error) {
+func (s *server) PreviewPolicy(ctx context.Context, r openapi.PreviewPolicyRequestObject) (openapi.PreviewPolicyResponseObject, error) {
 	actor := web.Actor(ctx)
-	q := replay.PreviewRequest{Period: periodOf(r.Body.Period), AsWritten: r.Body.Dates == PreviewRequestDatesAsWritten}
+	q := replay.PreviewRequest{Period: periodOf(r.Body.Period), AsWritten: r.Body.Dates == openapi.PreviewRequestDatesAsWritten}
 	if len(r.Body.Policy) > 0 {
 		p, err := fees.ParsePolicy(r.Body.Policy)
 		if err != nil {
@@ -56,7 +57,7 @@ func (p previewAnswer) VisitPreviewPolicyResponse(w http.ResponseWriter) error {
 		if err != nil {
 			return err
 		}
-		return PreviewPolicy200JSONResponse(previewView(p.request.Policy.ID, found)).VisitPreviewPolicyResponse(w)
+		return openapi.PreviewPolicy200JSONResponse(previewView(p.request.Policy.ID, found)).VisitPreviewPolicyResponse(w)
 	}
 	begun := false
 	line := func(v any) error {
@@ -83,23 +84,23 @@ func (p previewAnswer) VisitPreviewPolicyResponse(w http.ResponseWriter) error {
 	}
 }
 
-func previewView(policy string, p replay.Preview) Preview {
-	return Preview{
+func previewView(policy string, p replay.Preview) openapi.Preview {
+	return openapi.Preview{
 		Policy: policy, Total: previewRow(p.Total), Procedures: views(p.Procedures, previewRow), Agencies: views(p.Agencies, previewRow), Unpriced: p.Unpriced,
 	}
 }
 
-func previewRow(r replay.PreviewRow) PreviewRow {
-	return PreviewRow{
+func previewRow(r replay.PreviewRow) openapi.PreviewRow {
+	return openapi.PreviewRow{
 		Key: r.Key, Dossiers: r.Dossiers, Changed: r.Changed,
 		Recorded: sumsView(r.Recorded), Before: sumsView(r.Before), After: sumsView(r.After),
 	}
 }
 
-func sumsView(s dossiers.Sums) PreviewSums {
-	return PreviewSums{Gross: s.Gross, Discount: s.Discount, Subsidy: s.Subsidy, Due: s.Due}
+func sumsView(s dossiers.Sums) openapi.PreviewSums {
+	return openapi.PreviewSums{Gross: s.Gross, Discount: s.Discount, Subsidy: s.Subsidy, Due: s.Due}
 }
 
-func periodOf(p PricingPeriod) replay.Period {
+func periodOf(p openapi.PricingPeriod) replay.Period {
 	return replay.Period{From: dateOf(p.From), To: dateOf(p.To)}
 }

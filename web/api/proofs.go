@@ -11,6 +11,7 @@ import (
 	"github.com/doisoat/doisoat/ledger/proof"
 	"github.com/doisoat/doisoat/ledger/seal"
 	"github.com/doisoat/doisoat/web"
+	"github.com/doisoat/doisoat/web/api/openapi"
 )
 
 // Proofs are written by the room that verifies them: what leaves here must be
@@ -37,14 +38,14 @@ func writeProof(w http.ResponseWriter, p any) error {
 }
 
 // ReadDailyProof handles GET /v1/proofs/{date}.
-func (s *server) ReadDailyProof(ctx context.Context, r ReadDailyProofRequestObject) (ReadDailyProofResponseObject, error) {
+func (s *server) ReadDailyProof(ctx context.Context, r openapi.ReadDailyProofRequestObject) (openapi.ReadDailyProofResponseObject, error) {
 	y, m, d := r.Date.Date()
 	p, err := s.rooms.Seal.DailyProof(ctx, web.Actor(ctx), calendar.Date{Year: y, Month: m, Day: d})
 	return dailyProof{p}, err
 }
 
 // ReadEntryProof handles GET /v1/ledger/entries/{id}/proof.
-func (s *server) ReadEntryProof(ctx context.Context, r ReadEntryProofRequestObject) (ReadEntryProofResponseObject, error) {
+func (s *server) ReadEntryProof(ctx context.Context, r openapi.ReadEntryProofRequestObject) (openapi.ReadEntryProofResponseObject, error) {
 	if strings.HasPrefix(r.ID, "cap_") { // a receipt confirms a capture
 		p, err := s.rooms.Seal.ProveCause(ctx, web.Actor(ctx), ledger.Cause{Kind: "capture", ID: r.ID, Event: "captured"})
 		return inclusionProof{p}, err

@@ -9,10 +9,11 @@ import (
 	"github.com/doisoat/doisoat/internal/page"
 	"github.com/doisoat/doisoat/refunds"
 	"github.com/doisoat/doisoat/web"
+	"github.com/doisoat/doisoat/web/api/openapi"
 )
 
 // RequestRefund handles POST /v1/dossiers/{code}/refunds.
-func (s *server) RequestRefund(ctx context.Context, r RequestRefundRequestObject) (RequestRefundResponseObject, error) {
+func (s *server) RequestRefund(ctx context.Context, r openapi.RequestRefundRequestObject) (openapi.RequestRefundResponseObject, error) {
 	q := refunds.Request{
 		Reason: string(r.Body.Reason), Note: r.Body.Note, ExpectedRefundable: r.Body.ExpectedRefundable, IdempotencyKey: r.Params.IdempotencyKey,
 	}
@@ -30,13 +31,13 @@ func (s *server) RequestRefund(ctx context.Context, r RequestRefundRequestObject
 	}
 	view := refundDetails(refund)
 	if !created {
-		return RequestRefund200JSONResponse(view), nil
+		return openapi.RequestRefund200JSONResponse(view), nil
 	}
-	return RequestRefund201JSONResponse{Body: view, Headers: RequestRefund201ResponseHeaders{Location: "/v1/refunds/" + view.ID}}, nil
+	return openapi.RequestRefund201JSONResponse{Body: view, Headers: openapi.RequestRefund201ResponseHeaders{Location: "/v1/refunds/" + view.ID}}, nil
 }
 
 // ListRefunds handles GET /v1/refunds.
-func (s *server) ListRefunds(ctx context.Context, r ListRefundsRequestObject) (ListRefundsResponseObject, error) {
+func (s *server) ListRefunds(ctx context.Context, r openapi.ListRefundsRequestObject) (openapi.ListRefundsResponseObject, error) {
 	f := refunds.Filter{DossierCode: r.Params.Dossier, Status: refunds.Status(r.Params.Status), Limit: limitOf(r.Params.Limit)}
 	var err error
 	if f.After, err = cursorID[refunds.ID](r.Params.Cursor); err != nil {
@@ -46,11 +47,11 @@ func (s *server) ListRefunds(ctx context.Context, r ListRefundsRequestObject) (L
 	if err != nil {
 		return nil, err
 	}
-	return ListRefunds200JSONResponse{Items: views(list, refundView), NextCursor: cursorTo(next)}, nil
+	return openapi.ListRefunds200JSONResponse{Items: views(list, refundView), NextCursor: cursorTo(next)}, nil
 }
 
 // FindRefund handles GET /v1/refunds/{id}.
-func (s *server) FindRefund(ctx context.Context, r FindRefundRequestObject) (FindRefundResponseObject, error) {
+func (s *server) FindRefund(ctx context.Context, r openapi.FindRefundRequestObject) (openapi.FindRefundResponseObject, error) {
 	id, err := parseID[refunds.ID](r.ID, refunds.ErrNotFound)
 	if err != nil {
 		return nil, err
@@ -59,11 +60,11 @@ func (s *server) FindRefund(ctx context.Context, r FindRefundRequestObject) (Fin
 	if err != nil {
 		return nil, err
 	}
-	return FindRefund200JSONResponse(refundDetails(refund)), nil
+	return openapi.FindRefund200JSONResponse(refundDetails(refund)), nil
 }
 
 // ApproveRefund handles POST /v1/refunds/{id}/approve.
-func (s *server) ApproveRefund(ctx context.Context, r ApproveRefundRequestObject) (ApproveRefundResponseObject, error) {
+func (s *server) ApproveRefund(ctx context.Context, r openapi.ApproveRefundRequestObject) (openapi.ApproveRefundResponseObject, error) {
 	id, err := parseID[refunds.ID](r.ID, refunds.ErrNotFound)
 	if err != nil {
 		return nil, err
@@ -76,11 +77,11 @@ func (s *server) ApproveRefund(ctx context.Context, r ApproveRefundRequestObject
 	if err != nil {
 		return nil, err
 	}
-	return ApproveRefund200JSONResponse(refundDetails(refund)), nil
+	return openapi.ApproveRefund200JSONResponse(refundDetails(refund)), nil
 }
 
 // RejectRefund handles POST /v1/refunds/{id}/reject.
-func (s *server) RejectRefund(ctx context.Context, r RejectRefundRequestObject) (RejectRefundResponseObject, error) {
+func (s *server) RejectRefund(ctx context.Context, r openapi.RejectRefundRequestObject) (openapi.RejectRefundResponseObject, error) {
 	id, err := parseID[refunds.ID](r.ID, refunds.ErrNotFound)
 	if err != nil {
 		return nil, err
@@ -89,11 +90,11 @@ func (s *server) RejectRefund(ctx context.Context, r RejectRefundRequestObject) 
 	if err != nil {
 		return nil, err
 	}
-	return RejectRefund200JSONResponse(refundDetails(refund)), nil
+	return openapi.RejectRefund200JSONResponse(refundDetails(refund)), nil
 }
 
 // ConfirmRefund handles POST /v1/refunds/{id}/confirm.
-func (s *server) ConfirmRefund(ctx context.Context, r ConfirmRefundRequestObject) (ConfirmRefundResponseObject, error) {
+func (s *server) ConfirmRefund(ctx context.Context, r openapi.ConfirmRefundRequestObject) (openapi.ConfirmRefundResponseObject, error) {
 	id, err := parseID[refunds.ID](r.ID, refunds.ErrNotFound)
 	if err != nil {
 		return nil, err
@@ -102,11 +103,11 @@ func (s *server) ConfirmRefund(ctx context.Context, r ConfirmRefundRequestObject
 	if err != nil {
 		return nil, err
 	}
-	return ConfirmRefund200JSONResponse(refundDetails(refund)), nil
+	return openapi.ConfirmRefund200JSONResponse(refundDetails(refund)), nil
 }
 
 // ReturnRefund handles POST /v1/refunds/{id}/return.
-func (s *server) ReturnRefund(ctx context.Context, r ReturnRefundRequestObject) (ReturnRefundResponseObject, error) {
+func (s *server) ReturnRefund(ctx context.Context, r openapi.ReturnRefundRequestObject) (openapi.ReturnRefundResponseObject, error) {
 	id, err := parseID[refunds.ID](r.ID, refunds.ErrNotFound)
 	if err != nil {
 		return nil, err
@@ -115,34 +116,34 @@ func (s *server) ReturnRefund(ctx context.Context, r ReturnRefundRequestObject) 
 	if err != nil {
 		return nil, err
 	}
-	return ReturnRefund200JSONResponse(refundDetails(refund)), nil
+	return openapi.ReturnRefund200JSONResponse(refundDetails(refund)), nil
 }
 
-func documentOf(d RefundDocument) refunds.Document {
+func documentOf(d openapi.RefundDocument) refunds.Document {
 	return refunds.Document{Number: d.Number, Date: dateOf(d.Date), Account: d.Account}
 }
 
-func refundView(r refunds.Refund) Refund {
-	return Refund{
-		ID: r.ID.String(), Dossier: r.DossierCode, Payment: r.PaymentID.String(), Status: RefundStatus(r.Status),
-		Reason: RefundReason(r.Reason), Origin: RefundOrigin(r.Origin), Amount: r.Amount.Minor, Currency: string(r.Amount.Currency),
-		Route: RefundRoute(r.Route), Stage: RefundStage(r.Stage), Reference: r.Reference, Note: r.Note, Deadline: dateView(r.Deadline), CreatedAt: r.RequestedAt,
+func refundView(r refunds.Refund) openapi.Refund {
+	return openapi.Refund{
+		ID: r.ID.String(), Dossier: r.DossierCode, Payment: r.PaymentID.String(), Status: openapi.RefundStatus(r.Status),
+		Reason: openapi.RefundReason(r.Reason), Origin: openapi.RefundOrigin(r.Origin), Amount: r.Amount.Minor, Currency: string(r.Amount.Currency),
+		Route: openapi.RefundRoute(r.Route), Stage: openapi.RefundStage(r.Stage), Reference: r.Reference, Note: r.Note, Deadline: dateView(r.Deadline), CreatedAt: r.RequestedAt,
 		RequestedBy: r.RequestedBy, DecidedBy: r.DecidedBy, DecisionReason: r.DecisionReason,
 		TransactionID: r.Transaction, Items: views(r.Items, refundItemView),
 	}
 }
 
-func refundItemView(item refunds.Item) RefundItem {
-	return RefundItem{Charge: shownID(item.Charge), Amount: item.Amount}
+func refundItemView(item refunds.Item) openapi.RefundItem {
+	return openapi.RefundItem{Charge: shownID(item.Charge), Amount: item.Amount}
 }
 
 // refundDetails adds the timeline: what a payer asks for first.
-func refundDetails(r refunds.Refund) Refund {
+func refundDetails(r refunds.Refund) openapi.Refund {
 	view := refundView(r)
-	view.Timeline = []TimelineEvent{{At: r.RequestedAt, Event: string(refunds.Requested), Actor: r.RequestedBy, Detail: r.Note}}
+	view.Timeline = []openapi.TimelineEvent{{At: r.RequestedAt, Event: string(refunds.Requested), Actor: r.RequestedBy, Detail: r.Note}}
 	add := func(at *time.Time, event refunds.Status, actor, detail string) {
 		if at != nil {
-			view.Timeline = append(view.Timeline, TimelineEvent{At: *at, Event: string(event), Actor: actor, Detail: detail})
+			view.Timeline = append(view.Timeline, openapi.TimelineEvent{At: *at, Event: string(event), Actor: actor, Detail: detail})
 		}
 	}
 	decision := refunds.Approved
@@ -159,14 +160,14 @@ func refundDetails(r refunds.Refund) Refund {
 }
 
 // refundsOf lists a dossier's refunds, newest first, for the dossier's view.
-func (s *server) refundsOf(ctx context.Context, dossierCode string) ([]RefundSummary, error) {
+func (s *server) refundsOf(ctx context.Context, dossierCode string) ([]openapi.RefundSummary, error) {
 	list, _, err := s.rooms.Refunds.List(ctx, web.Actor(ctx), refunds.Filter{DossierCode: dossierCode, Limit: page.Max})
 	return views(list, refundSummary), err
 }
 
-func refundSummary(r refunds.Refund) RefundSummary {
-	return RefundSummary{
-		ID: r.ID.String(), Status: RefundStatus(r.Status), Reason: RefundReason(r.Reason), Origin: RefundOrigin(r.Origin),
+func refundSummary(r refunds.Refund) openapi.RefundSummary {
+	return openapi.RefundSummary{
+		ID: r.ID.String(), Status: openapi.RefundStatus(r.Status), Reason: openapi.RefundReason(r.Reason), Origin: openapi.RefundOrigin(r.Origin),
 		Amount: r.Amount.Minor, Currency: string(r.Amount.Currency), CreatedAt: r.RequestedAt,
 	}
 }

@@ -7,10 +7,11 @@ import (
 
 	"github.com/doisoat/doisoat/reports"
 	"github.com/doisoat/doisoat/web"
+	"github.com/doisoat/doisoat/web/api/openapi"
 )
 
 // ReportPaymentRate handles GET /v1/reports/payment-rate.
-func (s *server) ReportPaymentRate(ctx context.Context, r ReportPaymentRateRequestObject) (ReportPaymentRateResponseObject, error) {
+func (s *server) ReportPaymentRate(ctx context.Context, r openapi.ReportPaymentRateRequestObject) (openapi.ReportPaymentRateResponseObject, error) {
 	decimals, rounding := reports.MaxDecimals, reports.Rounding(r.Params.Rounding)
 	if r.Params.Decimals != nil {
 		decimals = int(*r.Params.Decimals)
@@ -32,30 +33,30 @@ func (s *server) ReportPaymentRate(ctx context.Context, r ReportPaymentRateReque
 	if err != nil {
 		return nil, err
 	}
-	headers := ReportPaymentRate200ResponseHeaders{ContentDisposition: fileName("payment-rate", r.Params.Format)}
+	headers := openapi.ReportPaymentRate200ResponseHeaders{ContentDisposition: fileName("payment-rate", r.Params.Format)}
 	switch r.Params.Format {
-	case ReportFormatCsv:
+	case openapi.ReportFormatCsv:
 		body, length, err := written(report.Table().CSV)
-		return ReportPaymentRate200TextCsvResponse{Body: body, ContentLength: length, Headers: headers}, err
-	case ReportFormatXlsx:
+		return openapi.ReportPaymentRate200TextCsvResponse{Body: body, ContentLength: length, Headers: headers}, err
+	case openapi.ReportFormatXlsx:
 		body, length, err := written(report.Table().XLSX)
-		return ReportPaymentRate200ApplicationVndOpenxmlformatsOfficedocumentSpreadsheetmlSheetResponse{Body: body, ContentLength: length, Headers: headers}, err
+		return openapi.ReportPaymentRate200ApplicationVndOpenxmlformatsOfficedocumentSpreadsheetmlSheetResponse{Body: body, ContentLength: length, Headers: headers}, err
 	default:
-		return ReportPaymentRate200JSONResponse{Body: paymentRateView(report), Headers: headers}, nil
+		return openapi.ReportPaymentRate200JSONResponse{Body: paymentRateView(report), Headers: headers}, nil
 	}
 }
 
-func paymentRateView(r reports.PaymentRate) PaymentRate {
-	return PaymentRate{
-		From: dateView(r.Period.From), To: dateView(r.Period.To), Rounding: Rounding(r.Rounding), Decimals: int32(r.Decimals), //nolint:gosec // at most reports.MaxDecimals
-		Total: countsView(r.Total, r), Rows: views(r.Rows, func(row reports.PaymentRateRow) PaymentRateRow {
-			return PaymentRateRow{Procedure: row.Procedure, Agency: row.Agency, Counts: countsView(row.Counts, r)}
+func paymentRateView(r reports.PaymentRate) openapi.PaymentRate {
+	return openapi.PaymentRate{
+		From: dateView(r.Period.From), To: dateView(r.Period.To), Rounding: openapi.Rounding(r.Rounding), Decimals: int32(r.Decimals), //nolint:gosec // at most reports.MaxDecimals
+		Total: countsView(r.Total, r), Rows: views(r.Rows, func(row reports.PaymentRateRow) openapi.PaymentRateRow {
+			return openapi.PaymentRateRow{Procedure: row.Procedure, Agency: row.Agency, Counts: countsView(row.Counts, r)}
 		}),
 	}
 }
 
-func countsView(c reports.Counts, r reports.PaymentRate) PaymentRateCounts {
-	view := PaymentRateCounts{
+func countsView(c reports.Counts, r reports.PaymentRate) openapi.PaymentRateCounts {
+	view := openapi.PaymentRateCounts{
 		Dossiers: c.Dossiers, Zero: c.Zero, Paid: c.Paid, Denominator: c.Denominator(), Rate: c.RateText(r.Decimals, r.Rounding),
 	}
 	if units, ok := c.Rate(r.Decimals, r.Rounding); ok {
@@ -65,37 +66,37 @@ func countsView(c reports.Counts, r reports.PaymentRate) PaymentRateCounts {
 }
 
 // ReportPolicyCost handles GET /v1/reports/policy-cost.
-func (s *server) ReportPolicyCost(ctx context.Context, r ReportPolicyCostRequestObject) (ReportPolicyCostResponseObject, error) {
+func (s *server) ReportPolicyCost(ctx context.Context, r openapi.ReportPolicyCostRequestObject) (openapi.ReportPolicyCostResponseObject, error) {
 	report, err := s.rooms.Reports.PolicyCost(ctx, web.Actor(ctx), reports.Period{From: dateOf(r.Params.From), To: dateOf(r.Params.To)})
 	if err != nil {
 		return nil, err
 	}
-	headers := ReportPolicyCost200ResponseHeaders{ContentDisposition: fileName("policy-cost", r.Params.Format)}
+	headers := openapi.ReportPolicyCost200ResponseHeaders{ContentDisposition: fileName("policy-cost", r.Params.Format)}
 	switch r.Params.Format {
-	case ReportFormatCsv:
+	case openapi.ReportFormatCsv:
 		body, length, err := written(report.Table().CSV)
-		return ReportPolicyCost200TextCsvResponse{Body: body, ContentLength: length, Headers: headers}, err
-	case ReportFormatXlsx:
+		return openapi.ReportPolicyCost200TextCsvResponse{Body: body, ContentLength: length, Headers: headers}, err
+	case openapi.ReportFormatXlsx:
 		body, length, err := written(report.Table().XLSX)
-		return ReportPolicyCost200ApplicationVndOpenxmlformatsOfficedocumentSpreadsheetmlSheetResponse{Body: body, ContentLength: length, Headers: headers}, err
+		return openapi.ReportPolicyCost200ApplicationVndOpenxmlformatsOfficedocumentSpreadsheetmlSheetResponse{Body: body, ContentLength: length, Headers: headers}, err
 	default:
-		return ReportPolicyCost200JSONResponse{Body: policyCostView(report), Headers: headers}, nil
+		return openapi.ReportPolicyCost200JSONResponse{Body: policyCostView(report), Headers: headers}, nil
 	}
 }
 
-func policyCostView(r reports.PolicyCost) PolicyCost {
-	return PolicyCost{
+func policyCostView(r reports.PolicyCost) openapi.PolicyCost {
+	return openapi.PolicyCost{
 		From: dateView(r.Period.From), To: dateView(r.Period.To),
 		Totals: views(r.Totals, policyCostTotal), Rows: views(r.Rows, policyCostRow),
 	}
 }
 
-func policyCostTotal(t reports.PolicyCostTotal) PolicyCostTotal {
-	return PolicyCostTotal{Currency: t.Currency, Discount: t.Discount, Exempt: t.Exempt, Subsidy: t.Subsidy}
+func policyCostTotal(t reports.PolicyCostTotal) openapi.PolicyCostTotal {
+	return openapi.PolicyCostTotal{Currency: t.Currency, Discount: t.Discount, Exempt: t.Exempt, Subsidy: t.Subsidy}
 }
 
-func policyCostRow(row reports.PolicyCostRow) PolicyCostRow {
-	return PolicyCostRow{
+func policyCostRow(row reports.PolicyCostRow) openapi.PolicyCostRow {
+	return openapi.PolicyCostRow{
 		Policy: row.Policy, Procedure: row.Procedure, Agency: row.Agency, Month: row.Month, Currency: row.Currency,
 		Dossiers: row.Dossiers, Discount: row.Discount, Exempt: row.Exempt, Subsidy: row.Subsidy,
 	}
@@ -110,9 +111,9 @@ func written(write func(io.Writer) error) (io.Reader, int64, error) {
 	return &file, int64(file.Len()), nil
 }
 
-func fileName(report string, format ReportFormat) string {
+func fileName(report string, format openapi.ReportFormat) string {
 	if format == "" {
-		format = ReportFormatJSON
+		format = openapi.ReportFormatJSON
 	}
 	return `attachment; filename="` + report + "." + string(format) + `"`
 }

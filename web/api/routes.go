@@ -12,6 +12,7 @@ import (
 	"github.com/swaggest/swgui/v5emb"
 
 	"github.com/doisoat/doisoat/web"
+	"github.com/doisoat/doisoat/web/api/openapi"
 )
 
 const uploadRoute = "/v1/statements"
@@ -30,9 +31,11 @@ func newRouter(rooms Rooms, o Options) *mux.Router {
 	open := router.NewRoute().Subrouter()
 	open.Use(web.RateLimit(o.RequestsPerSecond))
 	open.HandleFunc("/callbacks/{provider}/{merchant_account}", s.receiveCallback).Methods(http.MethodGet, http.MethodPost)
-	open.HandleFunc("/callbacks/{provider}/{merchant_account}/return", s.showReturnPage).Methods(http.MethodGet)
 	open.HandleFunc("/openapi.json", serveDescription).Methods(http.MethodGet)
-	open.HandleFunc("/pages/style.css", serveStyle).Methods(http.MethodGet)
+	open.HandleFunc(web.StylePath, web.ServeStyle).Methods(http.MethodGet)
+	if o.Pay != nil {
+		o.Pay(open)
+	}
 	open.HandleFunc("/", toConsole).Methods(http.MethodGet)
 	docs := allowDocs(v5emb.New("Doisoat", "/openapi.json", "/docs"))
 	open.Handle("/docs", docs).Methods(http.MethodGet)
@@ -53,11 +56,11 @@ func newRouter(rooms Rooms, o Options) *mux.Router {
 
 	v1 := router.NewRoute().Subrouter()
 	v1.Use(web.Authenticate(rooms.Auth.Authenticate), web.RateLimitByActor(o.RequestsPerSecond), bodies(description()))
-	strict := NewStrictHandlerWithOptions(s, nil, StrictHTTPServerOptions{
+	strict := openapi.NewStrictHandlerWithOptions(s, nil, openapi.StrictHTTPServerOptions{
 		RequestErrorHandlerFunc:  refuseBody,
 		ResponseErrorHandlerFunc: web.WriteError,
 	})
-	HandlerWithOptions(strict, GorillaServerOptions{BaseRouter: v1, ErrorHandlerFunc: refuseParameter})
+	openapi.HandlerWithOptions(strict, openapi.GorillaServerOptions{BaseRouter: v1, ErrorHandlerFunc: refuseParameter})
 	return router
 }
 

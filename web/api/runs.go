@@ -11,23 +11,24 @@ import (
 	"github.com/doisoat/doisoat/reconcile"
 	"github.com/doisoat/doisoat/reconcile/matching"
 	"github.com/doisoat/doisoat/web"
+	"github.com/doisoat/doisoat/web/api/openapi"
 )
 
 // StartRun handles POST /v1/runs.
-func (s *server) StartRun(ctx context.Context, r StartRunRequestObject) (StartRunResponseObject, error) {
+func (s *server) StartRun(ctx context.Context, r openapi.StartRunRequestObject) (openapi.StartRunResponseObject, error) {
 	run, created, err := s.rooms.Reconcile.StartRun(ctx, web.Actor(ctx), r.Body.Source, dateOf(r.Body.BusinessDate))
 	if err != nil {
 		return nil, err
 	}
 	view := runView(run)
 	if !created {
-		return StartRun200JSONResponse(view), nil
+		return openapi.StartRun200JSONResponse(view), nil
 	}
-	return StartRun201JSONResponse{Body: view, Headers: StartRun201ResponseHeaders{Location: "/v1/runs/" + view.ID}}, nil
+	return openapi.StartRun201JSONResponse{Body: view, Headers: openapi.StartRun201ResponseHeaders{Location: "/v1/runs/" + view.ID}}, nil
 }
 
 // FindRun handles GET /v1/runs/{id}.
-func (s *server) FindRun(ctx context.Context, r FindRunRequestObject) (FindRunResponseObject, error) {
+func (s *server) FindRun(ctx context.Context, r openapi.FindRunRequestObject) (openapi.FindRunResponseObject, error) {
 	id, err := parseID[reconcile.RunID](r.ID, reconcile.ErrUnknownRun)
 	if err != nil {
 		return nil, err
@@ -36,11 +37,11 @@ func (s *server) FindRun(ctx context.Context, r FindRunRequestObject) (FindRunRe
 	if err != nil {
 		return nil, err
 	}
-	return FindRun200JSONResponse(runView(run)), nil
+	return openapi.FindRun200JSONResponse(runView(run)), nil
 }
 
 // CloseRun handles POST /v1/runs/{id}/close.
-func (s *server) CloseRun(ctx context.Context, r CloseRunRequestObject) (CloseRunResponseObject, error) {
+func (s *server) CloseRun(ctx context.Context, r openapi.CloseRunRequestObject) (openapi.CloseRunResponseObject, error) {
 	id, err := parseID[reconcile.RunID](r.ID, reconcile.ErrUnknownRun)
 	if err != nil {
 		return nil, err
@@ -49,11 +50,11 @@ func (s *server) CloseRun(ctx context.Context, r CloseRunRequestObject) (CloseRu
 	if err != nil {
 		return nil, err
 	}
-	return CloseRun200JSONResponse(runView(run)), nil
+	return openapi.CloseRun200JSONResponse(runView(run)), nil
 }
 
 // ListRuns handles GET /v1/runs.
-func (s *server) ListRuns(ctx context.Context, r ListRunsRequestObject) (ListRunsResponseObject, error) {
+func (s *server) ListRuns(ctx context.Context, r openapi.ListRunsRequestObject) (openapi.ListRunsResponseObject, error) {
 	after, err := cursorID[reconcile.RunID](r.Params.Cursor)
 	if err != nil {
 		return nil, err
@@ -62,19 +63,19 @@ func (s *server) ListRuns(ctx context.Context, r ListRunsRequestObject) (ListRun
 	if err != nil {
 		return nil, err
 	}
-	return ListRuns200JSONResponse{Items: views(list, runSummary), NextCursor: cursorTo(next)}, nil
+	return openapi.ListRuns200JSONResponse{Items: views(list, runSummary), NextCursor: cursorTo(next)}, nil
 }
 
-func runSummary(run reconcile.Run) RunSummary {
-	return RunSummary{
+func runSummary(run reconcile.Run) openapi.RunSummary {
+	return openapi.RunSummary{
 		ID: run.ID.String(), Source: run.Source, BusinessDate: dateView(run.BusinessDate), Number: int64(run.Number),
-		Status: RunStatus(run.State), Currency: string(run.Currency), CreatedAt: run.CreatedAt,
+		Status: openapi.RunStatus(run.State), Currency: string(run.Currency), CreatedAt: run.CreatedAt,
 		MatchedAt: orZeroTime(run.MatchedAt), ClosedAt: orZeroTime(run.ClosedAt),
 	}
 }
 
 // ListBreaks handles GET /v1/breaks.
-func (s *server) ListBreaks(ctx context.Context, r ListBreaksRequestObject) (ListBreaksResponseObject, error) {
+func (s *server) ListBreaks(ctx context.Context, r openapi.ListBreaksRequestObject) (openapi.ListBreaksResponseObject, error) {
 	f := reconcile.BreakFilter{
 		Source: r.Params.Source, Kind: matching.BreakKind(r.Params.Kind), State: reconcile.BreakState(r.Params.Status), Limit: limitOf(r.Params.Limit),
 	}
@@ -91,7 +92,7 @@ func (s *server) ListBreaks(ctx context.Context, r ListBreaksRequestObject) (Lis
 	if err != nil {
 		return nil, err
 	}
-	return ListBreaks200JSONResponse{Items: views(list, breakView), NextCursor: cursorTo(next)}, nil
+	return openapi.ListBreaks200JSONResponse{Items: views(list, breakView), NextCursor: cursorTo(next)}, nil
 }
 
 // dateOf reads a date that the caller sent; none is the zero date.
@@ -103,10 +104,10 @@ func dateOf(d openapi_types.Date) calendar.Date {
 	return calendar.Date{Year: y, Month: m, Day: day}
 }
 
-func runView(run reconcile.Run) Run {
-	return Run{
+func runView(run reconcile.Run) openapi.Run {
+	return openapi.Run{
 		ID: run.ID.String(), Source: run.Source, BusinessDate: dateView(run.BusinessDate), Number: int64(run.Number),
-		Status: RunStatus(run.State), Currency: string(run.Currency), CreatedAt: run.CreatedAt, MatchedAt: orZeroTime(run.MatchedAt),
+		Status: openapi.RunStatus(run.State), Currency: string(run.Currency), CreatedAt: run.CreatedAt, MatchedAt: orZeroTime(run.MatchedAt),
 		ClosedAt: orZeroTime(run.ClosedAt), ClosedBy: run.ClosedBy, Lanes: views(run.Lanes, totalView), Breaks: views(run.Report.Breaks, totalView),
 		Identity: identityView(run.SourceSide), BookIdentity: identityView(run.BookSide), Lines: int64(run.Lines), Items: int64(run.Items),
 		Unexplained: int64(run.Unexplained), Holds: run.Holds(),
@@ -114,20 +115,20 @@ func runView(run reconcile.Run) Run {
 }
 
 // totalView counts lines, or the book's items when the source shows no line.
-func totalView(t reconcile.Total) RunTotal {
-	return RunTotal{
+func totalView(t reconcile.Total) openapi.RunTotal {
+	return openapi.RunTotal{
 		Lane: t.Lane, Kind: string(t.Kind), Count: int64(cmp.Or(t.Lines, t.Items)), Lines: int64(t.Lines), Amount: t.Amount,
 		Items: int64(t.Items), BookAmount: t.Book,
 	}
 }
 
-func identityView(i reconcile.Identity) MoneyIdentity {
-	return MoneyIdentity{Total: i.Total, Matched: i.Matched, Breaks: i.Breaks, Difference: i.Difference(), Holds: i.Difference() == 0}
+func identityView(i reconcile.Identity) openapi.MoneyIdentity {
+	return openapi.MoneyIdentity{Total: i.Total, Matched: i.Matched, Breaks: i.Breaks, Difference: i.Difference(), Holds: i.Difference() == 0}
 }
 
-func breakView(b reconcile.Break) Break {
-	view := Break{
-		ID: b.ID.String(), Run: b.Run.String(), Source: b.Source, Kind: BreakKind(b.Kind), Status: BreakStatus(b.State), Holds: b.Holds,
+func breakView(b reconcile.Break) openapi.Break {
+	view := openapi.Break{
+		ID: b.ID.String(), Run: b.Run.String(), Source: b.Source, Kind: openapi.BreakKind(b.Kind), Status: openapi.BreakStatus(b.State), Holds: b.Holds,
 		Amount: b.Amount.Minor, Currency: string(b.Amount.Currency), SourceAmount: b.SourceAmount, BookAmount: b.BookAmount,
 		Dossier: b.DossierCode, Batch: b.Batch, Detail: b.Detail, CreatedAt: b.CreatedAt, ResolvedAt: orZeroTime(b.ResolvedAt),
 		Resolution: b.Resolution,

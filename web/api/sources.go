@@ -5,10 +5,11 @@ import (
 
 	"github.com/doisoat/doisoat/statements"
 	"github.com/doisoat/doisoat/web"
+	"github.com/doisoat/doisoat/web/api/openapi"
 )
 
 // RegisterSource handles POST /v1/sources.
-func (s *server) RegisterSource(ctx context.Context, r RegisterSourceRequestObject) (RegisterSourceResponseObject, error) {
+func (s *server) RegisterSource(ctx context.Context, r openapi.RegisterSourceRequestObject) (openapi.RegisterSourceResponseObject, error) {
 	actor := web.Actor(ctx)
 	if r.Body.Authority != "" && r.Body.Authority != actor.Authority {
 		return nil, errOtherAuthority
@@ -20,13 +21,13 @@ func (s *server) RegisterSource(ctx context.Context, r RegisterSourceRequestObje
 		return nil, err
 	}
 	if !created {
-		return RegisterSource200JSONResponse(sourceView(source)), nil
+		return openapi.RegisterSource200JSONResponse(sourceView(source)), nil
 	}
-	return RegisterSource201JSONResponse(sourceView(source)), nil
+	return openapi.RegisterSource201JSONResponse(sourceView(source)), nil
 }
 
 // ListSources handles GET /v1/sources.
-func (s *server) ListSources(ctx context.Context, r ListSourcesRequestObject) (ListSourcesResponseObject, error) {
+func (s *server) ListSources(ctx context.Context, r openapi.ListSourcesRequestObject) (openapi.ListSourcesResponseObject, error) {
 	after, err := cursorKey(r.Params.Cursor)
 	if err != nil {
 		return nil, err
@@ -35,12 +36,12 @@ func (s *server) ListSources(ctx context.Context, r ListSourcesRequestObject) (L
 	if err != nil {
 		return nil, err
 	}
-	return ListSources200JSONResponse{Items: views(list, sourceView), NextCursor: cursorView(keyCursor(next))}, nil
+	return openapi.ListSources200JSONResponse{Items: views(list, sourceView), NextCursor: cursorView(keyCursor(next))}, nil
 }
 
-func sourceView(source statements.Source) Source {
-	return Source{
-		Code: source.Code, Kind: SourceKind(source.Kind), Provider: source.Provider, Account: source.Account,
+func sourceView(source statements.Source) openapi.Source {
+	return openapi.Source{
+		Code: source.Code, Kind: openapi.SourceKind(source.Kind), Provider: source.Provider, Account: source.Account,
 		Profile: source.Profile, Currency: string(source.Currency), CreatedAt: source.CreatedAt,
 	}
 }

@@ -13,6 +13,7 @@ import (
 	parsed "github.com/doisoat/doisoat/providers/statements"
 	"github.com/doisoat/doisoat/statements"
 	"github.com/doisoat/doisoat/web"
+	"github.com/doisoat/doisoat/web/api/openapi"
 )
 
 // maxField bounds a text part of an upload; maxFileName what is kept of a file's name.
@@ -32,7 +33,7 @@ type upload struct {
 }
 
 // UploadStatement handles POST /v1/statements. The role is asked before 64 MiB are read.
-func (s *server) UploadStatement(ctx context.Context, r UploadStatementRequestObject) (UploadStatementResponseObject, error) {
+func (s *server) UploadStatement(ctx context.Context, r openapi.UploadStatementRequestObject) (openapi.UploadStatementResponseObject, error) {
 	actor := web.Actor(ctx)
 	if err := auth.Require(actor, auth.PermStatementWrite); err != nil {
 		return nil, err
@@ -47,13 +48,13 @@ func (s *server) UploadStatement(ctx context.Context, r UploadStatementRequestOb
 	}
 	view := statementView(st)
 	if u.dryRun || st.Status == statements.Duplicate {
-		return UploadStatement200JSONResponse(view), nil
+		return openapi.UploadStatement200JSONResponse(view), nil
 	}
-	return UploadStatement201JSONResponse{Body: view, Headers: UploadStatement201ResponseHeaders{Location: "/v1/statements/" + view.ID}}, nil
+	return openapi.UploadStatement201JSONResponse{Body: view, Headers: openapi.UploadStatement201ResponseHeaders{Location: "/v1/statements/" + view.ID}}, nil
 }
 
 // ListStatements handles GET /v1/statements.
-func (s *server) ListStatements(ctx context.Context, r ListStatementsRequestObject) (ListStatementsResponseObject, error) {
+func (s *server) ListStatements(ctx context.Context, r openapi.ListStatementsRequestObject) (openapi.ListStatementsResponseObject, error) {
 	after, err := cursorID[statements.ID](r.Params.Cursor)
 	if err != nil {
 		return nil, err
@@ -62,11 +63,11 @@ func (s *server) ListStatements(ctx context.Context, r ListStatementsRequestObje
 	if err != nil {
 		return nil, err
 	}
-	return ListStatements200JSONResponse{Items: views(list, statementView), NextCursor: cursorTo(next)}, nil
+	return openapi.ListStatements200JSONResponse{Items: views(list, statementView), NextCursor: cursorTo(next)}, nil
 }
 
 // FindStatement handles GET /v1/statements/{id}.
-func (s *server) FindStatement(ctx context.Context, r FindStatementRequestObject) (FindStatementResponseObject, error) {
+func (s *server) FindStatement(ctx context.Context, r openapi.FindStatementRequestObject) (openapi.FindStatementResponseObject, error) {
 	id, err := parseID[statements.ID](r.ID, statements.ErrNotFound)
 	if err != nil {
 		return nil, err
@@ -75,11 +76,11 @@ func (s *server) FindStatement(ctx context.Context, r FindStatementRequestObject
 	if err != nil {
 		return nil, err
 	}
-	return FindStatement200JSONResponse(statementView(st)), nil
+	return openapi.FindStatement200JSONResponse(statementView(st)), nil
 }
 
 // ListStatementLines handles GET /v1/statements/{id}/lines.
-func (s *server) ListStatementLines(ctx context.Context, r ListStatementLinesRequestObject) (ListStatementLinesResponseObject, error) {
+func (s *server) ListStatementLines(ctx context.Context, r openapi.ListStatementLinesRequestObject) (openapi.ListStatementLinesResponseObject, error) {
 	id, err := parseID[statements.ID](r.ID, statements.ErrNotFound)
 	if err != nil {
 		return nil, err
@@ -92,36 +93,36 @@ func (s *server) ListStatementLines(ctx context.Context, r ListStatementLinesReq
 	if err != nil {
 		return nil, err
 	}
-	return ListStatementLines200JSONResponse{Items: views(list, lineView), NextCursor: cursorTo(next)}, nil
+	return openapi.ListStatementLines200JSONResponse{Items: views(list, lineView), NextCursor: cursorTo(next)}, nil
 }
 
-func lineView(l statements.Line) StatementLine {
-	return StatementLine{
+func lineView(l statements.Line) openapi.StatementLine {
+	return openapi.StatementLine{
 		ID: l.ID.String(), Row: int64(l.Row), BookingDate: dateView(l.BookingDate), ValueDate: dateView(l.ValueDate), Kind: string(l.Kind),
 		Amount: l.Amount.Minor, Fee: l.Fee, Net: l.Net, Currency: string(l.Amount.Currency), Ref: l.Reference,
-		TransactionID: l.TransactionID, BankReference: l.BankRef, Batch: l.BatchID, Content: l.Content, Status: StatementLineStatus(l.Status),
+		TransactionID: l.TransactionID, BankReference: l.BankRef, Batch: l.BatchID, Content: l.Content, Status: openapi.StatementLineStatus(l.Status),
 	}
 }
 
-func statementView(st statements.Statement) Statement {
-	return Statement{
-		ID: shownID(st.ID), DuplicateOf: shownID(st.DuplicateOf), Source: st.Source, Status: StatementStatus(st.Status), FileName: st.FileName, Format: string(st.Format), Profile: st.Profile,
+func statementView(st statements.Statement) openapi.Statement {
+	return openapi.Statement{
+		ID: shownID(st.ID), DuplicateOf: shownID(st.DuplicateOf), Source: st.Source, Status: openapi.StatementStatus(st.Status), FileName: st.FileName, Format: string(st.Format), Profile: st.Profile,
 		Sha256: hexText(st.SHA256[:]), Size: st.Size, RowsAccepted: int64(st.RowsAccepted), RowsKnown: int64(st.RowsKnown),
 		RowsRefused: int64(st.RowsRefused), PeriodFrom: dateView(st.PeriodFrom), PeriodTo: dateView(st.PeriodTo), ReceivedAt: st.ReceivedAt,
 		Totals: views(st.Totals, controlTotalsView), Problems: views(st.Problems, problemView),
 	}
 }
 
-func controlTotalsView(t statements.ControlTotal) ControlTotals {
-	return ControlTotals{
+func controlTotalsView(t statements.ControlTotal) openapi.ControlTotals {
+	return openapi.ControlTotals{
 		Account: t.Account, Currency: string(t.Currency), From: dateView(t.From), To: dateView(t.To), Opening: t.Opening,
 		Closing: t.Closing, Entries: int64(t.Entries), SumCredit: t.SumCredit, SumDebit: t.SumDebit,
-		BalanceCheck: ControlTotalsBalanceCheck(t.BalanceCheck),
+		BalanceCheck: openapi.ControlTotalsBalanceCheck(t.BalanceCheck),
 	}
 }
 
-func problemView(p parsed.Problem) StatementProblem {
-	return StatementProblem{Row: int64(p.Row), Code: string(p.Code), Detail: p.Detail}
+func problemView(p parsed.Problem) openapi.StatementProblem {
+	return openapi.StatementProblem{Row: int64(p.Row), Code: string(p.Code), Detail: p.Detail}
 }
 
 // readUpload reads the parts in any order. Uploads are not validated against
