@@ -20,6 +20,7 @@ import (
 	"github.com/doisoat/doisoat/migrations"
 	"github.com/doisoat/doisoat/web"
 	"github.com/doisoat/doisoat/web/api"
+	"github.com/doisoat/doisoat/web/pay"
 )
 
 type serveCommand struct {
@@ -111,5 +112,6 @@ func apiOf(r world.World, settings config.Config, log *slog.Logger, now func() t
 	}, api.Options{
 		Log: log, Metrics: metrics, Now: now, RequestsPerSecond: settings.RequestsPerSecond,
 		Ready: func(ctx context.Context) error { return migrations.Current(ctx, pool) },
+		Pay:   (&pay.Pages{Payments: r.Payments, Log: log}).Routes,
 	})
 }

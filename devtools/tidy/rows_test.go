@@ -80,9 +80,12 @@ var rows = map[string]int{
 	"jobs": 11,
 	"web":  11,
 
-	"web/api":          12,
-	"internal/world":   12,
+	"internal/world":  12,
+	"web/api/openapi": 12,
+	"web/pay":         12,
+
 	"payments/paytest": 13,
+	"web/api":          13,
 
 	"cmd/doisoat":                         14,
 	"cmd/doisoat/demo":                    13,

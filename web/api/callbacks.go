@@ -16,7 +16,7 @@ import (
 // the provider's words after the commit. A message larger than its provider
 // sends is refused before anything reads it.
 func (s *server) receiveCallback(w http.ResponseWriter, r *http.Request) {
-	bounds, _ := s.rooms.Payments.CallbackBounds(mux.Vars(r)["provider"]) // zero for a stranger: ReceiveCallback answers
+	bounds, _ := s.rooms.Callbacks.Bounds(mux.Vars(r)["provider"]) // zero for a stranger: Receive answers
 	if bounds.Query > 0 && len(r.URL.RawQuery) > bounds.Query {
 		web.WriteError(w, r, web.ErrTooLarge.With("the query is longer than %d bytes", bounds.Query))
 		return
@@ -30,7 +30,7 @@ func (s *server) receiveCallback(w http.ResponseWriter, r *http.Request) {
 		web.WriteError(w, r, err)
 		return
 	}
-	reply := s.rooms.Payments.ReceiveCallback(r.Context(), mux.Vars(r)["provider"], mux.Vars(r)["merchant_account"], providers.RawCallback{
+	reply := s.rooms.Callbacks.Receive(r.Context(), mux.Vars(r)["provider"], mux.Vars(r)["merchant_account"], providers.RawCallback{
 		Method: r.Method, RawQuery: r.URL.RawQuery, Header: protocolHeaders(r.Header), Body: body, ReceivedAt: s.now(),
 	})
 	w.Header().Set("Content-Type", reply.ContentType)

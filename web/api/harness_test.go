@@ -37,6 +37,7 @@ import (
 	"github.com/doisoat/doisoat/refunds"
 	"github.com/doisoat/doisoat/repricing"
 	"github.com/doisoat/doisoat/web/api"
+	"github.com/doisoat/doisoat/web/pay"
 )
 
 // province whose keys the tests hold; its discounts are in the demo policies.
@@ -108,7 +109,10 @@ func newHarnessOn(t *testing.T, db *pgtest.DB) *harness {
 		}
 		h.keys[role] = text
 	}
-	server := httptest.NewServer(api.New(rooms, api.Options{Log: slog.New(slog.NewJSONHandler(h.log, nil)), Metrics: prometheus.NewRegistry(), Now: now}))
+	log := slog.New(slog.NewJSONHandler(h.log, nil))
+	server := httptest.NewServer(api.New(rooms, api.Options{
+		Log: log, Metrics: prometheus.NewRegistry(), Now: now, Pay: (&pay.Pages{Payments: all.Payments, Log: log}).Routes,
+	}))
 	t.Cleanup(server.Close)
 	t.Cleanup(h.client.CloseIdleConnections)
 	h.url = server.URL
