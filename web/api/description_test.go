@@ -16,6 +16,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/gorilla/mux"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/doisoat/doisoat/web/pay"
 )
 
 // undescribed are routes for browsers that programs have no use for.
@@ -24,7 +26,8 @@ var undescribed = []string{"GET /", "GET /docs/", "GET /pages/style.css"}
 func TestDescriptionAndRouterAgree(t *testing.T) {
 	t.Parallel()
 	var routed []string
-	err := newRouter(Rooms{}, Options{Metrics: prometheus.NewRegistry()}).Walk(func(route *mux.Route, _ *mux.Router, _ []*mux.Route) error {
+	pages := &pay.Pages{}
+	err := newRouter(Rooms{}, Options{Metrics: prometheus.NewRegistry(), Pay: pages.Routes}).Walk(func(route *mux.Route, _ *mux.Router, _ []*mux.Route) error {
 		path, err := route.GetPathTemplate()
 		if err != nil {
 			return nil //nolint:nilerr // a subrouter without a path of its own
