@@ -156,7 +156,13 @@ type grounds struct {
 }
 
 // adjust makes a locked dossier owe what is lawful and records what it did about each charge.
-func (s *Service) adjust(ctx context.Context, act postgres.Act, d dossiers.Dossier, list []dossiers.Difference, why grounds) ([]step, error) {
+func (s *Service) adjust(
+	ctx context.Context,
+	act postgres.Act,
+	d dossiers.Dossier,
+	list []dossiers.Difference,
+	why grounds,
+) ([]step, error) {
 	before, err := moved(ctx, act, chargesOf(list))
 	if err != nil {
 		return nil, err

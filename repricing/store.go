@@ -65,9 +65,19 @@ func selectRepricing(ctx context.Context, tx pgx.Tx, where string, args ...any) 
 		return Repricing{}, err
 	}
 	r := Repricing{
-		ID: row.ID, Authority: row.Authority, Policy: row.Policy, Period: replay.Period{From: row.PeriodFrom, To: row.PeriodTo},
-		Reason: row.Reason, Status: row.Status, DossiersSeen: row.DossiersSeen, RequestedAt: row.RequestedAt, RequestedBy: row.RequestedBy,
-		DecidedAt: row.DecidedAt, DecidedBy: row.DecidedBy, DecisionReason: row.DecisionReason, DoneAt: row.DoneAt,
+		ID:             row.ID,
+		Authority:      row.Authority,
+		Policy:         row.Policy,
+		Period:         replay.Period{From: row.PeriodFrom, To: row.PeriodTo},
+		Reason:         row.Reason,
+		Status:         row.Status,
+		DossiersSeen:   row.DossiersSeen,
+		RequestedAt:    row.RequestedAt,
+		RequestedBy:    row.RequestedBy,
+		DecidedAt:      row.DecidedAt,
+		DecidedBy:      row.DecidedBy,
+		DecisionReason: row.DecisionReason,
+		DoneAt:         row.DoneAt,
 		Done: Counts{
 			Dossiers: row.Dossiers, Reduced: row.Reduced, ReducedAmount: row.ReducedAmount,
 			Increased: row.Increased, IncreasedAmount: row.IncreasedAmount, Manual: row.Manual,
@@ -146,7 +156,12 @@ func moved(ctx context.Context, tx pgx.Tx, charges []dossiers.ChargeID) (map[dos
 
 // handledBy lists the charges about which a repricing has done its work.
 func handledBy(ctx context.Context, tx pgx.Tx, id ID, charges []dossiers.ChargeID) ([]dossiers.ChargeID, error) {
-	rows, err := tx.Query(ctx, `select charge_id from repricing.item where repricing_id = $1 and charge_id = any($2::uuid[])`, id, charges)
+	rows, err := tx.Query(
+		ctx,
+		`select charge_id from repricing.item where repricing_id = $1 and charge_id = any($2::uuid[])`,
+		id,
+		charges,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -179,8 +194,18 @@ func insertSteps(ctx context.Context, act postgres.Act, d dossiers.Dossier, why 
 		from unnest(@charges::uuid[], @assessed::bigint[], @lawful::bigint[], @outcomes::text[], @refunded::bigint[], @waived::bigint[], @added::bigint[])
 			as n (charge, assessed, lawful, outcome, refunded, waived, added)`,
 		pgx.StrictNamedArgs{
-			"repricing": why.repricing, "day": string(why.day), "authority": d.Authority, "dossier": d.ID, "now": act.Now, "charges": charges, "assessed": assessed,
-			"lawful": lawful, "outcomes": outcomes, "refunded": refundeds, "waived": waiveds, "added": addeds,
+			"repricing": why.repricing,
+			"day":       string(why.day),
+			"authority": d.Authority,
+			"dossier":   d.ID,
+			"now":       act.Now,
+			"charges":   charges,
+			"assessed":  assessed,
+			"lawful":    lawful,
+			"outcomes":  outcomes,
+			"refunded":  refundeds,
+			"waived":    waiveds,
+			"added":     addeds,
 		})
 	return err
 }

@@ -16,7 +16,14 @@ import (
 // or would touch now. Dossiers whose service ended are left alone: the refund
 // rules decide about those. end is where to go on; seen below limit means that
 // there is nothing more.
-func (s *Service) Differences(ctx context.Context, tx pgx.Tx, authority, policy string, p Period, after Place, limit int) (list []dossiers.Difference, seen int, end Place, err error) {
+func (s *Service) Differences(
+	ctx context.Context,
+	tx pgx.Tx,
+	authority, policy string,
+	p Period,
+	after Place,
+	limit int,
+) (list []dossiers.Difference, seen int, end Place, err error) {
 	if err := p.validate(); err != nil {
 		return nil, 0, Place{}, err
 	}
@@ -35,7 +42,15 @@ func (s *Service) DifferencesOf(ctx context.Context, tx pgx.Tx, d dossiers.Dossi
 		return nil, err
 	}
 	on := Period{d.PricingDate, d.PricingDate}
-	q := pastQuery{authority: d.Authority, period: on, after: on.Begin(), only: d.ID, policy: policy, asks: []fees.Schedule{schedule}, limit: 1}
+	q := pastQuery{
+		authority: d.Authority,
+		period:    on,
+		after:     on.Begin(),
+		only:      d.ID,
+		policy:    policy,
+		asks:      []fees.Schedule{schedule},
+		limit:     1,
+	}
 	list, _, _, err := s.differences(ctx, tx, q, schedule)
 	return list, err
 }
@@ -44,7 +59,12 @@ func (s *Service) DifferencesOf(ctx context.Context, tx pgx.Tx, d dossiers.Dossi
 // now that the day of its acceptance or of its result is known. What a policy
 // found wrong did to them is not asked here: that is decided by two people.
 // Other days count as of now, so that it does not matter which is asked first.
-func (s *Service) DifferencesByDay(ctx context.Context, tx pgx.Tx, d dossiers.Dossier, day fees.Basis) (list []dossiers.Difference, err error) {
+func (s *Service) DifferencesByDay(
+	ctx context.Context,
+	tx pgx.Tx,
+	d dossiers.Dossier,
+	day fees.Basis,
+) (list []dossiers.Difference, err error) {
 	accepted, issued, err := dossiers.Milestones(ctx, tx, d.ID)
 	if err != nil {
 		return nil, err
@@ -83,7 +103,12 @@ func (s *Service) DifferencesByDay(ctx context.Context, tx pgx.Tx, d dossiers.Do
 	return list, err
 }
 
-func (s *Service) differences(ctx context.Context, tx pgx.Tx, q pastQuery, schedule fees.Schedule) (list []dossiers.Difference, seen int, end Place, err error) {
+func (s *Service) differences(
+	ctx context.Context,
+	tx pgx.Tx,
+	q pastQuery,
+	schedule fees.Schedule,
+) (list []dossiers.Difference, seen int, end Place, err error) {
 	lawful := newPricer(q.authority, schedule)
 	seen, end, err = s.readPast(ctx, tx, q, func(d past) error {
 		if d.undeliverable != "" {

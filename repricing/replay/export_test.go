@@ -9,7 +9,13 @@ import (
 )
 
 // PreviewInPages is Preview with pages of another size, told as progress.
-func (s *Service) PreviewInPages(ctx context.Context, authority string, r PreviewRequest, size int, progress func(done, total int64)) (found Preview, err error) {
+func (s *Service) PreviewInPages(
+	ctx context.Context,
+	authority string,
+	r PreviewRequest,
+	size int,
+	progress func(done, total int64),
+) (found Preview, err error) {
 	err = postgres.ReadTx(ctx, s.DB.Pool, authority, func(tx pgx.Tx) error {
 		p, err := s.preview(ctx, tx, authority, r, size, progress)
 		if err == nil {

@@ -80,7 +80,14 @@ type previewing struct {
 	unpriced      int64
 }
 
-func (s *Service) preview(ctx context.Context, tx pgx.Tx, authority string, r PreviewRequest, size int, progress func(done, total int64)) (*previewing, error) {
+func (s *Service) preview(
+	ctx context.Context,
+	tx pgx.Tx,
+	authority string,
+	r PreviewRequest,
+	size int,
+	progress func(done, total int64),
+) (*previewing, error) {
 	today, err := s.Fees.Schedule(ctx, tx, authority, r.Period.To)
 	if err != nil {
 		return nil, err

@@ -30,7 +30,10 @@ func (o office) recordMany(n int) {
 				groups = `["ho_ngheo"]`
 			}
 			var err error
-			sealed[i], err = o.Dossiers.Secret.Encrypt([]byte(`{"name":"`+name+`","identifier":"`+identifier+`","groups":`+groups+`}`), "dossiers.dossier/applicant/"+dossiers.ID(ids[i]).String())
+			sealed[i], err = o.Dossiers.Secret.Encrypt(
+				[]byte(`{"name":"`+name+`","identifier":"`+identifier+`","groups":`+groups+`}`),
+				"dossiers.dossier/applicant/"+dossiers.ID(ids[i]).String(),
+			)
 			if err != nil {
 				o.t.Fatal(err)
 			}
@@ -68,7 +71,10 @@ func BenchmarkPreview(b *testing.B) {
 	}
 	o := newOffice(b)
 	o.recordMany(n)
-	request := replay.PreviewRequest{Policy: parsed(b, draft), Period: replay.Period{From: calendar.MustParse("2024-01-01"), To: calendar.MustParse("2024-01-31")}}
+	request := replay.PreviewRequest{
+		Policy: parsed(b, draft),
+		Period: replay.Period{From: calendar.MustParse("2024-01-01"), To: calendar.MustParse("2024-01-31")},
+	}
 	for b.Loop() {
 		words, longest, last := 0, time.Duration(0), time.Now()
 		got, err := o.Preview(b.Context(), editor, request, func(int64, int64) {

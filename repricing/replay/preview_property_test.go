@@ -41,22 +41,44 @@ func (l lot) moment(from calendar.Date, days int) time.Time {
 func (l lot) policy(t *testing.T, id string) fees.Policy {
 	t.Helper()
 	from := calendar.MustParse("2023-12-20").AddDays(l.IntN(40))
-	scope := map[string]any{"mode": "fee_type_list", "fee_types": []string{one(l, "LP_DKKD", "LP_HO_TICH", "P_NUOC_MAT")}, "list_complete": true}
+	scope := map[string]any{
+		"mode":          "fee_type_list",
+		"fee_types":     []string{one(l, "LP_DKKD", "LP_HO_TICH", "P_NUOC_MAT")},
+		"list_complete": true,
+	}
 	if l.IntN(3) == 0 {
-		scope = map[string]any{"mode": "procedure_list", "procedures": []string{one(l, "1.1", "1.2")}, "fee_types": []string{one(l, "LP_DKKD", "LP_HO_TICH")}}
+		scope = map[string]any{
+			"mode":       "procedure_list",
+			"procedures": []string{one(l, "1.1", "1.2")},
+			"fee_types":  []string{one(l, "LP_DKKD", "LP_HO_TICH")},
+		}
 	}
 	if l.IntN(3) == 0 {
 		scope["agencies"] = []string{one(l, "H41.1", "H41.2")}
 	}
 	document := map[string]any{
-		"id": id, "status": "in_force", "authority": map[string]any{"code": "H41", "level": "province"}, "territory": []string{"H41"},
-		"legal_basis": map[string]any{"number": "1/NQ-HĐND"}, "scope": scope, "pricing_date_basis": one(l, "submission", "acceptance", "issue"),
-		"effect":     map[string]any{"kind": "share_of_base", "numerator": l.IntN(100), "denominator": 100},
-		"condition":  map[string]any{"submission_channel": one(l, []string{"online"}, []string{"direct", "postal"}), "payment_channel": one(l, "any", "any", "online")},
-		"valid_from": from, "valid_to": from.AddDays(l.IntN(30)),
+		"id":        id,
+		"status":    "in_force",
+		"authority": map[string]any{"code": "H41", "level": "province"},
+		"territory": []string{"H41"},
+		"legal_basis": map[string]any{
+			"number": "1/NQ-HĐND",
+		},
+		"scope":              scope,
+		"pricing_date_basis": one(l, "submission", "acceptance", "issue"),
+		"effect":             map[string]any{"kind": "share_of_base", "numerator": l.IntN(100), "denominator": 100},
+		"condition": map[string]any{
+			"submission_channel": one(l, []string{"online"}, []string{"direct", "postal"}),
+			"payment_channel":    one(l, "any", "any", "online"),
+		},
+		"valid_from": from,
+		"valid_to":   from.AddDays(l.IntN(30)),
 	}
 	if l.IntN(2) == 0 {
-		document["exempt_groups"] = map[string]any{"rule": one(l, "legal_exemption_first", "applies_only_to_these"), "groups": []string{one(l, "ho_ngheo", "tre_em")}}
+		document["exempt_groups"] = map[string]any{
+			"rule":   one(l, "legal_exemption_first", "applies_only_to_these"),
+			"groups": []string{one(l, "ho_ngheo", "tre_em")},
+		}
 	}
 	text, err := json.Marshal(document)
 	if err != nil {
@@ -87,9 +109,18 @@ type chargeFacts struct {
 // facts need not be lawful. Acceptance and result are reported up to twice, sometimes by a clock that went wrong.
 func (l lot) facts() facts {
 	f := facts{ask: fees.Request{
-		Authority: "H41", Agency: fmt.Sprintf("H41.%d", 1+l.IntN(3)), Procedure: one(l, "", "1.1", "1.2", "1.3"), Channel: one(l, fees.Online, fees.Direct, fees.Postal),
-		Level: one(l, "", fees.ToanTrinh), PaymentChannel: one(l, "", fees.PaidOnline, fees.PaidCash), SubmittedAt: l.moment(calendar.MustParse("2023-12-25"), 45),
-		Groups: one(l, nil, nil, []string{"ho_ngheo"}, []string{"tre_em", "ho_ngheo"}),
+		Authority: "H41",
+		Agency:    fmt.Sprintf("H41.%d", 1+l.IntN(3)),
+		Procedure: one(l, "", "1.1", "1.2", "1.3"),
+		Channel:   one(l, fees.Online, fees.Direct, fees.Postal),
+		Level: one(
+			l,
+			"",
+			fees.ToanTrinh,
+		),
+		PaymentChannel: one(l, "", fees.PaidOnline, fees.PaidCash),
+		SubmittedAt:    l.moment(calendar.MustParse("2023-12-25"), 45),
+		Groups:         one(l, nil, nil, []string{"ho_ngheo"}, []string{"tre_em", "ho_ngheo"}),
 	}}
 	for _, m := range []struct {
 		at     *time.Time
@@ -107,7 +138,11 @@ func (l lot) facts() facts {
 		}
 	}
 	for range 1 + l.IntN(3) {
-		c := chargeFacts{fee: one(l, "LP_DKKD", "LP_HO_TICH", "P_NUOC_MAT", "LP_TAM"), quantity: 1 + l.Int64N(2), unit: one[int64](l, 0, 50_000, 100_000)}
+		c := chargeFacts{
+			fee:      one(l, "LP_DKKD", "LP_HO_TICH", "P_NUOC_MAT", "LP_TAM"),
+			quantity: 1 + l.Int64N(2),
+			unit:     one[int64](l, 0, 50_000, 100_000),
+		}
 		base := c.unit * c.quantity
 		c.discount = l.Int64N(base + 1)
 		c.subsidy = l.Int64N(base - c.discount + 1)
@@ -159,9 +194,20 @@ func (o office) record(l lot, n int) []facts {
 			if c.corrects {
 				corrects = &first
 			}
-			batch.Queue(`insert into dossiers.charge (id, authority, dossier_id, line, fee_type, kind, quantity, base, discount, subsidy, due, currency, explanation, corrects, created_at)
+			batch.Queue(
+				`insert into dossiers.charge (id, authority, dossier_id, line, fee_type, kind, quantity, base, discount, subsidy, due, currency, explanation, corrects, created_at)
 				values ($1, 'H41', $2, $3, $4, 'le_phi', $5, $6, $7, $8, $9, 'VND', '{}', $10, now())`,
-				key, id, line+1, c.fee, c.quantity, c.unit*c.quantity, c.discount, c.subsidy, c.due, corrects)
+				key,
+				id,
+				line+1,
+				c.fee,
+				c.quantity,
+				c.unit*c.quantity,
+				c.discount,
+				c.subsidy,
+				c.due,
+				corrects,
+			)
 		}
 		if err := o.Owner.SendBatch(o.t.Context(), batch).Close(); err != nil {
 			o.t.Fatal(err)
@@ -256,10 +302,17 @@ func TestPreviewIsOneByOne(t *testing.T) {
 	if _, err := o.Fees.LoadPolicies(t.Context(), auth.Operator("H41"), policies); err != nil {
 		t.Fatal(err)
 	}
-	_, err := o.Fees.LoadFeeTypes(t.Context(), auth.Operator("H41"), []fees.FeeType{{ // on some days only
-		Code: "LP_TAM", Name: "Lệ phí tạm", Territory: "H41", Kind: fees.LePhi, SetBy: fees.SetByCouncil, CollectedBy: fees.CollectedLocal,
-		Rates: []fees.Rate{{ValidFrom: calendar.MustParse("2024-01-05"), ValidTo: calendar.MustParse("2024-01-20")}},
-	}})
+	_, err := o.Fees.LoadFeeTypes(t.Context(), auth.Operator("H41"), []fees.FeeType{
+		{ // on some days only
+			Code:        "LP_TAM",
+			Name:        "Lệ phí tạm",
+			Territory:   "H41",
+			Kind:        fees.LePhi,
+			SetBy:       fees.SetByCouncil,
+			CollectedBy: fees.CollectedLocal,
+			Rates:       []fees.Rate{{ValidFrom: calendar.MustParse("2024-01-05"), ValidTo: calendar.MustParse("2024-01-20")}},
+		},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

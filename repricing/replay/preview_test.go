@@ -40,7 +40,10 @@ func TestPreview(t *testing.T) {
 	base := int64(100_000)
 	add := func(serial int, agency, procedure, channel string, day time.Time, fee string, groups ...string) {
 		r := registration()
-		r.Code, r.Agency, r.Procedure, r.Channel, r.SubmittedAt = fmt.Sprintf("H41.12-231107-%04d", serial), agency, procedure, channel, day
+		r.Code, r.Agency, r.Procedure, r.Channel, r.SubmittedAt = fmt.Sprintf(
+			"H41.12-231107-%04d",
+			serial,
+		), agency, procedure, channel, day
 		r.Items = []fees.ItemRequest{{FeeType: fee, Base: &base, Assessed: &fees.Assessed{Ground: "an amount of the test"}}}
 		r.Applicant.Groups = groups
 		o.register(r)
@@ -63,11 +66,29 @@ func TestPreview(t *testing.T) {
 	sums := func(gross, discount, due int64) dossiers.Sums {
 		return dossiers.Sums{Gross: gross, Discount: discount, Due: due}
 	}
-	first := replay.PreviewRow{Dossiers: 2, Changed: 1, Recorded: sums(200_000, 40_000, 160_000), Before: sums(200_000, 40_000, 160_000), After: sums(200_000, 50_000, 150_000)}
-	second := replay.PreviewRow{Dossiers: 2, Changed: 1, Recorded: sums(200_000, 100_000, 100_000), Before: sums(200_000, 100_000, 100_000), After: sums(200_000, 150_000, 50_000)}
+	first := replay.PreviewRow{
+		Dossiers: 2,
+		Changed:  1,
+		Recorded: sums(200_000, 40_000, 160_000),
+		Before:   sums(200_000, 40_000, 160_000),
+		After:    sums(200_000, 50_000, 150_000),
+	}
+	second := replay.PreviewRow{
+		Dossiers: 2,
+		Changed:  1,
+		Recorded: sums(200_000, 100_000, 100_000),
+		Before:   sums(200_000, 100_000, 100_000),
+		After:    sums(200_000, 150_000, 50_000),
+	}
 	named := func(r replay.PreviewRow, key string) replay.PreviewRow { r.Key = key; return r }
 	want := replay.Preview{
-		Total:      replay.PreviewRow{Dossiers: 4, Changed: 2, Recorded: sums(400_000, 140_000, 260_000), Before: sums(400_000, 140_000, 260_000), After: sums(400_000, 200_000, 200_000)},
+		Total: replay.PreviewRow{
+			Dossiers: 4,
+			Changed:  2,
+			Recorded: sums(400_000, 140_000, 260_000),
+			Before:   sums(400_000, 140_000, 260_000),
+			After:    sums(400_000, 200_000, 200_000),
+		},
 		Procedures: []replay.PreviewRow{named(first, "1.000001"), named(second, "1.000002")},
 		Agencies:   []replay.PreviewRow{named(first, "H41.1"), named(second, "H41.2")},
 	}
@@ -80,7 +101,12 @@ func TestPreview(t *testing.T) {
 
 	// With its own dates, of next year, it changes nothing.
 	got, err = o.Preview(t.Context(), editor, replay.PreviewRequest{
-		Policy: parsed(t, draft), AsWritten: true, Period: replay.Period{From: calendar.MustParse("2024-01-01"), To: calendar.MustParse("2024-12-31")},
+		Policy: parsed(
+			t,
+			draft,
+		),
+		AsWritten: true,
+		Period:    replay.Period{From: calendar.MustParse("2024-01-01"), To: calendar.MustParse("2024-12-31")},
 	}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -97,7 +123,14 @@ func TestPreviewIsNotForEverybody(t *testing.T) {
 	if _, err := o.Preview(t.Context(), portal, replay.PreviewRequest{Policy: parsed(t, draft)}, nil); !auth.ErrForbidden.Is(err) {
 		t.Errorf("portal: got %v, want forbidden", err)
 	}
-	if _, err := o.Preview(t.Context(), editor, replay.PreviewRequest{Policy: parsed(t, draft), Period: period}, nil); !replay.ErrPeriod.Is(err) {
+	if _, err := o.Preview(
+		t.Context(),
+		editor,
+		replay.PreviewRequest{Policy: parsed(t, draft), Period: period},
+		nil,
+	); !replay.ErrPeriod.Is(
+		err,
+	) {
 		t.Errorf("period: got %v, want %v", err, replay.ErrPeriod)
 	}
 }

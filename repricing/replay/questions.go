@@ -118,7 +118,20 @@ func (q questions) read(ctx context.Context, tx pgx.Tx, after, until Place) ([]q
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (a question, err error) {
 		f := &a.facts
-		return a, row.Scan(&a.date, &a.accepted, &a.issued, &f.agency, &f.procedure, &f.channel, &f.level, &f.paying, &a.items, &a.times, &a.ids, &a.sealed)
+		return a, row.Scan(
+			&a.date,
+			&a.accepted,
+			&a.issued,
+			&f.agency,
+			&f.procedure,
+			&f.channel,
+			&f.level,
+			&f.paying,
+			&a.items,
+			&a.times,
+			&a.ids,
+			&a.sealed,
+		)
 	})
 }
 

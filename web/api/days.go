@@ -58,7 +58,9 @@ func (s *server) RejectDay(ctx context.Context, r openapi.RejectDayRequestObject
 	return openapi.RejectDay200JSONResponse(p), err
 }
 
-func (s *server) decideDay(ctx context.Context, date openapi_types.Date, text string, decision days.Status, note string) (openapi.DayProposal, error) {
+func (s *server) decideDay(
+	ctx context.Context, date openapi_types.Date, text string, decision days.Status, note string,
+) (openapi.DayProposal, error) {
 	id, err := parseID[days.ProposalID](text, days.ErrNotFound)
 	if err != nil {
 		return openapi.DayProposal{}, err

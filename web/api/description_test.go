@@ -113,7 +113,7 @@ func checkClosed(t *testing.T, at string, s *openapi3.Schema, seen map[*openapi3
 func TestDescribedCodesExist(t *testing.T) {
 	t.Parallel()
 	declared, rooms := map[string]bool{}, map[string]bool{}
-	declaration := regexp.MustCompile(`fault\.New\(fault\.\w+, "([a-z_.]+)"`)
+	declaration := regexp.MustCompile(`fault\.New\(\s*fault\.\w+,\s*"([a-z_.]+)"`)
 	err := fs.WalkDir(os.DirFS("../.."), ".", func(path string, _ fs.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(path, ".go") {
 			return err

@@ -11,7 +11,9 @@ import (
 )
 
 // RegisterDossier handles POST /v1/dossiers.
-func (s *server) RegisterDossier(ctx context.Context, r openapi.RegisterDossierRequestObject) (openapi.RegisterDossierResponseObject, error) {
+func (s *server) RegisterDossier(
+	ctx context.Context, r openapi.RegisterDossierRequestObject,
+) (openapi.RegisterDossierResponseObject, error) {
 	actor := web.Actor(ctx)
 	if r.Body.Authority != actor.Authority {
 		return nil, errOtherAuthority
@@ -39,7 +41,9 @@ func (s *server) RegisterDossier(ctx context.Context, r openapi.RegisterDossierR
 	if !created {
 		return openapi.RegisterDossier200JSONResponse(view), nil
 	}
-	return openapi.RegisterDossier201JSONResponse{Body: view, Headers: openapi.RegisterDossier201ResponseHeaders{Location: "/v1/dossiers/" + d.Code}}, nil
+	return openapi.RegisterDossier201JSONResponse{
+		Body: view, Headers: openapi.RegisterDossier201ResponseHeaders{Location: "/v1/dossiers/" + d.Code},
+	}, nil
 }
 
 // FindDossier handles GET /v1/dossiers/{code}.
@@ -75,7 +79,9 @@ func (s *server) ReportStatus(ctx context.Context, r openapi.ReportStatusRequest
 }
 
 // ReadDossierLedger handles GET /v1/dossiers/{code}/ledger.
-func (s *server) ReadDossierLedger(ctx context.Context, r openapi.ReadDossierLedgerRequestObject) (openapi.ReadDossierLedgerResponseObject, error) {
+func (s *server) ReadDossierLedger(
+	ctx context.Context, r openapi.ReadDossierLedgerRequestObject,
+) (openapi.ReadDossierLedgerResponseObject, error) {
 	list, err := s.rooms.Dossiers.Statement(ctx, web.Actor(ctx), r.Code)
 	if err != nil {
 		return nil, err
@@ -132,5 +138,7 @@ func chargeView(c dossiers.Charge) openapi.Charge {
 }
 
 func receiptView(r dossiers.Receipt) openapi.Receipt {
-	return openapi.Receipt{ID: r.ID.String(), Kind: openapi.FeeKind(r.Kind), Amount: r.Amount, Currency: string(r.Currency), IssuedAt: r.IssuedAt}
+	return openapi.Receipt{
+		ID: r.ID.String(), Kind: openapi.FeeKind(r.Kind), Amount: r.Amount, Currency: string(r.Currency), IssuedAt: r.IssuedAt,
+	}
 }

@@ -54,7 +54,9 @@ func notAppliedView(n fees.NotApplied) openapi.NotApplied {
 }
 
 // RegisterFeeType handles POST /v1/fee-types.
-func (s *server) RegisterFeeType(ctx context.Context, r openapi.RegisterFeeTypeRequestObject) (openapi.RegisterFeeTypeResponseObject, error) {
+func (s *server) RegisterFeeType(
+	ctx context.Context, r openapi.RegisterFeeTypeRequestObject,
+) (openapi.RegisterFeeTypeResponseObject, error) {
 	actor := web.Actor(ctx)
 	f := fees.FeeType{Territory: actor.Authority, SetBy: fees.SetByCouncil, CollectedBy: fees.CollectedLocal}
 	if err := json.Unmarshal(*r.Body, &f); err != nil {

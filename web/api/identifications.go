@@ -33,7 +33,9 @@ func (s *server) IdentifyLine(ctx context.Context, r openapi.IdentifyLineRequest
 }
 
 // ListIdentifications handles GET /v1/identifications.
-func (s *server) ListIdentifications(ctx context.Context, r openapi.ListIdentificationsRequestObject) (openapi.ListIdentificationsResponseObject, error) {
+func (s *server) ListIdentifications(
+	ctx context.Context, r openapi.ListIdentificationsRequestObject,
+) (openapi.ListIdentificationsResponseObject, error) {
 	var err error
 	f := reconcile.IdentificationFilter{State: reconcile.IdentificationState(r.Params.Status), Limit: limitOf(r.Params.Limit)}
 	if f.After, err = cursorID[reconcile.IdentificationID](r.Params.Cursor); err != nil {
@@ -47,7 +49,9 @@ func (s *server) ListIdentifications(ctx context.Context, r openapi.ListIdentifi
 }
 
 // ApproveIdentification handles POST /v1/identifications/{id}/approve.
-func (s *server) ApproveIdentification(ctx context.Context, r openapi.ApproveIdentificationRequestObject) (openapi.ApproveIdentificationResponseObject, error) {
+func (s *server) ApproveIdentification(
+	ctx context.Context, r openapi.ApproveIdentificationRequestObject,
+) (openapi.ApproveIdentificationResponseObject, error) {
 	id, err := parseID[reconcile.IdentificationID](r.ID, reconcile.ErrUnknownIdentification)
 	if err != nil {
 		return nil, err
@@ -60,7 +64,9 @@ func (s *server) ApproveIdentification(ctx context.Context, r openapi.ApproveIde
 }
 
 // RejectIdentification handles POST /v1/identifications/{id}/reject.
-func (s *server) RejectIdentification(ctx context.Context, r openapi.RejectIdentificationRequestObject) (openapi.RejectIdentificationResponseObject, error) {
+func (s *server) RejectIdentification(
+	ctx context.Context, r openapi.RejectIdentificationRequestObject,
+) (openapi.RejectIdentificationResponseObject, error) {
 	id, err := parseID[reconcile.IdentificationID](r.ID, reconcile.ErrUnknownIdentification)
 	if err != nil {
 		return nil, err

@@ -39,7 +39,9 @@ func (s *server) ListAccounts(ctx context.Context, r openapi.ListAccountsRequest
 }
 
 // ListAccountPostings handles GET /v1/ledger/accounts/{code}/postings.
-func (s *server) ListAccountPostings(ctx context.Context, r openapi.ListAccountPostingsRequestObject) (openapi.ListAccountPostingsResponseObject, error) {
+func (s *server) ListAccountPostings(
+	ctx context.Context, r openapi.ListAccountPostingsRequestObject,
+) (openapi.ListAccountPostingsResponseObject, error) {
 	list, next, err := s.rooms.Ledger.ListPostings(ctx, web.Actor(ctx), balances.PostingQuery{
 		Account: r.Code, From: dateOf(r.Params.From), To: dateOf(r.Params.To), Cursor: r.Params.Cursor, Limit: limitOf(r.Params.Limit),
 	})
@@ -74,7 +76,9 @@ func (s *server) FindEntry(ctx context.Context, r openapi.FindEntryRequestObject
 }
 
 // ReadTrialBalance handles GET /v1/ledger/trial-balance.
-func (s *server) ReadTrialBalance(ctx context.Context, r openapi.ReadTrialBalanceRequestObject) (openapi.ReadTrialBalanceResponseObject, error) {
+func (s *server) ReadTrialBalance(
+	ctx context.Context, r openapi.ReadTrialBalanceRequestObject,
+) (openapi.ReadTrialBalanceResponseObject, error) {
 	actor := web.Actor(ctx)
 	if r.Params.Authority != "" && r.Params.Authority != actor.Authority {
 		return nil, auth.ErrForbidden.With("the key belongs to another authority").At("?authority", "must be the key's own authority")

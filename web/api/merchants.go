@@ -10,7 +10,9 @@ import (
 )
 
 // RegisterMerchantAccount handles POST /v1/merchant-accounts.
-func (s *server) RegisterMerchantAccount(ctx context.Context, r openapi.RegisterMerchantAccountRequestObject) (openapi.RegisterMerchantAccountResponseObject, error) {
+func (s *server) RegisterMerchantAccount(
+	ctx context.Context, r openapi.RegisterMerchantAccountRequestObject,
+) (openapi.RegisterMerchantAccountResponseObject, error) {
 	actor := web.Actor(ctx)
 	if r.Body.Authority != actor.Authority {
 		return nil, errOtherAuthority
@@ -23,7 +25,9 @@ func (s *server) RegisterMerchantAccount(ctx context.Context, r openapi.Register
 }
 
 // ListMerchantAccounts handles GET /v1/merchant-accounts.
-func (s *server) ListMerchantAccounts(ctx context.Context, r openapi.ListMerchantAccountsRequestObject) (openapi.ListMerchantAccountsResponseObject, error) {
+func (s *server) ListMerchantAccounts(
+	ctx context.Context, r openapi.ListMerchantAccountsRequestObject,
+) (openapi.ListMerchantAccountsResponseObject, error) {
 	list, err := s.rooms.Merchants.List(ctx, web.Actor(ctx))
 	if err != nil {
 		return nil, err

@@ -31,7 +31,9 @@ func (s *server) CreatePayment(ctx context.Context, r openapi.CreatePaymentReque
 	if !created {
 		return openapi.CreatePayment200JSONResponse(view), nil
 	}
-	return openapi.CreatePayment201JSONResponse{Body: view, Headers: openapi.CreatePayment201ResponseHeaders{Location: "/v1/payments/" + view.ID}}, nil
+	return openapi.CreatePayment201JSONResponse{
+		Body: view, Headers: openapi.CreatePayment201ResponseHeaders{Location: "/v1/payments/" + view.ID},
+	}, nil
 }
 
 // ListPayments handles GET /v1/payments.
@@ -99,7 +101,9 @@ func (s *server) paymentDetails(ctx context.Context, text string) (openapi.Payme
 }
 
 func attemptView(a payments.Attempt) openapi.Attempt {
-	return openapi.Attempt{ID: a.ID.String(), Number: int32(a.Number), Status: openapi.AttemptStatus(a.Status), CreatedAt: a.CreatedAt, StatusAt: a.StatusAt}
+	return openapi.Attempt{
+		ID: a.ID.String(), Number: int32(a.Number), Status: openapi.AttemptStatus(a.Status), CreatedAt: a.CreatedAt, StatusAt: a.StatusAt,
+	}
 }
 
 // paymentTimeline tells what happened in order; the payment's own state comes last when it has moved.

@@ -30,7 +30,9 @@ func (s *server) CreatePolicy(ctx context.Context, r openapi.CreatePolicyRequest
 	if !created {
 		return openapi.CreatePolicy200JSONResponse(s.policyView(stored)), nil
 	}
-	return openapi.CreatePolicy201JSONResponse{Body: s.policyView(stored), Headers: openapi.CreatePolicy201ResponseHeaders{Location: "/v1/policies/" + p.ID}}, nil
+	return openapi.CreatePolicy201JSONResponse{
+		Body: s.policyView(stored), Headers: openapi.CreatePolicy201ResponseHeaders{Location: "/v1/policies/" + p.ID},
+	}, nil
 }
 
 func (s *server) recordPolicy(ctx context.Context, actor auth.Actor, p fees.Policy) (fees.RecordedPolicy, bool, error) {

@@ -33,7 +33,9 @@ func (s *server) RequestRefund(ctx context.Context, r openapi.RequestRefundReque
 	if !created {
 		return openapi.RequestRefund200JSONResponse(view), nil
 	}
-	return openapi.RequestRefund201JSONResponse{Body: view, Headers: openapi.RequestRefund201ResponseHeaders{Location: "/v1/refunds/" + view.ID}}, nil
+	return openapi.RequestRefund201JSONResponse{
+		Body: view, Headers: openapi.RequestRefund201ResponseHeaders{Location: "/v1/refunds/" + view.ID},
+	}, nil
 }
 
 // ListRefunds handles GET /v1/refunds.

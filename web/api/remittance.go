@@ -23,7 +23,9 @@ func (s *server) SplitPeriod(ctx context.Context, r openapi.SplitPeriodRequestOb
 	if !created {
 		return openapi.SplitPeriod200JSONResponse(view), nil
 	}
-	return openapi.SplitPeriod201JSONResponse{Body: view, Headers: openapi.SplitPeriod201ResponseHeaders{Location: "/v1/splits/" + view.ID}}, nil
+	return openapi.SplitPeriod201JSONResponse{
+		Body: view, Headers: openapi.SplitPeriod201ResponseHeaders{Location: "/v1/splits/" + view.ID},
+	}, nil
 }
 
 // ListSplits handles GET /v1/splits.

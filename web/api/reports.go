@@ -11,7 +11,9 @@ import (
 )
 
 // ReportPaymentRate handles GET /v1/reports/payment-rate.
-func (s *server) ReportPaymentRate(ctx context.Context, r openapi.ReportPaymentRateRequestObject) (openapi.ReportPaymentRateResponseObject, error) {
+func (s *server) ReportPaymentRate(
+	ctx context.Context, r openapi.ReportPaymentRateRequestObject,
+) (openapi.ReportPaymentRateResponseObject, error) {
 	decimals, rounding := reports.MaxDecimals, reports.Rounding(r.Params.Rounding)
 	if r.Params.Decimals != nil {
 		decimals = int(*r.Params.Decimals)
@@ -66,7 +68,9 @@ func countsView(c reports.Counts, r reports.PaymentRate) openapi.PaymentRateCoun
 }
 
 // ReportPolicyCost handles GET /v1/reports/policy-cost.
-func (s *server) ReportPolicyCost(ctx context.Context, r openapi.ReportPolicyCostRequestObject) (openapi.ReportPolicyCostResponseObject, error) {
+func (s *server) ReportPolicyCost(
+	ctx context.Context, r openapi.ReportPolicyCostRequestObject,
+) (openapi.ReportPolicyCostResponseObject, error) {
 	report, err := s.rooms.Reports.PolicyCost(ctx, web.Actor(ctx), reports.Period{From: dateOf(r.Params.From), To: dateOf(r.Params.To)})
 	if err != nil {
 		return nil, err

@@ -9,7 +9,9 @@ import (
 )
 
 // ProposeRepricing handles POST /v1/repricings.
-func (s *server) ProposeRepricing(ctx context.Context, r openapi.ProposeRepricingRequestObject) (openapi.ProposeRepricingResponseObject, error) {
+func (s *server) ProposeRepricing(
+	ctx context.Context, r openapi.ProposeRepricingRequestObject,
+) (openapi.ProposeRepricingResponseObject, error) {
 	found, created, err := s.rooms.Repricing.Propose(ctx, web.Actor(ctx), repricing.Request{
 		Policy: r.Body.Policy, Period: periodOf(r.Body.Period), Reason: r.Body.Reason, IdempotencyKey: r.Params.IdempotencyKey,
 	})
@@ -20,7 +22,9 @@ func (s *server) ProposeRepricing(ctx context.Context, r openapi.ProposeRepricin
 	if !created {
 		return openapi.ProposeRepricing200JSONResponse(view), nil
 	}
-	return openapi.ProposeRepricing201JSONResponse{Body: view, Headers: openapi.ProposeRepricing201ResponseHeaders{Location: "/v1/repricings/" + view.ID}}, nil
+	return openapi.ProposeRepricing201JSONResponse{
+		Body: view, Headers: openapi.ProposeRepricing201ResponseHeaders{Location: "/v1/repricings/" + view.ID},
+	}, nil
 }
 
 // FindRepricing handles GET /v1/repricings/{id}.
@@ -34,7 +38,9 @@ func (s *server) FindRepricing(ctx context.Context, r openapi.FindRepricingReque
 }
 
 // ApproveRepricing handles POST /v1/repricings/{id}/approve.
-func (s *server) ApproveRepricing(ctx context.Context, r openapi.ApproveRepricingRequestObject) (openapi.ApproveRepricingResponseObject, error) {
+func (s *server) ApproveRepricing(
+	ctx context.Context, r openapi.ApproveRepricingRequestObject,
+) (openapi.ApproveRepricingResponseObject, error) {
 	id, err := parseID[repricing.ID](r.ID, repricing.ErrNotFound)
 	if err != nil {
 		return nil, err
@@ -44,7 +50,9 @@ func (s *server) ApproveRepricing(ctx context.Context, r openapi.ApproveRepricin
 }
 
 // RejectRepricing handles POST /v1/repricings/{id}/reject.
-func (s *server) RejectRepricing(ctx context.Context, r openapi.RejectRepricingRequestObject) (openapi.RejectRepricingResponseObject, error) {
+func (s *server) RejectRepricing(
+	ctx context.Context, r openapi.RejectRepricingRequestObject,
+) (openapi.RejectRepricingResponseObject, error) {
 	id, err := parseID[repricing.ID](r.ID, repricing.ErrNotFound)
 	if err != nil {
 		return nil, err

@@ -33,7 +33,9 @@ type upload struct {
 }
 
 // UploadStatement handles POST /v1/statements. The role is asked before 64 MiB are read.
-func (s *server) UploadStatement(ctx context.Context, r openapi.UploadStatementRequestObject) (openapi.UploadStatementResponseObject, error) {
+func (s *server) UploadStatement(
+	ctx context.Context, r openapi.UploadStatementRequestObject,
+) (openapi.UploadStatementResponseObject, error) {
 	actor := web.Actor(ctx)
 	if err := auth.Require(actor, auth.PermStatementWrite); err != nil {
 		return nil, err
@@ -50,7 +52,9 @@ func (s *server) UploadStatement(ctx context.Context, r openapi.UploadStatementR
 	if u.dryRun || st.Status == statements.Duplicate {
 		return openapi.UploadStatement200JSONResponse(view), nil
 	}
-	return openapi.UploadStatement201JSONResponse{Body: view, Headers: openapi.UploadStatement201ResponseHeaders{Location: "/v1/statements/" + view.ID}}, nil
+	return openapi.UploadStatement201JSONResponse{
+		Body: view, Headers: openapi.UploadStatement201ResponseHeaders{Location: "/v1/statements/" + view.ID},
+	}, nil
 }
 
 // ListStatements handles GET /v1/statements.
@@ -80,7 +84,9 @@ func (s *server) FindStatement(ctx context.Context, r openapi.FindStatementReque
 }
 
 // ListStatementLines handles GET /v1/statements/{id}/lines.
-func (s *server) ListStatementLines(ctx context.Context, r openapi.ListStatementLinesRequestObject) (openapi.ListStatementLinesResponseObject, error) {
+func (s *server) ListStatementLines(
+	ctx context.Context, r openapi.ListStatementLinesRequestObject,
+) (openapi.ListStatementLinesResponseObject, error) {
 	id, err := parseID[statements.ID](r.ID, statements.ErrNotFound)
 	if err != nil {
 		return nil, err
