@@ -59,7 +59,7 @@ const (
 // status: the agency could not perform the service.
 const ServiceImpossible = "SERVICE_IMPOSSIBLE"
 
-// Applicant is personal data: it is sealed in the database and never logged.
+// Applicant is personal data: it is encrypted in the database and never logged.
 type Applicant struct {
 	Name       string   `json:"name"`
 	Identifier string   `json:"identifier,omitempty"`

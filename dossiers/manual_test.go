@@ -51,24 +51,51 @@ func TestManual(t *testing.T) {
 		if by.Rule != fees.RuleSubsidy {
 			c.Policy = by.Policy
 		}
-		return corrected(d, wrong, c, Sums{Gross: wrong.Base, Discount: wrong.Discount, Subsidy: wrong.Subsidy, Due: wrong.Due}, day, now, "key_accountant")
+		return corrected(
+			d,
+			wrong,
+			c,
+			Sums{Gross: wrong.Base, Discount: wrong.Discount, Subsidy: wrong.Subsidy, Due: wrong.Due},
+			day,
+			now,
+			"key_accountant",
+		)
 	}
 	ledgertest.CheckManual(t, "dossiers", []ledgertest.Example{
 		example("Assessed", "A dossier's fee is due in full.", full),
-		example("Assessed with a discount", "A policy takes 40% off: what was granted is kept beside what is due.", charge(fees.LePhi, 60_000, 40_000, 0)),
-		example("Assessed, nothing due", "A policy takes everything off. The obligation is complete; a receipt of 0 is issued and no provider is called.", charge(fees.LePhi, 0, 100_000, 0)),
-		example("Assessed with a subsidy", "The fee stays as it is and a budget pays part of it: that part is real money owed by the budget.", charge(fees.Phi, 30_000, 0, 70_000)),
+		example(
+			"Assessed with a discount",
+			"A policy takes 40% off: what was granted is kept beside what is due.",
+			charge(fees.LePhi, 60_000, 40_000, 0),
+		),
+		example(
+			"Assessed, nothing due",
+			"A policy takes everything off. The obligation is complete; a receipt of 0 is issued and no provider is called.",
+			charge(fees.LePhi, 0, 100_000, 0),
+		),
+		example(
+			"Assessed with a subsidy",
+			"The fee stays as it is and a budget pays part of it: that part is real money owed by the budget.",
+			charge(fees.Phi, 30_000, 0, 70_000),
+		),
 		{
 			Title: "Waived", When: "An unpaid obligation ends, because the service will not be delivered.",
 			Entry: waived(d, []Waiver{{Charge: full, Amount: 100_000}}, uuid.New(), day, now, "system"),
 		},
 		{
-			Title: "Corrected, too much was granted", When: "A repricing finds that 10% was lawful and not 40%: a further charge carries the difference, and the discount that was granted is taken back.",
+			Title: "Corrected, too much was granted",
+			When:  "A repricing finds that 10% was lawful and not 40%: a further charge carries the difference, and the discount that was granted is taken back.",
 			Entry: corrects(charge(fees.LePhi, 60_000, 40_000, 0), fees.Applied{Policy: "NA-2023-60", Amount: 10_000}, 10_000, 0),
 		},
 		{
-			Title: "Corrected, too much was subsidised", When: "A repricing finds that the budget owes less: the payer is asked for the difference, in the budget's place.",
-			Entry: corrects(charge(fees.Phi, 30_000, 0, 70_000), fees.Applied{Policy: "HN-2026-SUB", Rule: fees.RuleSubsidy, Amount: 50_000}, 0, 50_000),
+			Title: "Corrected, too much was subsidised",
+			When:  "A repricing finds that the budget owes less: the payer is asked for the difference, in the budget's place.",
+			Entry: corrects(
+				charge(fees.Phi, 30_000, 0, 70_000),
+				fees.Applied{Policy: "HN-2026-SUB", Rule: fees.RuleSubsidy, Amount: 50_000},
+				0,
+				50_000,
+			),
 		},
 	})
 }
@@ -78,7 +105,15 @@ func TestCorrectionLeavesTheSubsidy(t *testing.T) {
 	t.Parallel()
 	d := Dossier{ID: ident.New[dossierKind](), Authority: "H41", Currency: "VND"}
 	subsidy := fees.Applied{Policy: "SUB", Rule: fees.RuleSubsidy, Amount: 30_000}
-	wrong := Charge{ID: ident.New[chargeKind](), Kind: fees.Phi, Base: 100_000, Discount: 40_000, Subsidy: 30_000, Due: 30_000, Policy: "OFF"}
+	wrong := Charge{
+		ID:       ident.New[chargeKind](),
+		Kind:     fees.Phi,
+		Base:     100_000,
+		Discount: 40_000,
+		Subsidy:  30_000,
+		Due:      30_000,
+		Policy:   "OFF",
+	}
 	wrong.Explanation.Applied = []fees.Applied{{Policy: "OFF", Amount: 40_000}, subsidy}
 	c := Charge{ID: ident.New[chargeKind](), Kind: fees.Phi, Discount: -10_000, Due: 10_000, Policy: "OFF", Corrects: wrong.ID}
 	c.Explanation.Applied = []fees.Applied{{Policy: "OFF", Amount: 30_000}, subsidy}

@@ -56,7 +56,8 @@ func TestRegisterAssesses(t *testing.T) {
 	if diff := cmp.Diff(d.Totals(), want); diff != "" {
 		t.Errorf("totals (-got +want):\n%s", diff)
 	}
-	if got := d.Charges[0]; got.Policy != "NA-2023-60" || got.Kind != fees.LePhi || len(got.Explanation.Applied) != 1 || len(d.Receipts) != 0 {
+	if got := d.Charges[0]; got.Policy != "NA-2023-60" || got.Kind != fees.LePhi || len(got.Explanation.Applied) != 1 ||
+		len(d.Receipts) != 0 {
 		t.Errorf("charge %+v, receipts %v, want NA-2023-60 applied and no receipt", got, d.Receipts)
 	}
 	if diff := cmp.Diff(o.postings("assessment"), []string{
@@ -64,11 +65,15 @@ func TestRegisterAssesses(t *testing.T) {
 	}); diff != "" {
 		t.Errorf("postings (-got +want):\n%s", diff)
 	}
-	list, err := o.Statement(t.Context(), portal, d.Code)
+	list, err := o.Ledger(t.Context(), portal, d.Code)
 	if err != nil || len(list) != 1 || len(list[0].Postings) != 3 || list[0].Postings[0].Running != 60_000 {
 		t.Errorf("statement: got %+v, %v", list, err)
 	}
-	if got := o.rows(`select act || ' ' || actor_id || ' ' || object_id || ' ' || "after"::text from audit.event where object_kind = 'dossier'`); len(got) != 1 ||
+	if got := o.rows(
+		`select act || ' ' || actor_id || ' ' || object_id || ' ' || "after"::text from audit.event where object_kind = 'dossier'`,
+	); len(
+		got,
+	) != 1 ||
 		got[0] != "dossier.register key_portal "+d.ID.String()+` {"due": 60000, "code": "H41.12-231107-0001", "gross": 100000, "discount": 40000}` {
 		t.Errorf("audit: got %q", got)
 	}
@@ -149,7 +154,10 @@ func TestConcurrentRegistrationsGiveOneDossier(t *testing.T) {
 			t.Errorf("request %d got %v, want %v", i, ids[i], ids[0])
 		}
 	}
-	if got := o.rows(`select (select count(*) from dossiers.dossier) || ' ' || (select count(*) from ledger.entry)`); made != 1 || got[0] != "1 1" {
+	if got := o.rows(
+		`select (select count(*) from dossiers.dossier) || ' ' || (select count(*) from ledger.entry)`,
+	); made != 1 ||
+		got[0] != "1 1" {
 		t.Errorf("created %d times, dossiers and entries %s, want one of each", made, got[0])
 	}
 }

@@ -43,7 +43,7 @@ const keptPrecision = time.Microsecond
 
 // Register records a dossier, assesses its items and posts the memo entry.
 // The same code with the same content gives the first dossier and created is
-// false; other content is ErrOtherContent. The applicant is sealed.
+// false; other content is ErrOtherContent. The applicant is encrypted.
 func (s *Service) Register(ctx context.Context, actor auth.Actor, r Registration) (d Dossier, created bool, err error) {
 	if err := auth.Require(actor, auth.PermDossierWrite); err != nil {
 		return Dossier{}, false, err
@@ -89,19 +89,20 @@ func (s *Service) register(ctx context.Context, act postgres.Act, r Registration
 	}
 	d = Dossier{
 		ID: ident.New[dossierKind](), Authority: act.Actor.Authority, Code: r.Code, Agency: r.Agency, Procedure: r.Procedure,
-		Channel: r.Channel, ServiceLevel: r.ServiceLevel, PaymentChannel: r.PaymentChannel, SubmittedAt: r.SubmittedAt, PricingDate: calendar.On(r.SubmittedAt),
-		Status: Registered, Stage: fees.BeforeAcceptance, StatusAt: status, CreatedAt: act.Now,
+		Channel: r.Channel, ServiceLevel: r.ServiceLevel, PaymentChannel: r.PaymentChannel, SubmittedAt: r.SubmittedAt,
+		PricingDate: calendar.On(r.SubmittedAt),
+		Status:      Registered, Stage: fees.BeforeAcceptance, StatusAt: status, CreatedAt: act.Now,
 	}
 	quote, err := s.quote(ctx, act, d, r.Applicant, r.Items)
 	if err != nil {
 		return Dossier{}, false, err
 	}
 	d.Currency = quote.Currency
-	sealed, key, err := s.sealApplicant(d.ID, r.Applicant)
+	ciphertext, key, err := s.encryptApplicant(d.ID, r.Applicant)
 	if err != nil {
 		return Dossier{}, false, err
 	}
-	if err := insertDossier(ctx, act, d, sealed, key, hash, r.IdempotencyKey); err != nil {
+	if err := insertDossier(ctx, act, d, ciphertext, key, hash, r.IdempotencyKey); err != nil {
 		return Dossier{}, false, err
 	}
 	if err := s.assess(ctx, act, &d, quote, request{}); err != nil {
@@ -118,7 +119,9 @@ func (s *Service) register(ctx context.Context, act postgres.Act, r Registration
 // AddCharges assesses further items of a dossier (supplementary obligation) at
 // the dossier's pricing date. It locks the dossier. The same idempotency key
 // with the same items changes nothing, with other items it is ErrKeyReused.
-func (s *Service) AddCharges(ctx context.Context, actor auth.Actor, code string, items []fees.ItemRequest, key string) (d Dossier, err error) {
+func (s *Service) AddCharges(
+	ctx context.Context, actor auth.Actor, code string, items []fees.ItemRequest, key string,
+) (d Dossier, err error) {
 	if err := auth.Require(actor, auth.PermDossierWrite); err != nil {
 		return Dossier{}, err
 	}
@@ -169,8 +172,8 @@ func (s *Service) Find(ctx context.Context, actor auth.Actor, code string) (d Do
 	return d, err
 }
 
-// Statement returns every entry and posting that touches a dossier, oldest first, with running balances.
-func (s *Service) Statement(ctx context.Context, actor auth.Actor, code string) (list []balances.RunningEntry, err error) {
+// Ledger returns every entry and posting that touches a dossier, oldest first, with running balances.
+func (s *Service) Ledger(ctx context.Context, actor auth.Actor, code string) (list []balances.RunningEntry, err error) {
 	if err := auth.Require(actor, auth.PermDossierRead); err != nil {
 		return nil, err
 	}
@@ -223,7 +226,8 @@ func QueueLock(b *pgx.Batch, id ID, d *Dossier) {
 
 // Codes maps dossier ids to their codes, for lists of other rooms.
 func Codes(ctx context.Context, tx pgx.Tx, ids []ID) (map[ID]string, error) {
-	rows, err := tx.Query(ctx, `select id, code from dossiers.dossier where id = any($1::uuid[])`, ids) //nolint:rowserrcheck // ForEachRow checks
+	const query = `select id, code from dossiers.dossier where id = any($1::uuid[])`
+	rows, err := tx.Query(ctx, query, ids) //nolint:rowserrcheck // ForEachRow checks
 	if err != nil {
 		return nil, err
 	}
@@ -293,7 +297,7 @@ func (s *Service) lockWithApplicant(ctx context.Context, tx pgx.Tx, code string)
 	if err != nil {
 		return Dossier{}, Applicant{}, err
 	}
-	text, err := s.Secret.Decrypt(row.Applicant, sealedAt(row.ID))
+	text, err := s.Secret.Decrypt(row.Applicant, applicantContext(row.ID))
 	if err != nil {
 		return Dossier{}, Applicant{}, err
 	}
@@ -305,21 +309,21 @@ func (s *Service) lockWithApplicant(ctx context.Context, tx pgx.Tx, code string)
 	return d, a, err
 }
 
-func (s *Service) sealApplicant(id ID, a Applicant) (sealed, key []byte, err error) {
+func (s *Service) encryptApplicant(id ID, a Applicant) (ciphertext, key []byte, err error) {
 	text, err := json.Marshal(a)
 	if err != nil {
 		return nil, nil, err
 	}
-	if sealed, err = s.Secret.Encrypt(text, sealedAt(id)); err != nil {
+	if ciphertext, err = s.Secret.Encrypt(text, applicantContext(id)); err != nil {
 		return nil, nil, err
 	}
 	if a.Identifier != "" {
 		key, err = s.Secret.Fingerprint(a.Identifier, "dossiers.dossier/applicant_key")
 	}
-	return sealed, key, err
+	return ciphertext, key, err
 }
 
-func sealedAt(id ID) string { return "dossiers.dossier/applicant/" + id.String() }
+func applicantContext(id ID) string { return "dossiers.dossier/applicant/" + id.String() }
 
 // request is an idempotency key with the hash of what was asked under it; zero when there was no key.
 type request struct {
@@ -374,7 +378,7 @@ func (r Registration) validate(actor auth.Actor) error {
 
 // GroupsOf decrypts an applicant, as dossiers.dossier holds it, and returns the codes of its groups alone, in one order.
 func (s *Service) GroupsOf(id ID, ciphertext []byte) (string, error) {
-	text, err := s.Secret.Decrypt(ciphertext, sealedAt(id))
+	text, err := s.Secret.Decrypt(ciphertext, applicantContext(id))
 	if err != nil {
 		return "", err
 	}

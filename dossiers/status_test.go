@@ -57,7 +57,12 @@ func TestStatusFromTheFuture(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)
 	code := o.register(registration()).Code
-	_, err := o.RecordStatus(t.Context(), portal, code, dossiers.StatusReport{Status: dossiers.Accepted, At: o.Service.DB.Now().Add(time.Hour)})
+	_, err := o.RecordStatus(
+		t.Context(),
+		portal,
+		code,
+		dossiers.StatusReport{Status: dossiers.Accepted, At: o.Service.DB.Now().Add(time.Hour)},
+	)
 	if !errors.Is(err, dossiers.ErrInvalid) {
 		t.Errorf("RecordStatus in an hour = %v, want ErrInvalid", err)
 	}
@@ -140,6 +145,6 @@ func TestPersonalDataIsSealed(t *testing.T) {
 	r.Code = "H41.12-231107-0002"
 	o.register(r)
 	if got := o.rows(`select count(distinct applicant_key) || ' ' || count(distinct applicant) from dossiers.dossier`); got[0] != "1 2" {
-		t.Errorf("distinct look-up keys and sealed texts: got %s, want 1 2", got[0])
+		t.Errorf("distinct look-up keys and ciphertexts: got %s, want 1 2", got[0])
 	}
 }

@@ -48,8 +48,9 @@ const selectDossier = `
 func (r dossierRow) dossier() Dossier {
 	return Dossier{
 		ID: r.ID, Authority: r.Authority, Code: r.Code, Agency: r.Agency, Procedure: r.Procedure, Channel: r.Channel,
-		ServiceLevel: r.ServiceLevel, PaymentChannel: r.PaymentChannel, SubmittedAt: r.SubmittedAt, PricingDate: r.PricingDate, Currency: r.Currency,
-		Status: r.Status, StatusAt: r.StatusAt, Stage: r.Stage, Undeliverable: r.Undeliverable, CreatedAt: r.CreatedAt,
+		ServiceLevel: r.ServiceLevel, PaymentChannel: r.PaymentChannel, SubmittedAt: r.SubmittedAt, PricingDate: r.PricingDate,
+		Currency: r.Currency,
+		Status:   r.Status, StatusAt: r.StatusAt, Stage: r.Stage, Undeliverable: r.Undeliverable, CreatedAt: r.CreatedAt,
 	}
 }
 
@@ -145,7 +146,8 @@ func Milestones(ctx context.Context, tx pgx.Tx, dossier ID) (accepted, issued ti
 			greatest(min(e.at) filter (where e.status = any(@finished)), max(d.submitted_at) filter (where e.status = any(@finished)))
 		from dossiers.status_event e join dossiers.dossier d on d.id = e.dossier_id
 		where e.dossier_id = @dossier`,
-		pgx.StrictNamedArgs{"dossier": dossier, "accepted": ReportsOf(fees.ByAcceptance), "finished": ReportsOf(fees.ByIssue)}).Scan(&first, &last)
+		pgx.StrictNamedArgs{"dossier": dossier, "accepted": ReportsOf(fees.ByAcceptance), "finished": ReportsOf(fees.ByIssue)},
+	).Scan(&first, &last)
 	if first != nil {
 		accepted = *first
 	}
@@ -155,16 +157,19 @@ func Milestones(ctx context.Context, tx pgx.Tx, dossier ID) (accepted, issued ti
 	return accepted, issued, err
 }
 
-func insertDossier(ctx context.Context, act postgres.Act, d Dossier, sealed, applicantKey, requestHash []byte, key string) error {
+func insertDossier(ctx context.Context, act postgres.Act, d Dossier, ciphertext, applicantKey, requestHash []byte, key string) error {
 	_, err := act.Exec(ctx, `
 		insert into dossiers.dossier (id, authority, code, agency, procedure, channel, service_level, payment_channel, submitted_at, pricing_date,
 			currency, applicant, applicant_key, status, status_at, stage, request_hash, idempotency_key, created_at, created_by)
 		values (@id, @authority, @code, @agency, @procedure, @channel, @service_level, @payment_channel, @submitted_at, @pricing_date,
-			@currency, @applicant, @applicant_key, @status, @status_at, @stage, @request_hash, nullif(@idempotency_key, ''), @created_at, @created_by)`,
+			@currency, @applicant, @applicant_key, @status, @status_at, @stage,
+			@request_hash, nullif(@idempotency_key, ''), @created_at, @created_by)`,
 		pgx.StrictNamedArgs{
 			"id": d.ID, "authority": d.Authority, "code": d.Code, "agency": d.Agency, "procedure": d.Procedure,
-			"channel": d.Channel, "service_level": d.ServiceLevel, "payment_channel": d.PaymentChannel, "submitted_at": d.SubmittedAt, "pricing_date": d.PricingDate,
-			"currency": d.Currency, "applicant": sealed, "applicant_key": applicantKey, "status": d.Status, "status_at": d.StatusAt, "stage": d.Stage,
+			"channel": d.Channel, "service_level": d.ServiceLevel, "payment_channel": d.PaymentChannel, "submitted_at": d.SubmittedAt,
+			"pricing_date": d.PricingDate,
+			"currency":     d.Currency, "applicant": ciphertext, "applicant_key": applicantKey, "status": d.Status, "status_at": d.StatusAt,
+			"stage":        d.Stage,
 			"request_hash": requestHash, "idempotency_key": key, "created_at": d.CreatedAt, "created_by": act.Actor.ID,
 		})
 	return err
@@ -202,7 +207,8 @@ func insertCharges(ctx context.Context, tx pgx.Tx, authority string, charges []C
 			as n (id, line, fee_type, kind, quantity, base, discount, subsidy, due, policy, explanation, corrects, ground)`,
 		pgx.StrictNamedArgs{
 			"authority": authority, "dossier": charges[0].DossierID, "currency": charges[0].Currency, "created_at": charges[0].CreatedAt,
-			"key": by.key, "hash": by.hash, "ids": ids, "lines": lines, "fee_types": feeTypes, "kinds": kinds, "quantities": quantities, "bases": bases,
+			"key": by.key, "hash": by.hash, "ids": ids, "lines": lines, "fee_types": feeTypes, "kinds": kinds, "quantities": quantities,
+			"bases":     bases,
 			"discounts": discounts, "subsidies": subsidies, "dues": dues, "policies": policies, "explanations": explanations, "corrects": corrects,
 			"grounds": grounds,
 		})

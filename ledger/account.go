@@ -64,10 +64,10 @@ func Bank(source string) string { return bankPrefix + source }
 // itself moves only with the bank's own statement and never twice.
 func Transit(source string) string { return transitPrefix + source }
 
-// Faults about accounts: ErrUnknownAccount is a posting of ours outside the
+// Faults about accounts: ErrOutsideChart is a posting of ours outside the
 // chart of accounts, ErrAccountNotFound a question about an account outside it.
 var (
-	ErrUnknownAccount  = fault.New(fault.Internal, "ledger.outside_chart", "no such account in the chart of accounts")
+	ErrOutsideChart    = fault.New(fault.Internal, "ledger.outside_chart", "no such account in the chart of accounts")
 	ErrAccountNotFound = fault.New(fault.NotFound, "ledger.unknown_account", "no such account")
 )
 
@@ -106,7 +106,7 @@ func natureOf(code string) (nature, error) {
 			return nature{Asset, Debit}, nil
 		}
 	}
-	return nature{}, ErrUnknownAccount.With("no account %q in the chart of accounts", code)
+	return nature{}, ErrOutsideChart.With("no account %q in the chart of accounts", code)
 }
 
 // KnownAccount reports whether code stands in the chart of accounts.

@@ -22,7 +22,16 @@ func TestBatchNamesTheBadEntry(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := b.InTx(ngheAn, func(tx pgx.Tx) error {
-		_, err := ledger.Reverse(t.Context(), tx, first, ledger.Cause{Kind: "capture", ID: cause(100), Event: "reversed"}, "wrong", accountant, day, now)
+		_, err := ledger.Reverse(
+			t.Context(),
+			tx,
+			first,
+			ledger.Cause{Kind: "capture", ID: cause(100), Event: "reversed"},
+			"wrong",
+			accountant,
+			day,
+			now,
+		)
 		return err
 	}); err != nil {
 		t.Fatal(err)
@@ -46,7 +55,7 @@ func TestBatchNamesTheBadEntry(t *testing.T) {
 			e := captured(ngheAn, cause(104), 5_000, uuid.Nil)
 			e.Postings[0].Account = "A-NOWHERE"
 			return e
-		}(), ledger.ErrUnknownAccount},
+		}(), ledger.ErrOutsideChart},
 	} {
 		entries := make([]ledger.Entry, 50)
 		for i := range entries {

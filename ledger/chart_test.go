@@ -46,8 +46,8 @@ func TestCodesTellTheirClass(t *testing.T) {
 		}
 	}
 	for _, code := range []string{"", "A-CLR-", "A-BANK-", "A-TRANSIT-", "A-CASH", "a-clr-vnpay"} {
-		if _, err := natureOf(code); !ErrUnknownAccount.Is(err) {
-			t.Errorf("%q: got %v, want ErrUnknownAccount", code, err)
+		if _, err := natureOf(code); !ErrOutsideChart.Is(err) {
+			t.Errorf("%q: got %v, want ErrOutsideChart", code, err)
 		}
 	}
 }

@@ -32,7 +32,8 @@ var checks = []string{
 		group by e.id, e.postings
 		having count(p.line) <> e.postings`,
 	// Every entry has its cause, and every cause its entry.
-	`select 'entry ent_' || replace(coalesce(e.id, c.entry_id)::text, '-', '') || case when e.id is null then ' is missing and has a cause' else ' lacks its cause' end
+	`select 'entry ent_' || replace(coalesce(e.id, c.entry_id)::text, '-', '') ||
+			case when e.id is null then ' is missing and has a cause' else ' lacks its cause' end
 		from ledger.entry e
 		full join ledger.cause c on c.entry_id = e.id
 		where e.id is null or c.entry_id is null or (c.kind, c.id, c.event) <> (e.cause_kind, e.cause_id, e.cause_event)`,

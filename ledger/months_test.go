@@ -53,7 +53,12 @@ func (b book) addMonths(n int) {
 		time.Month(b.Count(`select extract(month from now() at time zone 'Asia/Ho_Chi_Minh')::int`)), 1, 0, 0, 0, 0, time.UTC)
 	for have := b.months(); have < n; have++ {
 		month = month.AddDate(0, -1, 0)
-		if _, err := b.Owner.Exec(b.T.Context(), `call app.make_part($1, $2)`, month.Format("200601"), month.Format(time.DateOnly)); err != nil {
+		if _, err := b.Owner.Exec(
+			b.T.Context(),
+			`call app.make_part($1, $2)`,
+			month.Format("200601"),
+			month.Format(time.DateOnly),
+		); err != nil {
 			b.T.Fatal(err)
 		}
 		if full++; full <= fullMonths {
@@ -155,7 +160,11 @@ func TestMonthsDoNotCount(t *testing.T) {
 		pool := b.onlyConn(heard)
 		err := postgres.WriteTx(t.Context(), pool, ngheAn, x.ask)
 		if x.name == "account" {
-			_, _, err = (&balances.Service{DB: pool}).ListPostings(t.Context(), reader, balances.PostingQuery{Account: ledger.ProvisionalLePhi, Limit: 50})
+			_, _, err = (&balances.Service{DB: pool}).ListPostings(
+				t.Context(),
+				reader,
+				balances.PostingQuery{Account: ledger.ProvisionalLePhi, Limit: 50},
+			)
 		}
 		if err != nil {
 			t.Fatal(err)

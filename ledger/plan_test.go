@@ -114,7 +114,11 @@ func TestStatementsUseIndexes(t *testing.T) {
 	_, _, err = s.ListPostings(t.Context(), reader, balances.PostingQuery{Account: ledger.ProvisionalLePhi, From: day.AddDays(-3), To: day})
 	must(err)
 	must(postgres.WriteTx(t.Context(), pool, ngheAn, func(tx pgx.Tx) error {
-		p, _, err := days.Propose(t.Context(), acting(tx, ngheAn, accountant), days.Request{Date: day, Change: days.Closing, Reason: "done", Key: "key"})
+		p, _, err := days.Propose(
+			t.Context(),
+			acting(tx, ngheAn, accountant),
+			days.Request{Date: day, Change: days.Closing, Reason: "done", Key: "key"},
+		)
 		if err != nil {
 			return err
 		}

@@ -141,7 +141,15 @@ func blame(err error, entries []Entry, i int) error {
 // entry has at most one reversal: the same cause again gives the first, any
 // other attempt ErrReversed. The mirror of an entry on a closed day is posted on
 // an open one (Law on Accounting 88/2015 Art. 27(4): books are corrected by adding).
-func Reverse(ctx context.Context, tx pgx.Tx, id EntryID, cause Cause, reason, actor string, date calendar.Date, now time.Time) (EntryID, error) {
+func Reverse(
+	ctx context.Context,
+	tx pgx.Tx,
+	id EntryID,
+	cause Cause,
+	reason, actor string,
+	date calendar.Date,
+	now time.Time,
+) (EntryID, error) {
 	original, err := FindEntry(ctx, tx, id)
 	if err != nil {
 		return EntryID{}, err

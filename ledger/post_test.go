@@ -149,7 +149,7 @@ func TestPostRefuses(t *testing.T) {
 		"no actor":        {func(e *ledger.Entry) { e.Actor = "" }, ledger.ErrMalformed},
 		"no date":         {func(e *ledger.Entry) { e.BusinessDate.Year, e.BusinessDate.Month, e.BusinessDate.Day = 0, 0, 0 }, ledger.ErrMalformed},
 		"too many":        {func(e *ledger.Entry) { e.Postings = slices.Repeat(e.Postings, 2501) }, ledger.ErrMalformed},
-		"unknown account": {func(e *ledger.Entry) { e.Postings[0].Account = "A-CLR-" }, ledger.ErrUnknownAccount},
+		"unknown account": {func(e *ledger.Entry) { e.Postings[0].Account = "A-CLR-" }, ledger.ErrOutsideChart},
 	} {
 		e := captured(ngheAn, cause(1), 60_000, uuid.Nil)
 		tt.change(&e)
@@ -240,7 +240,16 @@ func TestTwoReversalsAtOnce(t *testing.T) {
 	for i := range errs {
 		group.Go(func() {
 			errs[i] = b.InTx(ngheAn, func(tx pgx.Tx) error {
-				_, err := ledger.Reverse(t.Context(), tx, id, ledger.Cause{Kind: "match", ID: cause(i), Event: "revoked"}, "twice", accountant, day, now)
+				_, err := ledger.Reverse(
+					t.Context(),
+					tx,
+					id,
+					ledger.Cause{Kind: "match", ID: cause(i), Event: "revoked"},
+					"twice",
+					accountant,
+					day,
+					now,
+				)
 				return err
 			})
 		})

@@ -94,11 +94,21 @@ func TestBookStaysBalanced(t *testing.T) {
 				p, on := rapid.SampledFrom(m.entries).Draw(t, "entry"), date()
 				m.causes++
 				err := b.InTx(ngheAn, func(tx pgx.Tx) error {
-					_, err := ledger.Reverse(b.T.Context(), tx, p.id, ledger.Cause{Kind: "undo", ID: strconv.Itoa(m.causes), Event: "done"}, "why", accountant, on, now)
+					_, err := ledger.Reverse(
+						b.T.Context(),
+						tx,
+						p.id,
+						ledger.Cause{Kind: "undo", ID: strconv.Itoa(m.causes), Event: "done"},
+						"why",
+						accountant,
+						on,
+						now,
+					)
 					return err
 				})
 				switch {
-				case m.closed[on] && !errors.Is(err, ledger.ErrDayClosed), !m.closed[on] && m.reversed[p.id] && !errors.Is(err, ledger.ErrReversed):
+				case m.closed[on] && !errors.Is(err, ledger.ErrDayClosed),
+					!m.closed[on] && m.reversed[p.id] && !errors.Is(err, ledger.ErrReversed):
 					t.Fatalf("got %v, want a refusal", err)
 				case !m.closed[on] && !m.reversed[p.id]:
 					if err != nil {

@@ -124,9 +124,13 @@ func (r *raw) exec(query string, args ...any) error {
 
 func (r *raw) open(postings int) error {
 	r.entry, r.postings = uuid.Must(uuid.NewV7()), postings
-	return r.exec(`insert into ledger.entry`+r.part+` (id, authority, business_date, recorded_at, cause_kind, cause_id, cause_event, description,
+	return r.exec(
+		`insert into ledger.entry`+r.part+` (id, authority, business_date, recorded_at, cause_kind, cause_id, cause_event, description,
 		actor, postings, content, marks) values ($1::uuid, 'H41', '2026-11-20', now(), 'raw', $1::uuid::text, 'written', '', 'owner',
-		$2::smallint, sha256(''), decode(repeat('00', 4 * $2::integer), 'hex'))`, r.entry, postings)
+		$2::smallint, sha256(''), decode(repeat('00', 4 * $2::integer), 'hex'))`,
+		r.entry,
+		postings,
+	)
 }
 
 // line is one posting written by hand; code M-… is memo.
@@ -145,8 +149,18 @@ func (r *raw) write(lines ...line) error {
 		if i > 0 {
 			query += ", "
 		}
-		query += fmt.Sprintf("('%s', %d, %d, 'H41', '2026-11-20', (select id from ledger.account where code = '%s' and currency = '%s'), '%s', %d, '%s', %t)",
-			r.entry, l.no, r.postings, l.code, l.currency, l.side, l.amount, l.currency, l.code[0] == 'M')
+		query += fmt.Sprintf(
+			"('%s', %d, %d, 'H41', '2026-11-20', (select id from ledger.account where code = '%s' and currency = '%s'), '%s', %d, '%s', %t)",
+			r.entry,
+			l.no,
+			r.postings,
+			l.code,
+			l.currency,
+			l.side,
+			l.amount,
+			l.currency,
+			l.code[0] == 'M',
+		)
 	}
 	return r.exec(query)
 }
@@ -289,7 +303,11 @@ func TestAccountIsWhatItsCodeSays(t *testing.T) {
 	b := newBook(t)
 	for _, class := range []string{"liability", "expense", "memo"} {
 		err := b.InTx(ngheAn, func(tx pgx.Tx) error {
-			_, err := tx.Exec(t.Context(), `insert into ledger.account (authority, code, currency, class, normal) values ('H41', 'A-BANK-x', 'VND', $1, 'C')`, class)
+			_, err := tx.Exec(
+				t.Context(),
+				`insert into ledger.account (authority, code, currency, class, normal) values ('H41', 'A-BANK-x', 'VND', $1, 'C')`,
+				class,
+			)
 			return err
 		})
 		if got, want := refusal(err), "account_class_of_code"; got != want {

@@ -161,8 +161,21 @@ func insertStatement(entries []Entry) (string, []any) {
 			e.Actor, e.Reverses, e.Corrects, e.Reason, countOf(e), content[:], marks)
 		for i := range e.Postings {
 			p := &e.Postings[i]
-			args = append(args, p.Account, string(p.Side), p.Amount.Minor, string(p.Amount.Currency),
-				idOrNull(p.Dossier), idOrNull(p.Payment), idOrNull(p.Refund), idOrNull(p.Charge), textOrNull(p.FeeType), textOrNull(p.Policy))
+			args = append(
+				args,
+				p.Account,
+				string(p.Side),
+				p.Amount.Minor,
+				string(p.Amount.Currency),
+				idOrNull(
+					p.Dossier,
+				),
+				idOrNull(p.Payment),
+				idOrNull(p.Refund),
+				idOrNull(p.Charge),
+				textOrNull(p.FeeType),
+				textOrNull(p.Policy),
+			)
 		}
 		return insertOne[len(e.Postings)], args
 	}
@@ -182,10 +195,28 @@ func entryColumns(entries []Entry) []any {
 	var (
 		n                                              = len(entries)
 		ids, reverses, corrects                        = make(flat[EntryID], n), make(flat[EntryID], n), make(flat[EntryID], n)
-		kind, cause, event, description, actor, reason = make([]string, n), make([]string, n), make([]string, n), make([]string, n), make([]string, n), make([]string, n)
-		date                                           = make(flat[calendar.Date], n)
-		recorded                                       = make([]time.Time, n)
-		count                                          = make([]int16, n)
+		kind, cause, event, description, actor, reason = make(
+			[]string,
+			n,
+		), make(
+			[]string,
+			n,
+		), make(
+			[]string,
+			n,
+		), make(
+			[]string,
+			n,
+		), make(
+			[]string,
+			n,
+		), make(
+			[]string,
+			n,
+		)
+		date     = make(flat[calendar.Date], n)
+		recorded = make([]time.Time, n)
+		count    = make([]int16, n)
 	)
 	for i := range entries {
 		e := &entries[i]
@@ -207,8 +238,24 @@ func postingColumns(entries []Entry) []any {
 		line                             = make([]int16, 0, n)
 		account, side, currency          = make([]string, 0, n), make([]string, 0, n), make([]string, 0, n)
 		amount                           = make([]int64, 0, n)
-		dossier, payment, refund, charge = make(flat[pgtype.UUID], 0, n), make(flat[pgtype.UUID], 0, n), make(flat[pgtype.UUID], 0, n), make(flat[pgtype.UUID], 0, n)
-		feeType, policy                  = make(flat[pgtype.Text], 0, n), make(flat[pgtype.Text], 0, n)
+		dossier, payment, refund, charge = make(
+			flat[pgtype.UUID],
+			0,
+			n,
+		), make(
+			flat[pgtype.UUID],
+			0,
+			n,
+		), make(
+			flat[pgtype.UUID],
+			0,
+			n,
+		), make(
+			flat[pgtype.UUID],
+			0,
+			n,
+		)
+		feeType, policy = make(flat[pgtype.Text], 0, n), make(flat[pgtype.Text], 0, n)
 	)
 	for i := range entries {
 		for at := range entries[i].Postings {
@@ -250,5 +297,11 @@ func accountsOf(entries []Entry) pgx.StrictNamedArgs {
 			classes, sides = append(classes, string(n.class)), append(sides, string(n.normal))
 		}
 	}
-	return pgx.StrictNamedArgs{"authority": entries[0].Authority, "codes": codes, "currencies": currencies, "classes": classes, "normals": sides}
+	return pgx.StrictNamedArgs{
+		"authority":  entries[0].Authority,
+		"codes":      codes,
+		"currencies": currencies,
+		"classes":    classes,
+		"normals":    sides,
+	}
 }

@@ -35,8 +35,8 @@ create table ledger.day_proposal (
 	business_date date not null,
 	change        text not null constraint day_proposal_change check (change in ('close', 'reopen')),
 	reason        text not null constraint day_proposal_reason check (reason <> ''),
-	state         text not null default 'proposed'
-		constraint day_proposal_state check (state in ('proposed', 'approved', 'rejected')),
+	status        text not null default 'proposed'
+		constraint day_proposal_status check (status in ('proposed', 'approved', 'rejected')),
 	proposed_at   timestamptz not null,
 	proposed_by   text not null check (proposed_by <> ''),
 	decided_at    timestamptz,
@@ -45,20 +45,20 @@ create table ledger.day_proposal (
 	key           text, -- the caller's: the same again is the same proposal
 	constraint day_proposal_key unique (authority, key),
 	constraint day_proposal_decided check
-		((state = 'proposed') = (decided_by is null) and (decided_by is null) = (decided_at is null)),
+		((status = 'proposed') = (decided_by is null) and (decided_by is null) = (decided_at is null)),
 	constraint day_proposal_two_people check (decided_by <> proposed_by),
 	constraint day_proposal_identity unique (id, authority, business_date, change, proposed_by)
 );
-create unique index day_proposal_one_open on ledger.day_proposal (authority, business_date) where state = 'proposed';
+create unique index day_proposal_one_open on ledger.day_proposal (authority, business_date) where status = 'proposed';
 create index day_proposal_by_date on ledger.day_proposal (authority, business_date, proposed_at);
 call app.protect('ledger.day_proposal');
 grant select, insert on ledger.day_proposal to doisoat_app;
-grant update (state, decided_at, decided_by, note) on ledger.day_proposal to doisoat_app;
+grant update (status, decided_at, decided_by, note) on ledger.day_proposal to doisoat_app;
 
 -- +goose StatementBegin
 create function ledger.guard_day_proposal() returns trigger language plpgsql as $$
 begin
-	if tg_op <> 'UPDATE' or old.state <> 'proposed' then
+	if tg_op <> 'UPDATE' or old.status <> 'proposed' then
 		raise exception 'a proposal is decided once and stays'
 			using errcode = 'restrict_violation', constraint = 'day_proposal_decided_once';
 	end if;

@@ -504,7 +504,7 @@ CREATE FUNCTION ledger.guard_day_proposal() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
 begin
-	if tg_op <> 'UPDATE' or old.state <> 'proposed' then
+	if tg_op <> 'UPDATE' or old.status <> 'proposed' then
 		raise exception 'a proposal is decided once and stays'
 			using errcode = 'restrict_violation', constraint = 'day_proposal_decided_once';
 	end if;
@@ -1266,7 +1266,7 @@ CREATE TABLE ledger.day_proposal (
     business_date date NOT NULL,
     change text NOT NULL,
     reason text NOT NULL,
-    state text DEFAULT 'proposed'::text NOT NULL,
+    status text DEFAULT 'proposed'::text NOT NULL,
     proposed_at timestamp with time zone NOT NULL,
     proposed_by text NOT NULL,
     decided_at timestamp with time zone,
@@ -1274,10 +1274,10 @@ CREATE TABLE ledger.day_proposal (
     note text DEFAULT ''::text NOT NULL,
     key text,
     CONSTRAINT day_proposal_change CHECK ((change = ANY (ARRAY['close'::text, 'reopen'::text]))),
-    CONSTRAINT day_proposal_decided CHECK ((((state = 'proposed'::text) = (decided_by IS NULL)) AND ((decided_by IS NULL) = (decided_at IS NULL)))),
+    CONSTRAINT day_proposal_decided CHECK ((((status = 'proposed'::text) = (decided_by IS NULL)) AND ((decided_by IS NULL) = (decided_at IS NULL)))),
     CONSTRAINT day_proposal_proposed_by_check CHECK ((proposed_by <> ''::text)),
     CONSTRAINT day_proposal_reason CHECK ((reason <> ''::text)),
-    CONSTRAINT day_proposal_state CHECK ((state = ANY (ARRAY['proposed'::text, 'approved'::text, 'rejected'::text]))),
+    CONSTRAINT day_proposal_status CHECK ((status = ANY (ARRAY['proposed'::text, 'approved'::text, 'rejected'::text]))),
     CONSTRAINT day_proposal_two_people CHECK ((decided_by <> proposed_by))
 );
 
@@ -2545,7 +2545,7 @@ CREATE INDEX block_day ON ledger.block USING btree (authority, sealed_at, number
 
 CREATE INDEX day_proposal_by_date ON ledger.day_proposal USING btree (authority, business_date, proposed_at);
 
-CREATE UNIQUE INDEX day_proposal_one_open ON ledger.day_proposal USING btree (authority, business_date) WHERE (state = 'proposed'::text);
+CREATE UNIQUE INDEX day_proposal_one_open ON ledger.day_proposal USING btree (authority, business_date) WHERE (status = 'proposed'::text);
 
 CREATE INDEX dimension_day_by_account ON ledger.dimension_day USING btree (account_id);
 
@@ -4087,7 +4087,7 @@ GRANT SELECT ON TABLE ledger.cause TO doisoat_app;
 
 GRANT SELECT,INSERT ON TABLE ledger.day_proposal TO doisoat_app;
 
-GRANT UPDATE(state) ON TABLE ledger.day_proposal TO doisoat_app;
+GRANT UPDATE(status) ON TABLE ledger.day_proposal TO doisoat_app;
 
 GRANT UPDATE(decided_at) ON TABLE ledger.day_proposal TO doisoat_app;
 

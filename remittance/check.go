@@ -60,7 +60,9 @@ var checks = []string{
 		select s.split_id, s.fee_type, s.kind,
 			(count(*), sum(s.amount), sum(s.retained), coalesce(sum(t.budget), 0), coalesce(sum(t.retained), 0))::text as sums
 		from remittance.share s
-		left join (select split_id, charge_id, sum(budget) as budget, sum(retained) as retained from remittance.taken group by split_id, charge_id) t
+		left join (
+			select split_id, charge_id, sum(budget) as budget, sum(retained) as retained
+			from remittance.taken group by split_id, charge_id) t
 			on t.split_id = s.split_id and t.charge_id = s.charge_id
 		where s.authority = (select app.authority()) group by s.split_id, s.fee_type, s.kind) x
 		on x.split_id = p.split_id and x.fee_type = p.fee_type and x.kind = p.kind
@@ -80,7 +82,9 @@ var checks = []string{
 		join remittance.split s on s.id = x.split_id
 		left join remittance.decision b on b.split_id = x.split_id and b.approved
 			and b.kind = case x.kind when 'phi' then 'budget_phi' else 'budget_le_phi' end
-		left join (select split_id, charge_id, sum(budget) as budget, sum(retained) as retained from remittance.taken group by split_id, charge_id) t
+		left join (
+			select split_id, charge_id, sum(budget) as budget, sum(retained) as retained
+			from remittance.taken group by split_id, charge_id) t
 			on t.split_id = x.split_id and t.charge_id = x.charge_id
 		where x.authority = (select app.authority()) group by s.currency, x.fee_type)
 	select format('%s of %s is %s, not %s', n.code, coalesce(w.fee_type, b.fee_type, '(none)'), coalesce(b.balance, 0), coalesce(n.balance, 0))
@@ -119,7 +123,8 @@ var checks = []string{
 	from held h
 	cross join lateral (
 		select coalesce(sum(x.amount - (
-			select coalesce(sum(t.budget + t.retained), 0) from remittance.taken t where t.split_id = x.split_id and t.charge_id = x.charge_id)), 0) as amount
+			select coalesce(sum(t.budget + t.retained), 0) from remittance.taken t
+			where t.split_id = x.split_id and t.charge_id = x.charge_id)), 0) as amount
 		from remittance.share x where x.charge_id = h.charge_id) divided
 	cross join lateral (
 		select coalesce(sum(-c.subsidy), 0) as amount from dossiers.charge c where c.corrects = h.charge_id and c.subsidy < 0) back

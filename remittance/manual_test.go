@@ -36,7 +36,17 @@ func TestManual(t *testing.T) {
 			t.Fatal(err)
 		}
 		shares[i].Retained = retained.Minor
-		split.Parts = append(split.Parts, Part{FeeType: x.FeeType, Kind: x.Kind, Charges: 1, Amount: x.Amount, Retained: retained.Minor, Budget: x.Amount - retained.Minor})
+		split.Parts = append(
+			split.Parts,
+			Part{
+				FeeType:  x.FeeType,
+				Kind:     x.Kind,
+				Charges:  1,
+				Amount:   x.Amount,
+				Retained: retained.Minor,
+				Budget:   x.Amount - retained.Minor,
+			},
+		)
 	}
 	voucher := func(kind VoucherKind, account string, before ...VoucherKind) ledgertest.Example {
 		so := split
@@ -55,11 +65,26 @@ func TestManual(t *testing.T) {
 		return x
 	}
 	ledgertest.CheckManual(t, "remittance", []ledgertest.Example{
-		named(ledgertest.Example{Entry: divided(split, dossier, shares, day, now, "key_accountant")}, "Split at the end of a period",
-			"What a dossier brought stops being provisional. Of the *phí* the agency keeps the part that its terms name, here 7/10; *lệ phí* is the budget's wholly."),
-		named(voucher(ToWaiting, "vcb-h41"), "*Phí* to the treasury's waiting account", "A checker approves the voucher: all of the *phí* of a split leaves the bank."),
-		named(voucher(BudgetPhi, "vcb-h41"), "*Phí* remitted from the bank", "The budget's part of a split, straight from the collection account."),
-		named(voucher(BudgetPhi, "", ToWaiting), "*Phí* remitted from the waiting account", "The same, where the *phí* had gone to the waiting account."),
+		named(
+			ledgertest.Example{Entry: divided(split, dossier, shares, day, now, "key_accountant")},
+			"Split at the end of a period",
+			"What a dossier brought stops being provisional. Of the *phí* the agency keeps the part that its terms name, here 7/10; *lệ phí* is the budget's wholly.",
+		),
+		named(
+			voucher(ToWaiting, "vcb-h41"),
+			"*Phí* to the treasury's waiting account",
+			"A checker approves the voucher: all of the *phí* of a split leaves the bank.",
+		),
+		named(
+			voucher(BudgetPhi, "vcb-h41"),
+			"*Phí* remitted from the bank",
+			"The budget's part of a split, straight from the collection account.",
+		),
+		named(
+			voucher(BudgetPhi, "", ToWaiting),
+			"*Phí* remitted from the waiting account",
+			"The same, where the *phí* had gone to the waiting account.",
+		),
 		named(voucher(BudgetLePhi, "vcb-h41"), "*Lệ phí* remitted", "*Lệ phí* has no waiting account."),
 	})
 }

@@ -128,11 +128,13 @@ func insertSplit(ctx context.Context, tx pgx.Tx, s Split, horizon string, shares
 	}
 	// COPY does not go through row-level security.
 	_, err = tx.Exec(ctx, `
-		insert into remittance.share (split_id, charge_id, authority, dossier_id, fee_type, kind, amount, retained, numerator, denominator, legal_basis)
+		insert into remittance.share (split_id, charge_id, authority, dossier_id, fee_type, kind, amount,
+			retained, numerator, denominator, legal_basis)
 		select @split, n.charge, @authority, n.dossier, n.fee_type, n.kind, n.amount, n.retained, n.numerator, n.denominator, n.legal_basis
 		from unnest(@charges::uuid[], @dossiers::uuid[], @fee_types::text[], @kinds::text[], @amounts::bigint[], @retained::bigint[],
 				@numerators::bigint[], @denominators::bigint[], @legal_bases::text[])
-			as n (charge, dossier, fee_type, kind, amount, retained, numerator, denominator, legal_basis)`,
+			as n (charge, dossier, fee_type, kind, amount,
+			retained, numerator, denominator, legal_basis)`,
 		pgx.StrictNamedArgs{
 			"split": s.ID, "authority": s.Authority,
 			"charges":      column(shares, func(x share) dossiers.ChargeID { return x.Charge }),
@@ -217,11 +219,15 @@ func selectSplits(ctx context.Context, tx pgx.Tx, where string, args ...any) ([]
 		id SplitID
 		p  Part
 	)
-	_, err = pgx.ForEachRow(rows, []any{&id, &p.FeeType, &p.Kind, &p.Charges, &p.Amount, &p.Retained, &p.TakenRetained, &p.TakenBudget}, func() error {
-		p.Budget = p.Amount - p.Retained
-		at[id].Parts = append(at[id].Parts, p)
-		return nil
-	})
+	_, err = pgx.ForEachRow(
+		rows,
+		[]any{&id, &p.FeeType, &p.Kind, &p.Charges, &p.Amount, &p.Retained, &p.TakenRetained, &p.TakenBudget},
+		func() error {
+			p.Budget = p.Amount - p.Retained
+			at[id].Parts = append(at[id].Parts, p)
+			return nil
+		},
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -263,8 +269,17 @@ func insertVoucher(ctx context.Context, tx pgx.Tx, v Voucher) error {
 		insert into remittance.voucher (id, authority, split_id, kind, amount, account, number, document_date, treasury, proposed_at, proposed_by)
 		values (@id, @authority, @split, @kind, @amount, @account, @number, @document_date, @treasury, @proposed_at, @proposed_by)`,
 		pgx.StrictNamedArgs{
-			"id": v.ID, "authority": v.Authority, "split": v.Split, "kind": v.Kind, "amount": v.Amount, "account": v.Account,
-			"number": v.Number, "document_date": v.DocumentDate, "treasury": v.Treasury, "proposed_at": v.ProposedAt, "proposed_by": v.ProposedBy,
+			"id":            v.ID,
+			"authority":     v.Authority,
+			"split":         v.Split,
+			"kind":          v.Kind,
+			"amount":        v.Amount,
+			"account":       v.Account,
+			"number":        v.Number,
+			"document_date": v.DocumentDate,
+			"treasury":      v.Treasury,
+			"proposed_at":   v.ProposedAt,
+			"proposed_by":   v.ProposedBy,
 		})
 	return err
 }

@@ -68,7 +68,8 @@ func TestMonthsAreMadeAhead(t *testing.T) {
 	}
 	before := walls()
 	var month string
-	if err := db.Owner.QueryRow(t.Context(), `select date_trunc('month', now() at time zone 'Asia/Ho_Chi_Minh' + interval '3 months')::date::text`).Scan(&month); err != nil {
+	if err := db.Owner.QueryRow(t.Context(), `select date_trunc('month', now() at time zone 'Asia/Ho_Chi_Minh' + interval '3 months')::date::text`).
+		Scan(&month); err != nil {
 		t.Fatal(err)
 	}
 	exec(t, db, dropLastMonth)

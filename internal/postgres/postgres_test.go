@@ -177,7 +177,9 @@ func TestDeadlockIsResolved(t *testing.T) {
 	}
 	group.Wait()
 	var sum int
-	if err := errors.Join(append(errs[:], db.Owner.QueryRow(t.Context(), `select sum(v) from public.t`).Scan(&sum))...); err != nil || sum != 4 {
+	if err := errors.Join(
+		append(errs[:], db.Owner.QueryRow(t.Context(), `select sum(v) from public.t`).Scan(&sum))...); err != nil ||
+		sum != 4 {
 		t.Errorf("got %v, sum %d, want 4", err, sum)
 	}
 }

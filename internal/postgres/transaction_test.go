@@ -53,7 +53,12 @@ func TestFirstStatementIsBound(t *testing.T) {
 			})
 		},
 		"copy": func(tx pgx.Tx) error {
-			_, err := tx.CopyFrom(t.Context(), pgx.Identifier{"public", "kept"}, []string{"how", "authority"}, pgx.CopyFromRows([][]any{{"copy", "H41"}}))
+			_, err := tx.CopyFrom(
+				t.Context(),
+				pgx.Identifier{"public", "kept"},
+				[]string{"how", "authority"},
+				pgx.CopyFromRows([][]any{{"copy", "H41"}}),
+			)
 			return err
 		},
 		"nothing": func(pgx.Tx) error { return nil },
@@ -76,13 +81,23 @@ func TestFirstStatementIsBound(t *testing.T) {
 	}
 	got, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	want := []string{
-		"batch closed H41", "batch closed again H41", "batch read H41", "batch read again H41", "copy H41", "exec H41", "nested H41", "row H41", "rows H41",
+		"batch closed H41",
+		"batch closed again H41",
+		"batch read H41",
+		"batch read again H41",
+		"copy H41",
+		"exec H41",
+		"nested H41",
+		"row H41",
+		"rows H41",
 	}
 	if diff := cmp.Diff(got, want); err != nil || diff != "" {
 		t.Errorf("rows: %v (-got +want)\n%s", err, diff)
 	}
 	var transactions int
-	if err := db.Owner.QueryRow(t.Context(), `select count(distinct tx) from kept where how like 'batch%'`).Scan(&transactions); err != nil || transactions != 2 {
+	if err := db.Owner.QueryRow(t.Context(), `select count(distinct tx) from kept where how like 'batch%'`).
+		Scan(&transactions); err != nil ||
+		transactions != 2 {
 		t.Errorf("batches: got %d transactions, %v, want 2", transactions, err)
 	}
 }

@@ -51,7 +51,14 @@ func TestTrialBalance(t *testing.T) {
 	if got, err = s.TrialBalance(t.Context(), reader, day.AddDays(-1)); err != nil || len(got) != 4 || got[0].Debits != 0 {
 		t.Errorf("a day earlier: got %+v, %v, want accounts without movements", got, err)
 	}
-	if _, err := s.TrialBalance(t.Context(), auth.Actor{Authority: ngheAn, Role: auth.RolePortal, ID: "key_p"}, day); !errors.Is(err, auth.ErrForbidden) {
+	if _, err := s.TrialBalance(
+		t.Context(),
+		auth.Actor{Authority: ngheAn, Role: auth.RolePortal, ID: "key_p"},
+		day,
+	); !errors.Is(
+		err,
+		auth.ErrForbidden,
+	) {
 		t.Errorf("portal: got %v, want ErrForbidden", err)
 	}
 }
@@ -76,7 +83,11 @@ func TestDossierStatement(t *testing.T) {
 	dossier, neighbour := uuid.Must(uuid.NewV7()), uuid.Must(uuid.NewV7())
 	about, them := ledger.Dimensions{Dossier: dossier}, ledger.Dimensions{Dossier: neighbour}
 	assessed := ledger.Entry{
-		Authority: ngheAn, BusinessDate: day, RecordedAt: now, Actor: "system", Cause: ledger.Cause{Kind: "assessment", ID: "1", Event: "assessed"},
+		Authority:    ngheAn,
+		BusinessDate: day,
+		RecordedAt:   now,
+		Actor:        "system",
+		Cause:        ledger.Cause{Kind: "assessment", ID: "1", Event: "assessed"},
 		Postings: []ledger.Posting{
 			ledger.Dr(ledger.MemoReceivable, money.Dong(100), about), ledger.Cr(ledger.MemoObligation, money.Dong(100), about),
 		},
@@ -86,7 +97,11 @@ func TestDossierStatement(t *testing.T) {
 	second := captured(ngheAn, cause(2), 40, dossier)
 	second.RecordedAt = now.Add(2e9)
 	lump := ledger.Entry{
-		Authority: ngheAn, BusinessDate: day, RecordedAt: now.Add(3e9), Actor: "system", Cause: ledger.Cause{Kind: "settlement", ID: "1", Event: "arrived"},
+		Authority:    ngheAn,
+		BusinessDate: day,
+		RecordedAt:   now.Add(3e9),
+		Actor:        "system",
+		Cause:        ledger.Cause{Kind: "settlement", ID: "1", Event: "arrived"},
 		Postings: []ledger.Posting{
 			ledger.Dr(ledger.Bank("vcb"), money.Dong(105), ledger.Dimensions{}),
 			ledger.Cr(ledger.Clearing("vnpay"), money.Dong(100), about), ledger.Cr(ledger.Clearing("vnpay"), money.Dong(5), them),
@@ -159,7 +174,11 @@ func TestListPostingsByPages(t *testing.T) {
 	for _, limit := range []int{1, 3, 10, 28, page.Max, 0} {
 		var got []string
 		for cursor, pages := "", 0; ; pages++ {
-			list, next, err := s.ListPostings(t.Context(), reader, balances.PostingQuery{Account: ledger.ProvisionalLePhi, Cursor: cursor, Limit: limit})
+			list, next, err := s.ListPostings(
+				t.Context(),
+				reader,
+				balances.PostingQuery{Account: ledger.ProvisionalLePhi, Cursor: cursor, Limit: limit},
+			)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -181,7 +200,14 @@ func TestListPostingsByPages(t *testing.T) {
 		}
 	}
 	for _, cursor := range []string{"x", "MjAyNi0xMS0yMA", "!!!!", "MjAyNi0xMy00NSBlbnRfMDAgMQ"} {
-		if _, _, err := s.ListPostings(t.Context(), reader, balances.PostingQuery{Account: ledger.ProvisionalLePhi, Cursor: cursor, Limit: 1}); !errors.Is(err, balances.ErrCursor) {
+		if _, _, err := s.ListPostings(
+			t.Context(),
+			reader,
+			balances.PostingQuery{Account: ledger.ProvisionalLePhi, Cursor: cursor, Limit: 1},
+		); !errors.Is(
+			err,
+			balances.ErrCursor,
+		) {
 			t.Errorf("cursor %q: got %v, want ErrCursor", cursor, err)
 		}
 	}

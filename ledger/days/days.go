@@ -190,8 +190,8 @@ func Decide(ctx context.Context, act postgres.Act, p Proposal, decision Status, 
 		return p, false, err
 	}
 	_, err = act.Exec(ctx, `
-		update ledger.day_proposal set state = @state, decided_at = @at, decided_by = @by, note = @note where id = @id`,
-		pgx.StrictNamedArgs{"id": p.ID, "state": decision, "at": act.Now, "by": act.Actor.ID, "note": note})
+		update ledger.day_proposal set status = @status, decided_at = @at, decided_by = @by, note = @note where id = @id`,
+		pgx.StrictNamedArgs{"id": p.ID, "status": decision, "at": act.Now, "by": act.Actor.ID, "note": note})
 	if err != nil {
 		return p, false, refused(err)
 	}
@@ -257,7 +257,7 @@ func Find(ctx context.Context, tx pgx.Tx, date calendar.Date) (Day, error) {
 }
 
 const selectProposals = `
-	select p.id, p.business_date, p.change, p.reason, p.state, p.proposed_at, p.proposed_by, p.decided_at, p.decided_by, p.note
+	select p.id, p.business_date, p.change, p.reason, p.status, p.proposed_at, p.proposed_by, p.decided_at, p.decided_by, p.note
 	from ledger.day_proposal p`
 
 type proposalRow struct {
@@ -265,7 +265,7 @@ type proposalRow struct {
 	BusinessDate calendar.Date `db:"business_date"`
 	Change       Change        `db:"change"`
 	Reason       string        `db:"reason"`
-	Status       Status        `db:"state"`
+	Status       Status        `db:"status"`
 	ProposedAt   time.Time     `db:"proposed_at"`
 	ProposedBy   string        `db:"proposed_by"`
 	DecidedAt    *time.Time    `db:"decided_at"`

@@ -20,7 +20,15 @@ func TestReopenedDayTakesEntries(t *testing.T) {
 	if err := b.CloseDay(ngheAn, day); err != nil {
 		t.Fatal(err)
 	}
-	closing, reopening := days.Request{Date: day, Change: days.Closing, Reason: "done"}, days.Request{Date: day, Change: days.Reopening, Reason: "late line"}
+	closing, reopening := days.Request{
+		Date:   day,
+		Change: days.Closing,
+		Reason: "done",
+	}, days.Request{
+		Date:   day,
+		Change: days.Reopening,
+		Reason: "late line",
+	}
 	if err := b.ChangeDay(closing); !errors.Is(err, days.ErrSame) {
 		t.Errorf("close a closed day: got %v, want ErrSame", err)
 	}
@@ -144,17 +152,17 @@ func TestWallsOfDays(t *testing.T) {
 	for query, constraint := range map[string]string{
 		proposal + `'close', '', now(), 'a')`: "day_proposal_reason",
 		proposal + `'open', 'r', now(), 'a')`: "day_proposal_change",
-		`update ledger.day_proposal set state = 'approved', decided_by = proposed_by, decided_at = now() where state = 'proposed'`:               "day_proposal_two_people",
-		`update ledger.day_proposal set state = 'approved' where state = 'proposed'`:                                                             "day_proposal_decided",
-		`update ledger.day_proposal set note = 'other' where state = 'approved'`:                                                                 "day_proposal_decided_once",
-		event + `values ('H41', '2026-01-01', 0, 'reopen', now(), 'a', null, null)`:                                                              "day_event_alternates",
-		event + `values ('H41', '2026-11-20', 0, 'reopen', now(), 'a', null, null)`:                                                              "day_event_alternates",
-		event + `values ('H41', '2026-11-20', 0, 'close', now(), 'a', 'b', null)`:                                                                "day_event_proposed",
-		event + `select 'H41', business_date, 0, 'close', now(), proposed_by, proposed_by, id from ledger.day_proposal where state = 'proposed'`: "day_event_two_people",
-		event + `select 'H41', business_date, 0, 'close', now(), 'a', 'b', id from ledger.day_proposal where state = 'proposed'`:                 "day_event_proposal",
-		`update ledger.day_event set at = now()`:                                                                                                 "append_only",
-		`delete from ledger.day_event`:                                                                                                           "append_only",
-		`delete from ledger.day_proposal`:                                                                                                        "day_proposal_decided_once",
+		`update ledger.day_proposal set status = 'approved', decided_by = proposed_by, decided_at = now() where status = 'proposed'`:              "day_proposal_two_people",
+		`update ledger.day_proposal set status = 'approved' where status = 'proposed'`:                                                            "day_proposal_decided",
+		`update ledger.day_proposal set note = 'other' where status = 'approved'`:                                                                 "day_proposal_decided_once",
+		event + `values ('H41', '2026-01-01', 0, 'reopen', now(), 'a', null, null)`:                                                               "day_event_alternates",
+		event + `values ('H41', '2026-11-20', 0, 'reopen', now(), 'a', null, null)`:                                                               "day_event_alternates",
+		event + `values ('H41', '2026-11-20', 0, 'close', now(), 'a', 'b', null)`:                                                                 "day_event_proposed",
+		event + `select 'H41', business_date, 0, 'close', now(), proposed_by, proposed_by, id from ledger.day_proposal where status = 'proposed'`: "day_event_two_people",
+		event + `select 'H41', business_date, 0, 'close', now(), 'a', 'b', id from ledger.day_proposal where status = 'proposed'`:                 "day_event_proposal",
+		`update ledger.day_event set at = now()`:                                                                                                  "append_only",
+		`delete from ledger.day_event`:                                                                                                            "append_only",
+		`delete from ledger.day_proposal`:                                                                                                         "day_proposal_decided_once",
 	} {
 		_, err := b.Owner.Exec(t.Context(), query)
 		if got := postgres.Constraint(err); got != constraint {

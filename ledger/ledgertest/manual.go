@@ -60,12 +60,21 @@ func CheckManual(t *testing.T, room string, examples []Example) {
 		return
 	}
 	if *update {
-		if err := os.WriteFile(path, []byte(before+begin+want+end+after), 0o600); err != nil { //nolint:gosec // as above; an existing file keeps its mode
+		if err := os.WriteFile(
+			path,
+			[]byte(before+begin+want+end+after),
+			0o600,
+		); err != nil { //nolint:gosec // as above; an existing file keeps its mode
 			t.Fatal(err)
 		}
 		return
 	}
-	t.Errorf("docs/accounting.md and the entries of %s differ: go test ./%s -run Manual -update (-got +want):\n%s", room, room, cmp.Diff(got, want))
+	t.Errorf(
+		"docs/accounting.md and the entries of %s differ: go test ./%s -run Manual -update (-got +want):\n%s",
+		room,
+		room,
+		cmp.Diff(got, want),
+	)
 }
 
 func render(t *testing.T, examples []Example) string {

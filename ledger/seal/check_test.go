@@ -53,7 +53,12 @@ func (b book) tampered(change string, args ...any) []string {
 		if err != nil {
 			return err
 		}
-		if _, err := tx.Exec(b.t.Context(), `select set_config('role', $1, true), set_config('app.authority', $2, true)`, postgres.AppRole, ngheAn); err != nil {
+		if _, err := tx.Exec(
+			b.t.Context(),
+			`select set_config('role', $1, true), set_config('app.authority', $2, true)`,
+			postgres.AppRole,
+			ngheAn,
+		); err != nil {
 			return err
 		}
 		if problems, err = seal.Check(b.t.Context(), tx, nil); err != nil {

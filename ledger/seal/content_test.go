@@ -48,10 +48,17 @@ func TestContentIsWhatTheBookHolds(t *testing.T) {
 			return uuid.Nil
 		}
 		e := ledger.Entry{
-			Authority: ngheAn, BusinessDate: day.AddDays(rapid.IntRange(-4_000, 4_000).Draw(t, "day")),
-			RecordedAt: now.Add(time.Duration(rapid.Int64Range(0, 1e15).Draw(t, "nanoseconds"))),
-			Actor:      "a" + text.Draw(t, "actor"), Description: text.Draw(t, "description"), Reason: text.Draw(t, "reason"),
-			Cause: ledger.Cause{Kind: "k" + text.Draw(t, "kind"), ID: fmt.Sprint(n, text.Draw(t, "id")), Event: "e" + text.Draw(t, "event")},
+			Authority:    ngheAn,
+			BusinessDate: day.AddDays(rapid.IntRange(-4_000, 4_000).Draw(t, "day")),
+			RecordedAt:   now.Add(time.Duration(rapid.Int64Range(0, 1e15).Draw(t, "nanoseconds"))),
+			Actor:        "a" + text.Draw(t, "actor"),
+			Description:  text.Draw(t, "description"),
+			Reason:       text.Draw(t, "reason"),
+			Cause: ledger.Cause{
+				Kind:  "k" + text.Draw(t, "kind"),
+				ID:    fmt.Sprint(n, text.Draw(t, "id")),
+				Event: "e" + text.Draw(t, "event"),
+			},
 		}
 		for range rapid.IntRange(1, 6).Draw(t, "pairs") {
 			about := ledger.Dimensions{
@@ -63,7 +70,11 @@ func TestContentIsWhatTheBookHolds(t *testing.T) {
 			if rapid.Bool().Draw(t, "memo") {
 				debit, credit = ledger.MemoCollected, ledger.MemoReceivable
 			}
-			e.Postings = append(e.Postings, ledger.Dr(debit, amount, about), ledger.Cr(credit, amount, ledger.Dimensions{Policy: about.Policy}))
+			e.Postings = append(
+				e.Postings,
+				ledger.Dr(debit, amount, about),
+				ledger.Cr(credit, amount, ledger.Dimensions{Policy: about.Policy}),
+			)
 		}
 		return e
 	}
@@ -76,7 +87,16 @@ func TestContentIsWhatTheBookHolds(t *testing.T) {
 		err := postgres.WriteTx(b.t.Context(), b.App, ngheAn, func(tx pgx.Tx) error {
 			ids, err := ledger.Post(b.t.Context(), tx, list...)
 			if err == nil && reverse {
-				_, err = ledger.Reverse(b.t.Context(), tx, ids[0], ledger.Cause{Kind: "k", ID: ids[0].String(), Event: "reversed"}, "sai", "a", day, now)
+				_, err = ledger.Reverse(
+					b.t.Context(),
+					tx,
+					ids[0],
+					ledger.Cause{Kind: "k", ID: ids[0].String(), Event: "reversed"},
+					"sai",
+					"a",
+					day,
+					now,
+				)
 			}
 			return err
 		})

@@ -40,7 +40,10 @@ func TestDailyProof(t *testing.T) {
 		return got
 	}
 	sum := func(debits int64) proof.Totals {
-		return proof.Totals{{Currency: "VND", Debits: debits, Credits: debits}, {Currency: "VND", Memo: true, Debits: debits, Credits: debits}}
+		return proof.Totals{
+			{Currency: "VND", Debits: debits, Credits: debits},
+			{Currency: "VND", Memo: true, Debits: debits, Credits: debits},
+		}
 	}
 	for _, c := range []struct {
 		days int
@@ -94,7 +97,13 @@ func TestProve(t *testing.T) {
 	if err != nil || byCause.Entry.ID != ids[5] {
 		t.Errorf("ProveCause: got %s (%v), want %s", byCause.Entry.ID, err, ids[5])
 	}
-	if _, err := b.seal.ProveCause(t.Context(), auditor, ledger.Cause{Kind: "capture", ID: "none", Event: "captured"}); !ledger.ErrEntryNotFound.Is(err) {
+	if _, err := b.seal.ProveCause(
+		t.Context(),
+		auditor,
+		ledger.Cause{Kind: "capture", ID: "none", Event: "captured"},
+	); !ledger.ErrEntryNotFound.Is(
+		err,
+	) {
 		t.Errorf("an unknown cause: got %v, want ErrEntryNotFound", err)
 	}
 	stranger := auth.Actor{Authority: other, Role: auth.RoleAuditor, ID: "key_other"}
@@ -144,8 +153,12 @@ func TestExportedBook(t *testing.T) {
 		t.Fatalf("VerifyFile: %v", err)
 	}
 	want := &proof.Verified{
-		Authority: ngheAn, Exported: proof.Exported{Blocks: 3, Entries: 10, Postings: 40, Head: done.Head},
-		Totals: proof.Totals{{Currency: "VND", Debits: 10045, Credits: 10045}, {Currency: "VND", Memo: true, Debits: 10045, Credits: 10045}},
+		Authority: ngheAn,
+		Exported:  proof.Exported{Blocks: 3, Entries: 10, Postings: 40, Head: done.Head},
+		Totals: proof.Totals{
+			{Currency: "VND", Debits: 10045, Credits: 10045},
+			{Currency: "VND", Memo: true, Debits: 10045, Credits: 10045},
+		},
 	}
 	if diff := cmp.Diff(book, want); diff != "" {
 		t.Errorf("(-got +want):\n%s", diff)
@@ -153,7 +166,12 @@ func TestExportedBook(t *testing.T) {
 	if passed != 10 {
 		t.Errorf("told of %d entries, want 10", passed)
 	}
-	if _, _, err := proof.VerifyFile(bytes.NewReader(file), []proof.Hash{{1}}, nil); err == nil || !strings.Contains(err.Error(), "no block has the hash") {
+	if _, _, err := proof.VerifyFile(
+		bytes.NewReader(file),
+		[]proof.Hash{{1}},
+		nil,
+	); err == nil ||
+		!strings.Contains(err.Error(), "no block has the hash") {
 		t.Errorf("a head of another book: got %v", err)
 	}
 	lines := bytes.SplitAfter(bytes.TrimSuffix(file, []byte("\n")), []byte("\n"))
@@ -193,7 +211,12 @@ func TestAnyFlippedBitIsFound(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		wrong := flip(t, file)
 		// A final line feed is no part of any line.
-		if _, err := proof.VerifyBook(bytes.NewReader(wrong), []proof.Hash{done.Head}, nil); err == nil && !bytes.Equal(bytes.TrimSpace(wrong), bytes.TrimSpace(file)) {
+		if _, err := proof.VerifyBook(
+			bytes.NewReader(wrong),
+			[]proof.Hash{done.Head},
+			nil,
+		); err == nil &&
+			!bytes.Equal(bytes.TrimSpace(wrong), bytes.TrimSpace(file)) {
 			t.Fatalf("a changed book passes")
 		}
 	})
@@ -247,7 +270,14 @@ func TestProofSaysOneThing(t *testing.T) {
 }
 
 func FuzzVerifyFile(f *testing.F) {
-	f.Add([]byte(`{"format":"doisoat book 1","authority":"H41"}` + "\n" + `{"end":{"blocks":0,"entries":0,"postings":0,"head":"` + strings.Repeat("0", 64) + `"}}`))
+	f.Add(
+		[]byte(
+			`{"format":"doisoat book 1","authority":"H41"}` + "\n" + `{"end":{"blocks":0,"entries":0,"postings":0,"head":"` + strings.Repeat(
+				"0",
+				64,
+			) + `"}}`,
+		),
+	)
 	f.Add([]byte(`{"format":"doisoat book 1","authority":"H41"}` + "\n" + `{"block":null}`))
 	f.Add([]byte(`{"format":"doisoat proof 1","block":{"entries":1}}`))
 	f.Add([]byte(`{"leaf":`))

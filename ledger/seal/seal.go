@@ -109,7 +109,12 @@ func (s *Service) SealDue(ctx context.Context) error {
 // sealBlock seals the next block; unsealed makes it leave out entries that are
 // sealed already, without which it fails on one. head is the last block
 // afterwards; more says that the block was full, so that there may be another.
-func (s *Service) sealBlock(ctx context.Context, tx pgx.Tx, authority string, unsealed bool) (head *proof.Block, sealed, more bool, err error) {
+func (s *Service) sealBlock(
+	ctx context.Context,
+	tx pgx.Tx,
+	authority string,
+	unsealed bool,
+) (head *proof.Block, sealed, more bool, err error) {
 	// All it reads is found by index and in order, whatever the planner thinks of a book that grows.
 	var alone bool
 	err = tx.QueryRow(ctx, `select pg_try_advisory_xact_lock(ledger.seal_lock($1)),
@@ -258,6 +263,10 @@ func (s *Service) complete(b, last *proof.Block, c *contents) {
 			b.SealedAt = last.SealedAt.UTC()
 		}
 	}
-	b.Root, b.Entries, b.Postings, b.Totals = proof.Root(c.leaves), int32(len(c.ids)), c.sum.Postings, c.sum.Totals //nolint:gosec // BlockSize bounds it
+	b.Root, b.Entries, b.Postings, b.Totals = proof.Root(
+		c.leaves,
+	), int32(
+		len(c.ids),
+	), c.sum.Postings, c.sum.Totals //nolint:gosec // BlockSize bounds it
 	b.Hash = b.HeaderHash()
 }

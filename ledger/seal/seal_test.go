@@ -218,7 +218,10 @@ func TestRestoredBookIsSealedOn(t *testing.T) {
 						returning id, tx)
 					update ledger.posting p set tx = e.tx from e where p.entry_id = e.id`)
 			}
-			if _, err := b.Owner.Exec(t.Context(), `create or replace function ledger.home() returns bigint language sql return 42`); err != nil {
+			if _, err := b.Owner.Exec(
+				t.Context(),
+				`create or replace function ledger.home() returns bigint language sql return 42`,
+			); err != nil {
 				t.Fatal(err)
 			}
 			b.postMany(ngheAn, 200, 2) // in the new cluster, with smaller numbers

@@ -153,11 +153,20 @@ func insertBlock(ctx context.Context, tx pgx.Tx, b *proof.Block, c *contents) er
 	for i := range c.leaves {
 		hashes[i] = c.leaves[i][:]
 	}
-	_, err = tx.Exec(ctx, `
+	_, err = tx.Exec(
+		ctx,
+		`
 		insert into ledger.sealed_entry (authority, block, position, entry_id, leaf, marks)
 		select @authority, @block, n.place - 1, n.id, n.leaf, n.marks
 		from unnest((select @ids::uuid[]), (select @leaves::bytea[]), (select @marks::bytea[])) with ordinality as n (id, leaf, marks, place)`,
-		pgx.StrictNamedArgs{"authority": b.Authority, "block": b.Number, "ids": pgtype.FlatArray[ledger.EntryID](c.ids), "leaves": hashes, "marks": pgtype.FlatArray[[]byte](c.marks)})
+		pgx.StrictNamedArgs{
+			"authority": b.Authority,
+			"block":     b.Number,
+			"ids":       pgtype.FlatArray[ledger.EntryID](c.ids),
+			"leaves":    hashes,
+			"marks":     pgtype.FlatArray[[]byte](c.marks),
+		},
+	)
 	return err
 }
 

@@ -82,7 +82,7 @@ func (s *server) ReportStatus(ctx context.Context, r openapi.ReportStatusRequest
 func (s *server) ReadDossierLedger(
 	ctx context.Context, r openapi.ReadDossierLedgerRequestObject,
 ) (openapi.ReadDossierLedgerResponseObject, error) {
-	list, err := s.rooms.Dossiers.Statement(ctx, web.Actor(ctx), r.Code)
+	list, err := s.rooms.Dossiers.Ledger(ctx, web.Actor(ctx), r.Code)
 	if err != nil {
 		return nil, err
 	}

@@ -35,7 +35,9 @@ func serverAccount() (account, error) {
 		}
 		return accountOf(u)
 	}
-	return account{}, ErrFolder.With("PostgreSQL does not run as root, and there is neither a user postgres nor nobody: start as an ordinary user")
+	return account{}, ErrFolder.With(
+		"PostgreSQL does not run as root, and there is neither a user postgres nor nobody: start as an ordinary user",
+	)
 }
 
 // ownerAccount returns who runs a cluster that exists: its owner, because
@@ -56,8 +58,10 @@ func ownerAccount(dir string) (account, error) {
 	case uid == os.Geteuid():
 		return account{}, nil
 	case os.Geteuid() != 0:
-		return account{}, ErrFolder.With("the cluster %s belongs to another user: start as that user or as root, or choose another data folder",
-			dir)
+		return account{}, ErrFolder.With(
+			"the cluster %s belongs to another user: start as that user or as root, or choose another data folder",
+			dir,
+		)
 	}
 	if u, err := user.LookupId(strconv.Itoa(uid)); err == nil {
 		return accountOf(u)

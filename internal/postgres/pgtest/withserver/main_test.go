@@ -63,7 +63,13 @@ func TestCommandFindsTheServer(t *testing.T) {
 	if _, err := exec.LookPath("psql"); err != nil {
 		t.Skip("psql is not installed")
 	}
-	cmd := withserver(t, "--", "sh", "-c", `psql -XAt "$DOISOAT_TEST_DATABASE_URL" -c 'show max_connections'; echo "$DOISOAT_TEST_DATABASE_URL"`)
+	cmd := withserver(
+		t,
+		"--",
+		"sh",
+		"-c",
+		`psql -XAt "$DOISOAT_TEST_DATABASE_URL" -c 'show max_connections'; echo "$DOISOAT_TEST_DATABASE_URL"`,
+	)
 	out, err := cmd.Output()
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
