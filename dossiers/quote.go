@@ -47,18 +47,9 @@ func LastDay(submitted calendar.Date, times ...time.Time) calendar.Date {
 // chargeOf keeps a quoted item as a charge, with the reasons as they were told to the payer.
 func chargeOf(d Dossier, q fees.Item, line int16, now time.Time) Charge {
 	c := Charge{
-		ID:        ident.New[chargeKind](),
-		DossierID: d.ID,
-		Line:      line,
-		FeeType:   q.FeeType,
-		Kind:      q.Kind,
-		Quantity:  int32(q.Quantity), //nolint:gosec // fees.MaxQuantity bounds it
-
-		Ground:      q.Ground,
-		Base:        q.Base.Minor,
-		Discount:    q.Discount.Minor,
-		Subsidy:     q.Subsidy.Minor,
-		Due:         q.Due.Minor,
+		ID: ident.New[chargeKind](), DossierID: d.ID, Line: line, FeeType: q.FeeType, Kind: q.Kind,
+		Quantity: int32(q.Quantity), //nolint:gosec // fees.MaxQuantity bounds it
+		Ground:   q.Ground, Base: q.Base.Minor, Discount: q.Discount.Minor, Subsidy: q.Subsidy.Minor, Due: q.Due.Minor,
 		Currency:    q.Base.Currency,
 		Explanation: Explanation{Reason: q.Reason, Applied: q.Applied, NotApplied: q.NotApplied, Texts: q.Texts},
 		CreatedAt:   now,
