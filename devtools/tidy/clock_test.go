@@ -24,7 +24,7 @@ var clockReading = regexp.MustCompile(`\b\w+\.(DB\.)?(Now|now|Instant)\(\)`)
 
 // readingsOutside are the readings that belong to no transaction, each with its reason.
 var readingsOutside = map[string]string{
-	"fees/ask.go r.SubmittedAt, s.DB.Now())":                    "a quote reads and keeps nothing: its transaction has no Act",
+	"fees/service.go r.SubmittedAt, s.DB.Now())":                "a quote reads and keeps nothing: its transaction has no Act",
 	"payments/inquiry.go Now: s.DB.Now(),":                      "the provider wants the time of the question, asked with no transaction open",
 	"statements/statement.go digest(src, file, s.DB.Instant())": "the time of receipt, which a dry run reports too",
 }
