@@ -12,7 +12,7 @@ import (
 
 type authorityCommand struct {
 	List authorityListCommand `cmd:"" help:"List the authorities and their bounds."`
-	Set  authoritySetCommand  `cmd:"" help:"Set how far the submission of a dossier may lie from now. Needs the login of the owner (DOISOAT_MIGRATE_URL)."`
+	Set  authoritySetCommand  `cmd:"" help:"Set how far the submission of a dossier may lie from now. Needs DOISOAT_MIGRATE_URL, the owner."`
 }
 
 type authorityListCommand struct {

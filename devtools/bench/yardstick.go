@@ -72,7 +72,8 @@ const scriptBody = `
 \set other 1 + (:account - 1 + random(1, ACCOUNTS - 1)) %% ACCOUNTS
 \set amount random(1000, 1000000)
 with e as (
-	insert into %[1]s.entry (id, authority, business_date, recorded_at, cause_kind, cause_id, cause_event, description, actor, reason, postings,
+	insert into %[1]s.entry (id, authority, business_date, recorded_at, cause_kind, cause_id, cause_event, description, actor, reason,
+		postings,
 		content, marks%[2]s)
 	select v.id, 'AUTHORITY', date '2026-11-20', clock_timestamp(), 'capture', 'cap_' || v.id, 'captured', 'capture by bench', 'system', '', 2,
 		v.hash, substr(v.hash, 1, 8)%[3]s
