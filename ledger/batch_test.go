@@ -4,12 +4,13 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/doisoat/doisoat/internal/calendar"
-	"github.com/doisoat/doisoat/internal/fault"
-	"github.com/doisoat/doisoat/ledger"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/internal/fault"
+	"github.com/doisoat/doisoat/ledger"
 )
 
 // One bad entry among many in one commit is named, and nothing is written.

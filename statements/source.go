@@ -205,10 +205,11 @@ func selectSources(ctx context.Context, tx pgx.Tx, and string, args ...any) ([]S
 	return pgx.CollectRows(rows, pgx.RowToStructByName[Source])
 }
 
-// sourceID finds a source of the transaction's authority by @source, its code:
-// asked for by id, a list has an index, and none when it is asked for by code.
+// SourceIDByCode is a sub-query for the id of the source with code @source in
+// the transaction's authority. Lists filter by this id, because their indexes begin with it.
 const SourceIDByCode = `select n.id from reconcile.source n where n.authority = (select app.authority()) and n.code = @source`
 
+// FindSource returns the source with this code, in the transaction's authority; ErrSourceNotFound when there is none.
 func FindSource(ctx context.Context, tx pgx.Tx, code string) (Source, error) {
 	list, err := selectSources(ctx, tx, ` and code = $1`, code)
 	if err != nil {

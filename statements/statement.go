@@ -49,6 +49,9 @@ const (
 	Duplicate Status = "duplicate"
 )
 
+// Problem is a fault that the parser found in a file.
+type Problem = parsed.Problem
+
 // ControlTotal is what one account's part of a file says of itself, in minor units.
 type ControlTotal struct {
 	Account      string         `json:"account"`
@@ -265,6 +268,7 @@ func (s *Service) sealLines(lines []row) error {
 	return nil
 }
 
+// OpenText decrypts the personal part of a line's content; empty text for an empty ciphertext.
 func (s *Service) OpenText(id LineID, sealed []byte) (t text, err error) {
 	if len(sealed) == 0 {
 		return text{}, nil

@@ -60,11 +60,8 @@ func CheckManual(t *testing.T, room string, examples []Example) {
 		return
 	}
 	if *update {
-		if err := os.WriteFile(
-			path,
-			[]byte(before+begin+want+end+after),
-			0o600,
-		); err != nil { //nolint:gosec // as above; an existing file keeps its mode
+		text := []byte(before + begin + want + end + after)
+		if err := os.WriteFile(path, text, 0o600); err != nil { //nolint:gosec // as above; an existing file keeps its mode
 			t.Fatal(err)
 		}
 		return

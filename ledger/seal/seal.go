@@ -263,10 +263,7 @@ func (s *Service) complete(b, last *proof.Block, c *contents) {
 			b.SealedAt = last.SealedAt.UTC()
 		}
 	}
-	b.Root, b.Entries, b.Postings, b.Totals = proof.Root(
-		c.leaves,
-	), int32(
-		len(c.ids),
-	), c.sum.Postings, c.sum.Totals //nolint:gosec // BlockSize bounds it
+	b.Root, b.Postings, b.Totals = proof.Root(c.leaves), c.sum.Postings, c.sum.Totals
+	b.Entries = int32(len(c.ids)) //nolint:gosec // BlockSize bounds it
 	b.Hash = b.HeaderHash()
 }

@@ -11,13 +11,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/ledger/ledgertest"
 	"github.com/doisoat/doisoat/payments/callbacks"
-	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
 func TestGroupCommitsConcurrentCallers(t *testing.T) {
@@ -25,9 +26,7 @@ func TestGroupCommitsConcurrentCallers(t *testing.T) {
 	b := ledgertest.NewBook(t)
 	g := newGroup(b, 2)
 	const callers = 200
-	var (
-		all sync.WaitGroup
-	)
+	var all sync.WaitGroup
 	for i := range callers {
 		all.Go(func() {
 			authority := ledgertest.NgheAn

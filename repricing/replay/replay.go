@@ -115,24 +115,12 @@ const selectPast = `
 // readPast calls each for every dossier of one page and returns how many there were and where the page ended.
 func (s *Service) readPast(ctx context.Context, tx pgx.Tx, q pastQuery, each func(past) error) (seen int, end Place, err error) {
 	//nolint:rowserrcheck // ForEachRow checks
-	rows, err := tx.Query(ctx, selectPast,
-		pgx.StrictNamedArgs{
-			"authority": q.authority,
-			"from":      q.period.From,
-			"to":        q.period.To,
-			"date":      q.after.Date,
-			"id":        q.after.Dossier.UUID(),
-			"only":      q.only,
-			"sensitive": sensitive(q.asks),
-			"policy":    q.policy,
-			"limit":     q.limit,
-			"milestones": slices.ContainsFunc(
-				q.asks,
-				fees.Schedule.AsksForMilestones,
-			),
-			"accepted": dossiers.ReportsOf(fees.ByAcceptance),
-			"finished": dossiers.ReportsOf(fees.ByIssue),
-		})
+	rows, err := tx.Query(ctx, selectPast, pgx.StrictNamedArgs{
+		"authority": q.authority, "from": q.period.From, "to": q.period.To, "date": q.after.Date, "id": q.after.Dossier.UUID(),
+		"only": q.only, "sensitive": sensitive(q.asks), "policy": q.policy, "limit": q.limit,
+		"milestones": slices.ContainsFunc(q.asks, fees.Schedule.AsksForMilestones),
+		"accepted":   dossiers.ReportsOf(fees.ByAcceptance), "finished": dossiers.ReportsOf(fees.ByIssue),
+	})
 	if err != nil {
 		return 0, Place{}, err
 	}
@@ -154,27 +142,9 @@ func (s *Service) readPast(ctx context.Context, tx pgx.Tx, q pastQuery, each fun
 		}
 	)
 	_, err = pgx.ForEachRow(rows, []any{
-		&row.id,
-		&row.code,
-		&row.date,
-		&row.agency,
-		&row.procedure,
-		&row.channel,
-		&row.level,
-		&row.paying,
-		&row.undeliverable,
-		&accepted,
-		&issued,
-		&sealed,
-		&c.id,
-		&corrects,
-		&c.feeType,
-		&quantity,
-		&c.base,
-		&c.sums.Discount,
-		&c.sums.Subsidy,
-		&c.sums.Due,
-		&c.under,
+		&row.id, &row.code, &row.date, &row.agency, &row.procedure, &row.channel, &row.level, &row.paying, &row.undeliverable,
+		&accepted, &issued, &sealed,
+		&c.id, &corrects, &c.feeType, &quantity, &c.base, &c.sums.Discount, &c.sums.Subsidy, &c.sums.Due, &c.under,
 	}, func() error {
 		if row.id != d.id {
 			if err := gathered(); err != nil {

@@ -10,7 +10,6 @@ import (
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/fault"
 	"github.com/doisoat/doisoat/internal/jsondoc"
-	parsed "github.com/doisoat/doisoat/providers/statements"
 	"github.com/doisoat/doisoat/statements"
 	"github.com/doisoat/doisoat/web"
 	"github.com/doisoat/doisoat/web/api/openapi"
@@ -127,7 +126,7 @@ func controlTotalsView(t statements.ControlTotal) openapi.ControlTotals {
 	}
 }
 
-func problemView(p parsed.Problem) openapi.StatementProblem {
+func problemView(p statements.Problem) openapi.StatementProblem {
 	return openapi.StatementProblem{Row: int64(p.Row), Code: string(p.Code), Detail: p.Detail}
 }
 
