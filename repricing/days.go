@@ -12,12 +12,11 @@ import (
 	"github.com/doisoat/doisoat/internal/postgres"
 )
 
-// PriceAgain prices the charges of a dossier by the day of its acceptance or of
-// its result, now that it was reported. Per charge it does what a repricing
-// does: it waives what is unpaid, proposes OVERPAID for what is paid, or adds a
-// charge with the difference; what people decided about it leaves to people.
-// That is done once per dossier and day: running it again, or another report of
-// the same day, changes nothing.
+// PriceAgain prices the charges of a dossier by the day of its acceptance or of its result. A job
+// calls it when the day is reported. Per charge it acts like a repricing: it waives unpaid money,
+// proposes a refund OVERPAID for paid money, or adds a charge with the difference. A charge that a
+// person gave back or waived is left to people. It acts once per dossier and day, so a second run
+// or a second report of the day changes nothing.
 func (s *Service) PriceAgain(ctx context.Context, authority string, id dossiers.ID, day fees.Basis) error {
 	return postgres.InTx(ctx, s.DB, auth.System(authority), func(act postgres.Act) error {
 		d, err := dossiers.LockByID(ctx, act, id)

@@ -19,7 +19,8 @@ import (
 // repricingBatch is how many dossiers one job looks at.
 const repricingBatch = 500
 
-// outcome is what a repricing does about a charge; empty means nothing.
+// outcome says how a repricing treats a charge; an empty outcome means that the due is lawful
+// already.
 type outcome string
 
 const (
@@ -28,7 +29,7 @@ const (
 	manual    outcome = "manual"
 )
 
-// step is what a repricing does about one charge.
+// step is the work of a repricing on one charge.
 type step struct {
 	charge                  dossiers.ChargeID
 	outcome                 outcome
@@ -36,17 +37,18 @@ type step struct {
 	refunded, waived, added int64
 }
 
-// movement is what happened to a charge, and those that correct it, since it was assessed.
+// movement sums the money that left a charge, and the charges that correct it, since the
+// assessment.
 type movement struct {
-	gone    int64 // waived, given back, or promised to be
-	reduced int64 // of that, or meant to be, by repricings before
+	gone    int64 // waived, given back, or promised back
+	reduced int64 // waived or proposed for refund by earlier repricings, rejected refunds included
 }
 
-// stepFor decides about a difference. Earlier repricings count as done, also
-// where a checker refused the refund: what a person rejected does not come
-// back by itself. A charge that somebody gave back or waived for another reason
-// is left to a person, and so is what a further charge cannot say: more after
-// less, or less with another share of the budget.
+// stepFor decides about one difference. Reductions by earlier repricings count as done, even when a
+// checker refused the refund: a repricing does not propose again a refund that a person rejected.
+// Three cases are left to a person: a charge that a person gave back or waived for another reason,
+// an increase after a reduction, and a reduction that changes the share of the budget. A further
+// charge cannot express the last two.
 func stepFor(diff dossiers.Difference, m movement) step {
 	s := step{charge: diff.Charge, assessed: diff.Assessed.Due - m.reduced, lawful: diff.Lawful.Due.Minor}
 	change := s.lawful - s.assessed
@@ -73,9 +75,10 @@ func chargesOf(list []dossiers.Difference) []dossiers.ChargeID {
 	return ids
 }
 
-// Reprice looks at the next dossiers of an approved repricing, each in a
-// transaction of its own, and queues the job for those after. It may die
-// anywhere and run again: what was done about a charge is recorded with it.
+// Reprice handles the next dossiers of an approved repricing, each in a transaction of its own, and
+// queues the job for the dossiers after them. It may die at any point and run again: the
+// transaction that adjusts a charge also records its item, and the repricing adjusts a charge with
+// an item no second time.
 func (s *Service) Reprice(ctx context.Context, authority string, id ID) error {
 	var (
 		r    Repricing
@@ -126,7 +129,7 @@ func (s *Service) Reprice(ctx context.Context, authority string, id ID) error {
 	})
 }
 
-// repriceDossier does what is left to be done about one dossier.
+// repriceDossier adjusts the charges of one dossier that this repricing has not handled yet.
 func (s *Service) repriceDossier(ctx context.Context, act postgres.Act, r Repricing, id dossiers.ID) error {
 	d, err := dossiers.LockByID(ctx, act, id)
 	if err != nil {
@@ -146,16 +149,16 @@ func (s *Service) repriceDossier(ctx context.Context, act postgres.Act, r Repric
 	return err
 }
 
-// grounds say why charges of a dossier are priced again: a repricing that two
-// people decided, or a day that came to be known.
+// grounds say why charges of a dossier are priced again: a repricing that two people decided, or a
+// day that was reported.
 type grounds struct {
 	repricing ID
 	day       fees.Basis
-	seed      uuid.UUID // of the ids of what follows, the same each time
+	seed      uuid.UUID // derives the cause of a waiver, the same in every run
 	note      string
 }
 
-// adjust makes a locked dossier owe what is lawful and records what it did about each charge.
+// adjust makes a locked dossier owe the lawful dues and records a step per changed charge.
 func (s *Service) adjust(
 	ctx context.Context,
 	act postgres.Act,
@@ -187,7 +190,7 @@ func (s *Service) adjust(
 			d.Charges = append(d.Charges, c)
 		case reduced:
 			w.reduce(d, &st)
-		case manual: // recorded, and nothing else
+		case manual: // a person decides; only the step is recorded
 		}
 		steps = append(steps, st)
 	}
@@ -200,14 +203,16 @@ func (s *Service) adjust(
 	return steps, insertSteps(ctx, act, d, why, steps)
 }
 
-// reduction gathers what a dossier is owed: unpaid money first, then money of its captures, oldest first.
+// reduction gathers the money that a dossier may get back: unpaid money first, then money of its
+// captures, oldest first.
 type reduction struct {
 	captures []payments.Capture
 	items    [][]refunds.Item // per capture
 	waivers  []dossiers.Waiver
 }
 
-// reduce finds money for one charge, corrections of it first: they came last. What it cannot find is left to a person.
+// reduce finds money for one charge. Charges that correct it were added last, so they are reduced
+// first. When the money found is less than the reduction, the charge is left to a person.
 func (w *reduction) reduce(d dossiers.Dossier, st *step) {
 	family := make([]dossiers.Charge, 0, 2)
 	for _, c := range slices.Backward(d.Charges) {
@@ -246,9 +251,10 @@ func (w *reduction) reduce(d dossiers.Dossier, st *step) {
 	}
 }
 
-// carryOut waives and proposes. The maker of a repricing is the maker of its
-// refunds, for a day it is the system: somebody else decides about them. A payment that waits for what is
-// no longer owed is cancelled; one that comes late is too much and proposed back.
+// carryOut waives unpaid money and proposes refunds of paid money. The maker of the repricing is
+// the maker of its refunds; for a reported day the maker is the system. Another person decides
+// about each refund. A waiver cancels the live payments of the dossier, because they ask for too
+// much; a late capture becomes an excess and is proposed for refund.
 func (s *Service) carryOut(ctx context.Context, act postgres.Act, d dossiers.Dossier, why grounds, w reduction) error {
 	if len(w.waivers) > 0 {
 		if err := s.Payments.CancelLive(ctx, act.As(auth.System(d.Authority)), d.ID); err != nil {

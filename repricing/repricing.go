@@ -44,9 +44,9 @@ const (
 	Done     Status = "done"
 )
 
-// Repricing prices the dossiers of a period again because a policy was wrong.
-// History stays: per charge it proposes a refund, waives what is unpaid, or
-// asks for the difference by a further charge.
+// Repricing prices the dossiers of a period again because a policy was wrong. Assessments never
+// change: per charge the repricing proposes a refund of paid money, waives unpaid money, or adds a
+// charge with the difference.
 type Repricing struct {
 	ID             ID
 	Authority      string
@@ -54,8 +54,8 @@ type Repricing struct {
 	Period         replay.Period
 	Reason         string
 	Status         Status
-	Forecast       Counts // what maker and checker saw
-	Done           Counts // what has been done so far
+	Forecast       Counts // the counts that maker and checker saw
+	Done           Counts // the counts of the items recorded so far
 	DossiersSeen   int64
 	RequestedAt    time.Time
 	RequestedBy    string
@@ -66,7 +66,7 @@ type Repricing struct {
 	place          replay.Place
 }
 
-// Counts counts charges and sums what changes for payers, in minor units.
+// Counts counts charges by outcome and sums the changes of their dues, in minor units.
 type Counts struct {
 	Dossiers        int64 `json:"dossiers"`
 	Reduced         int64 `json:"reduced"`
@@ -97,9 +97,9 @@ func (Run) Kind() string { return "run_repricing" }
 // forecastPage is how many dossiers a forecast reads at once.
 const forecastPage = 20_000
 
-// Propose counts what a repricing would do and keeps it as a proposal
-// (maker). Nothing else changes. Needs auth.PermReprice. Faults: ErrInvalid,
-// ErrKeyReused, replay.ErrPeriod.
+// Propose counts the charges that a repricing would change, and keeps the counts as a proposal
+// (maker). It changes no dossier. Needs auth.PermReprice. Faults: ErrInvalid, ErrKeyReused,
+// replay.ErrPeriod.
 func (s *Service) Propose(ctx context.Context, actor auth.Actor, q Request) (r Repricing, created bool, err error) {
 	if err := auth.Require(actor, auth.PermReprice); err != nil {
 		return Repricing{}, false, err
@@ -242,7 +242,8 @@ func (s *Service) queue(ctx context.Context, tx pgx.Tx, r Repricing) error {
 	return err
 }
 
-// Find returns a repricing of the actor's authority with what was done so far. Needs auth.PermReportRead.
+// Find returns a repricing of the actor's authority with the counts of its recorded items. Needs
+// auth.PermReportRead.
 func (s *Service) Find(ctx context.Context, actor auth.Actor, id ID) (r Repricing, err error) {
 	if err := auth.Require(actor, auth.PermReportRead); err != nil {
 		return Repricing{}, err

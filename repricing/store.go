@@ -110,7 +110,8 @@ func insertRepricing(ctx context.Context, tx pgx.Tx, r Repricing, key string) er
 	return err
 }
 
-// updateRepricing writes what may change of a locked repricing.
+// updateRepricing writes the columns that may change: status, place, decision and end. The caller
+// has locked the repricing.
 func updateRepricing(ctx context.Context, tx pgx.Tx, r Repricing) error {
 	_, err := tx.Exec(ctx, `
 		update repricing.repricing
@@ -130,7 +131,9 @@ func policyKnown(ctx context.Context, tx pgx.Tx, id string) (known bool, err err
 	return known, err
 }
 
-// moved sums per charge, those that correct it included, what was waived, given back or promised, and what of it repricings did.
+// moved sums two amounts per charge: the money waived, given back or promised back, and the money
+// that earlier repricings waived or proposed for refund. The first includes the charges that correct
+// the charge.
 func moved(ctx context.Context, tx pgx.Tx, charges []dossiers.ChargeID) (map[dossiers.ChargeID]movement, error) {
 	//nolint:rowserrcheck // ForEachRow checks
 	rows, err := tx.Query(ctx, `
@@ -189,9 +192,12 @@ func insertSteps(ctx context.Context, act postgres.Act, d dossiers.Dossier, why 
 		refundeds, waiveds, addeds = append(refundeds, s.refunded), append(waiveds, s.waived), append(addeds, s.added)
 	}
 	_, err := act.Exec(ctx, `
-		insert into repricing.item (repricing_id, day, charge_id, authority, dossier_id, assessed, lawful, outcome, refunded, waived, added, recorded_at)
-		select @repricing, nullif(@day, ''), n.charge, @authority, @dossier, n.assessed, n.lawful, n.outcome, n.refunded, n.waived, n.added, @now
-		from unnest(@charges::uuid[], @assessed::bigint[], @lawful::bigint[], @outcomes::text[], @refunded::bigint[], @waived::bigint[], @added::bigint[])
+		insert into repricing.item (repricing_id, day, charge_id, authority, dossier_id,
+			assessed, lawful, outcome, refunded, waived, added, recorded_at)
+		select @repricing, nullif(@day, ''), n.charge, @authority, @dossier,
+			n.assessed, n.lawful, n.outcome, n.refunded, n.waived, n.added, @now
+		from unnest(@charges::uuid[], @assessed::bigint[], @lawful::bigint[], @outcomes::text[],
+				@refunded::bigint[], @waived::bigint[], @added::bigint[])
 			as n (charge, assessed, lawful, outcome, refunded, waived, added)`,
 		pgx.StrictNamedArgs{
 			"repricing": why.repricing,

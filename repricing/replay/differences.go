@@ -11,11 +11,10 @@ import (
 	"github.com/doisoat/doisoat/internal/calendar"
 )
 
-// Differences looks at the next dossiers of a period, at most limit, and lists
-// what a policy made different: charges that it touched when they were assessed
-// or would touch now. Dossiers whose service ended are left alone: the refund
-// rules decide about those. end is where to go on; seen below limit means that
-// there is nothing more.
+// Differences reads the next dossiers of a period, at most limit, and lists the charges whose due a
+// policy changes. It looks at charges that the policy touched at their assessment or would touch
+// now. It skips dossiers whose service ended: the refund rules decide about those dossiers. The
+// next call goes on after end; seen below limit means that no dossier is left.
 func (s *Service) Differences(
 	ctx context.Context,
 	tx pgx.Tx,
@@ -55,10 +54,10 @@ func (s *Service) DifferencesOf(ctx context.Context, tx pgx.Tx, d dossiers.Dossi
 	return list, err
 }
 
-// DifferencesByDay lists the charges of a locked dossier whose due is another
-// now that the day of its acceptance or of its result is known. What a policy
-// found wrong did to them is not asked here: that is decided by two people.
-// Other days count as of now, so that it does not matter which is asked first.
+// DifferencesByDay lists the charges of a locked dossier whose due changes now that the day of its
+// acceptance or of its result is known. It compares the price with the day and without the day. A
+// difference that comes from a wrong policy is not listed: two people decide about a repricing. The
+// other day counts as it is known now, so the order of the two calls does not matter.
 func (s *Service) DifferencesByDay(
 	ctx context.Context,
 	tx pgx.Tx,

@@ -18,19 +18,18 @@ import (
 // previewPage is how many dossiers are read between two words of progress.
 const previewPage = 50_000
 
-// PreviewRequest asks what a policy would have done to the dossiers of a
-// period. AsWritten keeps the policy's own dates; else it counts throughout the
-// period and those that it replaces do not.
+// PreviewRequest asks how a policy would have priced the dossiers of a period. With AsWritten the
+// policy counts on its own dates. Without AsWritten it counts throughout the period, and the
+// policies that it replaces do not count.
 type PreviewRequest struct {
 	Policy    fees.Policy
 	Period    Period
 	AsWritten bool
 }
 
-// PreviewRow sums dossiers of one key. Recorded is what was assessed, Before
-// what today's policies ask for the same dossiers, After what they would ask
-// with the policy. Changed counts dossiers whose sum due differs between the
-// last two.
+// PreviewRow sums dossiers of one key. Recorded sums the assessments, Before the prices by today's
+// policies, After the prices by today's policies and the policy of the request. Changed counts
+// dossiers whose due differs between Before and After.
 type PreviewRow struct {
 	Key      string
 	Dossiers int64
@@ -40,9 +39,9 @@ type PreviewRow struct {
 	After    dossiers.Sums
 }
 
-// Preview is what a policy would have done, in all and by procedure and agency
-// in order of their codes. Unpriced counts charges for which the schedule holds
-// no fee any more: they stand in all sums as recorded.
+// Preview holds the sums in all, by procedure and by agency, in order of their codes. Unpriced
+// counts charges for which the schedule holds no fee today: all three sums take their recorded
+// amounts.
 type Preview struct {
 	Total      PreviewRow
 	Procedures []PreviewRow
@@ -125,8 +124,8 @@ func (s *Service) preview(
 	})
 }
 
-// add counts dossiers that ask the same question. A correction changes what was
-// recorded; where its fee has no price any more, it stands in all sums like the fee.
+// add counts the dossiers that ask the same question. A correction is part of the recorded sums.
+// When its fee has no price today, the correction is part of all three sums, like the charge.
 func (p *previewing) add(d past, times int64) error {
 	one := PreviewRow{Dossiers: 1}
 	var unpriced []string

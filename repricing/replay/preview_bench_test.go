@@ -41,14 +41,20 @@ func (o office) recordMany(n int) {
 		_, err := o.Owner.Exec(o.t.Context(), `
 			insert into dossiers.dossier (id, authority, code, agency, procedure, channel, service_level, submitted_at, pricing_date,
 				currency, applicant, status, status_at, stage, request_hash, created_at, created_by)
-			select d.id, 'H41', format('H41.12-240101-%s', lpad(d.n::text, 8, '0')), 'H41.' || d.n % 100, '1.' || d.n % 400, case when d.n % 4 = 0 then 'direct' else 'online' end,
-				'toan_trinh', '2024-01-01'::timestamptz, '2024-01-01'::date + (d.n::bigint * 31 / $4)::int, 'VND', d.sealed, 1, now(), 'before_acceptance', sha256(''), now(), 'bench'
+			select d.id, 'H41', format('H41.12-240101-%s', lpad(d.n::text, 8, '0')), 'H41.' || d.n % 100, '1.' || d.n % 400,
+				case when d.n % 4 = 0 then 'direct' else 'online' end, 'toan_trinh',
+				'2024-01-01'::timestamptz, '2024-01-01'::date + (d.n::bigint * 31 / $4)::int,
+				'VND', d.sealed, 1, now(), 'before_acceptance', sha256(''), now(), 'bench'
 			from unnest($1::uuid[], $2::bytea[], $3::int[]) as d (id, sealed, n)`, ids, sealed, numbers, n)
 		if err == nil {
 			_, err = o.Owner.Exec(o.t.Context(), `
-				insert into dossiers.charge (id, authority, dossier_id, line, fee_type, kind, quantity, base, discount, subsidy, due, currency, policy, explanation, created_at)
-				select gen_random_uuid(), 'H41', d.id, line, case when line = 2 then 'LP_HO_TICH' when d.n % 3 = 0 then 'LP_HO_TICH' else 'LP_DKKD' end, 'le_phi', 1,
-					100000, 40000, 0, 60000, 'VND', 'NA-2023-60', '{"reason": "discounted", "applied": [{"policy": "NA-2023-60", "version": 1, "rule": "rate", "amount": 40000}], "not_applied": []}', now()
+				insert into dossiers.charge (id, authority, dossier_id, line, fee_type, kind, quantity, base, discount, subsidy, due,
+					currency, policy, explanation, created_at)
+				select gen_random_uuid(), 'H41', d.id, line,
+					case when line = 2 then 'LP_HO_TICH' when d.n % 3 = 0 then 'LP_HO_TICH' else 'LP_DKKD' end, 'le_phi', 1,
+					100000, 40000, 0, 60000, 'VND', 'NA-2023-60',
+					'{"reason": "discounted",
+						"applied": [{"policy": "NA-2023-60", "version": 1, "rule": "rate", "amount": 40000}], "not_applied": []}', now()
 				from unnest($1::uuid[], $2::int[]) as d (id, n), generate_series(1, case when d.n % 5 = 0 then 2 else 1 end) as line`, ids, numbers)
 		}
 		if err != nil {

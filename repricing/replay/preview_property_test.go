@@ -176,8 +176,8 @@ func (o office) record(l lot, n int) []facts {
 		}
 		batch := &pgx.Batch{}
 		batch.Queue(`
-			insert into dossiers.dossier (id, authority, code, agency, procedure, channel, service_level, payment_channel, submitted_at, pricing_date,
-				currency, applicant, status, status_at, stage, request_hash, created_at, created_by)
+			insert into dossiers.dossier (id, authority, code, agency, procedure, channel, service_level, payment_channel, submitted_at,
+				pricing_date, currency, applicant, status, status_at, stage, request_hash, created_at, created_by)
 			values ($1, 'H41', $2, $3, $4, $5, $6, $7, $8, $9, 'VND', $10, 1, now(), 'before_acceptance', sha256(''), now(), 'test')`,
 			id, fmt.Sprintf("H41.12-240101-%08d", i), f.ask.Agency, f.ask.Procedure, f.ask.Channel, f.ask.Level, f.ask.PaymentChannel,
 			f.ask.SubmittedAt, calendar.On(f.ask.SubmittedAt), sealed)
@@ -195,7 +195,8 @@ func (o office) record(l lot, n int) []facts {
 				corrects = &first
 			}
 			batch.Queue(
-				`insert into dossiers.charge (id, authority, dossier_id, line, fee_type, kind, quantity, base, discount, subsidy, due, currency, explanation, corrects, created_at)
+				`insert into dossiers.charge (id, authority, dossier_id, line, fee_type, kind, quantity, base, discount, subsidy, due,
+					currency, explanation, corrects, created_at)
 				values ($1, 'H41', $2, $3, $4, 'le_phi', $5, $6, $7, $8, $9, 'VND', '{}', $10, now())`,
 				key,
 				id,

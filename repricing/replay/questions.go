@@ -17,7 +17,7 @@ import (
 // This file reads recorded dossiers as questions: dossiers whose price depends
 // on the same facts are counted together by the database, and priced once.
 
-// questions says which dossiers are asked about and what their prices depend on.
+// questions says which dossiers of a period are read and on which facts their prices depend.
 type questions struct {
 	authority string
 	period    Period
@@ -161,7 +161,7 @@ func (q questions) each(ctx context.Context, tx pgx.Tx, pages []page, price func
 			after = page.end
 		}
 	}()
-	defer func() { // nobody uses tx when it is given back
+	defer func() { // the goroutine must stop using tx before each returns
 		stop()
 		for range grouped {
 		}
@@ -180,8 +180,8 @@ func (q questions) each(ctx context.Context, tx pgx.Tx, pages []page, price func
 	return broken
 }
 
-// ask calls each with what the question is about and how many dossiers ask it,
-// once for every set of groups among their applicants.
+// ask calls each with the facts of a question and the number of its dossiers, once for every set of
+// groups among their applicants.
 func (s *Service) ask(q questions, a question, each func(d past, times int64) error) error {
 	d := a.facts
 	d.date, d.accepted, d.issued = q.day(&a.date), q.day(a.accepted), q.day(a.issued)
@@ -221,7 +221,7 @@ func (q questions) day(bucket *int) calendar.Date {
 	return q.turns[*bucket-1]
 }
 
-// itemsOf reads what selectQuestions wrote about the charges of a dossier.
+// itemsOf reads the text that selectQuestions made of the charges of a dossier.
 func itemsOf(items string) (charges, corrections []pastCharge, err error) {
 	for item := range strings.SplitSeq(items, ",") {
 		item, correction := strings.CutPrefix(item, "+")

@@ -51,7 +51,7 @@ type Service struct {
 	Dossiers *dossiers.Service
 }
 
-// past is a recorded dossier with what it was assessed.
+// past is a recorded dossier with its assessed charges.
 type past struct {
 	id            dossiers.ID
 	code          string
@@ -65,10 +65,10 @@ type past struct {
 	issued        calendar.Date
 	undeliverable string
 	charges       []pastCharge
-	corrections   []pastCharge // of a question: what later charges say, not yet added to the charges
+	corrections   []pastCharge // only of a question: the charges that correct others, not yet added to them
 }
 
-// pastCharge is an assessed charge; sums hold what later charges corrected.
+// pastCharge is an assessed charge; sums include the charges that correct it.
 type pastCharge struct {
 	id       dossiers.ChargeID
 	feeType  string
@@ -99,7 +99,8 @@ const selectPast = `
 			where authority = @authority and pricing_date between @from and @to and (pricing_date, id) > (@date::date, @id::uuid)
 				and (@only::uuid is null or id = @only)
 			order by pricing_date, id limit @limit)
-		select p.id, p.code, p.pricing_date, p.agency, p.procedure, p.channel, p.service_level, p.payment_channel, p.undeliverable, m.accepted, m.issued,
+		select p.id, p.code, p.pricing_date, p.agency, p.procedure, p.channel, p.service_level, p.payment_channel, p.undeliverable,
+			m.accepted, m.issued,
 			case when c.fee_type = any(@sensitive::text[]) then p.applicant end,
 			c.id, c.corrects, c.fee_type, c.quantity, c.base, c.discount, c.subsidy, c.due, c.under
 		from page p
@@ -172,7 +173,8 @@ func (s *Service) readPast(ctx context.Context, tx pgx.Tx, q pastQuery, each fun
 	return seen, end, err
 }
 
-// correct adds what a later charge says to the charge that it corrects, which has a smaller line.
+// correct adds the sums of a later charge to the charge that it corrects. The corrected charge has
+// a smaller line number, so it was read before.
 func (d *past) correct(charge dossiers.ChargeID, difference dossiers.Sums) error {
 	for i := range d.charges {
 		if d.charges[i].id == charge {
@@ -207,8 +209,8 @@ func sensitive(schedules []fees.Schedule) []string {
 	return list
 }
 
-// pricer prices past charges by one schedule. Dossiers repeat each other: what
-// was asked before is answered from memory.
+// pricer prices past charges by one schedule. Many dossiers have the same facts, so it remembers
+// the price of each item.
 type pricer struct {
 	authority string
 	schedule  fees.Schedule
@@ -216,7 +218,8 @@ type pricer struct {
 	known     map[asked]answered
 }
 
-// mostKnown bounds the memory of a pricer; then it starts anew.
+// mostKnown bounds the prices that a pricer remembers; when they are so many, it forgets all of
+// them.
 const mostKnown = 100_000
 
 // asked is all that the price of one item depends on beside the schedule.
@@ -229,7 +232,7 @@ type asked struct {
 type answered struct {
 	item fees.Item
 	sums dossiers.Sums
-	ok   bool // false: the schedule has no such fee on that date any more
+	ok   bool // false: the schedule holds no such fee on that date
 }
 
 func newPricer(authority string, schedule fees.Schedule) *pricer {
