@@ -207,8 +207,8 @@ func (s *stage) check(ctx context.Context, out io.Writer) error {
 	return err
 }
 
-// mostMemory returns the most KiB that one of the server's processes had to
-// itself, beside shared buffers, until ended.
+// mostMemory returns the largest private memory of a server process, in KiB and without shared buffers. It
+// measures every 100 milliseconds until ended is closed.
 func (s *stage) mostMemory(ended <-chan struct{}) int {
 	most := 0
 	for {

@@ -24,7 +24,7 @@ import (
 const (
 	MaxDepth = 32
 	MaxName  = 256 // bytes of a member's name
-	// MessageTokens bounds what a caller sends in one request or message.
+	// MessageTokens bounds one request or message.
 	MessageTokens = 50_000
 	// FileTokens bounds a file that an operator hands to a command.
 	FileTokens = 1_000_000

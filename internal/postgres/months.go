@@ -12,16 +12,15 @@ import (
 	"github.com/doisoat/doisoat/internal/fault"
 )
 
-// ErrStrayRows: rows were written for which no month was made. Nothing is lost
-// or wrong; they lie in a default partition, which grows and is searched by
-// every query. A clock that is far off, or a job that has not run for months.
+// ErrStrayRows: a room wrote rows for a month that has no partition. Either a clock is far off, or the job
+// that makes partitions has not run for months. No row is lost or wrong: such rows are in the default
+// partition. But the default partition grows, and every query searches it.
 var ErrStrayRows = fault.New(fault.Internal, "postgres.stray_rows", "rows lie in a default partition")
 
-// MakeMonths makes the monthly partitions of this month and the next three
-// where they are missing, and returns the first days of those it made. It fails
-// with ErrStrayRows, after making them, when a default partition has rows. It
-// may run any number of times, also at once; a table that is busy is left for
-// the next time, with ErrBusy.
+// MakeMonths makes the monthly partitions of this month and of the next three where they are missing, and
+// returns the first day of each month that it made. When a default partition has rows, it makes the
+// partitions and then returns ErrStrayRows. When another transaction uses a table, MakeMonths leaves the
+// table for the next time and returns ErrBusy. It may run any number of times, also at once.
 func MakeMonths(ctx context.Context, pool *pgxpool.Pool) ([]time.Time, error) {
 	var made []time.Time
 	err := WriteTx(ctx, pool, "", func(tx pgx.Tx) error {
@@ -42,7 +41,7 @@ func MakeMonths(ctx context.Context, pool *pgxpool.Pool) ([]time.Time, error) {
 	return made, err
 }
 
-// StrayRows names the tables with rows in their default partition: none when all is well.
+// StrayRows names the tables with rows in their default partition: normally none.
 func StrayRows(ctx context.Context, pool *pgxpool.Pool) ([]string, error) {
 	var stray []string
 	err := WriteTx(ctx, pool, "", func(tx pgx.Tx) error {

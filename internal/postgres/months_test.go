@@ -68,8 +68,8 @@ func TestMonthsAreMadeAhead(t *testing.T) {
 	}
 	before := walls()
 	var month string
-	if err := db.Owner.QueryRow(t.Context(), `select date_trunc('month', now() at time zone 'Asia/Ho_Chi_Minh' + interval '3 months')::date::text`).
-		Scan(&month); err != nil {
+	const lastMonth = `select date_trunc('month', now() at time zone 'Asia/Ho_Chi_Minh' + interval '3 months')::date::text`
+	if err := db.Owner.QueryRow(t.Context(), lastMonth).Scan(&month); err != nil {
 		t.Fatal(err)
 	}
 	exec(t, db, dropLastMonth)
@@ -116,7 +116,8 @@ func TestStrayRowsRaiseAnAlarm(t *testing.T) {
 	// A month that was not made in time: its rows came first, and it stays unmade.
 	exec(t, db, dropLastMonth)
 	exec(t, db, `insert into audit.event (id, at, authority, actor_role, actor_id, act, object_kind, object_id)
-		values (app.first_id(app.month_start((now() at time zone 'Asia/Ho_Chi_Minh' + interval '3 months')::date)), now(), 'H41', 'system', 'system', 'act', 'thing', '1')`)
+		values (app.first_id(app.month_start((now() at time zone 'Asia/Ho_Chi_Minh' + interval '3 months')::date)),
+			now(), 'H41', 'system', 'system', 'act', 'thing', '1')`)
 	if _, err := postgres.MakeMonths(t.Context(), db.App); !postgres.ErrStrayRows.Is(err) {
 		t.Errorf("got %v, want ErrStrayRows", err)
 	}

@@ -1,8 +1,8 @@
 // Package postgres opens the pool and the transactions of every room.
 //
-// A use case opens exactly one transaction with InTx or ReadTx and hands it
-// down; the transaction is bound to one authority, and row-level security
-// shows it nothing else. Nothing here knows a table.
+// A use case opens exactly one transaction with InTx or ReadTx and hands the transaction to the functions
+// below it. A transaction is bound to one authority: row-level security shows only this authority's rows.
+// This package names no table of a room.
 package postgres
 
 import (
@@ -197,7 +197,8 @@ func lostRace(err error) bool {
 		(pg.Code == pgerrcode.SerializationFailure || pg.Code == pgerrcode.DeadlockDetected)
 }
 
-// translate turns a lost connection and a lock time-out into a fault; everything else passes.
+// translate turns a lost connection and a lock time-out into a fault, and returns every other error
+// unchanged.
 func translate(err error) error {
 	if err == nil {
 		return nil

@@ -33,7 +33,8 @@ func TestTransactionsAreBoundToAnAuthority(t *testing.T) {
 	type seen struct{ Authority, Isolation, ReadOnly, Role, Zone string }
 	look := func(tx pgx.Tx) (s seen) {
 		err := tx.QueryRow(t.Context(), `select coalesce(app.authority(), ''), current_setting('transaction_isolation'),
-			current_setting('transaction_read_only'), current_user, current_setting('timezone')`).Scan(&s.Authority, &s.Isolation, &s.ReadOnly, &s.Role, &s.Zone)
+			current_setting('transaction_read_only'), current_user, current_setting('timezone')`).
+			Scan(&s.Authority, &s.Isolation, &s.ReadOnly, &s.Role, &s.Zone)
 		if err != nil {
 			t.Error(err)
 		}
@@ -48,7 +49,9 @@ func TestTransactionsAreBoundToAnAuthority(t *testing.T) {
 	}
 	defer pool.Close()
 	for _, err := range []error{
-		postgres.WriteTx(t.Context(), pool, "H41", body), postgres.ReadTx(t.Context(), pool, "H26", body), postgres.WriteTx(t.Context(), pool, "", body),
+		postgres.WriteTx(t.Context(), pool, "H41", body),
+		postgres.ReadTx(t.Context(), pool, "H26", body),
+		postgres.WriteTx(t.Context(), pool, "", body),
 		pgx.BeginFunc(t.Context(), pool, body),
 	} {
 		if err != nil {

@@ -15,15 +15,16 @@ import (
 	"syscall"
 )
 
-// account is the operating system user that PostgreSQL programs run as.
-// The zero value is ourselves.
+// account is the operating system user that PostgreSQL programs run as. The zero value is the user of this
+// program.
 type account struct {
 	name       string
-	credential *syscall.Credential // nil: ourselves
+	credential *syscall.Credential // nil: the user of this program
 }
 
-// serverAccount returns who runs a new cluster: ourselves, but under root,
-// which PostgreSQL refuses, the user postgres, else nobody.
+// serverAccount returns the account that runs a new cluster. It is the user of this program, except under
+// root. PostgreSQL refuses root, so under root it is the user postgres; when there is no user postgres, it is
+// the user nobody.
 func serverAccount() (account, error) {
 	if os.Geteuid() != 0 {
 		return account{}, nil
@@ -40,8 +41,8 @@ func serverAccount() (account, error) {
 	)
 }
 
-// ownerAccount returns who runs a cluster that exists: its owner, because
-// PostgreSQL accepts nobody else.
+// ownerAccount returns the account that runs an existing cluster: the cluster's owner. PostgreSQL refuses
+// every other user.
 func ownerAccount(dir string) (account, error) {
 	info, err := os.Stat(dir)
 	if err != nil {
@@ -84,9 +85,9 @@ func accountOf(u *user.User) (account, error) {
 	}, nil
 }
 
-// command prepares a PostgreSQL program to run in dir. It gets few variables:
-// our own may hold secrets, and PG* or a foreign locale would change its ways.
-// The death of the thread that starts it brings the signal; see run.
+// command prepares a PostgreSQL program to run in dir. The program gets few of this program's variables: the
+// others may hold secrets, and PG* or a foreign locale would change how PostgreSQL behaves. The program gets
+// the signal death when the thread that started it ends; see run.
 func (a account) command(ctx context.Context, death syscall.Signal, dir, program string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Dir = dir
@@ -102,9 +103,8 @@ func (a account) command(ctx context.Context, death syscall.Signal, dir, program
 	return cmd
 }
 
-// run runs a short program to its end and returns what it printed. The thread
-// is kept meanwhile: Linux sends the parent-death signal when the *thread*
-// ends that started the child.
+// run runs a short program to its end and returns the printed output. It keeps the thread meanwhile: Linux
+// sends the parent-death signal when the *thread* ends that started the child.
 func (a account) run(ctx context.Context, dir, program string, args ...string) (string, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -112,8 +112,8 @@ func (a account) run(ctx context.Context, dir, program string, args ...string) (
 	return strings.TrimSpace(string(out)), err
 }
 
-// reaches says whether the account can stand in dir. Rights of every folder
-// above count, so the only true test is to try.
+// reaches reports whether the account can enter dir. The rights of every folder above count, so the only sure
+// test is to start a program in dir.
 func (a account) reaches(dir, bin string) bool {
 	if a.credential == nil {
 		return true
@@ -140,15 +140,15 @@ func (a account) own(dir string) error {
 const (
 	socketPrefix = "doisoat-pg-"
 	socketName   = ".s.PGSQL.5432"
-	// socketLimit is what struct sockaddr_un holds, less the final zero.
+	// socketLimit is the room for a path in struct sockaddr_un, less the final zero.
 	socketLimit = 107
 )
 
 // plainPath keeps an address free of escapes in URLs and in the server's settings.
 var plainPath = regexp.MustCompile(`^[A-Za-z0-9/_.-]+$`)
 
-// socketFolder makes a folder for the socket with a short path that only the
-// account can enter: who can enter is trusted as superuser.
+// socketFolder makes a folder for the socket. Its path is short, and only the account can enter: the server
+// trusts each process that can enter the folder as superuser.
 func (a account) socketFolder(bin string) (string, error) {
 	var refused []error
 	for _, parent := range []string{os.TempDir(), "/tmp", "/var/tmp"} {
@@ -166,7 +166,8 @@ func (a account) socketFolder(bin string) (string, error) {
 	return "", ErrFolder.With("no folder for the socket: %s and /tmp cannot be used", os.TempDir()).Because(errors.Join(refused...))
 }
 
-// removeSocketFolder removes only what a server of ours leaves in there.
+// removeSocketFolder removes the files that this package's server leaves in the folder, then the folder.
+// Other files stay, and the folder with them.
 func removeSocketFolder(dir string) {
 	if !strings.HasPrefix(filepath.Base(dir), socketPrefix) {
 		return

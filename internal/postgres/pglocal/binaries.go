@@ -17,16 +17,16 @@ const oldestMajor = 15
 // debianFolders is where Debian and Ubuntu keep one folder per major version.
 const debianFolders = "/usr/lib/postgresql/*/bin"
 
-// FindBinaries returns the folder that holds initdb, pg_ctl and postgres of
-// version 15 or newer. In this order:
+// FindBinaries returns the folder that holds initdb, pg_ctl and postgres of version 15 or newer. It looks in
+// this order:
 //
-//  1. DOISOAT_PG_BIN; when set, nothing else is looked at;
+//  1. DOISOAT_PG_BIN; when this variable is set, FindBinaries looks nowhere further;
 //  2. the newest /usr/lib/postgresql/*/bin;
 //  3. postgres on PATH, links resolved;
-//  4. DOISOAT_PG_HOME, else ~/.cache/doisoat/pg, where tools/install-postgres.sh
+//  4. DOISOAT_PG_HOME, or ~/.cache/doisoat/pg when it is not set. There tools/install-postgres.sh
 //     puts binaries for users without root rights.
 //
-// Otherwise ErrNoBinaries, with the one command that helps.
+// It returns ErrNoBinaries when no folder fits; the message gives the command that installs PostgreSQL.
 func FindBinaries(getenv func(string) string) (dir string, err error) {
 	return findBinaries(getenv, debianFolders)
 }
@@ -63,7 +63,7 @@ func candidates(getenv func(string) string, system string) []string {
 	slices.SortFunc(dirs, func(a, b string) int { return folderMajor(b) - folderMajor(a) })
 	for _, dir := range filepath.SplitList(getenv("PATH")) {
 		if !filepath.IsAbs(dir) {
-			continue // a program of whatever folder we stand in is not ours to run
+			continue // a relative PATH entry depends on the current folder, which may hold a stranger's program
 		}
 		if program, err := filepath.EvalSymlinks(filepath.Join(dir, "postgres")); err == nil {
 			dirs = append(dirs, filepath.Dir(program))

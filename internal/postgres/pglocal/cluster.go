@@ -17,7 +17,7 @@ import (
 // rescueRoot holds clusters whose data folder the server's user cannot reach.
 const rescueRoot = "/var/lib/doisoat"
 
-// cluster is a PostgreSQL data directory and who runs it with what.
+// cluster is a PostgreSQL data directory with its programs and the account that runs them.
 type cluster struct {
 	dir     string // the cluster itself, links resolved
 	logs    string // the server's log, in the data folder
@@ -29,8 +29,7 @@ func (c cluster) program(name string) string { return filepath.Join(c.bin, name)
 
 func (c cluster) logFile() string { return c.logs }
 
-// openCluster finds the cluster of a data folder, or makes one. The caller
-// holds the folder's lock.
+// openCluster finds the cluster of a data folder, or makes one. The caller holds the folder's lock.
 func openCluster(ctx context.Context, dataDir string, opt Options, log *slog.Logger) (cluster, error) {
 	bin, major, err := chooseBinaries(dataDir, opt.BinDir, os.Getenv)
 	if err != nil {
@@ -191,8 +190,8 @@ func (c cluster) create(ctx context.Context, link string, durable bool, log *slo
 	return c, errors.Join(syncFolder(home), syncFolder(filepath.Dir(link)))
 }
 
-// makeDraft makes the folder for initdb in place of what an earlier, killed
-// start left there; that was never a cluster in use.
+// makeDraft makes the folder for initdb. It first removes the rest of an earlier start that was killed; no
+// server ever used that rest.
 func (c cluster) makeDraft(draft string) error {
 	if err := os.RemoveAll(draft); err != nil {
 		return ErrFolder.Because(err)
@@ -203,9 +202,9 @@ func (c cluster) makeDraft(draft string) error {
 	return nil
 }
 
-// rescueFolder makes a folder that every user can pass through. Its name tells
-// the data folder's, yet is new each time: a data folder that was removed by
-// hand begins anew.
+// rescueFolder makes a folder that every user can pass through. Its name begins with a hash of the data
+// folder's path and ends with a random part. So a data folder that a person removed by hand starts with a new
+// cluster.
 func rescueFolder(dataDir string) (string, error) {
 	if err := os.MkdirAll(rescueRoot, 0o755); err != nil {
 		return "", ErrFolder.Because(err)
@@ -316,10 +315,9 @@ func (c cluster) serves(pid string) bool {
 	return false
 }
 
-// killOrphans ends the processes that a killed server of this cluster left.
-// The caller has seen that no server runs. Each of PostgreSQL's processes
-// stands in the cluster's folder and calls itself "postgres: …", which nothing
-// else does there; recovery follows anyway, so nothing more is lost.
+// killOrphans ends the processes that a killed server of this cluster left. The caller has made sure that no
+// server runs. Each PostgreSQL process runs in the cluster's folder under the title "postgres: …", and no
+// other program does. Killing them loses no data: after the server's death crash recovery is needed anyway.
 func (c cluster) killOrphans(log *slog.Logger) {
 	folders, _ := filepath.Glob("/proc/[0-9]*/cwd") // the pattern is ours and well-formed
 	for _, folder := range folders {
@@ -335,6 +333,6 @@ func (c cluster) killOrphans(log *slog.Logger) {
 			continue
 		}
 		log.Warn("ending a process that a killed PostgreSQL server left", "pid", pid)
-		_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended meanwhile: that is what we want
+		_ = syscall.Kill(pid, syscall.SIGKILL) // an error means that the process has ended already
 	}
 }

@@ -46,8 +46,9 @@ func (s *Server) keep() {
 			orphansSince = time.Now()
 			s.log.Warn("local PostgreSQL was killed, starting it again", "error", err)
 		case strings.Contains(output, "is still in use") && time.Since(orphansSince) < orphanLimit:
-			// Processes of a killed server finish what they do; then it works. One
-			// that waits for a lock of another killed one would wait forever.
+			// Processes of a killed server first finish their work; then a new server can start. An orphan
+			// that waits for a lock of another killed process would wait forever, so orphans are killed after
+			// a while.
 			if time.Since(orphansSince) > orphanGrace {
 				s.cluster.killOrphans(s.log)
 			}
@@ -137,6 +138,6 @@ func tail(logs *os.File, begin int64) string {
 	}
 	begin = max(begin, end-limit)
 	content := make([]byte, end-begin)
-	n, _ := logs.ReadAt(content, begin) // what can be read is good enough for a message
+	n, _ := logs.ReadAt(content, begin) // a partial tail is enough for a message
 	return strings.TrimSpace(string(content[:n]))
 }

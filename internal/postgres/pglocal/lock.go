@@ -37,7 +37,7 @@ func takeLock(dir string) (*lock, error) {
 	return &lock{file}, nil
 }
 
-// read returns what the last holder wrote, empty when it came not so far.
+// read returns the two lines of the last holder. Both are empty when the holder died before it wrote them.
 func (l *lock) read() (pid, socket string) {
 	content := make([]byte, 4096)
 	n, err := l.file.ReadAt(content, 0)

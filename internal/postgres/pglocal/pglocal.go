@@ -1,21 +1,21 @@
-// Package pglocal runs a PostgreSQL server of our own beside the program, for
-// "doisoat dev" and for tests. It owns no schema.
+// Package pglocal runs a PostgreSQL server beside the program, for "doisoat dev" and for tests. It owns no
+// schema.
 //
-// A server lives in a data folder: the cluster is <DataDir>/postgres-<major>,
-// its log <DataDir>/postgres-<major>.log, and <DataDir>/postgres.lock is held
-// by the one program that uses the folder. It listens on a unix socket only,
-// in a folder that nobody else can enter, and trusts whoever can enter it.
+// A server lives in a data folder. The cluster is <DataDir>/postgres-<major>, its log is
+// <DataDir>/postgres-<major>.log. One program uses the folder at a time and holds <DataDir>/postgres.lock.
+// The server listens only on a unix socket, in a folder that only the server's user can enter. It trusts each
+// process that can enter that folder.
 //
 // Promises:
 //   - No data is ever deleted. A cluster of another major version, or a folder
 //     that is not a cluster, is refused with instructions.
-//   - The server ends when the program ends, however it ends; what a killed
-//     program left behind is stopped and recovered by the next Start.
+//   - The server ends when the program ends, even when the program is killed. The next
+//     Start stops a server that a killed program left, and recovers its data.
 //   - A server that is killed is started again on the same socket.
-//   - Under root, which PostgreSQL refuses, every PostgreSQL program runs as
-//     the user postgres, else nobody. Folders that this user cannot reach
-//     are left as they are: the cluster then lives under /var/lib/doisoat and
-//     <DataDir>/postgres-<major> is a link to it.
+//   - PostgreSQL refuses root. Under root every PostgreSQL program runs as the user
+//     postgres, or as the user nobody when there is no user postgres. A folder that this
+//     user cannot reach keeps its rights: the cluster then lives under /var/lib/doisoat
+//     and <DataDir>/postgres-<major> is a link to it.
 //
 // Linux only: it needs /proc, flock and the parent-death signal.
 package pglocal
@@ -47,7 +47,7 @@ const (
 	quitTimeout  = 10 * time.Second // for an immediate shutdown; then SIGKILL
 )
 
-// What Start refuses. Each comes with a message that says what to do.
+// The faults of Start. Each message says how to go on.
 var (
 	ErrNoBinaries = fault.New(fault.Precondition, "pglocal.no_binaries", "PostgreSQL is not installed")
 	ErrInUse      = fault.New(fault.Precondition, "pglocal.in_use", "the data folder is in use by another program")
@@ -79,7 +79,7 @@ type Server struct {
 	locks   []*lock
 
 	quit chan struct{} // closed by Stop: do not start again
-	done chan struct{} // closed when no server runs any more
+	done chan struct{} // closed when the server has ended for good
 
 	mu      sync.Mutex
 	process *os.Process
@@ -146,7 +146,7 @@ func (s *Server) start(ctx context.Context, opt Options) error {
 	return nil
 }
 
-// dataFolder makes the folder and resolves it, so that one folder has one name.
+// dataFolder makes the folder and resolves the links in its path, so that each folder has one name.
 func dataFolder(dir string) (string, error) {
 	if dir == "" {
 		return "", ErrFolder.With("no data folder was given")
@@ -243,8 +243,8 @@ func (s *Server) PID() int {
 	return s.process.Pid
 }
 
-// Done is closed when no server runs any more: after Stop, or because it was
-// given up; then Err says why.
+// Done is closed when the server has ended for good: after Stop, or after too many failures. In the second
+// case Err returns the reason.
 func (s *Server) Done() <-chan struct{} { return s.done }
 
 // Err returns why the server was given up; nil while it runs and after Stop.
@@ -254,9 +254,9 @@ func (s *Server) Err() error {
 	return s.err
 }
 
-// Stop ends the server: a fast shutdown, which breaks off what still runs,
-// then after 20 seconds or when ctx ends an immediate one, from which the next
-// start recovers. Close the pools first. Later calls return the first answer.
+// Stop ends the server and returns when it has ended. It first asks for a fast shutdown, which breaks off
+// running statements. After 20 seconds, or when ctx ends, it asks for an immediate shutdown; the next start
+// then recovers the data. Close the pools before Stop. Later calls return the first answer.
 func (s *Server) Stop(ctx context.Context) error {
 	s.stopOnce.Do(func() {
 		s.stopErr = s.stop(ctx)
@@ -291,11 +291,11 @@ func (s *Server) signal(sig os.Signal) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.process != nil {
-		_ = s.process.Signal(sig) // it has ended already: that is what we want
+		_ = s.process.Signal(sig) // an error means that the process has ended already
 	}
 }
 
-// release gives back what Start took; the server must have ended.
+// release removes the socket folder and gives up the locks of Start. The server must have ended.
 func (s *Server) release() {
 	removeSocketFolder(s.socket)
 	for _, l := range s.locks {

@@ -43,9 +43,9 @@ const (
 	closeLimit = 15 * time.Second // for a test to give back its connections
 )
 
-// DB is a database for one test. Its pools are closed and it is dropped when
-// the test ends; whatever else uses it must have ended by then, so stop it in
-// a t.Cleanup that is registered after New.
+// DB is a database for one test. When the test ends, its pools are closed and the database is dropped. A
+// server or worker that uses the database must have ended before: stop it in a t.Cleanup that is registered
+// after New.
 type DB struct {
 	App   *pgxpool.Pool // logged in as doisoat_app, like the program
 	Owner *pgxpool.Pool // superuser: sees and may do everything
@@ -84,7 +84,7 @@ var server = sync.OnceValues(func() (string, error) {
 	if address := os.Getenv(URLVariable); address != "" {
 		return address, nil
 	}
-	// Nobody stops it: it ends with the process, by the parent-death signal.
+	// No code stops the server: the parent-death signal ends it with the process.
 	s, err := StartServer(context.Background())
 	if err != nil {
 		return "", err

@@ -22,12 +22,11 @@ const (
 	templateLimit = 4
 )
 
-// StartServer starts a server for tests, not durable, with 200 connections.
-// It ends with the process at the latest.
+// StartServer starts a server for tests, not durable, with 200 connections. The server ends with the process
+// at the latest.
 //
-// Its cluster is kept between runs in the first free of a few slots in the
-// user's cache folder, which saves initdb and the migrations. What an earlier
-// run left in it is dropped.
+// The user's cache folder has a few slots, each with a cluster. StartServer takes the first free slot, which
+// saves initdb and the migrations. It drops the databases that an earlier run left in the cluster.
 func StartServer(ctx context.Context) (*pglocal.Server, error) {
 	home, err := cacheFolder()
 	if err != nil {
@@ -117,8 +116,8 @@ func prepareSlot(dir, boot string) (*os.File, error) {
 	return file, nil
 }
 
-// startIn starts the server of a slot; when that fails it begins anew once,
-// for the data is only a cache.
+// startIn starts the server of a slot. When the start fails, it deletes the slot's data, which are only a
+// cache, and tries once more.
 func startIn(ctx context.Context, dir string) (*pglocal.Server, error) {
 	s, err := startClean(ctx, dir)
 	if err == nil || errors.Is(err, pglocal.ErrNoBinaries) || errors.Is(err, pglocal.ErrInUse) {
