@@ -104,7 +104,7 @@ func TestRegisterMerchantRefuses(t *testing.T) {
 			fresh, "vietqr", paytest.BankSettings(), map[string]string{"webhook_secret": "x", "api_key": "y"}, providers.ErrSettings,
 		},
 		"unknown notifier": {fresh, "vietqr", without, map[string]string{"webhook_secret": "x"}, providers.ErrSettings},
-		"unknown provider": {fresh, "momo", nil, nil, providers.ErrUnknownProvider},
+		"unknown provider": {fresh, "momo", nil, nil, providers.ErrProviderNotFound},
 		"portal": {
 			paytest.Portal, "vnpay", d.VNPAYSettings(paytest.Terminal), map[string]string{"hash_secret": "x"}, auth.ErrForbidden,
 		},

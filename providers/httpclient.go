@@ -12,18 +12,18 @@ import (
 	"github.com/doisoat/doisoat/internal/fault"
 )
 
-// MaxAnswer is the most we read of a provider's answer.
+// MaxAnswer limits the bytes that Call reads of a provider's answer.
 const MaxAnswer = 256 << 10
 
-// Faults of a call. The difference decides about money: after ErrNotSent a
-// request may be sent again, after ErrNoAnswer it may only be asked about.
+// Faults of a call. The difference decides about money. After ErrNotSent the
+// caller may send the request again. After ErrNoAnswer only an inquiry is allowed.
 var (
 	ErrNotSent  = fault.New(fault.Unavailable, "providers.not_sent", "the provider could not be reached; nothing was sent")
 	ErrNoAnswer = fault.New(fault.OutcomeUnknown, "providers.no_answer", "the provider gave no clear answer")
 )
 
 // Client returns a copy of c that follows no redirect: a signed request goes
-// to the address that the merchant account names, and nowhere else.
+// only to the address that the merchant account names.
 func Client(c *http.Client) *http.Client {
 	own := *c
 	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
@@ -31,8 +31,8 @@ func Client(c *http.Client) *http.Client {
 }
 
 // Call sends req once and returns the body of a 200 answer. ErrNotSent means
-// that a connection provably never came about; every other failure, another
-// status or an answer longer than MaxAnswer is ErrNoAnswer.
+// that provably no connection was made. Every other failure, another status
+// and an answer longer than MaxAnswer give ErrNoAnswer.
 func Call(client *http.Client, req *http.Request) ([]byte, error) {
 	var connected atomic.Bool // set by the transport
 	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }}

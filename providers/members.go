@@ -13,13 +13,13 @@ type Member struct {
 	Value any
 }
 
-// Members is a JSON object as it was written: in its order, with exact names
-// and with numbers as their digits. encoding/json would lose all three, and
-// signatures depend on them.
+// Members is a JSON object as the sender wrote it: in its order, with exact
+// names and with numbers as their digits. Signatures depend on all three, and
+// encoding/json would lose them.
 type Members []Member
 
-// DecodeMembers reads one JSON object. It fails with ErrMessage for anything
-// else and for all that jsondoc refuses, such as a name used twice.
+// DecodeMembers reads one JSON object. It fails with ErrMessage for every other
+// JSON value and for every text that jsondoc refuses, such as a name used twice.
 func DecodeMembers(data []byte) (Members, error) {
 	value, err := decodeJSON(data, jsondoc.MessageTokens)
 	if err != nil {
@@ -55,7 +55,7 @@ func (m Members) Text(name string) string {
 	}
 }
 
-// Object returns a member that is an object, nil when it is not.
+// Object returns the member called name when its value is an object, nil otherwise.
 func (m Members) Object(name string) Members {
 	value, _ := m.Find(name)
 	object, _ := value.(Members)

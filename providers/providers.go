@@ -1,10 +1,11 @@
-// Package providers is the contract between Doisoat and everyone who moves
-// money: small capabilities, neutral types and four outcomes. One folder per
-// provider implements what that provider can do; nothing here names one.
+// Package providers is the contract between Doisoat and every provider of
+// payments: small capabilities, neutral types and five outcomes. One folder per
+// provider implements the capabilities of this provider; this package names no
+// provider.
 //
 // Invariants: a provider package never touches the database; verifying a
-// message and translating it are two steps; anything not understood is
-// Unknown, and Unknown is never a failure.
+// message and translating it are two steps; a message that the package does not
+// understand is Unknown, and Unknown is never a failure.
 package providers
 
 import (
@@ -16,10 +17,10 @@ import (
 	"github.com/doisoat/doisoat/internal/money"
 )
 
-// Outcome is what a provider says of a payment or a refund.
+// Outcome is a provider's word about a payment or a refund.
 type Outcome string
 
-// The outcomes. NotSent means that we know the request never left us.
+// The outcomes. NotSent means that the request provably never left this system.
 const (
 	Succeeded Outcome = "succeeded"
 	Declined  Outcome = "declined"
@@ -30,9 +31,9 @@ const (
 
 // Faults shared by all providers.
 var (
-	// ErrSignature: the message does not come from the provider, or somebody changed it.
+	// ErrSignature: the message does not come from the provider, or was changed on its way.
 	ErrSignature = fault.New(fault.Unauthenticated, "providers.signature", "signature is missing or wrong")
-	// ErrMessage: signed rightly, but members are missing, repeated or malformed.
+	// ErrMessage: the signature is right, but members are missing, repeated or malformed.
 	ErrMessage = fault.New(fault.Invalid, "providers.message", "message is malformed")
 	// ErrSettings: the merchant account's settings or secrets are incomplete.
 	ErrSettings = fault.New(fault.Invalid, "providers.settings", "merchant account settings are incomplete")
@@ -41,17 +42,17 @@ var (
 )
 
 // Merchant is one merchant account as a provider sees it: settings in clear,
-// secrets decrypted for the length of a call. Secrets holds one or two live
-// values per name, newest first, so that a secret can be rotated.
+// and secrets that are decrypted only during a call. Secrets holds one or two
+// live values per name, newest first, so that an agency can rotate a secret.
 type Merchant struct {
 	Settings map[string]string
 	Secrets  map[string][]string
 }
 
-// Provider is what every provider declares. The other interfaces of this
-// package are capabilities; a provider has those that it implements.
+// Provider is the part that every provider implements. The other interfaces of
+// this package are capabilities, and each provider implements some of them.
 type Provider interface {
-	// Name is the word used in paths, accounts and files: "vnpay".
+	// Name is the provider's word in paths, accounts and files, such as "vnpay".
 	Name() string
 	// CheckMerchant returns ErrSettings with one field per fault.
 	CheckMerchant(Merchant) error
@@ -79,7 +80,7 @@ const (
 	Transfer CheckoutKind = "transfer"
 )
 
-// Checkout is what the payer needs. It holds no secret.
+// Checkout tells the payer how to pay. It holds no secret.
 type Checkout struct {
 	Kind     CheckoutKind     `json:"kind"`
 	URL      string           `json:"url,omitempty"`
@@ -93,7 +94,7 @@ type QRCode struct {
 	PNG     []byte `json:"png"` // base64 in JSON
 }
 
-// TransferDetails is what a payer types into a banking app.
+// TransferDetails holds the fields that a payer types into a banking app.
 type TransferDetails struct {
 	Bank    string `json:"bank"`
 	Account string `json:"account"`
@@ -101,14 +102,15 @@ type TransferDetails struct {
 	Content string `json:"content"`
 }
 
-// Checkouter starts a payment. Building may be local (a signed URL, a QR) or a
-// call; after a call that got no clear answer the error is OutcomeUnknown.
+// Checkouter starts a payment. A provider builds the checkout without a call (a
+// signed URL, a QR) or with one. After a call without a clear answer the error
+// is of kind OutcomeUnknown.
 type Checkouter interface {
 	Provider
 	Checkout(ctx context.Context, m Merchant, r CheckoutRequest) (Checkout, error)
 }
 
-// RawCallback is a message as it arrived. It is stored before anything reads it.
+// RawCallback is a message as it arrived. Doisoat stores the message before it reads it.
 type RawCallback struct {
 	Method     string
 	RawQuery   string
@@ -121,9 +123,9 @@ type RawCallback struct {
 type Event struct {
 	// ID is unique per message content at this provider and merchant: the key of de-duplication.
 	ID string
-	// Reference is ours; empty when the message names none (a bank notice without a code).
-	// With Outcome Declined and no Reference the message is about no payment (money
-	// that left the account): keep it and do nothing.
+	// Reference is ours, and empty when the message names none (a bank notice without a code).
+	// With Outcome Declined and no Reference the message is about no payment, such as money
+	// that left the account: the caller keeps the message and does nothing.
 	Reference string
 	// TransactionID is the provider's id of the money movement; never empty when a payment Succeeded.
 	TransactionID string
@@ -136,13 +138,14 @@ type Event struct {
 	Account       string    // collecting account that got the money, where there is one
 }
 
-// ReplyKind is our answer to a callback, in neutral words; each provider says it in its own.
+// ReplyKind is our answer to a callback in neutral words. Each provider package
+// translates it into the words of its protocol.
 type ReplyKind string
 
 // The replies. See each provider's Reply for the words on the wire.
 const (
 	ReplyStored        ReplyKind = "stored"         // recorded now (paid or failed)
-	ReplyAlreadyStored ReplyKind = "already_stored" // the same was recorded before
+	ReplyAlreadyStored ReplyKind = "already_stored" // the same message was recorded before
 	ReplyBadSignature  ReplyKind = "bad_signature"
 	ReplyUnknownOrder  ReplyKind = "unknown_order"
 	ReplyWrongAmount   ReplyKind = "wrong_amount"
@@ -150,7 +153,7 @@ const (
 	ReplyOurError      ReplyKind = "our_error" // nothing recorded: the provider should call again
 )
 
-// Reply is what goes back over HTTP.
+// Reply is the HTTP answer to a callback.
 type Reply struct {
 	Status      int
 	ContentType string
@@ -164,19 +167,19 @@ type CallbackBounds struct {
 	Body  int64
 }
 
-// CallbackReceiver verifies and translates what a provider pushes to us.
+// CallbackReceiver verifies and translates the callbacks of a provider.
 type CallbackReceiver interface {
 	Provider
 	// Verify checks the signature in constant time against every live secret; ErrSignature otherwise.
 	Verify(m Merchant, c RawCallback) error
 	// Translate reads a verified message; ErrMessage when it is malformed.
 	Translate(m Merchant, c RawCallback) (Event, error)
-	// Reply words our answer.
+	// Reply returns our answer in the words of the provider's protocol.
 	Reply(kind ReplyKind) Reply
-	// CallbackHeaders names the request headers that Verify reads; no others need to be kept.
-	// Authorization among them is a credential: it is for Verify only and is not stored.
+	// CallbackHeaders names the request headers that Verify reads; the caller keeps no others.
+	// Authorization among them is a credential: only Verify gets it, and the caller never stores it.
 	CallbackHeaders() []string
-	// CallbackBounds is how large a message may be. A larger one is refused unread.
+	// CallbackBounds limits the size of a message. The caller refuses a larger message unread.
 	CallbackBounds() CallbackBounds
 }
 
@@ -197,24 +200,24 @@ type InquiryRequest struct {
 	RequestID       string    // unique per call: letters and digits, at most 32; a UUID may keep its dashes
 	Now             time.Time
 
-	// Where a provider knows refunds by their payment only, these tell the
-	// refunds of one payment apart. An answer that may be about another is Unknown.
-	RefundAmount        money.Amount // what was asked back; the zero value is not compared
+	// Some providers find refunds by their payment only. The next members tell the refunds
+	// of one payment apart. An answer that may be about another refund is Unknown.
+	RefundAmount        money.Amount // amount of this refund; the zero value is not compared
 	RefundTransactionID string       // provider's id of this refund, where known
 	// OtherRefunds holds the provider's id of every other refund sent for the payment, "" where it is not known.
 	OtherRefunds []string
 }
 
-// Inquirer asks a provider for the state of one item. A time-out or an answer
-// that fails verification gives Outcome Unknown and no error: the error is for
-// faults of ours only.
+// Inquirer asks a provider for the outcome of one payment or refund. A time-out
+// or an answer that fails verification gives Outcome Unknown and no error. An
+// error is always a fault of this system.
 type Inquirer interface {
 	Provider
 	Inquire(ctx context.Context, m Merchant, r InquiryRequest) (Event, error)
 }
 
-// RefundRequest gives money back for one capture. Reference was fixed when the
-// money was reserved and never changes for this refund.
+// RefundRequest gives money back for one capture. Reference is fixed when the
+// money is reserved, and never changes for this refund.
 type RefundRequest struct {
 	Reference     string // ours, of this refund; the provider must de-duplicate by it
 	Payment       string // our reference of the payment
@@ -234,20 +237,20 @@ type RefundResult struct {
 	Reason        string // provider's code
 }
 
-// Refunder sends a refund. It is called at most once per reference: an unclear
-// answer is Unknown, and only an inquiry or a statement ends that. An error is
-// a fault of ours (settings, a request that cannot be built) and always comes
-// with NotSent.
+// Refunder sends a refund. The caller calls it at most once per reference. An
+// unclear answer is Unknown, and only an inquiry or a statement ends Unknown. An
+// error is a fault of this system (settings, a request that cannot be built) and
+// always comes with NotSent.
 type Refunder interface {
 	Provider
 	Refund(ctx context.Context, m Merchant, r RefundRequest) (RefundResult, error)
 }
 
-// Registry finds providers by name. It is filled once, in cmd.
+// Registry finds providers by name. Package cmd/doisoat fills it once.
 type Registry map[string]Provider
 
-// ErrUnknownProvider: no provider of that name is built in.
-var ErrUnknownProvider = fault.New(fault.Invalid, "providers.unknown", "no such provider")
+// ErrProviderNotFound: no provider of this name is built in.
+var ErrProviderNotFound = fault.New(fault.Invalid, "providers.unknown", "no such provider")
 
 // NewRegistry registers providers by name; a name used twice panics.
 func NewRegistry(list ...Provider) Registry {
@@ -261,12 +264,13 @@ func NewRegistry(list ...Provider) Registry {
 	return r
 }
 
-// Find returns the provider called name as capability C: ErrUnknownProvider or ErrUnsupported.
+// Find returns the provider called name as capability C. It fails with
+// ErrProviderNotFound or ErrUnsupported.
 func Find[C Provider](r Registry, name string) (C, error) {
 	var none C
 	p, ok := r[name]
 	if !ok {
-		return none, ErrUnknownProvider
+		return none, ErrProviderNotFound
 	}
 	c, ok := p.(C)
 	if !ok {

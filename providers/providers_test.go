@@ -55,7 +55,8 @@ func TestDecodeMembersRefuses(t *testing.T) {
 
 func TestDecodeVectors(t *testing.T) {
 	t.Parallel()
-	const one = `{"id":"a","provider":"p","operation":"o","secrets":{"s":"1","two":["n","o"],"jwk":{}},"fields":{"n":12},"signature":"","receive_time":1795250412}`
+	const one = `{"id":"a","provider":"p","operation":"o","secrets":{"s":"1","two":["n","o"],"jwk":{}},` +
+		`"fields":{"n":12},"signature":"","receive_time":1795250412}`
 	want := providers.Vector{
 		ID:        "a",
 		Provider:  "p",

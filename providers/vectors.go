@@ -8,12 +8,12 @@ import (
 	"github.com/doisoat/doisoat/internal/jsondoc"
 )
 
-// maxVectorFile limits what `doisoat signature` reads.
+// maxVectorFile limits the bytes that `doisoat signature` reads.
 const maxVectorFile = 8 << 20
 
-// Vector is one message to check at a desk: what is signed, with which
-// secrets, and what travelled on the wire. It has the shape of the published
-// test vectors; only Provider and Operation are always there.
+// Vector is one message whose signature a person checks by hand: the signed
+// fields, the secrets, and the text on the wire. It has the shape of the
+// published test vectors. Only Provider and Operation are mandatory.
 type Vector struct {
 	ID        string
 	Provider  string
@@ -48,8 +48,8 @@ func (v Vector) Secret(name string) []string {
 }
 
 // VectorResult is the verdict over one Vector. Computed is our own signature,
-// shown when the given one is another. No secret is in it, except where the
-// protocol signs nothing and its canonical text is the shared key itself.
+// given when it differs from Signature. The result holds no secret, with one
+// exception: a protocol without a signature has the shared key as its canonical text.
 type VectorResult struct {
 	ID        string `json:"id"`
 	Canonical string `json:"canonical"`

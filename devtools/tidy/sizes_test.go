@@ -65,8 +65,8 @@ func TestPackagesAreSmall(t *testing.T) {
 
 // Lines that may be longer than maxLineLength today, in code and in tests. Lower both with every line that goes; wanted is 0.
 const (
-	longLines     = 94
-	longTestLines = 301
+	longLines     = 91
+	longTestLines = 286
 )
 
 func TestLinesAreShort(t *testing.T) {

@@ -19,7 +19,9 @@ import (
 
 // body and signature are vector sepay.webhook_hmac.01.
 const (
-	body      = `{"id":92704,"gateway":"Vietcombank","transactionDate":"2026-11-21 15:40:12","accountNumber":"0123499999","code":"DVC2611210001","content":"DVC2611210001 nop le phi","transferType":"in","transferAmount":50000,"accumulated":19077000,"subAccount":null,"referenceCode":"MBVCB.3278907687","description":""}`
+	body = `{"id":92704,"gateway":"Vietcombank","transactionDate":"2026-11-21 15:40:12","accountNumber":"0123499999",` +
+		`"code":"DVC2611210001","content":"DVC2611210001 nop le phi","transferType":"in","transferAmount":50000,` +
+		`"accumulated":19077000,"subAccount":null,"referenceCode":"MBVCB.3278907687","description":""}`
 	timestamp = "1795250412"
 	signature = "sha256=8eb8a2de49d61ffae99e1811b1ae70feeee41e87b675e09f91dce6169fa916d0"
 )
@@ -154,9 +156,10 @@ func TestTranslate(t *testing.T) {
 		"two codes": {`"content":"DVC2611210001 nop le phi"`, `"content":"` + reference + " " + other + `"`, with(func(e *providers.Event) {
 			e.Content = reference + " " + other
 		})},
-		"code and content differ": {`"code":"DVC2611210001","content":"DVC2611210001 nop le phi"`, `"code":"` + reference + `","content":"` + other + `"`, with(func(e *providers.Event) {
-			e.Content = other
-		})},
+		"code and content differ": {
+			`"code":"DVC2611210001","content":"DVC2611210001 nop le phi"`, `"code":"` + reference + `","content":"` + other + `"`,
+			with(func(e *providers.Event) { e.Content = other }),
+		},
 		"money that left": {`"transferType":"in"`, `"transferType":"out"`, with(func(e *providers.Event) {
 			e.Outcome, e.Reason = providers.Declined, "out"
 		})},

@@ -25,7 +25,8 @@ var stateFee = vietqr.Code{
 }
 
 // stateFeePayload is vector vietqr.qr.11.
-const stateFeePayload = "00020101021238560010A0000007270126000697041501121160026806690208QRIBFTTA53037045405500005802VN62170813DVC26112100016304F0D9"
+const stateFeePayload = "00020101021238560010A0000007270126000697041501121160026806690208QRIBFTTA" +
+	"53037045405500005802VN62170813DVC26112100016304F0D9"
 
 func TestPayload(t *testing.T) {
 	t.Parallel()
@@ -244,7 +245,9 @@ func TestCheckVector(t *testing.T) {
 			providers.VectorResult{ID: "1", Canonical: stateFeePayload[:len(stateFeePayload)-4], Signature: "F0D9", Accepted: true},
 		},
 		"objects only": {
-			`{"id":"1","provider":"vietqr","operation":"qr","fields":{"00":"01","01":"12","38":{"00":"A000000727","01":{"00":"970415","01":"116002680669"},"02":"QRIBFTTA"},"53":"704","54":"50000","58":"VN","62":{"08":"DVC2611210001"}}}`,
+			`{"id":"1","provider":"vietqr","operation":"qr","fields":{"00":"01","01":"12",` +
+				`"38":{"00":"A000000727","01":{"00":"970415","01":"116002680669"},"02":"QRIBFTTA"},` +
+				`"53":"704","54":"50000","58":"VN","62":{"08":"DVC2611210001"}}}`,
 			providers.VectorResult{ID: "1", Canonical: stateFeePayload[:len(stateFeePayload)-4], Signature: "F0D9", Accepted: true},
 		},
 		"wrong signature": {

@@ -149,7 +149,8 @@ func TestInquireRequest(t *testing.T) {
 		"vnp_TransactionDate": "20261121083015",
 		"vnp_CreateDate":      "20261121090000",
 		"vnp_IpAddr":          "10.20.30.40",
-		"vnp_SecureHash":      "c2a228faaf0e74196ccb9eabaf98b5e89ffca4b8b10e71d410beede02f0634fe7b35421270bd56c5476a1bfc94af0b2d880685853d7ef269a99b7105cdd92502",
+		"vnp_SecureHash": "c2a228faaf0e74196ccb9eabaf98b5e89ffca4b8b10e71d410beede02f0634fe" +
+			"7b35421270bd56c5476a1bfc94af0b2d880685853d7ef269a99b7105cdd92502",
 	}
 	if diff := cmp.Diff(far.request, want); diff != "" {
 		t.Errorf("request (-got +want):\n%s", diff)
@@ -245,7 +246,8 @@ func TestRefundRequest(t *testing.T) {
 		"vnp_CreateBy":        "ketoan01",
 		"vnp_CreateDate":      "20261121140000",
 		"vnp_IpAddr":          "10.20.30.40",
-		"vnp_SecureHash":      "26cd1ccb1f4ef44044da7dadaa009804f239d247f945f7ee17d621699b204740891446dee07455d9e928ee11556e72f7cbe84055147022aa6f4f5d11f3b46611",
+		"vnp_SecureHash": "26cd1ccb1f4ef44044da7dadaa009804f239d247f945f7ee17d621699b204740" +
+			"891446dee07455d9e928ee11556e72f7cbe84055147022aa6f4f5d11f3b46611",
 	}
 	if diff := cmp.Diff(far.request, want); diff != "" {
 		t.Errorf("request (-got +want):\n%s", diff)

@@ -170,7 +170,9 @@ func TestEventIDFollowsContent(t *testing.T) {
 	if again := id(strings.Replace(paidQuery, "Le+phi", "Khac", 1)); again != first {
 		t.Errorf("another text: got id %s, want %s", again, first)
 	}
-	for _, change := range []string{"5000000=>6000000", "vnp_TransactionStatus=00=>vnp_TransactionStatus=02", "14271027=>14271028", "0001=>0002"} {
+	for _, change := range []string{
+		"5000000=>6000000", "vnp_TransactionStatus=00=>vnp_TransactionStatus=02", "14271027=>14271028", "0001=>0002",
+	} {
 		before, after, _ := strings.Cut(change, "=>")
 		query := paidQuery
 		if before == "14271027" {

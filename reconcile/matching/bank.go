@@ -7,9 +7,9 @@ import (
 	"github.com/google/uuid"
 )
 
-// Bank compares the lines of a bank account with the batches that
-// providers pay, with the captures of transfers into this account, and with the
-// money that orders sent out of it or that bounced back.
+// Bank compares the lines of a bank account with the batches that providers
+// pay, with the captures of transfers into this account, and with the money in
+// transit: orders out of the account and refunds that bounced back.
 func Bank(in Input) Result {
 	m := newMatcher(in)
 	m.batchesByName()
@@ -120,7 +120,8 @@ func (m *matcher) byBankReference() {
 	}
 }
 
-// code returns the one payment reference of ours that a content names.
+// code returns the payment that the content of a line names by our reference.
+// Several is true, and the payment empty, when the content names more than one.
 func (m *matcher) code(l *Line) (reference string, pay Payment, several bool) {
 	for _, c := range l.Codes {
 		p, known := m.Payments[c]
@@ -159,7 +160,7 @@ func (m *matcher) byCode() {
 	}
 }
 
-// leftBankLines says what every booked line that is left means.
+// leftBankLines records a break for every booked line without a match.
 func (m *matcher) leftBankLines() {
 	captures := groups(m.Items, func(_ int, v *Item) (string, bool) { return v.Reference, v.Reference != "" })
 	for i := range m.Lines {
@@ -199,14 +200,14 @@ func (m *matcher) leftBankLines() {
 	}
 }
 
-// leftPayout is a credit that names a batch which it does not pay exactly.
+// leftPayout records the break of an unmatched credit that names one batch.
 func (m *matcher) leftPayout(line, at int) {
 	b, amount := &m.Batches[at], m.Lines[line].Amount
 	if m.batchDone[at] {
 		m.lineBreak(line, DuplicateLine, uuid.Nil, "a further credit for a batch that is matched")
 		return
 	}
-	if b.Net == amount { // only a person's revocation keeps these apart
+	if b.Net == amount { // without a revocation the two would be matched
 		m.lineBreak(line, Unidentified, uuid.Nil, "its match with the batch that it names was revoked")
 		return
 	}

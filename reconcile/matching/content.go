@@ -9,8 +9,8 @@ import (
 )
 
 // squeezed is a text reduced to upper-case letters and digits without accents,
-// with the place of each in the text: banks change case, drop punctuation and
-// break words.
+// with the place of each in the text. Names are compared in this form because
+// banks change case, drop punctuation and break words.
 type squeezed struct {
 	text string
 	from []int  // rune index of each byte of text
@@ -34,12 +34,12 @@ func squeezeText(s string) squeezed {
 // Squeeze reduces a text to upper-case letters and digits without accents.
 func Squeeze(s string) string { return squeezeText(s).text }
 
-// shortestName is the least a batch id must have to be looked for in a text:
-// a shorter one is found everywhere.
+// shortestName is the least length of a name to look for in a text. A shorter
+// name would be found in many texts by chance.
 const shortestName = 6
 
-// contains reports whether the squeezed name stands in the text on its own: a
-// digit or letter glued to its end would make it another name (…-01 and …-012).
+// contains reports whether the squeezed name stands in the text on its own. A
+// letter or digit directly before or after it makes another name (…-01 and …-012).
 func (q squeezed) contains(name string) bool {
 	if name == "" {
 		return false
@@ -66,7 +66,7 @@ func (q squeezed) free(at int) bool {
 	return !unicode.IsLetter(r) && !unicode.IsDigit(r)
 }
 
-// NamedIn lists in order which of the squeezed names a content holds.
+// NamedIn returns the squeezed names that a content holds, sorted.
 func NamedIn(content string, names map[string]bool) (list []string) {
 	if len(names) == 0 {
 		return nil
@@ -81,8 +81,9 @@ func NamedIn(content string, names map[string]bool) (list []string) {
 	return list
 }
 
-// NamesIn finds which batches and providers a content names. A broken text can
-// be read in two ways (…-01 2 and …-012): both are named, and amounts decide.
+// NamesIn returns the batches and providers that a content names. A text that
+// the bank broke can be read in two ways (…-01 2 and …-012). NamesIn returns
+// both batches, and the amount decides.
 func NamesIn(content string, batches map[string][]BatchKey, providers map[string]string) (keys []BatchKey, names []string) {
 	q := squeezeText(content)
 	for name, same := range batches {

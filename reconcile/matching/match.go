@@ -53,7 +53,7 @@ const (
 	LanePayout     = "payout"     // bank credit ↔ batch of settlement rows
 	LaneTransfer   = "transfer"   // bank credit ↔ capture of a transfer
 	LaneTransit    = "transit"    // bank line ↔ order that was paid, or bounce that came back
-	LaneIdentified = "identified" // bank credit ↔ capture that two persons made of it
+	LaneIdentified = "identified" // bank credit ↔ capture that a maker and a checker recorded for it
 )
 
 // Rules, by the members that they compare.
@@ -67,7 +67,7 @@ const (
 	ruleRepaired       = "repaired"             // capture recorded by a repair because of this line
 	ruleOrderCode      = "order_code"           // code of a refund or voucher in the content and exact amount, single on both sides
 	ruleDocument       = "document_number"      // number of its document in the content and exact amount, single on both sides
-	RuleIdentified     = "identified"           // a maker and a checker say so
+	RuleIdentified     = "identified"           // a maker proposed the capture and a checker approved it
 	ScoreCertain       = 100
 	scoreLikely        = 90
 )
@@ -92,7 +92,7 @@ type Line struct {
 	Asked         bool       // a repair asked about a payment because of this line
 }
 
-// ItemKind says what an Item is in the book.
+// ItemKind is the kind of an Item.
 type ItemKind int
 
 // The kinds of items.
@@ -105,7 +105,7 @@ const (
 // Item is a capture, a refund or money in transit, as the matcher compares it.
 type Item struct {
 	Kind          ItemKind
-	ID            uuid.UUID // of money in transit the entry that sent it
+	ID            uuid.UUID // transit: the entry that sent the money
 	Payment       uuid.UUID
 	Refund        uuid.UUID // transit: the refund that it pays or brings back; none for a voucher
 	Dossier       uuid.UUID
@@ -117,8 +117,8 @@ type Item struct {
 	Reference     string // of the payment
 	BankReference string
 	Matched       bool     // in a live match already
-	Due           bool     // a line of it should be there by the run's date
-	Found         bool     // recorded because we asked, or by a statement: no callback told of it
+	Due           bool     // the source should show a line for it by the run's date
+	Found         bool     // recorded after an inquiry or from a statement, without a callback
 	Codes         []string // transit: our code of the refund or voucher, squeezed
 	Numbers       []string // transit: numbers of its documents, squeezed
 }
@@ -160,7 +160,7 @@ type Input struct {
 	Items    []Item
 	Batches  []Batch
 	Payments map[string]Payment
-	Refused  map[Pair]bool // pairs whose match was revoked: never again by a rule
+	Refused  map[Pair]bool // pairs whose match a person revoked: no rule matches them again
 }
 
 // Match is a match that the matcher proposes; Lines, Items and Batch index the input.
@@ -181,11 +181,11 @@ type Finding struct {
 	Payment           uuid.UUID
 	Amount            int64
 	Source, Book      *int64
-	Tells             bool // it holds no money: the line is matched, or it is not booked
+	Tells             bool // the break holds no money: its line is matched, or is not booked
 	Detail            string
 }
 
-// RepairRequest asks for a repair: a line names a payment of exactly its amount that has no capture.
+// RepairRequest asks for a repair: a line names a payment that has exactly the line's amount and no capture.
 type RepairRequest struct {
 	Line    int
 	Payment uuid.UUID
@@ -216,7 +216,9 @@ func newMatcher(in Input) *matcher {
 		return cmp.Or(a.Date.Compare(b.Date), slices.Compare(a.ID[:], b.ID[:]))
 	})
 	slices.SortFunc(in.Batches, func(a, b Batch) int {
-		return cmp.Or(a.Date.Compare(b.Date), cmp.Compare(a.ID, b.ID), cmp.Compare(a.Account, b.Account), slices.Compare(a.Source[:], b.Source[:]))
+		return cmp.Or(
+			a.Date.Compare(b.Date), cmp.Compare(a.ID, b.ID), cmp.Compare(a.Account, b.Account), slices.Compare(a.Source[:], b.Source[:]),
+		)
 	})
 	m := &matcher{
 		Input: in, lineDone: make([]bool, len(in.Lines)), itemDone: make([]bool, len(in.Items)),
@@ -231,7 +233,8 @@ func newMatcher(in Input) *matcher {
 	return m
 }
 
-// pairUp records a match of one line and one item, unless a person revoked that very pair.
+// pairUp records a match of one line and one item. It returns false, and records
+// nothing, for a pair that a person revoked.
 func (m *matcher) pairUp(line, item int, lane, rule, kind string, score int, inputs map[string]string) bool {
 	if m.Refused[Pair{m.Lines[line].ID, m.Items[item].ID}] {
 		return false
@@ -261,13 +264,13 @@ func (m *matcher) miss(f Finding) {
 	m.out.Findings = append(m.out.Findings, f)
 }
 
-// lineBreak is a break about a line alone, with the whole line's money.
+// lineBreak records a break about a line alone, with the full amount of the line.
 func (m *matcher) lineBreak(line int, kind BreakKind, payment uuid.UUID, detail string) {
 	amount := m.Lines[line].Amount
 	m.miss(Finding{Kind: kind, Line: line, Item: -1, Batch: -1, Payment: payment, Amount: amount, Source: &amount, Detail: detail})
 }
 
-// mismatch is a break about a line and an item whose amounts differ.
+// mismatch records a break about a line and an item whose amounts differ.
 func (m *matcher) mismatch(line, item int, detail string) {
 	source, book := m.Lines[line].Amount, m.Items[item].Amount
 	m.miss(Finding{
@@ -276,7 +279,7 @@ func (m *matcher) mismatch(line, item int, detail string) {
 	})
 }
 
-// missingItems lists what is due and was not found.
+// missingItems records a break for every due item that no line matched.
 func (m *matcher) missingItems() {
 	for i, item := range m.Items {
 		if m.itemDone[i] || !item.Due {
@@ -299,7 +302,7 @@ func (m *matcher) missingItems() {
 	}
 }
 
-// groups indexes positions by a key; empty keys never match anything.
+// groups indexes positions by a key. A position for which key returns false is left out.
 func groups[T any, K comparable](list []T, key func(i int, v *T) (K, bool)) map[K][]int {
 	index := map[K][]int{}
 	for i := range list {
@@ -310,7 +313,7 @@ func groups[T any, K comparable](list []T, key func(i int, v *T) (K, bool)) map[
 	return index
 }
 
-// openItems keeps the items of a list that are still to be matched.
+// openItems returns the items of a list that have no match and no break.
 func (m *matcher) openItems(list []int) []int {
 	var left []int
 	for _, i := range list {

@@ -51,7 +51,9 @@ func refundOf(n int, transaction, original string, amount int64) Item {
 }
 
 func inBank(n int, ref string, amount int64, codes ...string) Line {
-	return Line{ID: lid(n), Row: n, Date: today, Kind: statements.Credit, Booked: true, Amount: amount, Net: amount, BankRef: ref, Codes: codes}
+	return Line{
+		ID: lid(n), Row: n, Date: today, Kind: statements.Credit, Booked: true, Amount: amount, Net: amount, BankRef: ref, Codes: codes,
+	}
 }
 
 func lump(id string, nets ...int64) Batch {

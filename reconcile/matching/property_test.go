@@ -61,7 +61,8 @@ func drawInput(t *rapid.T) Input {
 			b = refundOf(100+i, word("transaction"), word("original"), amount("amount"))
 		}
 		if rapid.IntRange(0, 2).Draw(t, "transit") == 0 {
-			b = orderOf(100+i, rapid.SampledFrom([]int64{1, -1}).Draw(t, "sign")*amount("amount"), word("order"), word("document"), word("earlier document"))
+			sign := rapid.SampledFrom([]int64{1, -1}).Draw(t, "sign")
+			b = orderOf(100+i, sign*amount("amount"), word("order"), word("document"), word("earlier document"))
 		}
 		b.BankReference, b.Matched, b.Due = word("bank ref"), rapid.IntRange(0, 4).Draw(t, "matched") == 0, rapid.Bool().Draw(t, "due")
 		in.Items = append(in.Items, b)
@@ -122,8 +123,11 @@ func checkIdentity(t *rapid.T, in Input, out Result) {
 		use(lines, m.Line)
 		use(items, m.Item)
 		use(batches, m.Batch)
-		if m.Item >= 0 && (in.Items[m.Item].Amount != in.Lines[m.Line].Amount || in.Items[m.Item].Matched || in.Refused[Pair{in.Lines[m.Line].ID, in.Items[m.Item].ID}]) {
-			t.Fatalf("match of line %+v and item %+v", in.Lines[m.Line], in.Items[m.Item])
+		if m.Item >= 0 {
+			line, item := in.Lines[m.Line], in.Items[m.Item]
+			if item.Amount != line.Amount || item.Matched || in.Refused[Pair{line.ID, item.ID}] {
+				t.Fatalf("match of line %+v and item %+v", line, item)
+			}
 		}
 		if m.Batch >= 0 && in.Batches[m.Batch].Net != in.Lines[m.Line].Amount {
 			t.Fatalf("match of line %+v and batch %+v", in.Lines[m.Line], in.Batches[m.Batch])

@@ -8,10 +8,10 @@ import (
 	"github.com/doisoat/doisoat/providers/statements"
 )
 
-// Settlement compares the rows of a provider with captures and refunds:
-// first by the provider's transaction, then by our reference, then it says
-// what is left. Rows that are not booked count nowhere but explain a capture
-// that the provider does not yet, or no longer, stand by.
+// Settlement compares the rows of a provider with captures and refunds: first
+// by the provider's transaction, then by our reference. Each remaining booked
+// row and each due item becomes a break. A row that is not booked never matches.
+// It only explains a capture that the provider does not settle yet, or at all.
 func Settlement(in Input) Result {
 	m := newMatcher(in)
 	m.byTransaction()
@@ -26,10 +26,10 @@ func Settlement(in Input) Result {
 
 func isPayment(l *Line) bool { return l.Kind == statements.Payment && l.Amount > 0 }
 
-// byTransaction takes each row in order: the first row of a transaction with
-// the capture's amount is the capture's, further ones are duplicates. A
-// transaction names its capture beyond doubt, so another amount is a break and
-// looks no further, unless a corrected row has the right one.
+// byTransaction reads the rows in order. The first row with the transaction and
+// the amount of a capture matches the capture; further rows are duplicates. A
+// transaction names its capture beyond doubt. Therefore a row with another
+// amount is a break, unless a corrected row has the right amount.
 func (m *matcher) byTransaction() {
 	captures := groups(m.Items, func(_ int, v *Item) (string, bool) {
 		return v.TransactionID, v.Kind == Capture && v.TransactionID != ""
@@ -59,7 +59,9 @@ func (m *matcher) byTransaction() {
 	})
 }
 
-// byReference matches what is left where one row and one capture share a reference and the amount.
+// byReference matches one row and one capture that share a reference and the amount.
+// It reads the rows and captures that byTransaction did not decide. A shared
+// reference with another amount is a break.
 func (m *matcher) byReference() {
 	captures := groups(m.Items, func(i int, v *Item) (string, bool) {
 		return v.Reference, v.Kind == Capture && v.Reference != "" && !m.itemDone[i]
@@ -83,8 +85,9 @@ func (m *matcher) byReference() {
 	}
 }
 
-// refunds matches rows of money given back: by the refund's transaction, else
-// by the payment's when a single open refund of it has exactly that amount.
+// refunds matches the rows of refunds: first by the refund's transaction, then
+// by the payment's transaction when only one open refund of this payment has
+// exactly the row's amount.
 func (m *matcher) refunds() {
 	type partial struct {
 		original string
@@ -121,15 +124,17 @@ func (m *matcher) refunds() {
 			continue
 		}
 		key := partial{l.OriginalID, l.Amount}
-		if items := byOriginal[key]; len(items) == 1 && len(rows[key]) == 1 && m.pairUp(i, items[0], LaneRefund, ruleOriginal, "rule", scoreLikely,
-			map[string]string{"original_transaction_id": l.OriginalID, "transaction_id": l.TransactionID, "amount": strconv.FormatInt(l.Amount, 10)}) {
+		items := byOriginal[key]
+		if len(items) == 1 && len(rows[key]) == 1 && m.pairUp(i, items[0], LaneRefund, ruleOriginal, "rule", scoreLikely, map[string]string{
+			"original_transaction_id": l.OriginalID, "transaction_id": l.TransactionID, "amount": strconv.FormatInt(l.Amount, 10),
+		}) {
 			continue
 		}
 		m.lineBreak(i, RefundUnmatched, uuid.Nil, "the provider gave money back, no single refund of ours has this payment and amount")
 	}
 }
 
-// leftPayments says what every booked row that is left means.
+// leftPayments records a break for every booked row without a match.
 func (m *matcher) leftPayments() {
 	captures := groups(m.Items, func(_ int, v *Item) (string, bool) {
 		return v.Reference, v.Kind == Capture && v.Reference != ""
@@ -181,7 +186,7 @@ func (m *matcher) notBooked() {
 	}
 }
 
-// fees tells rows whose own arithmetic is wrong, matched or not.
+// fees records a break for every booked row, matched or not, whose net is not its gross less fee and VAT.
 func (m *matcher) fees() {
 	for i := range m.Lines {
 		l := &m.Lines[i]

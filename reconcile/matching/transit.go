@@ -7,9 +7,10 @@ import (
 	"github.com/google/uuid"
 )
 
-// byOrder matches a bank line with the one order, or bounce, that its content
-// names and that has exactly its amount, where no other line and no other item
-// fits: first by our own code for it, then by the number of its document.
+// byOrder matches a bank line with an order or a bounce. The content of the line
+// must name the order, and both must have the same amount. No other line and no
+// other order may fit. The first rule compares our own code of the order, the
+// second the number of its document.
 func (m *matcher) byOrder() {
 	m.ordersNamed(ruleOrderCode, ScoreCertain, func(v *Item) []string { return v.Codes })
 	m.ordersNamed(ruleDocument, scoreLikely, func(v *Item) []string { return v.Numbers })
@@ -51,7 +52,7 @@ func (m *matcher) ordersNamed(rule string, score int, names func(*Item) []string
 	}
 }
 
-// named is the first of the names that a content holds.
+// named returns the first of the names that a content holds, "" when it holds none.
 func named(content, names []string) string {
 	for _, name := range names {
 		if slices.Contains(content, name) {
@@ -61,7 +62,8 @@ func named(content, names []string) string {
 	return ""
 }
 
-// leftOrder is a line that no order explains exactly; ok is false when it names none.
+// leftOrder records the break of an unmatched line that names open orders. It
+// returns false, and records nothing, when the line names none.
 func (m *matcher) leftOrder(line int) (ok bool) {
 	l := &m.Lines[line]
 	var open []int

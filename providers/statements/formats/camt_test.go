@@ -255,7 +255,8 @@ func BenchmarkCamt(b *testing.B) {
 	for i := range n {
 		fmt.Fprintf(&rows, `<Ntry><NtryRef>%d</NtryRef><Amt Ccy="VND">%d</Amt><CdtDbtInd>CRDT</CdtDbtInd><Sts><Cd>BOOK</Cd></Sts>`+
 			`<BookgDt><DtTm>2026-11-06T08:00:00+07:00</DtTm></BookgDt><ValDt><Dt>2026-11-06</Dt></ValDt><AcctSvcrRef>FT%d</AcctSvcrRef>`+
-			`<NtryDtls><TxDtls><Refs><EndToEndId>NOTPROVIDED</EndToEndId></Refs><RmtInf><Ustrd>MBVCB.%d.nop phi H26.CT tu 001</Ustrd></RmtInf></TxDtls></NtryDtls></Ntry>`,
+			`<NtryDtls><TxDtls><Refs><EndToEndId>NOTPROVIDED</EndToEndId></Refs>`+
+			`<RmtInf><Ustrd>MBVCB.%d.nop phi H26.CT tu 001</Ustrd></RmtInf></TxDtls></NtryDtls></Ntry>`,
 			i, 10_000+i, i, i)
 	}
 	run(b, document(rows.String()), n)

@@ -183,17 +183,18 @@ func TestSettlementLayouts(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, file := range map[string]string{
-		"utf-8 mark":      "\ufeff" + plainFile,
-		"utf-16":          utf16,
-		"decomposed":      norm.NFD.String(plainFile),
-		"windows-1258":    windows1258(t, plainFile),
-		"crlf":            strings.ReplaceAll(plainFile, "\n", "\r\n"),
-		"semicolon":       semicolon,
-		"tab":             strings.ReplaceAll(plainFile, ",", "\t"),
-		"upper header":    strings.ToUpper(genericHeader) + strings.SplitN(plainFile, "\n", 2)[1],
-		"dots":            strings.NewReplacer("1500000", "1.500.000", "1200", "1.200", "1498680", "1.498.680").Replace(semicolon),
-		"decimals":        strings.NewReplacer("1500000", "1500000.00", "1200", "1,200.00", "1498680", "1,498,680.00").Replace(semicolon),
-		"blanks, đ":       strings.NewReplacer("1500000", "1 500 000 đ", "1200", "1 200 VND", "1498680", "1\u00a0498\u00a0680").Replace(semicolon),
+		"utf-8 mark":   "\ufeff" + plainFile,
+		"utf-16":       utf16,
+		"decomposed":   norm.NFD.String(plainFile),
+		"windows-1258": windows1258(t, plainFile),
+		"crlf":         strings.ReplaceAll(plainFile, "\n", "\r\n"),
+		"semicolon":    semicolon,
+		"tab":          strings.ReplaceAll(plainFile, ",", "\t"),
+		"upper header": strings.ToUpper(genericHeader) + strings.SplitN(plainFile, "\n", 2)[1],
+		"dots":         strings.NewReplacer("1500000", "1.500.000", "1200", "1.200", "1498680", "1.498.680").Replace(semicolon),
+		"decimals":     strings.NewReplacer("1500000", "1500000.00", "1200", "1,200.00", "1498680", "1,498,680.00").Replace(semicolon),
+		"blanks, đ": strings.NewReplacer("1500000", "1 500 000 đ", "1200", "1 200 VND", "1498680", "1\u00a0498\u00a0680").
+			Replace(semicolon),
 		"quoted":          strings.NewReplacer("1500000", `"1,500,000"`, "1200", `"1,200"`).Replace(plainFile),
 		"no last newline": strings.TrimSpace(plainFile),
 	} {
