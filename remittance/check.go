@@ -8,21 +8,21 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// mostBreaches bounds what one check tells.
+// mostBreaches bounds the breaches that each check reports.
 const mostBreaches = 50
 
-// Check recomputes what must hold of the remittance of the transaction's
-// authority and describes each breach in one line, none when all is well:
-//   - a share was divided as its ratio says, and refunds took no more than each side had;
-//   - the parts of a split are the sums of its shares and of what refunds took;
-//   - in the book L-NSNN and L-RETAIN are, per fee type, what was divided and not remitted, less what refunds took;
-//   - each split and each approved voucher has its entries, and the amount they say;
-//   - a voucher was decided by another than who proposed it;
-//   - no charge, with those that correct it, has given back more than was collected for it; only a subsidy that
-//     was taken back after it was divided is missing until the payer pays in the budget's place;
-//   - no collection came on a date so far back that no split looks at it any more.
+// Check recomputes the rules of the remittance of the transaction's authority. It describes each breach in
+// one line, and returns none when every rule holds:
+//   - a share is divided by its ratio, and refunds took no more than each side had;
+//   - the parts of a split are the sums of its shares, and of the money that refunds took from the shares;
+//   - in the book L-NSNN and L-RETAIN hold, per fee type, the money divided and not remitted, less the money that refunds took;
+//   - each split and each approved voucher has its entries, and the entries move the split's or voucher's amount;
+//   - the checker of a voucher is not its maker;
+//   - no charge, together with its corrections, has given back more than was collected for it. Only a subsidy that
+//     was taken back after the division may be missing, until the payer pays in the budget's place;
+//   - no collection came on a date so far back that splits do not read it.
 //
-// It changes nothing.
+// Check changes nothing.
 func Check(ctx context.Context, tx pgx.Tx) ([]string, error) {
 	var breaches []string
 	for _, check := range checks {
@@ -39,7 +39,8 @@ func Check(ctx context.Context, tx pgx.Tx) ([]string, error) {
 	return breaches, nil
 }
 
-// Corrections of an entry say what the tables do not know; they are left out.
+// A correction of a ledger entry has no row in this room's tables, so the check of L-NSNN and L-RETAIN leaves
+// corrections out.
 var checks = []string{
 	`select format('share of charge chg_%s in split spl_%s: refunds took %s and %s of %s for the budget and %s retained',
 		replace(x.charge_id::text, '-', ''), replace(x.split_id::text, '-', ''), t.budget, t.retained, x.amount - x.retained, x.retained)

@@ -68,7 +68,8 @@ func TestManual(t *testing.T) {
 		named(
 			ledgertest.Example{Entry: divided(split, dossier, shares, day, now, "key_accountant")},
 			"Split at the end of a period",
-			"What a dossier brought stops being provisional. Of the *phí* the agency keeps the part that its terms name, here 7/10; *lệ phí* is the budget's wholly.",
+			"The split moves the collected money of each dossier out of provisional collection. "+
+				"Of the *phí* the agency keeps the part named in the terms, here 7/10; *lệ phí* belongs wholly to the budget.",
 		),
 		named(
 			voucher(ToWaiting, "vcb-h41"),

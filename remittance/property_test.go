@@ -60,8 +60,16 @@ func TestTakeOne(t *testing.T) {
 		{"provisional only", 10, 25, Taking{Charge: charge, Held: 10}, false},
 		{"exactly the provisional", 25, 25, Taking{Charge: charge, Held: 25}, false},
 		{"then the newest share", 45, 25, Taking{Charge: charge, Held: 25, Shares: []Taken{{Budget: 10, Retained: 10}}}, false},
-		{"all", 155, 25, Taking{Charge: charge, Held: 25, Shares: []Taken{{Budget: 15, Retained: 15}, {Budget: 50, Retained: 50, Waiting: true}}}, false},
-		{"nothing provisional", 31, 0, Taking{Charge: charge, Shares: []Taken{{Budget: 15, Retained: 15}, {Budget: 0, Retained: 1, Waiting: true}}}, false},
+		{
+			"all", 155, 25,
+			Taking{Charge: charge, Held: 25, Shares: []Taken{{Budget: 15, Retained: 15}, {Budget: 50, Retained: 50, Waiting: true}}},
+			false,
+		},
+		{
+			"nothing provisional", 31, 0,
+			Taking{Charge: charge, Shares: []Taken{{Budget: 15, Retained: 15}, {Budget: 0, Retained: 1, Waiting: true}}},
+			false,
+		},
 		{"a book below zero is no source", 30, -5, Taking{Charge: charge, Shares: []Taken{{Budget: 15, Retained: 15}}}, false},
 		{"more than there is", 156, 25, Taking{}, true},
 	} {

@@ -26,13 +26,12 @@ type Service struct {
 	Fees *fees.Service
 }
 
-// now is the clock at the precision that PostgreSQL keeps.
-// Split divides everything collected up to a date and not divided before. A
-// refund that was decided meanwhile keeps what it took. The same request again
-// gives the first split and created is false; ErrPeriodOrder when a
-// later period is divided, ErrNoRatio when the terms of a phí name no retained
-// share on the last day of the period, ErrNothing when nothing was collected. Refunds are decided before
-// or after it, never during it.
+// Split divides the money that was collected up to a date and is not divided yet. Money that a refund has
+// already taken is left out. The same request again returns the first split, and created is false. Splits and
+// refunds of an authority wait for each other.
+//
+// ErrPeriodOrder when a later period is already divided. ErrNoRatio when the terms of a phí name no retained
+// share on the last day of the period. ErrNothing when there is no money to divide.
 func (s *Service) Split(ctx context.Context, actor auth.Actor, q SplitRequest) (split Split, created bool, err error) {
 	if err := auth.Require(actor, auth.PermRemitPropose); err != nil {
 		return Split{}, false, err

@@ -41,14 +41,14 @@ var (
 	ErrNoAccount    = fault.New(fault.Invalid, "remittance.no_account", "no bank account has this code")
 )
 
-// retention is the part of a phí that the agency keeps, with the norm that
-// says so, as the fee type's terms had it on the last day of the period.
+// retention is the part of a phí that the agency keeps, with its legal basis. Both come from the fee type's
+// terms on the last day of the period.
 type retention struct {
 	share      fees.Share
 	legalBasis string
 }
 
-// SplitRequest asks for everything collected up to and including a date to be divided.
+// SplitRequest asks to divide the money collected up to and including a date.
 type SplitRequest struct {
 	PeriodTo calendar.Date
 	Currency money.Currency
@@ -66,8 +66,8 @@ type Split struct {
 	Vouchers  []Voucher // oldest first
 }
 
-// Part is what a split says of one fee type; minor units. Taken is what
-// refunds took back out of it since.
+// Part is the sum of a split's shares of one fee type, in minor units. TakenRetained and TakenBudget are the
+// sums that refunds took from these shares since the split.
 type Part struct {
 	FeeType       string
 	Kind          fees.Kind
@@ -95,9 +95,8 @@ func (r retention) divide(amount money.Amount) (retained, budget money.Amount, e
 	return fees.Terms{Retained: &r.share}.Split(amount)
 }
 
-// take says how much of each side goes when amount of what is left of a share
-// is given back: what stays is divided by the ratio again, so that it does not
-// matter in how many steps a charge is given back.
+// take returns the amounts to take from each side when a refund takes amount from the rest (left) of a share.
+// It divides the new rest by the ratio again, so many small refunds take the same as one large refund.
 func (r retention) take(left, amount money.Amount) (retained, budget money.Amount, err error) {
 	had, _, err := r.divide(left)
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 	"github.com/doisoat/doisoat/ledger"
 )
 
-// The lock of an authority's remittance: who divides or moves money holds it
-// alone, refunds that take from it share it. It comes after every row lock.
+// The lock of an authority's remittance. A split or a voucher holds the lock alone; refunds that take money
+// share it. A transaction takes this lock after all its row locks.
 const lockKey = `hashtextextended('remittance ' || $1, 20231107)`
 
 func lockAlone(ctx context.Context, tx pgx.Tx, authority string) error {
@@ -27,12 +27,12 @@ func lockShared(ctx context.Context, tx pgx.Tx, authority string) error {
 	return err
 }
 
-// lateDays is how far back a period looks for charges that moved late: on a
-// date of an earlier period that was still open. Days close long before.
+// lateDays is how many days back a split looks for late postings: postings on a date of an earlier period
+// that was still open. Days close long before this limit.
 const lateDays = 92
 
-// reading says where a split reads the book: all of the dates after Since up to
-// the end of the period and, of the dates after Late, what came since From.
+// reading says which postings a split reads: all postings on dates after Since up to the end of the period,
+// and the postings on dates after Late that were written since From.
 type reading struct {
 	Since   calendar.Date
 	Late    calendar.Date
@@ -40,9 +40,9 @@ type reading struct {
 	Horizon string  // of this split
 }
 
-// findReading begins a split; last is the one before, nil when there is none.
-// Every transaction below the new horizon is over, so the statements that follow
-// see all that it posted; what others post is for the next split.
+// findReading decides which postings a split reads. last is the split before, nil when there is none. Every
+// transaction below the new horizon is over, so the following statements see all its postings. The next split
+// reads the postings of later transactions.
 func findReading(ctx context.Context, tx pgx.Tx, last *Split) (reading, error) {
 	var r reading
 	if last == nil {
@@ -61,17 +61,17 @@ func findReading(ctx context.Context, tx pgx.Tx, last *Split) (reading, error) {
 	return r, err
 }
 
-// selectCollected finds, per charge in order of dossiers, what is provisional
-// collection at the end of the period and still is. A charge counts with those
-// that correct it: they may take back what it brought.
+// selectCollected finds the money to divide, per charge in order of dossiers: provisional collection that
+// existed at the end of the period and still exists. A charge counts together with its corrections, because a
+// correction may take back money of the charge.
 //
-// It looks at dossiers that moved in what it reads, not at the whole book: after
-// a split nothing is left to divide of what it saw, up to the end of its period.
-// Only a posting on a later date, or one that the split did not see, can bring
-// something; entries of splits never do.
+// The query reads only dossiers with a posting in r, not the whole book. A split divides everything that it
+// read up to the end of its period. So new money can only come from a posting on a later date, or from a
+// posting that the split before did not see. The entries of splits are left out: they bring no new money.
 //
-// Each step asks for keys, each dossier once (offset 0 keeps steps apart): no
-// statistics tell how much moved.
+// The number of moved dossiers is in no statistics, so a good plan cannot be left to the planner. Each step
+// therefore looks rows up by key and asks for each dossier once; offset 0 keeps the planner from joining the
+// steps.
 func selectCollected(ctx context.Context, tx pgx.Tx, q SplitRequest, r reading) ([]share, error) {
 	rows, err := tx.Query(ctx, `
 		with account as materialized (
@@ -159,8 +159,7 @@ func column[R, V any](rows []R, member func(R) V) []V {
 	return values
 }
 
-// selectLast is the newest period of a currency that is divided, without its
-// parts; nil when there is none.
+// selectLast finds the newest divided period of a currency, without its parts; nil when there is none.
 func selectLast(ctx context.Context, tx pgx.Tx, currency money.Currency) (*Split, error) {
 	rows, err := tx.Query(ctx, selectSplitRow+`
 		where s.authority = (select app.authority()) and s.currency = $1 order by s.period_to desc limit 1`, currency)
@@ -308,7 +307,8 @@ func BankAccount(ctx context.Context, tx pgx.Tx, code string, currency money.Cur
 	return err
 }
 
-// selectHeld is what of each charge of a dossier, with those that correct it, is provisional collection now.
+// selectHeld sums the money that is provisional collection now, per charge of a dossier together with its
+// corrections.
 func selectHeld(ctx context.Context, tx pgx.Tx, d dossiers.Dossier) (map[dossiers.ChargeID]int64, error) {
 	//nolint:rowserrcheck // ForEachRow checks
 	rows, err := tx.Query(ctx, `

@@ -14,18 +14,19 @@ import (
 	"github.com/doisoat/doisoat/internal/postgres"
 )
 
-// ErrMoreThanHeld: the book holds less for a charge than is to be given back. A mistake of ours.
+// ErrMoreThanHeld: the book holds less money for a charge than a refund must give back. This is a programming
+// error.
 var ErrMoreThanHeld = fault.New(fault.Internal, "remittance.more_than_held", "the book holds less for a charge than is to be given back")
 
-// Taking is what a refund takes for one charge: first from what is provisional
-// collection still, then from shares, newest period first.
+// Taking is the money that a refund takes for one charge. The refund first takes provisional collection, then
+// shares, newest period first.
 type Taking struct {
 	Charge dossiers.Charge
 	Held   int64 // from provisional collection
 	Shares []Taken
 }
 
-// Taken is what a refund took out of one share, and where that was by then.
+// Taken is the money that a refund took from one share, and where that money was at this moment.
 type Taken struct {
 	Split    SplitID
 	Charge   dossiers.ChargeID
@@ -35,10 +36,9 @@ type Taken struct {
 	Remitted *calendar.Date // the budget has its part since this day
 }
 
-// Take takes money of charges of a locked dossier for a refund and keeps what
-// it took from where. It holds off splits and vouchers until tx ends. A refund
-// takes once. What a provider then declines returns to provisional collection
-// and is divided with the next period.
+// Take takes money of charges of a locked dossier for a refund, and records from which shares the money came.
+// Splits and vouchers of the authority wait until tx ends. A refund may take only once. When a provider then
+// declines the refund, its money returns to provisional collection and the next period divides it.
 func Take(ctx context.Context, act postgres.Act, d dossiers.Dossier, refund uuid.UUID, list []dossiers.Paid) ([]Taking, error) {
 	if len(list) == 0 {
 		return nil, nil
@@ -73,7 +73,8 @@ func Take(ctx context.Context, act postgres.Act, d dossiers.Dossier, refund uuid
 	return takings, insertTaken(ctx, act, d.Authority, refund, taken)
 }
 
-// firstOf is the charge under which money of c is kept: itself, or the one that it corrects.
+// firstOf returns the charge that holds the money of c: the charge that c corrects, or c itself when c is no
+// correction.
 func firstOf(c dossiers.Charge) dossiers.ChargeID {
 	if c.Corrects.IsZero() {
 		return c.ID
@@ -81,7 +82,7 @@ func firstOf(c dossiers.Charge) dossiers.ChargeID {
 	return c.Corrects
 }
 
-// withTaken adds to what was taken out of the same share, or appends.
+// withTaken adds x to the element of the same share, or appends x when there is none.
 func withTaken(list []Taken, x Taken) []Taken {
 	for i := range list {
 		if list[i].Split == x.Split && list[i].Charge == x.Charge {
@@ -93,7 +94,7 @@ func withTaken(list []Taken, x Taken) []Taken {
 	return append(list, x)
 }
 
-// openShare is a share with what is left of it.
+// openShare is a share with the amount that refunds have not taken (Left).
 type openShare struct {
 	Taken     // nothing taken yet
 	Left      int64
@@ -102,7 +103,7 @@ type openShare struct {
 
 func (x Taken) sameShare(o openShare) bool { return o.Split == x.Split && o.Charge == x.Charge }
 
-// takeOne decides for one charge; pure.
+// takeOne decides the taking of one charge; pure.
 func takeOne(p dossiers.Paid, held int64, open []openShare) (Taking, error) {
 	t := Taking{Charge: p.Charge, Held: min(p.Amount, max(held, 0))}
 	rest := p.Amount - t.Held
@@ -126,7 +127,7 @@ func takeOne(p dossiers.Paid, held int64, open []openShare) (Taking, error) {
 	return t, nil
 }
 
-// selectOpen finds the shares that still hold money of charges and of those that correct them, newest period first.
+// selectOpen finds the shares with money left for the charges and their corrections, newest period first.
 func selectOpen(ctx context.Context, tx pgx.Tx, list []dossiers.Paid) (map[dossiers.ChargeID][]openShare, error) {
 	ids := make([]dossiers.ChargeID, len(list))
 	for i, p := range list {
@@ -190,7 +191,7 @@ func insertTaken(ctx context.Context, act postgres.Act, authority string, refund
 	return err
 }
 
-// TakenBy is what a refund took out of shares.
+// TakenBy lists the money that a refund took, per share.
 func TakenBy(ctx context.Context, tx pgx.Tx, refund uuid.UUID) ([]Taken, error) {
 	rows, err := tx.Query(ctx, `
 		select split_id, charge_id, budget, retained, waiting, remitted

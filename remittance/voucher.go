@@ -34,8 +34,8 @@ const (
 	Rejected VoucherStatus = "rejected"
 )
 
-// VoucherRequest proposes to move the money of a split. The amount is not
-// asked for: it is what the split left, less what refunds took.
+// VoucherRequest proposes to move the money of a split. It carries no amount: the amount is the money of the
+// split less the money that refunds took.
 type VoucherRequest struct {
 	Kind         VoucherKind
 	Account      string // code of the bank account that pays; empty when the waiting account does
@@ -68,15 +68,15 @@ func (v Voucher) asks(q VoucherRequest) bool {
 		v.Treasury == q.Treasury
 }
 
-// line is what a voucher moves of one fee type.
+// line is the money of one fee type in a voucher.
 type line struct {
 	FeeType string
 	Amount  int64
 }
 
-// Propose writes a voucher that moves the money of a split (maker). Nothing
-// moves before Approve. The same number and content again gives the first
-// voucher and created is false; ErrOtherContent when the content differs.
+// Propose writes a voucher to move the money of a split (maker). The money moves only with Approve. The same
+// number and content again gives the first voucher and created is false; ErrOtherContent when the content
+// differs.
 func (s *Service) Propose(ctx context.Context, actor auth.Actor, id SplitID, q VoucherRequest) (v Voucher, created bool, err error) {
 	if err := auth.Require(actor, auth.PermRemitPropose); err != nil {
 		return Voucher{}, false, err
@@ -150,9 +150,9 @@ func (q VoucherRequest) validate(today calendar.Date) error {
 	return nil
 }
 
-// Approve carries a voucher out in the book; the checker is not the maker.
-// ErrChanged when refunds took from the money since it was proposed, ErrState
-// when it moved another way. Approving again by the same checker changes nothing.
+// Approve moves the voucher's money in the book; the checker is not the maker. ErrChanged when refunds took
+// from the money since the proposal, ErrState when another voucher has moved the money. Approving again by
+// the same checker changes nothing.
 func (s *Service) Approve(ctx context.Context, actor auth.Actor, id VoucherID) (Voucher, error) {
 	return s.decide(ctx, actor, id, Approved, "", func(act postgres.Act, split Split, v Voucher) error {
 		lines, err := split.lines(v.Kind, v.Account)
@@ -171,7 +171,7 @@ func (s *Service) Approve(ctx context.Context, actor auth.Actor, id VoucherID) (
 	})
 }
 
-// Reject ends a voucher that moved nothing, with a reason.
+// Reject ends a proposed voucher, with a reason. No money moves.
 func (s *Service) Reject(ctx context.Context, actor auth.Actor, id VoucherID, reason string) (Voucher, error) {
 	if reason == "" {
 		return Voucher{}, ErrInvalid.At("/reason", "must say why")
@@ -242,8 +242,8 @@ func (v Voucher) audited(act postgres.Act, verb, reason string) audit.Event {
 	}
 }
 
-// lines is what a voucher of a kind would move now, per fee type; ErrState when
-// the money is not there any more, or not where account says.
+// lines computes the money that a voucher of the kind would move now, per fee type. ErrState when the money
+// has already moved, or when it is not in the given account.
 func (s Split) lines(kind VoucherKind, account string) ([]line, error) {
 	gone := map[VoucherKind]bool{}
 	for _, v := range s.Vouchers {
@@ -271,7 +271,7 @@ func (s Split) lines(kind VoucherKind, account string) ([]line, error) {
 	return list, nil
 }
 
-// moves is what a voucher of the kind takes of a part.
+// moves returns the amount that a voucher of the kind moves of a part.
 func (k VoucherKind) moves(p Part) int64 {
 	budget, retained := p.Budget-p.TakenBudget, p.Retained-p.TakenRetained
 	switch {
