@@ -11,19 +11,19 @@ import (
 	"github.com/doisoat/doisoat/providers/transfers"
 )
 
-// maxBody limits a notice; real ones have about 500 bytes.
+// maxBody limits the bytes of a notice. Real notices have about 500 bytes.
 const maxBody = 8 << 10
 
-// settingAccount is the collecting account of the merchant, which may be a virtual one.
+// settingAccount names the collecting account of the merchant. A virtual account is allowed.
 const settingAccount = "account"
 
 // reasonOut marks money that left the account.
 const reasonOut = "out"
 
-// Translate reads a verified notice. A credit is Succeeded; its Reference is
-// ours when code and content name exactly one, else empty. A debit is Declined
-// with Reason "out" and no Reference: kept, and nothing else. ErrMessage when
-// a member is missing or has the wrong type.
+// Translate reads a verified notice. A credit is Succeeded. Its Reference is
+// empty unless code and content name exactly one of our references. A debit is
+// Declined with Reason "out" and no Reference: the caller keeps the notice and
+// does nothing. A missing member or a wrong type gives ErrMessage.
 func (*Provider) Translate(m providers.Merchant, c providers.RawCallback) (providers.Event, error) {
 	if len(c.Body) > maxBody {
 		return providers.Event{}, providers.ErrMessage.With("notice is longer than %d bytes", maxBody)
@@ -68,8 +68,9 @@ func (*Provider) Translate(m providers.Merchant, c providers.RawCallback) (provi
 	return event, nil
 }
 
-// reference is the one of ours that code and content agree on. A payer can
-// write anything, so two different ones are nobody's: people decide.
+// reference returns the only one of our references in code and content, "" when
+// there are none or several. A payer can write any text. Therefore a notice with
+// two references pays neither payment, and a person decides.
 func reference(notice providers.Members) string {
 	found := transfers.References(text(notice, "code") + " " + text(notice, "content"))
 	if len(found) != 1 {
@@ -78,8 +79,8 @@ func reference(notice providers.Members) string {
 	return found[0]
 }
 
-// account is the virtual account where that is what the merchant collects on,
-// else the account itself.
+// account returns the virtual account of the notice when the merchant collects
+// on this virtual account, and the bank account otherwise.
 func account(m providers.Merchant, notice providers.Members) string {
 	if sub := text(notice, "subAccount"); sub != "" && sub == m.Settings[settingAccount] {
 		return sub
@@ -87,7 +88,7 @@ func account(m providers.Merchant, notice providers.Members) string {
 	return text(notice, "accountNumber")
 }
 
-// integer reads a positive whole number from its digits, so that none is lost.
+// integer reads a positive whole number from its digits: a float would lose some of them.
 func integer(notice providers.Members, name string) (int64, error) {
 	value, _ := notice.Find(name)
 	number, ok := value.(json.Number)

@@ -1,12 +1,14 @@
-// Package sepay reads bank-credit notices of SePay: who paid into a collecting
-// account, how much and with which text.
+// Package sepay reads the bank-credit notices of SePay: who paid into a
+// collecting account, how much and with which text.
 //
-// It owns no data and calls nobody. A notice is verified by the mode whose
-// secret the merchant account has: webhook_secret (HMAC over the raw body) or
-// api_key (shared key in a header); without one everything is refused.
-// Invariants: the body is never re-serialised before its signature is checked;
-// money that left the account is never a payment; a notice is a hint and the
-// bank's statement the truth.
+// The package owns no data and calls no other system. A merchant account has
+// the secret of one of two modes: webhook_secret (HMAC over the raw body) or
+// api_key (shared key in a header). Verify uses this mode, and refuses every
+// notice when the account has no secret.
+//
+// Invariants: no code re-serialises the body before the signature is checked;
+// money that left the account is never a payment; when notice and bank statement
+// differ, the statement is right.
 package sepay
 
 import (
@@ -37,7 +39,8 @@ const (
 	keyPrefix       = "Apikey "
 )
 
-// Window is how far the clock of a signed notice may be from ours, either way.
+// Window is the largest allowed difference between the timestamp of a signed
+// notice and its time of receipt, in both directions.
 const Window = 300 * time.Second
 
 // Provider implements callbacks only.
@@ -49,8 +52,8 @@ func New() *Provider { return &Provider{} }
 // Name returns "sepay".
 func (*Provider) Name() string { return Name }
 
-// CheckMerchant wants the secret of exactly one mode: with both, whoever knew
-// the weaker one could choose it.
+// CheckMerchant requires the secret of exactly one mode. With both secrets an
+// attacker who knows the weaker one could choose its mode.
 func (*Provider) CheckMerchant(m providers.Merchant) error {
 	signed, keyed := len(live(m, secretWebhook)) > 0, len(live(m, secretAPIKey)) > 0
 	if signed == keyed {
@@ -70,9 +73,9 @@ func live(m providers.Merchant, name string) []string {
 	return secrets
 }
 
-// Verify checks a notice: the HMAC of timestamp and raw body within Window of
-// ReceivedAt, or the whole Authorization header. A header given twice counts
-// as missing. With neither secret nothing is accepted.
+// Verify checks a notice: either the HMAC of timestamp and raw body within
+// Window of ReceivedAt, or the whole Authorization header. A header that comes
+// twice counts as missing. Without a secret Verify accepts no notice.
 func (*Provider) Verify(m providers.Merchant, c providers.RawCallback) error {
 	if secrets := live(m, secretWebhook); len(secrets) > 0 {
 		if err := verifySigned(secrets, c); err != nil {
@@ -98,7 +101,8 @@ func verifySigned(secrets []string, c providers.RawCallback) error {
 	return nil
 }
 
-// checkWindow is asked only about a timestamp that is signed rightly.
+// checkWindow compares a timestamp with the time of receipt. Callers verify the
+// signature of the timestamp first.
 func checkWindow(timestamp string, receivedAt time.Time) error {
 	seconds, err := strconv.ParseInt(timestamp, 10, 64)
 	if err != nil {
@@ -124,7 +128,7 @@ func verifyKeyed(keys []string, c providers.RawCallback) error {
 	return nil
 }
 
-// signedText is what SePay signs: the timestamp as sent, a dot, the body as sent.
+// signedText returns the text that SePay signs: the timestamp as sent, a dot, the body as sent.
 func signedText(timestamp string, body []byte) string { return timestamp + "." + string(body) }
 
 // sign returns the value of the signature header.
@@ -134,14 +138,15 @@ func sign(secret, text string) string {
 	return signaturePrefix + hex.EncodeToString(h.Sum(nil))
 }
 
-// constantEqual hides the length too, since it hashes both sides first.
+// constantEqual compares in constant time. It hashes both texts first, so that the time hides their lengths too.
 func constantEqual(want, given string) bool {
 	w, g := sha256.Sum256([]byte(want)), sha256.Sum256([]byte(given))
 	return subtle.ConstantTimeCompare(w[:], g[:]) == 1
 }
 
-// header returns the one value of a header, "" when it is absent or repeated.
-// Names are compared in canonical form, however the message was kept.
+// header returns the only value of a header, "" when the header is absent or
+// repeated. It compares names in canonical form, because a stored message may
+// hold them in another form.
 func header(c providers.RawCallback, name string) string {
 	var values []string
 	for key, list := range c.Header {
@@ -165,11 +170,12 @@ func (*Provider) CallbackHeaders() []string {
 	return []string{headerTimestamp, headerSignature, headerKey}
 }
 
-// Reply words our answer. SePay repeats whatever is not 200 with success, up
-// to seven times: so everything that is kept, and that a repeat would not
-// change, is a success, also a credit that fits no payment. Only a signature
-// that may become right (a secret being rotated) and our own errors are worth
-// a repeat; a malformed message is refused for its sender to see.
+// Reply returns our answer. SePay repeats a notice up to seven times until the
+// answer is 200 with success. Therefore a kept notice is a success when a repeat
+// would change nothing, also a credit that fits no payment. A repeat helps only
+// after our own error or after a wrong signature, which may become right when
+// the agency rotates a secret. Reply refuses a malformed message, so that the
+// sender sees the fault.
 func (*Provider) Reply(kind providers.ReplyKind) providers.Reply {
 	reply := providers.Reply{Status: http.StatusInternalServerError, ContentType: "application/json", Body: []byte(`{"success":false}`)}
 	switch kind {

@@ -15,9 +15,9 @@ import (
 	"github.com/doisoat/doisoat/providers"
 )
 
-// CheckVector judges one message with the code that serves callbacks. Without
-// a time of receipt the time window is not judged. In API-key mode nothing is
-// signed: the canonical text is the header that must arrive, key included.
+// CheckVector judges one message with the code that serves callbacks. It checks
+// the time window only when the vector has a time of receipt. In API-key mode
+// SePay signs nothing: the canonical text is the expected header with the key.
 func CheckVector(v providers.Vector) providers.VectorResult {
 	result := providers.VectorResult{ID: v.ID, Signature: v.Signature}
 	switch v.Operation {
@@ -88,7 +88,7 @@ func checkKey(result *providers.VectorResult, v providers.Vector) {
 	result.Reason = reasonOf(err)
 }
 
-// signatureOf prefers what the vector names; the header is where it travels.
+// signatureOf returns the signature that the vector names, and the one from the header when it names none.
 func signatureOf(v providers.Vector, travelled string) string {
 	if v.Signed {
 		return v.Signature
@@ -115,7 +115,7 @@ var signedMembers = []string{
 	"agreement_payment_frequency", "agreement_amount_per_payment", "success_url", "error_url", "cancel_url", "order_id",
 }
 
-// formText is the signed text of a checkout form, in the order of the form.
+// formText returns the signed text of a checkout form, with its members in the order of the form.
 func formText(form providers.Members) string {
 	var parts []string
 	for _, member := range form {
@@ -149,7 +149,7 @@ func checkForm(result *providers.VectorResult, v providers.Vector) {
 	computed := signForm(secrets[0], result.Canonical)
 	given := signatureOf(v, v.Fields.Text("signature"))
 	if result.Signature = given; given == "" && !v.Signed {
-		result.Signature = computed // ours to sign: nothing to compare
+		result.Signature = computed // a form of this system without a signature: sign it
 		return
 	}
 	for _, secret := range secrets {

@@ -18,7 +18,7 @@ const (
 
 // Code is a VietQR code.
 type Code struct {
-	Static    bool   // may be paid again and again
+	Static    bool   // payers may pay it several times
 	BIN       string // bank
 	Account   string // account or card
 	Service   string // QRIBFTTA account, QRIBFTTC card, QRPUSH purchase, QRCASH cash
@@ -30,9 +30,10 @@ type Code struct {
 	Purpose   string // the transfer's text
 }
 
-// Parse reads a code strictly: right checksum, exact lengths at every level,
-// format first and checksum last, a known bank, and an amount above zero where
-// one is given. Unknown objects are skipped. Everything else is ErrCode.
+// Parse reads a code strictly. It requires a right checksum, exact lengths at
+// every level, the format first and the checksum last, and a known bank. An
+// amount, when there is one, must be above zero. Parse skips unknown objects and
+// fails with ErrCode for every other fault.
 func Parse(payload string) (Code, error) {
 	objects, err := parseEnvelope(payload)
 	if err != nil {
@@ -74,7 +75,8 @@ func Parse(payload string) (Code, error) {
 	return c, nil
 }
 
-// parseEnvelope checks what every EMVCo code must have: checksum, format, order of the ends.
+// parseEnvelope checks the rules of every EMVCo code: the checksum, the format
+// as first object and the checksum as last object.
 func parseEnvelope(payload string) ([]object, error) {
 	if len(payload) < len(crcObject)+4 {
 		return nil, ErrCode.With("code is too short")
@@ -118,9 +120,9 @@ func (c *Code) readAccount(napas string) error {
 	return nil
 }
 
-// Payload writes a code in the order of the specification's samples, in ASCII
-// only: readers differ about the length of anything else. ErrCode says what
-// does not fit.
+// Payload writes a code in the order of the specification's samples. It writes
+// only ASCII, because readers count the length of other characters differently.
+// ErrCode names the part that does not fit.
 func (c Code) Payload() (string, error) {
 	if BankName(c.BIN) == "" || len(c.Account) > maxAccount || !isCode(c.Account) {
 		return "", ErrCode.With("bank or account does not fit a VietQR code")

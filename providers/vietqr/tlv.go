@@ -8,7 +8,7 @@ import (
 	"github.com/doisoat/doisoat/internal/fault"
 )
 
-// ErrCode says that a text is not a VietQR code that a strict reader accepts.
+// ErrCode: the text is not a VietQR code that a strict reader accepts.
 var ErrCode = fault.New(fault.Invalid, "vietqr.code", "text is not a valid VietQR code")
 
 // object is one element of a code: two digits of id, two digits of length, value.
@@ -16,11 +16,11 @@ type object struct {
 	id, value string
 }
 
-// maxPayload limits what is read; the specification's longest code is 512 characters.
+// maxPayload limits the characters of a code: the specification allows 512.
 const maxPayload = 512
 
 // parseObjects cuts text into objects. Lengths count characters and must fit
-// exactly; an id may come once.
+// exactly. Each id may appear only once.
 func parseObjects(text string) ([]object, error) {
 	if len(text) > maxPayload*utf8.UTFMax || !utf8.ValidString(text) {
 		return nil, ErrCode.With("code is too long or not UTF-8")
@@ -58,8 +58,8 @@ func digit(r rune) int {
 	return int(r - '0')
 }
 
-// writeObject appends an object; an empty value writes nothing, for an object
-// without value must be left out. Callers keep values within 99 characters.
+// writeObject appends an object. For an empty value it writes nothing, because
+// the specification allows no empty object. Callers pass at most 99 characters.
 func writeObject(b *strings.Builder, id, value string) {
 	if value != "" {
 		fmt.Fprintf(b, "%s%02d%s", id, utf8.RuneCountInString(value), value)

@@ -8,9 +8,9 @@ import (
 	"github.com/doisoat/doisoat/providers"
 )
 
-// CheckVector judges one code with the reader that Parse is. Its "signature"
-// is the checksum, its canonical text everything before that. Without a
-// payload the code is written from the fields, objects in their order.
+// CheckVector judges one code with Parse. The "signature" of a code is its
+// checksum, and the canonical text is the part before the checksum. Without a
+// payload CheckVector writes the code from the fields, in their order.
 func CheckVector(v providers.Vector) providers.VectorResult {
 	result := providers.VectorResult{ID: v.ID, Signature: v.Signature}
 	if v.Operation != "qr" {
@@ -54,8 +54,8 @@ func CheckVector(v providers.Vector) providers.VectorResult {
 	return result
 }
 
-// writeFields writes the objects of a vector without the checksum's value;
-// "" when there are none.
+// writeFields writes the objects of a vector without the value of the checksum.
+// It fails with ErrCode when the vector gives no objects.
 func writeFields(fields providers.Members) (string, error) {
 	if fields.Text("00") == "" {
 		return "", ErrCode.With("no objects are given")

@@ -1,11 +1,14 @@
 // Package vietqr makes and reads VietQR codes (NAPAS QR specification 1.5.2)
 // and offers payment by bank transfer.
 //
-// It owns no data and calls nobody: codes are made locally. The bank's credit
-// is notified by somebody else (the merchant account's setting "notifier");
-// payers can change amount and text in some banking apps, so the notice is
-// always compared with the payment. Invariants: what Payload writes, Parse
-// reads back; a code with a right checksum and wrong lengths is refused.
+// The package owns no data and calls no other system: it makes the codes
+// locally. Another provider notifies Doisoat of the bank's credit; the setting
+// "notifier" of the merchant account names this provider. Payers can change
+// amount and text in some banking apps. Therefore Doisoat always compares the
+// notice with the payment.
+//
+// Invariants: Parse reads every code that Payload writes; Parse refuses a code
+// with a right checksum and wrong lengths.
 package vietqr
 
 import (
@@ -28,7 +31,7 @@ const (
 	settingNotifier    = "notifier"
 )
 
-// pictureSize is the edge of the picture in pixels: sharp on a phone and on A4 paper.
+// pictureSize is the edge of the picture in pixels. A picture of this size is sharp on a phone and on A4 paper.
 const pictureSize = 512
 
 // Provider implements checkout only.
@@ -40,8 +43,8 @@ func New() *Provider { return &Provider{} }
 // Name returns "vietqr".
 func (*Provider) Name() string { return Name }
 
-// CheckMerchant wants a known bank, an account that fits a code, the names
-// shown to payers, and who notifies credits.
+// CheckMerchant requires a known bank, an account that fits a code, the names
+// shown to payers, and the notifier.
 func (*Provider) CheckMerchant(m providers.Merchant) error {
 	fault, ok := providers.ErrSettings, true
 	if BankName(m.Settings[settingBIN]) == "" {
@@ -61,8 +64,9 @@ func (*Provider) CheckMerchant(m providers.Merchant) error {
 	return fault
 }
 
-// Checkout makes a code for one use: amount, account and our reference as the
-// transfer's text. The same in words serves payers who type.
+// Checkout makes a code for one use, with amount, account and our reference as
+// the text of the transfer. It also returns these fields as text, for payers who
+// type them into a banking app.
 func (p *Provider) Checkout(_ context.Context, m providers.Merchant, r providers.CheckoutRequest) (providers.Checkout, error) {
 	if err := p.CheckMerchant(m); err != nil {
 		return providers.Checkout{}, err

@@ -20,7 +20,7 @@ const (
 	commandRefund = "refund"
 )
 
-// build signs a request. Whatever fails here, nothing has left us.
+// build makes and signs a request. After an error of build nothing was sent.
 func (p *Provider) build(ctx context.Context, m providers.Merchant, request map[string]string, order []string) (*http.Request, error) {
 	text, err := joined(order, func(name string) string { return request[name] })
 	if err != nil {
@@ -39,10 +39,10 @@ func (p *Provider) build(ctx context.Context, m providers.Merchant, request map[
 	return req, nil
 }
 
-// exchange sends a built request once and verifies the answer. Errors:
-// ErrNotSent, ErrNoAnswer, and ErrSignature for an answer that nobody has to
-// believe. Causes are kept as text only: an error of the answer must never
-// look like one of the request.
+// exchange sends a built request once and verifies the answer. It fails with
+// ErrNotSent, ErrNoAnswer, or ErrSignature for an answer that cannot be trusted.
+// An ErrSignature holds its cause as text only, so that errors.Is never takes a
+// fault of the answer for a fault of the request.
 func (p *Provider) exchange(
 	m providers.Merchant,
 	req *http.Request,
@@ -68,8 +68,8 @@ func (p *Provider) exchange(
 	return answer, nil
 }
 
-// verifyAnswer returns the signed text of an answer, and ErrSignature when the
-// signature is wrong or missing: an unsigned answer is no answer.
+// verifyAnswer returns the signed text of an answer. It fails with ErrSignature
+// when the signature is wrong or missing.
 func verifyAnswer(secrets []string, answer providers.Members, order []string) (string, error) {
 	text, err := joined(order, answer.Text)
 	if err != nil {
@@ -81,9 +81,9 @@ func verifyAnswer(secrets []string, answer providers.Members, order []string) (s
 	return text, nil
 }
 
-// Inquire asks VNPAY with querydr. It knows refunds by their payment only, and
-// reports one movement of the payment: an answer that may be about another
-// refund is Unknown. An answer about the payment itself leaves a refund Unknown.
+// Inquire asks VNPAY with querydr. VNPAY finds refunds by their payment only and
+// reports one movement of the payment. Therefore the outcome of a refund is
+// Unknown when the answer may be about another refund or about the payment.
 func (p *Provider) Inquire(ctx context.Context, m providers.Merchant, r providers.InquiryRequest) (providers.Event, error) {
 	if err := p.CheckMerchant(m); err != nil {
 		return providers.Event{}, err
@@ -161,7 +161,7 @@ func readInquiry(event providers.Event, r providers.InquiryRequest, answer provi
 	}
 	event.Outcome = refundOutcome(response, kind, status)
 	if !readable || !fitsRefund(r, event) {
-		// What was read belongs to the payment or to another refund: nothing of it is passed on.
+		// The amount and the number belong to the payment or to another refund, so the event leaves them out.
 		return providers.Event{
 			ID: event.ID, Reference: event.Reference, Outcome: providers.Unknown, OccurredAt: r.Now, Reason: event.Reason,
 		}
@@ -172,10 +172,11 @@ func readInquiry(event providers.Event, r providers.InquiryRequest, answer provi
 	return event
 }
 
-// fitsRefund reports whether an answer can only be about the refund asked
-// about. VNPAY does not say whether number and amount of such an answer are
-// those of the refund or still those of the payment: with the payment's number
-// it tells nothing apart, so it counts only where no other refund was sent.
+// fitsRefund reports whether an answer can only be about the requested refund.
+// VNPAY does not specify whether the answer holds number and amount of the
+// refund or still of the payment. The number of the payment does not tell two
+// refunds apart. Therefore fitsRefund accepts this number only when no other
+// refund was sent.
 func fitsRefund(r providers.InquiryRequest, event providers.Event) bool {
 	switch number := event.TransactionID; {
 	case slices.Contains(r.OtherRefunds, number):
@@ -186,12 +187,13 @@ func fitsRefund(r providers.InquiryRequest, event providers.Event) bool {
 		return len(r.OtherRefunds) == 0
 	case r.RefundTransactionID != "":
 		return false
-	default: // a number we have not seen: the refund's own
+	default: // a new number is the number of the refund
 		return (r.RefundAmount.IsZero() || r.RefundAmount == event.Amount) && !slices.Contains(r.OtherRefunds, "")
 	}
 }
 
-// requestID is what VNPAY de-duplicates by; a UUID loses its dashes to fit.
+// requestID returns the id by which VNPAY recognises a repeat. It removes the
+// dashes of a UUID, because VNPAY takes at most 32 letters and digits.
 func requestID(id string) (string, error) {
 	id = strings.ReplaceAll(id, "-", "")
 	if len(id) > maxRequestID || !isAlphanumeric(id) {

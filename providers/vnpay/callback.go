@@ -10,8 +10,8 @@ import (
 	"github.com/doisoat/doisoat/providers"
 )
 
-// Verify checks the signature of an IPN. ErrSignature also covers a query of
-// which nobody can say what was signed: repeated names, bad escapes.
+// Verify checks the signature of an IPN. It also returns ErrSignature for a
+// query whose signed text is ambiguous: repeated names, bad escapes.
 func (*Provider) Verify(m providers.Merchant, c providers.RawCallback) error {
 	received, err := parseQuery(c.RawQuery)
 	if err != nil {
@@ -23,9 +23,10 @@ func (*Provider) Verify(m providers.Merchant, c providers.RawCallback) error {
 	return nil
 }
 
-// Translate reads a verified IPN. ErrMessage: it is for another terminal,
-// names no reference, or says paid without an amount or a transaction number.
-// OccurredAt is the pay time, or the time of receipt where VNPAY names none.
+// Translate reads a verified IPN. It fails with ErrMessage when the IPN is for
+// another terminal, has no reference or no readable amount, or reports a success
+// without a transaction number. OccurredAt is the pay time, or the time of
+// receipt when VNPAY gives no pay time.
 func (*Provider) Translate(m providers.Merchant, c providers.RawCallback) (providers.Event, error) {
 	received, err := parseQuery(c.RawQuery)
 	if err != nil {
@@ -34,9 +35,9 @@ func (*Provider) Translate(m providers.Merchant, c providers.RawCallback) (provi
 	return translate(m, received, c.ReceivedAt)
 }
 
-// VerifyReturn checks and reads the query of the browser's return. It is for
-// display only: the payer can replay it, and only the IPN or an inquiry may
-// change a state.
+// VerifyReturn checks and reads the query of the browser's return. The event is
+// for display only, because the payer can replay the query. Only an IPN or an
+// inquiry may change a status.
 func (p *Provider) VerifyReturn(m providers.Merchant, rawQuery string) (providers.Event, error) {
 	c := providers.RawCallback{Method: http.MethodGet, RawQuery: rawQuery}
 	if err := p.Verify(m, c); err != nil {
@@ -79,7 +80,7 @@ func translate(m providers.Merchant, received message, receivedAt time.Time) (pr
 	return event, nil
 }
 
-// transactionID drops the "0" by which VNPAY says that there is no transaction.
+// transactionID returns the number of a transaction, "" for VNPAY's word "0" (no transaction).
 func transactionID(number string) string {
 	if number == "0" {
 		return ""
@@ -87,8 +88,8 @@ func transactionID(number string) string {
 	return number
 }
 
-// eventID is equal for equal content, so that the second delivery of a
-// notification, or an inquiry that says the same, is recognised.
+// eventID returns equal ids for equal content. By the id the caller recognises
+// the second delivery of a notification, or an inquiry with the same answer.
 func eventID(parts ...string) string {
 	h := sha256.New()
 	for _, part := range parts {
@@ -108,7 +109,7 @@ var replies = map[providers.ReplyKind]string{
 	providers.ReplyOurError:      `{"RspCode":"99","Message":"Unknown error"}`,
 }
 
-// Reply words our answer: always HTTP 200, the code is in the body.
+// Reply returns our answer: always HTTP 200, with the code in the body.
 func (*Provider) Reply(kind providers.ReplyKind) providers.Reply {
 	body, ok := replies[kind]
 	if !ok {

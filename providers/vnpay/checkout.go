@@ -9,9 +9,9 @@ import (
 	"github.com/doisoat/doisoat/providers"
 )
 
-// Checkout builds the signed pay address, without a call. Description is
-// cleaned to plain ASCII. It fails with ErrSettings, or with ErrMessage for a
-// request that VNPAY would refuse or that encoders would sign differently.
+// Checkout builds the signed pay address, without a call. It reduces Description
+// to plain ASCII. It fails with ErrSettings, or with ErrMessage for a request
+// that VNPAY would refuse or that encoders would sign differently.
 func (p *Provider) Checkout(_ context.Context, m providers.Merchant, r providers.CheckoutRequest) (providers.Checkout, error) {
 	if err := p.CheckMerchant(m); err != nil {
 		return providers.Checkout{}, err
@@ -57,7 +57,7 @@ func checkRequest(r providers.CheckoutRequest) error {
 	if len(r.Reference) > maxReference || !isAlphanumeric(r.Reference) {
 		return providers.ErrMessage.With("reference is not letters and digits").At("/reference", "must be letters and digits")
 	}
-	// The characters are those that encoders treat differently.
+	// Encoders treat these five characters differently, so their signatures would differ.
 	if n := len(r.ReturnURL); n < 10 || n > 255 || strings.ContainsAny(r.ReturnURL, "!'()*~") {
 		return providers.ErrMessage.With("return address does not suit VNPAY").
 			At("/return_url", "must have 10 to 255 characters and none of ! ' ( ) * ~")
@@ -78,7 +78,7 @@ func locale(word string) string {
 	return "vn"
 }
 
-// orderInfo is the text shown to the payer; VNPAY wants some, without accents or special characters.
+// orderInfo returns the text shown to the payer. VNPAY requires a text without accents and special characters.
 func orderInfo(wanted, otherwise string) string {
 	if plain := text.Plain(wanted, maxOrderInfo); plain != "" {
 		return plain

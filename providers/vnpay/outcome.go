@@ -2,11 +2,11 @@ package vnpay
 
 import "github.com/doisoat/doisoat/providers"
 
-// declinedCodes are the response codes of a payment that certainly took no
-// money: card not enabled 09, wrong data 10, out of time 11, card locked 12,
-// wrong OTP 13, cancelled 24, not enough money 51, over the limit 65, bank in
-// maintenance 75, wrong password 79, other 99. Not listed: 07, money taken and
-// fraud suspected.
+// declinedCodes are the response codes after which VNPAY certainly took no
+// money: card not enabled 09, wrong data 10, expired 11, card locked 12, wrong
+// OTP 13, cancelled 24, not enough money 51, over the limit 65, bank in
+// maintenance 75, wrong password 79, other 99. Code 07 is not in the list: VNPAY
+// took the money and suspects fraud.
 var declinedCodes = map[string]bool{
 	"09": true, "10": true, "11": true, "12": true, "13": true, "24": true,
 	"51": true, "65": true, "75": true, "79": true, "99": true,
@@ -25,7 +25,7 @@ const (
 //	00        00      succeeded
 //	any       01      pending
 //	declined  02      declined
-//	else              unknown (07 fraud, 04 reversed at the gateway, new codes)
+//	other             unknown (07 fraud, 04 reversed at the gateway, new codes)
 func pushedOutcome(response, status string) providers.Outcome {
 	switch {
 	case response == "00" && status == "00":
@@ -39,16 +39,16 @@ func pushedOutcome(response, status string) providers.Outcome {
 	}
 }
 
-// paymentOutcome reads an inquiry answer about a payment. Response code 00
-// only says that the question was understood; 91 says that the payer has not
-// reached VNPAY yet, which the pay address still allows.
+// paymentOutcome reads an inquiry answer about a payment. Response code 00 only
+// means that VNPAY understood the inquiry. Code 91 means that the payer has not
+// reached VNPAY yet, and may still come until the pay address expires.
 //
 //	response  type  status  outcome
 //	91                      pending
 //	00        01    00      succeeded
 //	00        01    01      pending
 //	00        01    02      declined
-//	else                    unknown
+//	other                   unknown
 func paymentOutcome(response, kind, status string) providers.Outcome {
 	switch {
 	case response == "91":
@@ -67,14 +67,14 @@ func paymentOutcome(response, kind, status string) providers.Outcome {
 }
 
 // refundOutcome reads an inquiry answer about a refund. An answer about the
-// payment (type 01) says nothing of the refund, not even that none exists:
-// VNPAY may not have booked it yet.
+// payment (type 01) does not prove that there is no refund: VNPAY may not have
+// booked the refund yet. Therefore the outcome is unknown.
 //
 //	response  type   status  outcome
 //	00        02,03  05      pending
 //	00        02,03  06      succeeded
 //	00        02,03  09      declined
-//	else                     unknown
+//	other                    unknown
 func refundOutcome(response, kind, status string) providers.Outcome {
 	if response != "00" || kind != typeFullRefund && kind != typePartialRefund {
 		return providers.Unknown
@@ -91,21 +91,21 @@ func refundOutcome(response, kind, status string) providers.Outcome {
 	}
 }
 
-// refusedRefunds are the signed answers to a refund request after which
-// nothing happens at VNPAY: bad terminal 02, bad format 03, payment not found
-// 91, refused 95, bad signature 97. Not listed: 94, a repeat of a request that
-// may be running, and 99.
+// refusedRefunds are the response codes to a refund request after which VNPAY
+// moves no money: bad terminal 02, bad format 03, payment not found 91, refused
+// 95, bad signature 97. Two codes are not in the list: 94, the repeat of a
+// request that may be running, and 99.
 var refusedRefunds = map[string]bool{"02": true, "03": true, "91": true, "95": true, "97": true}
 
-// answeredRefund reads the answer to a refund request. Accepted is not done:
-// 00 is Pending until the status says that the bank has it.
+// answeredRefund reads the answer to a refund request. Code 00 means accepted,
+// not done: the outcome is Pending until the status reports success.
 //
 //	response            status      outcome
 //	02 03 91 95 97                  declined
 //	00                  05, 00, 01  pending
 //	00                  06          succeeded
 //	00                  09          declined
-//	else (94, 99, …)                unknown
+//	other (94, 99, …)               unknown
 func answeredRefund(response, status string) providers.Outcome {
 	if refusedRefunds[response] {
 		return providers.Declined

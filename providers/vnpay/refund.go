@@ -8,13 +8,13 @@ import (
 	"github.com/doisoat/doisoat/providers"
 )
 
-// maxCreateBy is the length of the user name in a refund request.
+// maxCreateBy limits the length of the user name in a refund request.
 const maxCreateBy = 245
 
-// Refund sends one refund request; Reference becomes vnp_RequestId, by which
-// VNPAY recognises a repeat. Outcomes: NotSent when the request could not be
-// built or no connection came about, Declined only after a signed refusal,
-// Unknown whenever money may have moved.
+// Refund sends one refund request. Reference becomes vnp_RequestId, by which
+// VNPAY recognises a repeat. The outcome is NotSent when Refund could not build
+// the request or make a connection, Declined only after a signed refusal, and
+// Unknown when money may have moved.
 func (p *Provider) Refund(ctx context.Context, m providers.Merchant, r providers.RefundRequest) (providers.RefundResult, error) {
 	request, err := p.refundOf(m, r)
 	if err != nil {
@@ -79,7 +79,7 @@ func (p *Provider) refundOf(m providers.Merchant, r providers.RefundRequest) (ma
 	}
 	number := r.TransactionID
 	if number == "" {
-		number = "0" // sent and signed: VNPAY's word for not known
+		number = "0" // VNPAY's word for an unknown number; it is sent and signed
 	}
 	return map[string]string{
 		"vnp_RequestId":       r.Reference,
@@ -98,7 +98,7 @@ func (p *Provider) refundOf(m providers.Merchant, r providers.RefundRequest) (ma
 	}, nil
 }
 
-// whyUnclear is a word for people and logs.
+// whyUnclear returns the Reason of a call without a clear answer, for people and logs.
 func whyUnclear(err error) string {
 	switch {
 	case errors.Is(err, providers.ErrNotSent):

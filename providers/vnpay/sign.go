@@ -19,10 +19,10 @@ const (
 	maxParameters   = 64
 )
 
-// encoders lists the characters that the form encoders in use leave alone
-// besides letters, digits, '-', '_' and '.': PHP (and we), Java and browsers,
-// Go and Python, .NET, the Node demo. All are one-to-one images of the same
-// parameters, so that trying each weakens nothing.
+// encoders lists, for each form encoder in use, the characters that it does not
+// escape besides letters, digits, '-', '_' and '.': PHP (and this package), Java
+// and browsers, Go and Python, .NET, the Node demo. Each encoder maps parameters
+// one-to-one, so that trying all of them does not weaken the signature.
 var encoders = []string{"", "*", "~", "!*()", "!'()*~"}
 
 // message is a set of signed parameters: values decoded, signature apart.
@@ -31,9 +31,9 @@ type message struct {
 	hash   string
 }
 
-// parseQuery decodes a raw query. A repeated name, a bad escape or too much of
-// anything is refused: frameworks differ in which value of a repeated name
-// they choose, so that nobody can say what was signed.
+// parseQuery decodes a raw query. It refuses a repeated name, a bad escape, and
+// too many bytes or parameters. Frameworks choose different values of a repeated
+// name, so that the signed text would be ambiguous.
 func parseQuery(raw string) (message, error) {
 	m := message{values: map[string]string{}}
 	if len(raw) > maxQuery {
@@ -66,7 +66,8 @@ func parseQuery(raw string) (message, error) {
 	return m, nil
 }
 
-// set files one parameter where it belongs; foreign and empty ones are not signed.
+// set stores one parameter. VNPAY does not sign empty parameters and parameters
+// without its prefix, so set leaves them out.
 func (m *message) set(name, value string) {
 	switch {
 	case name == hashName:
@@ -77,8 +78,8 @@ func (m *message) set(name, value string) {
 	}
 }
 
-// canonical is the text that is signed: names in byte order, values
-// form-encoded with one of the encoders.
+// canonical returns the signed text: names in byte order, values form-encoded
+// with one of the encoders.
 func (m message) canonical(encoder string) string {
 	names := make([]string, 0, len(m.values))
 	for name := range m.values {
@@ -113,8 +114,9 @@ func escape(b *strings.Builder, text, plain string) {
 	}
 }
 
-// verify looks for the encoder and the live secret that make the signature.
-// The text returned is the one that fits, or the plainest when none does.
+// verify looks for the encoder and the live secret that make the signature. It
+// returns the text that fits the signature, or the text of the first encoder
+// when no text fits.
 func (m message) verify(secrets []string) (text string, ok bool) {
 	text = m.canonical(encoders[0])
 	tried := []string{}
@@ -142,8 +144,8 @@ func mac(secret, text string) []byte {
 	return h.Sum(nil)
 }
 
-// signedBy compares in constant time with every live secret. A missing or
-// unreadable signature fits none.
+// signedBy compares a signature in constant time with every live secret. It
+// returns false for a missing or unreadable signature.
 func signedBy(secrets []string, text, signature string) bool {
 	given, err := hex.DecodeString(signature)
 	if err != nil || len(given) != sha512.Size {
@@ -158,8 +160,8 @@ func signedBy(secrets []string, text, signature string) bool {
 	return found
 }
 
-// The members of the API texts, in the order in which they are signed. A
-// missing member counts as empty; its separator stays.
+// The members of the API texts, in the order of the signed text. A missing
+// member counts as empty, and its separator stays.
 var (
 	queryRequest = []string{
 		"vnp_RequestId", "vnp_Version", "vnp_Command", "vnp_TmnCode", "vnp_TxnRef", "vnp_TransactionDate",
@@ -176,9 +178,9 @@ var (
 	queryResponse = append(slices.Clone(refundResponse), "vnp_PromotionCode", "vnp_PromotionAmount")
 )
 
-// joined is the text of an API message: raw values joined with '|'. There is
-// no escaping, so a '|' inside a value would let two messages share one
-// signature: it is ErrMessage.
+// joined returns the signed text of an API message: raw values joined with '|'.
+// The protocol has no escaping, so a '|' inside a value would give two messages
+// one signature. Therefore joined refuses such a value with ErrMessage.
 func joined(order []string, value func(name string) string) (string, error) {
 	parts := make([]string, len(order))
 	var err error

@@ -10,9 +10,9 @@ import (
 )
 
 // CheckVector judges one message with the code that serves callbacks, return
-// pages and API calls. It needs no merchant account, database or network. A
-// request of ours without a signature is signed; an answer or a notification
-// without one is refused, as everywhere.
+// pages and API calls. It needs no merchant account, database or network. It
+// signs a request of this system when the vector gives no signature. It refuses
+// an answer or a notification without a signature.
 func CheckVector(v providers.Vector) providers.VectorResult {
 	result := providers.VectorResult{ID: v.ID, Signature: v.Signature}
 	secrets := liveSecrets(providers.Merchant{Secrets: map[string][]string{secretHash: v.Secret(secretHash)}})
@@ -45,7 +45,7 @@ func CheckVector(v providers.Vector) providers.VectorResult {
 	return check.result
 }
 
-// verdict is the work on one vector.
+// verdict collects the result of one vector.
 type verdict struct {
 	vector  providers.Vector
 	secrets []string
@@ -53,8 +53,9 @@ type verdict struct {
 	result  providers.VectorResult
 }
 
-// query judges parameters of an address. The fields give the canonical text;
-// what is accepted is the wire, where there is one.
+// query judges the parameters of an address. The fields, when there are any,
+// give the canonical text. The text on the wire, when there is one, must pass
+// the checks of its receiver.
 func (d *verdict) query(ours bool) {
 	wire := d.vector.Wire
 	if before, query, ok := strings.Cut(wire, "?"); ok && strings.Contains(before, "://") {
@@ -87,7 +88,7 @@ func (d *verdict) query(ours bool) {
 	})
 }
 
-// receive does with a query what its receiver does.
+// receive passes a query through the checks of its receiver.
 func (d *verdict) receive(shown message, wire string, ours bool) error {
 	if ours {
 		if _, err := readAmount(shown.values["vnp_Amount"]); err != nil {
@@ -121,8 +122,8 @@ func (d *verdict) joined(order []string, ours bool) {
 	})
 }
 
-// conclude shows the signature of the wire and, where it does not fit, ours
-// beside it. rule is asked only about a message that is signed rightly.
+// conclude sets the signature of the wire and, when it does not fit, also the
+// computed signature. It calls rule only for a message with a right signature.
 func (d *verdict) conclude(text, given string, fits, ours bool, rule func() error) {
 	d.result.Canonical, d.result.Signature = text, given
 	computed := sign(d.secrets[0], text)

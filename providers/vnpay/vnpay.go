@@ -1,11 +1,12 @@
 // Package vnpay speaks the protocol of the VNPAY gateway, version 2.1.0: signed
 // pay address, IPN, browser return, inquiry (querydr) and refund.
 //
-// It owns no data. Amounts travel ×100, times as yyyyMMddHHmmss in GMT+7, and
-// every signature is HMAC-SHA512. Invariants: a message without a right
-// signature is never believed, in either direction; a payment succeeded only
-// when response code and transaction status both say 00; every word that the
-// tables in outcome.go do not list is Unknown.
+// The package owns no data. VNPAY writes amounts ×100 and times as
+// yyyyMMddHHmmss in GMT+7. Every signature is HMAC-SHA512.
+//
+// Invariants: the package trusts no callback and no answer without a right
+// signature; a payment succeeded only when response code and transaction status
+// are both 00; every word that the tables in outcome.go do not list is Unknown.
 package vnpay
 
 import (
@@ -45,7 +46,8 @@ type Provider struct {
 	client *http.Client
 }
 
-// New makes the provider. client carries time-outs and trust; redirects are not followed.
+// New makes the provider. The caller's client sets the time limits and the
+// trusted certificates. The provider follows no redirect.
 func New(client *http.Client) *Provider {
 	return &Provider{client: providers.Client(client)}
 }
@@ -53,7 +55,7 @@ func New(client *http.Client) *Provider {
 // Name returns "vnpay".
 func (*Provider) Name() string { return Name }
 
-// CheckMerchant wants a terminal code of eight letters or digits, both
+// CheckMerchant requires a terminal code of eight letters or digits, both
 // addresses and at least one hash secret.
 func (*Provider) CheckMerchant(m providers.Merchant) error {
 	fault, ok := providers.ErrSettings, true
@@ -80,8 +82,8 @@ func isEndpoint(text string) bool {
 		u.RawQuery == "" && u.Fragment == "" && u.User == nil
 }
 
-// liveSecrets returns the hash secrets, newest first, without empty ones: an
-// empty key would make a signature that anybody can compute.
+// liveSecrets returns the hash secrets, newest first, without empty ones. Every
+// attacker could compute a signature with an empty key.
 func liveSecrets(m providers.Merchant) []string {
 	var live []string
 	for _, s := range m.Secrets[secretHash] {
@@ -92,7 +94,7 @@ func liveSecrets(m providers.Merchant) []string {
 	return live
 }
 
-// wireAmount is a in VNPAY's words: đồng ×100, digits only.
+// wireAmount writes an amount for VNPAY: đồng ×100, digits only.
 func wireAmount(a money.Amount) (string, error) {
 	if a.Currency != money.VND || !a.IsPositive() {
 		return "", providers.ErrMessage.With("amount must be positive and in VND").At("/amount", "must be positive and in VND")
@@ -104,8 +106,8 @@ func wireAmount(a money.Amount) (string, error) {
 	return text, nil
 }
 
-// readAmount reads đồng ×100. A fraction of a đồng, zero, a sign or anything
-// but digits is ErrMessage.
+// readAmount reads an amount in đồng ×100. It refuses a fraction of a đồng, zero
+// and every character that is not a digit with ErrMessage.
 func readAmount(text string) (money.Amount, error) {
 	whole, hundred := strings.CutSuffix(text, "00")
 	if !hundred || len(text) > maxAmountDigits+2 || !isDigits(whole) {
