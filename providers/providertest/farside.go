@@ -12,9 +12,9 @@ import (
 	"github.com/doisoat/doisoat/providers"
 )
 
-// Inbox is our side of a callback address: it keeps every message as it
-// arrived, verifies and translates it, and answers in the provider's words. A
-// message whose event id it has seen is "already stored".
+// Inbox serves the callback address of a test. It keeps every message as it
+// arrived, verifies and translates the message, and answers in the provider's
+// words. It answers "already stored" to a message with a known event id.
 type Inbox struct {
 	Receiver providers.CallbackReceiver
 	Merchant providers.Merchant
@@ -41,7 +41,7 @@ func (b *Inbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	reply := b.Receiver.Reply(kind)
 	w.Header().Set("Content-Type", reply.ContentType)
 	w.WriteHeader(reply.Status)
-	w.Write(reply.Body) //nolint:errcheck // the far side has gone
+	w.Write(reply.Body) //nolint:errcheck // after an error the far side has closed the connection
 }
 
 func (b *Inbox) keep(c providers.RawCallback) providers.ReplyKind {
@@ -65,7 +65,7 @@ func (b *Inbox) keep(c providers.RawCallback) providers.ReplyKind {
 	return providers.ReplyStored
 }
 
-// Messages returns what has arrived so far.
+// Messages returns the messages that have arrived so far.
 func (b *Inbox) Messages() []providers.RawCallback {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -73,10 +73,10 @@ func (b *Inbox) Messages() []providers.RawCallback {
 }
 
 // Script drives the far side over its control address. Address has no slash at
-// its end. Every call that is refused ends the test.
+// its end. A refused call ends the test.
 type Script struct{ Address string }
 
-// Reply is how the far side judged our answer to one of its callbacks.
+// Reply is our answer to a callback as the far side judged it.
 type Reply struct {
 	Status   int    `json:"status"`
 	Body     string `json:"body"`
@@ -102,7 +102,8 @@ func (s Script) Pay(t *testing.T, c providers.Checkout, outcome, callback string
 	return answer.Callback.Replies
 }
 
-// Fault sets a trouble of provider: member is inquiry, refund or callback.
+// Fault makes the far side of provider misbehave in the way that word names.
+// The member is inquiry, refund or callback.
 func (s Script) Fault(t *testing.T, provider, member, word string) {
 	t.Helper()
 	s.post(t, "/control/faults", map[string]any{"provider": provider, member: word}, nil)

@@ -1,11 +1,13 @@
 // Package providertest is the suite that every provider passes, played over
 // real HTTP against the provider's far side.
 //
-// It owns no data and names no provider: a provider's tests hand in a Harness
-// per subtest. What it proves: a paid checkout arrives as one verified event
-// with our reference and amount; a changed message is refused; a repeated one
-// has the same id; no clear answer is Unknown and no error; a refund's outcome
-// is believed only when the far side said so.
+// The package owns no data and names no provider: a provider's tests pass a
+// Harness per subtest. The suite proves that
+//   - a paid checkout arrives as one verified event with our reference and amount;
+//   - the provider refuses a changed message;
+//   - a repeated message has the same event id;
+//   - a call without a clear answer gives Unknown and no error;
+//   - the outcome of a refund is the far side's word, never a guess.
 package providertest
 
 import (
@@ -22,10 +24,10 @@ import (
 	"github.com/doisoat/doisoat/providers"
 )
 
-// Harness joins a provider to a far side of its own. A nil capability is not tested.
+// Harness joins a provider to its far side. The suite skips a nil capability.
 type Harness struct {
 	Checkout providers.Checkouter
-	Receiver providers.CallbackReceiver // of the notices; another provider for bank transfers
+	Receiver providers.CallbackReceiver // reads the callbacks; for bank transfers another provider
 	Inquirer providers.Inquirer
 	Refunder providers.Refunder
 
@@ -34,17 +36,17 @@ type Harness struct {
 	Script   Script
 	Fault    string // the provider's word in Script.Fault
 
-	// Tamper changes the amount in a signed message and nothing else.
+	// Tamper changes only the amount in a signed message.
 	Tamper func(providers.RawCallback) providers.RawCallback
-	// NotifiesFailure says that the far side tells of payments that failed.
+	// NotifiesFailure is true when the far side also sends callbacks of failed payments.
 	NotifiesFailure bool
 	// Patience ends a call to a far side that hangs.
 	Patience time.Duration
 
-	ahead *time.Duration // how far the scene has moved the far side's clock
+	ahead *time.Duration // by which the scene has moved the far side's clock
 }
 
-// now is the far side's clock, which ours follows.
+// now returns the time of the far side's clock. The suite uses this clock for both sides.
 func (h Harness) now() time.Time { return time.Now().Add(*h.ahead) }
 
 func (h Harness) advance(t *testing.T, by time.Duration) {
@@ -53,10 +55,10 @@ func (h Harness) advance(t *testing.T, by time.Duration) {
 	*h.ahead += by
 }
 
-// amount is what every test pays.
+// amount is the amount of every checkout in the suite.
 var amount = money.Dong(60_000)
 
-// Run plays all scenes, each against a far side of its own.
+// Run plays all scenes. Each scene gets its own far side.
 func Run(t *testing.T, far func(t *testing.T) Harness) {
 	t.Helper()
 	for name, scene := range map[string]func(*testing.T, Harness){
@@ -79,7 +81,7 @@ func Run(t *testing.T, far func(t *testing.T) Harness) {
 	}
 }
 
-// order is one checkout as it was asked for.
+// order is one checkout with its request.
 type order struct {
 	request  providers.CheckoutRequest
 	checkout providers.Checkout
@@ -125,7 +127,7 @@ func (h Harness) read(t *testing.T, c providers.RawCallback) providers.Event {
 	return event
 }
 
-// gist is what every provider's event has in common.
+// gist holds the members that are comparable between the events of all providers.
 type gist struct {
 	Reference string
 	Outcome   providers.Outcome
@@ -209,7 +211,7 @@ func tampered(t *testing.T, h Harness) {
 	}
 }
 
-// secondSecret rotates: the older of two live secrets still verifies.
+// secondSecret proves that the older of two live secrets still verifies.
 func secondSecret(t *testing.T, h Harness) {
 	o := h.order(t)
 	h.Script.Pay(t, o.checkout, "paid", "deliver")
@@ -271,7 +273,7 @@ func inquiry(t *testing.T, h Harness) {
 	}
 }
 
-// captured pays an order and returns what a refund of it starts from.
+// captured pays an order and returns the request of its full refund.
 func (h Harness) captured(t *testing.T) providers.RefundRequest {
 	t.Helper()
 	o := h.order(t)
@@ -340,7 +342,7 @@ func refundTroubles(t *testing.T, h Harness) {
 	for _, scene := range []struct {
 		fault string
 		now   providers.Outcome
-		later providers.Outcome // what an inquiry says an hour later
+		later providers.Outcome // of an inquiry an hour later
 	}{
 		{"refused", providers.Declined, providers.Unknown},
 		{"refused_later", providers.Pending, providers.Declined},
@@ -368,7 +370,7 @@ func refundTroubles(t *testing.T, h Harness) {
 	}
 }
 
-// unreachable points the merchant at an address where nobody listens.
+// unreachable proves that a call without a connection gives NotSent, or Unknown for an inquiry.
 func unreachable(t *testing.T, h Harness) {
 	if h.Refunder == nil {
 		t.Skip("the provider cannot refund")

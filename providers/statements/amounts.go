@@ -13,8 +13,8 @@ const (
 	maxFraction = 10
 )
 
-// Decimal reads an unsigned xs:decimal ("150000", "8.850"). An amount of ISO 20022 has no
-// sign of its own: CdtDbtInd has it.
+// Decimal reads an unsigned xs:decimal ("150000", "8.850"). An amount of ISO 20022
+// has no sign: the element CdtDbtInd gives the direction.
 func Decimal(text string) (decimal.Decimal, bool) {
 	whole, fraction, dotted := strings.Cut(strings.TrimPrefix(text, "+"), ".")
 	if !digits(whole) || len(whole) > maxWhole || dotted && (!digits(fraction) || len(fraction) > maxFraction) {
@@ -69,7 +69,7 @@ type Column struct {
 	decimals [len(styles)]bool // some value has decimals in this style
 }
 
-// See takes one value into account. It reports whether the value is a number at all.
+// See adds one value of the column. It reports whether the value is a number in some style.
 func (c *Column) See(cell string) bool {
 	_, body, ok := unsigned(cell)
 	if !ok {
@@ -85,8 +85,9 @@ func (c *Column) See(cell string) bool {
 	return readable
 }
 
-// Style chooses. Where every mark can be a thousands mark it is one; where two
-// readings with decimals remain, or none, the column is ambiguous.
+// Style returns the style of the column. A mark is a thousands mark when all
+// values allow it. Style returns false for an ambiguous column: no style fits all
+// values, or two styles with different decimal marks fit.
 func (c *Column) Style() (Style, bool) {
 	found, ok := Style{}, false
 	for i, s := range styles {
@@ -131,7 +132,7 @@ var (
 	currencies = []string{"VND", "VNĐ", "vnd", "vnđ", "đ", "₫"}
 )
 
-// unsigned takes currency words and the sign off a cell: -1, 1-, (1), +1.
+// unsigned removes currency words and the sign from a cell: -1, 1-, (1), +1.
 func unsigned(cell string) (negative bool, body string, ok bool) {
 	body = strings.TrimSpace(blanks.Replace(cell))
 	for _, word := range currencies {

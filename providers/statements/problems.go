@@ -3,7 +3,7 @@ package statements
 import "fmt"
 
 // Problem is one remark on a file. Row is as in Line, 0 for the whole file.
-// Detail is for people; it quotes amounts and words of the layout, never
+// Detail is for people. It quotes amounts and words of the layout, and never
 // names, accounts or transfer texts.
 type Problem struct {
 	Row    int    `json:"row"`
@@ -21,8 +21,8 @@ const (
 	TooManyRows      Code = "too_many_rows"      // more than MaxRows
 	TextTooLong      Code = "text_too_long"      // a text beyond MaxText, a row beyond MaxColumns
 	TooDeep          Code = "too_deep"           // XML beyond MaxDepth
-	UnsupportedType  Code = "unsupported_format" // known, not read: XLS, PDF, MT940 …
-	UnknownLayout    Code = "unknown_layout"     // no profile fits, or XML that is no camt
+	UnsupportedType  Code = "unsupported_format" // recognised, but no parser reads it: XLS, PDF, MT940 …
+	UnknownLayout    Code = "unknown_layout"     // no profile fits, or XML that is not camt
 	UnknownProfile   Code = "unknown_profile"    // the caller named a profile that does not exist
 	Encoding         Code = "encoding"           // declared text encoding is not supported
 	BrokenXML        Code = "broken_xml"         // not well-formed, or cut off
@@ -31,22 +31,22 @@ const (
 	NoStatement      Code = "no_statement"       // no statement, entry or balance in it
 	AmountNotNumber  Code = "amount_not_number"
 	AmountAmbiguous  Code = "amount_ambiguous"  // the column does not tell thousands from decimals
-	MissingIndicator Code = "missing_indicator" // entry says neither credit nor debit
-	TotalMismatch    Code = "total_mismatch"    // total row of a settlement file
+	MissingIndicator Code = "missing_indicator" // an entry names neither credit nor debit
+	TotalMismatch    Code = "total_mismatch"    // the total row of a settlement file contradicts the rows
 )
 
-// Codes that make a file partial: every row is there, a person must look.
+// Codes that make a file partial: all rows are imported, and a person must check them.
 const (
 	BadDate        Code = "bad_date"           // a date or time that cannot be read is left empty
 	AmountNotWhole Code = "amount_not_whole"   // finer than the currency, or too large to book
-	MissingAccount Code = "missing_account"    // statement does not say whose it is
+	MissingAccount Code = "missing_account"    // a statement does not name its account
 	MissingID      Code = "missing_identifier" // settlement row without any reference
 	RowNetMismatch Code = "row_net_mismatch"   // net is not gross - fee - VAT
 	SignConflict   Code = "sign_conflict"      // the sign contradicts the kind of row
 	UnknownKind    Code = "unknown_kind"
 	UnknownStatus  Code = "unknown_status" // the row is kept as INFO and not counted
 	UnreadableRow  Code = "unreadable_row" // neither a transaction nor a total; not imported
-	MoreProblems   Code = "more_problems"  // list cut at MaxProblems
+	MoreProblems   Code = "more_problems"  // the list ends at MaxProblems
 )
 
 // Codes that are remarks and change no outcome.
@@ -56,8 +56,8 @@ const (
 	ForeignEntry     Code = "foreign_entry"     // entry not in the account's currency: not in the sums
 	BalanceMismatch  Code = "balance_mismatch"
 	SummaryMismatch  Code = "summary_mismatch" // TxsSummry does not fit the entries
-	ChainGap         Code = "chain_gap"        // opening is not the closing of the account's statement before
-	LooseQuotes      Code = "loose_quotes"     // quotes in CSV that follow no rule were kept as text
+	ChainGap         Code = "chain_gap"        // opening differs from the closing of the account's previous statement
+	LooseQuotes      Code = "loose_quotes"     // quotes that break the CSV rules are kept as text
 )
 
 var partialCodes = map[Code]bool{
@@ -70,7 +70,7 @@ var remarkCodes = map[Code]bool{
 	SummaryMismatch: true, ChainGap: true, LooseQuotes: true,
 }
 
-// Outcome returns what a problem of this code does to its file.
+// Outcome returns the outcome of a file with a problem of this code.
 func (c Code) Outcome() Outcome {
 	switch {
 	case remarkCodes[c]:
@@ -78,11 +78,11 @@ func (c Code) Outcome() Outcome {
 	case partialCodes[c]:
 		return Partial
 	default:
-		return Reject // a code without a class imports nothing
+		return Reject // an unlisted code is a fault of the parser: reject the file
 	}
 }
 
-// Refusal is the error that ends parsing: a parser returns it, and the file is rejected.
+// Refusal is the error with which a parser ends early and rejects the file.
 type Refusal struct{ Problem Problem }
 
 func (r Refusal) Error() string { return string(r.Problem.Code) + ": " + r.Problem.Detail }
@@ -105,7 +105,7 @@ func (f *File) Note(row int, code Code, format string, args ...any) {
 	}
 }
 
-// Refuse turns f into a rejected file: nothing of it can be imported.
+// Refuse turns f into a rejected file. It deletes all statements, so that no line can be imported.
 func (f *File) Refuse(p Problem) {
 	if len(f.Problems) >= MaxProblems {
 		f.Problems = f.Problems[:MaxProblems-1]
@@ -114,7 +114,7 @@ func (f *File) Refuse(p Problem) {
 	f.Statements, f.Outcome = nil, Reject
 }
 
-// Quote shortens a cell for a detail.
+// Quote shortens a cell to quote it in a Detail.
 func Quote(s string) string {
 	if r := []rune(s); len(r) > 40 {
 		s = string(r[:40]) + "…"

@@ -8,9 +8,9 @@ import (
 	"github.com/doisoat/doisoat/internal/money"
 )
 
-// Report is a parsed file as the dry run of an import shows it.
-// Amounts are signed decimal text; sums are positive; dates are YYYY-MM-DD or
-// null; entries counts booked lines, and lines has all of them in file order.
+// Report is a parsed file as the dry run of an import shows it. Amounts are
+// signed decimal text, and sums are positive. Dates are YYYY-MM-DD or null. The
+// member entries counts booked lines; lines holds all lines in file order.
 type Report struct {
 	Outcome    Outcome           `json:"outcome"`
 	Format     Format            `json:"format,omitempty"`
@@ -20,7 +20,7 @@ type Report struct {
 }
 
 // StatementReport is one statement of a Report. Opening and Closing are null
-// where the file gives no such balance.
+// when the file gives no such balance.
 type StatementReport struct {
 	Account      string         `json:"account"`
 	Currency     money.Currency `json:"currency"`
@@ -35,7 +35,7 @@ type StatementReport struct {
 	Lines        []LineReport   `json:"lines"`
 }
 
-// BatchReport is what a provider pays in one transfer.
+// BatchReport sums the rows that a provider pays in one transfer.
 type BatchReport struct {
 	ID     string `json:"id"`
 	Rows   int    `json:"rows"`
@@ -45,8 +45,8 @@ type BatchReport struct {
 	Net    string `json:"net"`
 }
 
-// LineReport is one line. Status appears where the line is not booked; the
-// members after Content are of settlement rows.
+// LineReport is one line. Status appears only when the line is not booked. Only
+// settlement rows have the members after Content.
 type LineReport struct {
 	Row         int     `json:"row"`
 	BookingDate *string `json:"booking_date"`

@@ -4,13 +4,17 @@
 // is the entry: it recognises a file and calls the parser. The reconcile room
 // and the dry run of the import command read the result.
 //
-// It owns no data and is pure. Invariants of every parser: a file is imported
-// as a whole or rejected with a reason; no row is dropped in silence and none
-// is invented; amounts keep the digits of the file; the sign of an amount is
-// the account owner's view (credit +, debit -); no input makes a parser panic;
-// limits bound its memory. A bank's balance that does not add up drops no row:
-// the parser reports it, and the reconcile room decides. A settlement file
-// whose total row contradicts its rows is rejected: rows are missing or changed.
+// It owns no data and is pure. Invariants of every parser:
+//   - a file is imported as a whole or rejected with a reason;
+//   - a parser drops no row in silence and invents none;
+//   - amounts keep the digits of the file;
+//   - the sign of an amount is the account owner's view (credit +, debit -);
+//   - no input makes a parser panic, and limits bound its memory.
+//
+// When a bank's balance does not add up, the parser keeps all rows and reports
+// the difference, and the reconcile room decides. When the total row of a
+// settlement file contradicts its rows, rows are missing or changed, and the
+// parser rejects the file.
 package statements
 
 import (
@@ -32,10 +36,10 @@ const (
 	MaxProblems = 1_000     // problems listed; the last one says that there are more
 )
 
-// Format is what a file turned out to be.
+// Format is the recognised format of a file.
 type Format string
 
-// The formats that are read.
+// The formats that have a parser.
 const (
 	Camt053    Format = "camt.053"            // statement of booked entries
 	Camt052    Format = "camt.052"            // interim report
@@ -43,7 +47,7 @@ const (
 	Settlement Format = "provider-settlement" // a provider's settlement file
 )
 
-// Outcome says what an importer may do with a file.
+// Outcome is the verdict over a file. It decides how much of the file an importer may use.
 type Outcome string
 
 // The outcomes. A rejected file has problems and no statements.
@@ -63,10 +67,10 @@ const (
 	CheckMissing  Check = "missing"
 )
 
-// Status is how far an entry got, in the words of ISO 20022.
+// Status is the status of an entry in the words of ISO 20022.
 type Status string
 
-// The states. Only Booked counts in sums.
+// The statuses. Only Booked counts in sums.
 const (
 	Booked      Status = "BOOK"
 	Pending     Status = "PDNG"
@@ -74,8 +78,8 @@ const (
 	Future      Status = "FUTR"
 )
 
-// Kind is what a line is: settlement files tell the business event, bank
-// statements only the direction. Empty means that the file used an unknown word.
+// Kind is the kind of a line. A settlement file names the business event, a bank
+// statement only the direction. Kind is empty when the file used an unknown word.
 type Kind string
 
 // The kinds.
@@ -88,14 +92,14 @@ const (
 	Debit      Kind = "debit"
 )
 
-// File is everything one file said.
+// File is the full content of one file.
 type File struct {
 	Format    Format // empty when it was not recognised
 	Message   string // ISO 20022 message with its version, "camt.053.001.08"
 	MessageID string // GrpHdr/MsgId
 	Profile   string // mapping profile of a settlement file
-	// SHA256 and Size are of the bytes as they arrived; both are zero for a
-	// file larger than MaxBytes, which is not read to its end.
+	// SHA256 and Size are of the bytes as they arrived. Both are zero for a file
+	// larger than MaxBytes, because the parser stops before its end.
 	SHA256     [32]byte
 	Size       int64
 	Statements []Statement
@@ -103,8 +107,9 @@ type File struct {
 	Outcome    Outcome
 }
 
-// Statement is one account's report. Of a settlement file, one merchant's
-// terminal is an account; a file without such a column has one, unnamed.
+// Statement is the report of one account. In a settlement file each terminal of
+// a merchant is an account. A file without a terminal column has one account
+// without a name.
 type Statement struct {
 	Account  string // IBAN or the bank's own number, as written
 	Bank     string // BIC of the account servicer, where given
@@ -112,9 +117,9 @@ type Statement struct {
 	ID       string
 	Sequence string
 	From, To calendar.Date // period, where given
-	Opening  *Balance      // OPBD, else PRCD
+	Opening  *Balance      // OPBD, or PRCD when there is no OPBD
 	Closing  *Balance      // CLBD
-	Lines    []Line        // in file order, those not booked included
+	Lines    []Line        // in file order, with the lines that are not booked
 	Batches  []Batch       // settlement files: sums per batch, in order of appearance
 	// Entries, SumCredit and SumDebit count booked lines in Currency; both
 	// sums are positive or zero.
@@ -131,8 +136,8 @@ type Balance struct {
 	Date     calendar.Date
 }
 
-// Batch sums the booked lines of one settlement batch: Net is the lump that
-// the provider pays.
+// Batch sums the booked lines of one settlement batch. The provider pays Net in
+// one transfer.
 type Batch struct {
 	ID                      string
 	Rows                    int
@@ -147,16 +152,16 @@ type Line struct {
 	BookingDate calendar.Date // zero when the file names none
 	ValueDate   calendar.Date
 	OccurredAt  time.Time // instant, where the file gives a time
-	// Amount is signed and keeps the digits of the file. Of a settlement row
-	// it is the gross amount, negative for money given back.
+	// Amount is signed and keeps the digits of the file. In a settlement row it
+	// is the gross amount, negative for money paid back.
 	Amount        decimal.Decimal
 	Currency      money.Currency
 	Status        Status
-	Reversal      bool            // undoes an earlier entry; Amount already has its sign
+	Reversal      bool            // reverses an earlier entry; Amount already has its sign
 	Ref           string          // bank reference
 	Reference     string          // our reference, as the provider repeats it
 	TransactionID string          // provider's id
-	OriginalID    string          // provider's id of what a refund gives back
+	OriginalID    string          // of a refund: provider's id of the refunded transaction
 	Kind          Kind            //
 	Fee           decimal.Decimal // provider's or bank's charge; positive when it was kept
 	FeeVAT        decimal.Decimal
@@ -164,10 +169,10 @@ type Line struct {
 	BatchID       string          // settlement batch, or the bank's id of a batch entry
 	BatchCount    int             // transactions of a batch entry, 0 when not said
 	Code          string          // bank transaction code, "PMNT/RCDT/DMCT"
-	// Content is the transfer text, unchanged. Parts of one text are joined
-	// with a blank in Content and without one in ContentJoined: a code cut at
-	// a line's end is whole in one of them. Texts of several transactions
-	// stand on lines of their own; Details has them apart.
+	// Content is the transfer text, unchanged. Content joins the parts of one
+	// text with a blank, ContentJoined without one, so that a code that was cut
+	// at the end of a line is whole in one of them. Each transaction of an entry
+	// has its own line in both; Details holds them separately.
 	Content       string
 	ContentJoined string
 	Counterparty  Party
@@ -201,13 +206,14 @@ type Detail struct {
 }
 
 // Money returns Amount in minor units for booking. It fails with
-// money.ErrNotWhole or money.ErrOverflow; such lines carry a problem.
+// money.ErrNotWhole or money.ErrOverflow. The parser has noted a problem for
+// such a line.
 func (l Line) Money() (money.Amount, error) { return money.FromDecimal(l.Currency, l.Amount) }
 
 // Settled is a settlement row in minor units.
 type Settled struct{ Gross, Fee, FeeVAT, Net money.Amount }
 
-// Settled returns the four amounts of a settlement row for booking; errors as Money.
+// Settled returns the four amounts of a settlement row for booking. It fails as Money does.
 func (l Line) Settled() (Settled, error) {
 	var s Settled
 	for _, part := range []struct {

@@ -3,7 +3,7 @@
 // punctuation, words broken at 35 characters. The callback of a bank credit
 // and the reconcile room call it to find our payment references.
 //
-// It owns no data and is pure. Invariant: a reference that it returns has a
+// The package owns no data and is pure. Invariant: each returned reference has a
 // valid check character and appears once.
 package transfers
 
@@ -15,13 +15,13 @@ import (
 	"github.com/doisoat/doisoat/internal/text"
 )
 
-// maxContent limits the characters of a transfer text that are searched; the longest seen has 197.
+// maxContent limits the searched characters of a transfer text. The longest known text has 197.
 const maxContent = 1024
 
-// References finds our payment references in the text of a transfer, each
-// once, in order of appearance. It looks at whole words first, then at the
-// text squeezed to letters and digits. A check character keeps chance away,
-// but the payer wrote the text: callers compare account and amount as well.
+// References finds our payment references in the text of a transfer, each once,
+// in order of appearance. It searches whole words first, then the text squeezed
+// to letters and digits. The check character excludes most accidental matches.
+// But the payer writes the text, so callers also compare account and amount.
 func References(content string) []string {
 	runes := []rune(text.Fold(content))
 	upper := withoutWrapper(strings.ToUpper(string(runes[:min(len(runes), maxContent)])))
@@ -51,9 +51,9 @@ func References(content string) []string {
 
 func isCodeCharacter(r rune) bool { return r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' }
 
-// withoutWrapper cuts out the pieces that banks write around the payer's text
-// and that could be taken for a code: payer names and accounts, and the ids of
-// the interbank switch (34 characters).
+// withoutWrapper removes the parts that banks write around the payer's text and
+// that could look like a reference: names and accounts, and the ids of the
+// interbank switch (34 characters).
 func withoutWrapper(content string) string {
 	for _, mark := range []string{".CT TU ", " CT TU "} { // Vietcombank: "….CT tu {account} {name} toi {account} {name}"
 		if at := strings.Index(content, mark); at >= 0 {

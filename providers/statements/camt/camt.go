@@ -2,9 +2,9 @@
 // the interim camt.052 and camt.054. Package formats calls it after it has
 // recognised XML.
 //
-// It is pure: reader in, lines out. Invariants: it reads every version and any
-// or no namespace; it skips elements that it does not know; it keeps of an
-// entry only the members of a line, so that the limits bound its memory; a
+// The package is pure: reader in, lines out. Invariants: it reads every version,
+// with any namespace or none; it skips unknown elements; it keeps only the
+// members of a line from an entry, so that the limits bound its memory; a
 // document type declaration rejects the file.
 package camt
 
@@ -32,16 +32,16 @@ var messages = map[string]struct {
 	"BkToCstmrDbtCdtNtfctn": {statements.Camt054, "Ntfctn"},
 }
 
-// reader walks the tokens of one file. Elements are known by their path of
-// local names, so every version and any or no namespace is read; unknown
-// elements are skipped. Nothing is kept of an entry but what Line holds.
+// reader reads the tokens of one file. It recognises an element by its path of
+// local names, so that it reads every version with any namespace or none. It
+// skips unknown elements, and keeps only the members of Line from an entry.
 type reader struct {
 	file *statements.File
 	path []byte // "Document/BkToCstmrStmt/Stmt/Ntry/"
 	ends []int  // length of path before each open element
 	text []byte // of the innermost open element
-	leaf bool   // no child was opened since it started
-	attr string // its Ccy attribute
+	leaf bool   // the innermost element has no child so far
+	attr string // Ccy attribute of the innermost element
 	seen bool   // a root was read
 
 	inMessage   int // depth of the message element, 0 outside
@@ -58,13 +58,14 @@ type reader struct {
 }
 
 // Read reads the messages of one file into f. It fails with a
-// [statements.Refusal], with the reader's error, or with that of broken XML.
+// [statements.Refusal], with the error of the reader, or with the error of
+// broken XML.
 func Read(f *statements.File, in io.Reader) error {
 	dec := xml.NewDecoder(in)
 	dec.CharsetReader = charsetReader
 	c := &reader{file: f}
 	for {
-		token, err := dec.RawToken() // checks everything but the nesting, which c does
+		token, err := dec.RawToken() // checks the syntax; c checks the nesting
 		if errors.Is(err, io.EOF) {
 			break
 		}
@@ -124,7 +125,7 @@ func (c *reader) open(t xml.StartElement) error {
 	return c.opened(t.Name.Local)
 }
 
-// opened starts a message, a statement or a part of it.
+// opened starts a message, a statement or a part of a statement.
 func (c *reader) opened(name string) error {
 	switch {
 	case c.inMessage == 0:
@@ -192,7 +193,7 @@ func (c *reader) close(name string) error {
 	return err
 }
 
-// end checks that the file was whole and held something.
+// end checks that the file is whole and holds at least one statement.
 func (c *reader) end() error {
 	switch {
 	case len(c.ends) > 0 || !c.seen:
@@ -220,7 +221,7 @@ func (c *reader) local(depth int) string {
 // below returns the path inside the statement, "Bal/Amt/".
 func (c *reader) below() []byte { return c.path[c.ends[c.inStatement]:] }
 
-// row is the entry that is being read, 0 outside entries.
+// row returns the number of the current entry, 0 outside entries.
 func (c *reader) row() int {
 	if c.entry == nil {
 		return 0
@@ -245,7 +246,7 @@ func (c *reader) value(text string) {
 			c.st.Sequence = text
 		}
 	case "FrToDt/FrDtTm/":
-		c.st.From, _, _ = moment(text, false) // a hint only: a bad period hides nothing
+		c.st.From, _, _ = moment(text, false) // a hint only: no sum depends on the period
 	case "FrToDt/ToDtTm/":
 		c.st.To, _, _ = moment(text, false)
 	case "Acct/Id/IBAN/":
@@ -271,11 +272,12 @@ func (c *reader) value(text string) {
 	}
 }
 
-// balanceText is a balance as it is written.
+// balanceText is a balance as the file writes it.
 type balanceText struct{ code, amount, currency, indicator, date string }
 
-// endBalance keeps opening and closing; OPBD wins over PRCD, and the first of
-// several opening and the last of several closing ones count.
+// endBalance keeps the opening and the closing balance. OPBD has precedence over
+// PRCD. Of several opening balances the first counts, of several closing
+// balances the last.
 func (c *reader) endBalance() error {
 	b := c.bal
 	number, negative := strings.CutPrefix(b.amount, "-")
@@ -356,9 +358,9 @@ func (c *reader) endStatement() {
 	c.st = nil
 }
 
-// moment reads xs:date or xs:dateTime. A time with an offset falls on a day
-// of Viet Nam when vietnam is set, as it is for accounts in đồng; elsewhere the bank's own
-// day stands as written. A time without offset is local.
+// moment reads xs:date or xs:dateTime. For accounts in đồng vietnam is set, and a
+// time with an offset falls on a day of Viet Nam. For other accounts the day is
+// the bank's own, as written. A time without offset is local.
 func moment(text string, vietnam bool) (date calendar.Date, at instant, err error) {
 	if text == "" {
 		return calendar.Date{}, instant{}, nil

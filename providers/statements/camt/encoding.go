@@ -9,8 +9,8 @@ import (
 	"github.com/doisoat/doisoat/providers/statements"
 )
 
-// charsetReader serves the encodings that an XML declaration may name. UTF-16
-// was decoded before the declaration was seen.
+// charsetReader decodes the encodings that an XML declaration may name. Package
+// formats has decoded UTF-16 before this package reads the declaration.
 func charsetReader(label string, r io.Reader) (io.Reader, error) {
 	switch strings.ToLower(label) {
 	case "utf-16", "utf-16le", "utf-16be", "utf8", "us-ascii", "ascii":

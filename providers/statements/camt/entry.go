@@ -12,7 +12,7 @@ import (
 	"github.com/doisoat/doisoat/providers/statements"
 )
 
-// entryText is an entry as it is written; endEntry judges it.
+// entryText is an entry as the file writes it. endEntry checks it and makes a line.
 type entryText struct {
 	amount, currency, indicator, status, reversal string
 	booked, valued                                string
@@ -26,7 +26,7 @@ type entryText struct {
 // chargeText is one charge: Chrgs/Rcrd since version 04, Chrgs itself before.
 type chargeText struct{ amount, currency, indicator, included string }
 
-// detailText is one transaction as it is written.
+// detailText is one transaction as the file writes it.
 type detailText struct {
 	amount, currency, indicator                    string
 	transacted, transactedCcy, ordered, orderedCcy string
@@ -85,14 +85,14 @@ func (e *entryText) value(path, text, currency string) {
 	}
 }
 
-// charge fills the charge that is being read. Amt begins a new one.
+// charge fills the current charge. The element Amt begins a new one.
 func (e *entryText) charge(path, text, currency string) {
 	if path == "Amt/" {
 		e.charges = append(e.charges, chargeText{amount: text, currency: currency})
 		return
 	}
 	if len(e.charges) == 0 {
-		return // TtlChrgsAndTaxAmt: the records follow
+		return // TtlChrgsAndTaxAmt is a total: its records follow
 	}
 	last := &e.charges[len(e.charges)-1]
 	switch path {
@@ -144,7 +144,7 @@ func (d *detailText) value(path, text, currency string) {
 	}
 }
 
-// party reads names and accounts; since version 08 a party stands one deeper, in Pty.
+// party reads names and accounts. Since version 08 they stand one level deeper, in Pty.
 func (d *detailText) party(path, text string) {
 	switch path {
 	case "Dbtr/Nm/", "Dbtr/Pty/Nm/":
@@ -173,7 +173,7 @@ func (c *reader) endEntry() error {
 	if l.Ref == "" {
 		l.Ref = e.entryRef
 	}
-	// The sign comes from CdtDbtInd only: RvslInd says what the entry undoes.
+	// Only CdtDbtInd gives the sign. RvslInd marks a reversal and does not change the sign.
 	switch e.indicator {
 	case "CRDT":
 		l.Kind = statements.Credit
@@ -206,8 +206,8 @@ func (c *reader) endEntry() error {
 	return nil
 }
 
-// status reads Sts. An entry without one is booked: banks that leave it out
-// report nothing else in a statement.
+// status reads Sts. An entry without Sts counts as booked: banks that leave the
+// element out report only booked entries in a statement.
 func (c *reader) status(row int, text string) statements.Status {
 	switch s := statements.Status(text); s {
 	case statements.Booked, statements.Pending, statements.Information, statements.Future:
@@ -223,7 +223,7 @@ func (c *reader) status(row int, text string) statements.Status {
 	return statements.Information
 }
 
-// dates reads booking and value date; a detail's time serves when the entry has a day only.
+// dates reads booking and value date. When the entry gives only a day, the time comes from its only detail.
 func (c *reader) dates(l *statements.Line, e *entryText) {
 	vietnam := l.Currency == money.VND
 	var at instant
@@ -261,7 +261,8 @@ func (e *entryText) fee(l *statements.Line) error {
 	return nil
 }
 
-// code is the bank transaction code: domain/family/sub-family, else the bank's own.
+// code returns the bank transaction code: domain/family/sub-family, or the
+// bank's own code when the entry gives no domain.
 func (e *entryText) code() string {
 	if e.domain == "" {
 		return e.proprietary
@@ -291,7 +292,7 @@ func (d *detailText) read(l statements.Line) (statements.Detail, error) {
 	}
 	out.Currency, out.InstructedCurrency = money.Currency(d.currency), money.Currency(d.orderedCcy)
 	// The other side of a credit is the debtor. A reversal keeps the roles of
-	// the payment it undoes.
+	// the reversed payment.
 	if (l.Kind == statements.Credit) != l.Reversal {
 		out.Counterparty = d.debtor
 	} else {
@@ -321,8 +322,8 @@ func detailAmount(row int, text string, debit bool) (decimal.NullDecimal, error)
 	return decimal.NewNullDecimal(amount), nil
 }
 
-// describe sets content and counterparty from the details, else from the
-// entry's own text, which is all that some banks give.
+// describe sets content and counterparty from the details. Some banks give no
+// details; then the text of the entry is the content.
 func describe(l *statements.Line, additional string) {
 	var blank, joined []string
 	for _, d := range l.Details {
@@ -362,8 +363,8 @@ func (s *summary) value(path, text string) {
 	}
 }
 
-// check compares with the entries. Banks count either all of them or the
-// booked ones; figures that fit neither way are reported.
+// check compares the summary with the entries. Some banks count all entries,
+// others only the booked ones. check reports figures that fit neither count.
 func (s *summary) check(f *statements.File, st *statements.Statement) {
 	var all, booked tally
 	for _, l := range st.Lines {
@@ -406,7 +407,7 @@ func (s *summary) fits(t tally) bool {
 		same(s.debits, count(t.debits)) && same(s.debitSum, t.debitSum)
 }
 
-// instant is a time of a file, in the offset the file gives.
+// instant is a time in a file, with the offset that the file gives.
 type instant struct{ time.Time }
 
 // readInstant reads xs:dateTime; without an offset it is local time of Viet Nam.

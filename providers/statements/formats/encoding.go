@@ -7,8 +7,8 @@ import (
 	"golang.org/x/text/transform"
 )
 
-// utf16Of returns the byte order of a UTF-16 text by its mark, or by the zero
-// bytes around a first ASCII character where the mark is missing.
+// utf16Of returns the byte order of a UTF-16 text. It reads the byte order mark,
+// or the zero byte beside the first ASCII character when the mark is missing.
 func utf16Of(head []byte) (order unicodecoding.Endianness, found bool) {
 	switch {
 	case len(head) < 4:

@@ -1,10 +1,10 @@
 // Package formats recognises the files of banks and providers by content and
-// hands each to its parser: camt for ISO 20022, settlement for CSV. The
-// reconcile room and the dry run of the import command call it.
+// calls the parser of each: camt for ISO 20022, settlement for CSV. The
+// reconcile room and the dry run of the import command call this package.
 //
-// It is pure: reader in, lines out. Invariants: the hash and the size are of
-// the whole file, also when parsing stops early; a failed read is an error and
-// never a rejected file.
+// The package is pure: reader in, lines out. Invariants: the hash and the size
+// are of the whole file, also when parsing stops early; a failed read is an
+// error and never a rejected file.
 package formats
 
 import (
@@ -23,19 +23,19 @@ import (
 
 // Options direct a parse. The zero value recognises everything by content.
 type Options struct {
-	// Profile names the mapping profile of a CSV file; empty tries all of
-	// them. Other formats need none and ignore it.
+	// Profile names the mapping profile of a CSV file. Parse tries all profiles
+	// when it is empty. Other formats ignore it.
 	Profile string
 }
 
-// Parse reads one file and recognises its format by content. The error is of
-// reading r only; a fault of the file shows in its Outcome and Problems.
+// Parse reads one file and recognises its format by content. It returns an error
+// only when reading r fails. A fault of the file shows in Outcome and Problems.
 func Parse(r io.Reader, opts Options) (statements.File, error) {
 	src := &source{r: r, hash: sha256.New()}
 	f := statements.File{Outcome: statements.OK}
 	err := parse(&f, src, opts)
 	// The hash is of the whole file, also when parsing stopped early.
-	_, _ = io.Copy(io.Discard, src) // src remembers what went wrong
+	_, _ = io.Copy(io.Discard, src) // src keeps the error
 	if src.failed != nil {
 		return statements.File{}, src.failed
 	}
@@ -54,10 +54,10 @@ func Parse(r io.Reader, opts Options) (statements.File, error) {
 	return f, nil
 }
 
-// parse recognises the format and hands over.
+// parse recognises the format and calls its parser.
 func parse(f *statements.File, src *source, opts Options) error {
 	in := bufio.NewReaderSize(src, 64<<10)
-	head, _ := in.Peek(512) // a failed read is kept by src
+	head, _ := in.Peek(512) // src keeps the error
 	if order, found := utf16Of(head); found {
 		in = bufio.NewReaderSize(utf16Reader(in, order), 64<<10)
 		head, _ = in.Peek(512)
@@ -83,7 +83,8 @@ func parse(f *statements.File, src *source, opts Options) error {
 	return settlement.Read(f, raw, opts.Profile)
 }
 
-// unsupported names files that are recognised in order to say what to do with them.
+// unsupported recognises files without a parser. It returns a message that tells
+// the person which file to send instead, "" for every other file.
 func unsupported(start []byte) string {
 	has := func(prefix string) bool { return bytes.HasPrefix(start, []byte(prefix)) }
 	lower := strings.ToLower(string(start[:min(len(start), 64)]))
@@ -110,8 +111,8 @@ func unsupported(start []byte) string {
 
 var errTooLarge = errors.New("file is too large")
 
-// source hashes and counts what is read and remembers a failed read, so that
-// a broken connection is not mistaken for a broken file.
+// source hashes and counts the bytes of a file. It keeps the error of a failed
+// read, so that Parse does not take a broken connection for a broken file.
 type source struct {
 	r      io.Reader
 	hash   hash.Hash

@@ -6,20 +6,20 @@ import (
 	"github.com/doisoat/doisoat/providers/statements"
 )
 
-// table reads RFC 4180 rows from a text. It is our own reader because a
-// hostile file must not cost more memory than its limits say, and because the
-// line number of every row is reported to people.
+// table reads RFC 4180 rows from a text. Two needs exclude encoding/csv: a
+// hostile file must not cost more memory than the limits allow, and the reports
+// need the line number of every row.
 type table struct {
 	text  string
 	comma byte
 	line  int  // line number where the next row starts, from 1
-	loose bool // a quote stood where the rule allows none and was kept as text
+	loose bool // the table kept a misplaced quote as text
 }
 
 func newTable(text string, comma byte) *table { return &table{text: text, comma: comma, line: 1} }
 
-// next returns the cells of the next row and the line it starts on. done is
-// true after the last one. The cells share memory with the text.
+// next returns the cells of the next row and the number of its first line. done
+// is true after the last row. The cells share memory with the text.
 func (t *table) next() (cells []string, line int, done bool, err error) {
 	if t.text == "" {
 		return nil, t.line, true, nil
@@ -42,8 +42,8 @@ func (t *table) next() (cells []string, line int, done bool, err error) {
 	}
 }
 
-// cell takes one cell and the mark behind it off the text. end is true when
-// the row ends with it.
+// cell removes the first cell and the mark after it from the text. end is true
+// when the row ends with this cell.
 func (t *table) cell(line int) (cell string, end bool, err error) {
 	quoted, rest := "", t.text
 	if strings.HasPrefix(rest, `"`) {
@@ -73,8 +73,9 @@ func (t *table) cell(line int) (cell string, end bool, err error) {
 	return tail, end, nil
 }
 
-// quoted returns the text of a quoted cell with one mark before it, so that
-// an empty one is told from none, and the text behind its closing quote.
+// quoted returns the text of a quoted cell and the text after its closing quote.
+// It puts one mark before the cell, so that callers can tell an empty cell from
+// no cell.
 func (t *table) quoted(line int) (text, rest string, err error) {
 	var parts strings.Builder
 	parts.WriteByte('"')

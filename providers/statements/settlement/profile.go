@@ -45,37 +45,37 @@ var allFields = []field{
 	fieldFee, fieldFeeVAT, fieldNet, fieldStatus, fieldTime, fieldValueDate, fieldBatchID, fieldContent,
 }
 
-// Profile maps the layout of a settlement file. It is data: a JSON file in
-// profiles/, named "<layout>-v<version>"; a changed layout is a new version,
-// so that an old file still reads as it did. Words are compared without case,
-// accents, punctuation and line feeds.
+// Profile maps the layout of a settlement file. Each profile is a JSON file in
+// profiles/, named "<layout>-v<version>". A changed layout gets a new version, so
+// that an old file keeps its reading. Words are compared without case, accents,
+// punctuation and line feeds.
 type Profile struct {
 	Name     string         `json:"name"`
 	Version  int            `json:"version"`
 	Currency money.Currency `json:"currency"`
-	// Columns maps fields to the header words that name them. A file whose
-	// header lacks a required one is not of this layout.
+	// Columns maps fields to the header words that name them. A file has this
+	// layout only when its header names all required fields.
 	Columns map[field]struct {
 		Words    []string `json:"words"`
 		Required bool     `json:"required"`
 	} `json:"columns"`
-	// Times are Go layouts tried in order, in the time of Viet Nam.
+	// Times are Go layouts in the time of Viet Nam; the parser tries them in order.
 	Times []string `json:"times"`
 	// Kinds and Statuses map the file's words.
 	Kinds    map[statements.Kind][]string   `json:"kinds"`
 	Statuses map[statements.Status][]string `json:"statuses"`
-	// Negative lists kinds whose amount is money given back although it is
-	// written positive. Their net is negative as written.
+	// Negative lists kinds that pay money back although the file writes their
+	// amount as a positive number. The file writes their net as a negative one.
 	Negative []statements.Kind `json:"negative"`
 	Footer   struct {
 		// Words begin a total row, or a remark, below the transactions.
 		Words []string `json:"words"`
-		// Check lists fields whose total is compared; Count is the field
-		// under which the number of rows stands, if any.
+		// Check lists the fields whose total the parser compares. Count is the
+		// column in which the total row gives the number of rows, if any.
 		Check []field `json:"check"`
 		Count field   `json:"count"`
 	} `json:"footer"`
-	// CheckNet asks that net = gross - fee - VAT on each row.
+	// CheckNet requires net = gross - fee - VAT on each row.
 	CheckNet bool `json:"check_net"`
 
 	header   map[string]field
@@ -84,7 +84,7 @@ type Profile struct {
 	footers  []string
 }
 
-// profiles are the embedded ones by name. A fault in them is ours and shows at start.
+// profiles are the embedded profiles by name. A faulty profile panics at start.
 var profiles = mustLoadProfiles(profileFiles)
 
 // Profiles returns the names of the mapping profiles, sorted.
@@ -163,7 +163,7 @@ func readProfile(raw []byte) (*Profile, error) {
 	return p, nil
 }
 
-// layout is a header row as a profile reads it: where each field stands.
+// layout is a header row as a profile reads it: the column of each field.
 type layout struct {
 	profile *Profile
 	at      map[field]int
@@ -171,7 +171,7 @@ type layout struct {
 	header  int // index of the header row
 }
 
-// fit maps a header row; missing lists required fields it lacks.
+// fit maps a header row. missing lists the required fields that the row lacks.
 func (p *Profile) fit(cells []string) (at map[field]int, missing []field) {
 	at = map[field]int{}
 	for i, cell := range cells {
@@ -188,7 +188,7 @@ func (p *Profile) fit(cells []string) (at map[field]int, missing []field) {
 	return at, missing
 }
 
-// cell returns the trimmed text of a field in a row, empty where it has none.
+// cell returns the trimmed text of a field in a row, "" when the row has no such cell.
 func (l *layout) cell(row []string, f field) string {
 	i, mapped := l.at[f]
 	if !mapped || i >= len(row) {
@@ -209,12 +209,12 @@ func (p *Profile) isFooter(row []string) bool {
 				return true
 			}
 		}
-		return false // only the first cell with text decides
+		return false // the first cell with text decides alone
 	}
 	return false
 }
 
-// zones are written after a time by some providers; all mean Viet Nam's.
+// zones are the suffixes that some providers write after a time. All mean the time of Viet Nam.
 var zones = []string{" GMT+7", " GMT+07:00", " UTC+7", " (GMT+7)", " +07:00", " +0700"}
 
 // instant reads a time in one of the layouts, day first.

@@ -1,11 +1,11 @@
-// Package settlement reads the settlement files of providers in CSV. A mapping
-// profile, which is data, says how a layout names its columns. Package formats
-// calls it; the reconcile room asks it for the profiles.
+// Package settlement reads the settlement files of providers in CSV. For each
+// layout a mapping profile names the columns. Package formats calls this package
+// to read a file, and the reconcile room calls it to list the profiles.
 //
-// It is pure: bytes in, lines out. Invariants: the whole of a column decides
-// how its numbers are written; an old file still reads as it did, since a
-// changed layout is a new version of its profile; a total row that contradicts
-// the rows rejects the file.
+// The package is pure: bytes in, lines out. Invariants: all values of a column
+// together decide the style of its numbers; a changed layout gets a new version
+// of its profile, so that an old file keeps its reading; a total row that
+// contradicts the rows rejects the file.
 package settlement
 
 import (
@@ -47,15 +47,15 @@ type reader struct {
 	footer   *row                          // the last total row
 	accounts map[string]int                // account to index in file.Statements
 	batches  map[string]map[string]int     // account to batch to index
-	written  [len(amounts)]decimal.Decimal // sums of all rows as written
-	counted  [len(amounts)]decimal.Decimal // sums of booked rows as written
-	signed   [len(amounts)]decimal.Decimal // sums of booked rows with our signs
+	written  [len(amounts)]decimal.Decimal // sums of all rows, signs as in the file
+	counted  [len(amounts)]decimal.Decimal // sums of booked rows, signs as in the file
+	signed   [len(amounts)]decimal.Decimal // sums of booked rows, money paid back negative
 	booked   int
 	loose    bool
 }
 
-// Read reads a CSV file into f by the named profile; empty tries all of them.
-// It fails with a [statements.Refusal].
+// Read reads a CSV file into f by the named profile, or by the best of all
+// profiles when profile is empty. It fails with a [statements.Refusal].
 func Read(f *statements.File, raw []byte, profile string) error {
 	content, guessed := decode(raw)
 	if strings.IndexByte(content, 0) >= 0 {
@@ -72,8 +72,8 @@ func Read(f *statements.File, raw []byte, profile string) error {
 	}
 	f.Format, f.Profile = statements.Settlement, found.profile.Name
 	s := &reader{file: f, layout: found, accounts: map[string]int{}, batches: map[string]map[string]int{}}
-	// Two passes: how a column writes numbers is known after all of it was
-	// seen, and reading twice is cheaper than keeping every cell.
+	// The style of a column's numbers is known only after its last value.
+	// Therefore Read reads the text twice, which costs less than keeping every cell.
 	if err := s.each(content, s.learn); err != nil {
 		return err
 	}
@@ -95,8 +95,8 @@ func Read(f *statements.File, raw []byte, profile string) error {
 	return s.checkFooter()
 }
 
-// findLayout finds the header among the first rows: the profile, delimiter
-// and row that map the most fields.
+// findLayout finds the header among the first rows. It takes the profile, the
+// delimiter and the row that map the most fields.
 func findLayout(content, name string) (layout, error) {
 	candidates := profiles
 	if name != "" {
@@ -114,7 +114,7 @@ func findLayout(content, name string) (layout, error) {
 		for n := range headerRows {
 			cells, _, done, err := t.next()
 			if done || err != nil {
-				break // with another delimiter the row may be sound
+				break // with another delimiter the row may be valid
 			}
 			for _, candidate := range names {
 				p := candidates[candidate]
@@ -144,13 +144,13 @@ func findLayout(content, name string) (layout, error) {
 		"no mapping profile fits: no row has the header words of a known layout")
 }
 
-// class is what a row below the header is.
+// class is the class of a row below the header.
 type class int
 
 const (
 	transaction class = iota
 	total             // begins with a footer word and has an amount
-	remark            // anything else
+	remark            // neither a transaction nor a total
 )
 
 func (s *reader) class(r row) class {
@@ -189,7 +189,8 @@ func (s *reader) each(content string, do func(row) error) error {
 	}
 }
 
-// learn is the first pass: numbers, totals and rows that are neither.
+// learn reads a row in the first pass. It learns the styles of numbers, keeps the
+// total row, and notes a row that is neither a transaction nor a total.
 func (s *reader) learn(r row) error {
 	switch s.class(r) {
 	case total:
@@ -200,7 +201,7 @@ func (s *reader) learn(r row) error {
 			return statements.Refuse(r.line, statements.AmountNotNumber, "the transaction has no amount")
 		}
 	case remark:
-		if s.footer == nil && !s.layout.profile.isFooter(r.cells) { // signatures stand below the totals
+		if s.footer == nil && !s.layout.profile.isFooter(r.cells) { // below the totals stand names and signatures
 			s.file.Note(r.line, statements.UnreadableRow, "the row is neither a transaction nor a total")
 		}
 		return nil
@@ -208,7 +209,7 @@ func (s *reader) learn(r row) error {
 	return s.see(r)
 }
 
-// see learns from the numbers of a row how their columns are written.
+// see adds the numbers of a row to the styles of their columns.
 func (s *reader) see(r row) error {
 	for i, f := range amounts {
 		if cell := s.layout.cell(r.cells, f); !blank(cell) && !s.columns[i].See(cell) {
@@ -218,10 +219,10 @@ func (s *reader) see(r row) error {
 	return nil
 }
 
-// blank reports whether a number cell means nothing: empty, or a dash.
+// blank reports whether a number cell holds no number: it is empty or a dash.
 func blank(cell string) bool { return cell == "" || cell == "-" }
 
-// numbers reads the four amounts of a row. has tells which are written.
+// numbers reads the four amounts of a row. has is true for each amount that the row gives.
 func (s *reader) numbers(r row) (values [len(amounts)]decimal.Decimal, has [len(amounts)]bool, err error) {
 	for i, f := range amounts {
 		cell := s.layout.cell(r.cells, f)
@@ -237,7 +238,7 @@ func (s *reader) numbers(r row) (values [len(amounts)]decimal.Decimal, has [len(
 	return values, has, nil
 }
 
-// add is the second pass: it turns a row into a line of its account's statement.
+// add reads a row in the second pass. It turns the row into a line of its account's statement.
 func (s *reader) add(r row) error {
 	if s.class(r) != transaction {
 		return nil
@@ -277,7 +278,7 @@ func (s *reader) add(r row) error {
 	return nil
 }
 
-// words translates kind and status. What is not understood is kept and said.
+// words translates kind and status. It keeps a row with an unknown word and notes a problem.
 func (s *reader) words(l *statements.Line, kind, status string) {
 	p := s.layout.profile
 	var known bool
@@ -295,7 +296,7 @@ func (s *reader) words(l *statements.Line, kind, status string) {
 	}
 }
 
-// times reads when the money moved; the day counts in Viet Nam.
+// times reads the time of the payment and the day of the settlement, as days of Viet Nam.
 func (s *reader) times(l *statements.Line, paid, settled string) {
 	if at, ok := s.layout.profile.instant(paid, calendar.HoChiMinh); ok {
 		l.OccurredAt, l.BookingDate = at, calendar.On(at)
@@ -322,7 +323,7 @@ func (s *reader) day(written string) (time.Time, bool) {
 	return s.layout.profile.instant(written, calendar.HoChiMinh)
 }
 
-// keep files the line under its account and batch and counts it for the footer.
+// keep adds the line to its account and batch, and to the sums for the footer.
 func (s *reader) keep(l statements.Line, account string, values [len(amounts)]decimal.Decimal) {
 	at, known := s.accounts[account]
 	if !known {
@@ -356,9 +357,9 @@ func (s *reader) keep(l statements.Line, account string, values [len(amounts)]de
 	batch.FeeVAT, batch.Net = batch.FeeVAT.Add(l.FeeVAT), batch.Net.Add(l.Net)
 }
 
-// checkFooter compares the last total row. A total may be of the cells as
-// written or with money given back taken off, of all rows or of the settled
-// ones; a figure that fits none of these means rows are missing or changed.
+// checkFooter compares the last total row with the sums. A provider may sum all
+// rows or only the settled ones, and may or may not deduct money paid back. A
+// total that fits none of these sums proves that rows are missing or changed.
 func (s *reader) checkFooter() error {
 	if s.loose {
 		s.file.Note(0, statements.LooseQuotes, "quotes inside cells follow no rule and were kept as text")
