@@ -104,7 +104,8 @@ func (s *Service) RotateSecret(ctx context.Context, actor auth.Actor, id ID, nam
 	})
 }
 
-// checkMerchant asks the provider, and the one that notifies in its place, whether settings and secrets will do.
+// checkMerchant asks the provider whether settings and secrets are complete. It also asks the
+// notifier that reports in the provider's place.
 func (s *Service) checkMerchant(p providers.Provider, m providers.Merchant) error {
 	if err := p.CheckMerchant(m); err != nil {
 		return err
@@ -120,9 +121,9 @@ func (s *Service) checkMerchant(p providers.Provider, m providers.Merchant) erro
 	return n.CheckMerchant(m)
 }
 
-// ChangeSettings replaces the settings of an account, for a provider that moved
-// its addresses or an account that got another name. What names the account at
-// the provider should stay: payments under way refer to it.
+// ChangeSettings replaces the settings of an account, for example after the provider moved its
+// addresses. The caller should keep the setting that names the account at the provider, because
+// live payments refer to it.
 func (s *Service) ChangeSettings(ctx context.Context, actor auth.Actor, id ID, settings map[string]string) error {
 	if err := auth.Require(actor, auth.PermMerchantWrite); err != nil {
 		return err

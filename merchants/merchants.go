@@ -1,14 +1,13 @@
-// Package merchants is an authority's contract with a provider: the merchant
-// account with its settings, its secrets and its owner. The table stands in the
-// PostgreSQL schema payments; only this room writes it.
+// Package merchants is an authority's contract with a provider: the merchant account with its
+// settings, its secrets and its owner. The table stands in the PostgreSQL schema payments; only
+// this room writes it.
 //
-// An administrator registers an account and rotates its secrets (web/api).
-// payments and refunds open an account for a call to its provider, and
-// payments/callbacks opens it to verify a message.
+// An administrator registers an account and rotates its secrets (web/api). payments and refunds
+// open an account for a call to its provider, and payments/callbacks opens it to verify a message.
 //
-// Invariants: an authority has at most one live account per provider; an account
-// never changes its authority; secrets are encrypted at rest and no list or
-// answer shows them; a disabled account still answers for the money it took.
+// Invariants: an authority has at most one live account per provider; an account never changes its
+// authority; secrets are encrypted at rest and no list or answer shows them; a disabled account is
+// still opened for messages about its earlier payments.
 package merchants
 
 import (

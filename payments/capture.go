@@ -57,7 +57,7 @@ const (
 	ByCallback  Evidence = "callback"
 	ByInquiry   Evidence = "inquiry"
 	ByStatement Evidence = "statement"
-	ByPersons   Evidence = "identified" // a maker and a checker said whose a credit of the bank is
+	ByPersons   Evidence = "identified" // a maker and a checker named the dossier of a bank credit
 )
 
 // Subject is the target of an event: the locked dossier and payment, and the
@@ -143,8 +143,8 @@ func (s *Service) Apply(
 	}
 }
 
-// payerSetsAmount reports whether the payer can type another amount than we
-// asked for, as in a banking app. Then whatever came is recorded.
+// payerSetsAmount reports whether the payer can type another amount than the payment's, as in a
+// banking app. Any amount of such a payment is recorded.
 func payerSetsAmount(p Payment) bool {
 	return p.Checkout != nil && p.Checkout.Kind != providers.Redirect
 }
@@ -158,8 +158,8 @@ func captureOf(p Payment, e providers.Event, at time.Time, by Evidence, now time
 	}
 }
 
-// capture records money taken: allocates it to what is outstanding, the rest
-// is excess; posts on date; issues receipts; proposes giving the excess back.
+// capture records taken money. It allocates the money to outstanding charges and keeps the rest as
+// excess, posts on date and queues a refund proposal for the excess.
 func (s *Service) capture(
 	ctx context.Context,
 	act postgres.Act,
@@ -206,8 +206,8 @@ func (s *Service) capture(
 	})
 }
 
-// afterCapture queues what follows: money nobody owed goes back, and so does
-// money for a service that has ended meanwhile.
+// afterCapture queues proposals of refunds: for an excess, and for money of a dossier whose service
+// has ended meanwhile.
 func (s *Service) afterCapture(ctx context.Context, tx pgx.Tx, d dossiers.Dossier, p Payment, c Capture) error {
 	once := &river.InsertOpts{UniqueOpts: river.UniqueOpts{ByArgs: true}}
 	if c.Excess > 0 {
@@ -222,8 +222,8 @@ func (s *Service) afterCapture(ctx context.Context, tx pgx.Tx, d dossiers.Dossie
 	return err
 }
 
-// cancelOther ends the second payment of a dossier that owes nothing any more:
-// the first was given up, and is paid all the same.
+// cancelOther cancels the dossier's live payment after a late capture of an earlier payment left
+// nothing to pay.
 func (s *Service) cancelOther(ctx context.Context, act postgres.Act, w *ledger.Writes, d dossiers.Dossier) error {
 	live, err := findLive(ctx, act, d.ID)
 	if ErrNotFound.Is(err) || (err == nil && live.Status != Pending) {
@@ -238,7 +238,7 @@ func (s *Service) cancelOther(ctx context.Context, act postgres.Act, w *ledger.W
 	return s.move(&w.Batch, act.As(auth.System(d.Authority)), &live, Cancelled, "paid_otherwise")
 }
 
-// allocate gives the capture's money to outstanding charges in order of line; what is left is excess.
+// allocate gives the capture's money to outstanding charges in order of line; the rest is excess.
 func allocate(c *Capture, charges []dossiers.Charge) []dossiers.Paid {
 	left := c.Amount.Minor
 	var paid []dossiers.Paid
@@ -255,7 +255,7 @@ func allocate(c *Capture, charges []dossiers.Charge) []dossiers.Paid {
 	return paid
 }
 
-// Identified is a suspended credit of a bank account that two persons say pays a dossier.
+// Identified is a suspended credit of a bank account that two persons assigned to a dossier.
 type Identified struct {
 	Line          string // id of the statement line: it pays once
 	BankReference string
@@ -264,11 +264,11 @@ type Identified struct {
 	HeldSince     calendar.Date // business date on which the book put it on suspense
 }
 
-// RecordIdentified records the credit as a capture of a locked dossier, with a
-// payment of its own beside whatever was asked for before. It pays what is
-// outstanding in order; the rest is owed back and proposed for refund, as with
-// any capture. Its entry takes the money out of suspense. The same line a
-// second time breaks a unique constraint. Who calls has asked two persons.
+// RecordIdentified records the credit as a capture of a locked dossier. It makes a payment of its
+// own, also when the dossier has a live payment. The capture pays outstanding charges in order, and
+// the excess is owed back and proposed for refund, as with any capture. Its entry takes the money
+// out of suspense. A second capture of the same line violates a unique constraint. The caller makes
+// sure that two persons agreed.
 func (s *Service) RecordIdentified(ctx context.Context, act postgres.Act, d dossiers.Dossier, in Identified) (CaptureID, error) {
 	if in.Amount.Currency != d.Currency || !in.Amount.IsPositive() {
 		return CaptureID{}, ErrStatement.With("the line is over %d %s, the dossier in %s", in.Amount.Minor, in.Amount.Currency, d.Currency)
@@ -290,7 +290,7 @@ func (s *Service) RecordIdentified(ctx context.Context, act postgres.Act, d doss
 		at = act.Now
 	}
 	c := captureOf(p, providers.Event{TransactionID: in.Line, BankReference: in.BankReference, Amount: in.Amount}, at, ByPersons, act.Now)
-	c.BusinessDate = in.HeldSince // not before: suspense would go below zero for a while
+	c.BusinessDate = in.HeldSince // not an earlier date: the balance of suspense would be below zero until HeldSince
 	date, err := ledger.OpenDate(ctx, act, d.Authority, c.BusinessDate)
 	if err != nil {
 		return CaptureID{}, err
@@ -401,8 +401,8 @@ func insertCapture(b *pgx.Batch, authority string, c Capture) {
 		c.ID, authority, charges, amounts)
 }
 
-// captureExists looks for a capture by the provider's transaction, or by the
-// bank's reference with the same amount: a notice sent anew under another id.
+// captureExists looks for a capture by the provider's transaction. A provider may repeat a notice
+// under another id, so it also looks by the bank's reference with the same amount.
 func captureExists(b *pgx.Batch, p Payment, e providers.Event, found *bool) {
 	b.Queue(`
 		select exists (select from payments.capture where merchant_account_id = $1 and transaction_id = $2)

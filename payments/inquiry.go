@@ -15,9 +15,9 @@ import (
 	"github.com/doisoat/doisoat/providers"
 )
 
-// Times of inquiries. A payer needs a few minutes; after the end of payment
-// time a provider knows the outcome, and until it does we ask more and more
-// rarely but never stop.
+// Times of inquiries. A payer needs a few minutes before the first inquiry. After the time to pay
+// the provider knows the outcome. While the outcome stays open, inquiries become rarer, down to one
+// per longestBackoff, and never stop.
 const (
 	firstInquiry   = 5 * time.Minute
 	afterExpiry    = time.Minute
@@ -28,7 +28,7 @@ const (
 // sweepSize bounds how many due payments one sweep queues.
 const sweepSize = 1000
 
-// nextInquiry tells when to ask about a payment, or nil for never again.
+// nextInquiry is the time of the next inquiry about a payment, or nil when no inquiry is needed.
 func nextInquiry(p Payment, now time.Time) *time.Time {
 	var at time.Time
 	switch end := p.ExpiresAt.Add(afterExpiry); {
@@ -46,13 +46,14 @@ func nextInquiry(p Payment, now time.Time) *time.Time {
 	return &at
 }
 
-// askLater is the next time to ask, rarer after each inquiry.
+// askLater is the time of the next inquiry about an open payment; the time between two inquiries
+// doubles.
 func askLater(p Payment, now time.Time) time.Time {
 	return now.Add(min(inquiryBackoff<<min(p.Inquiries, 10), longestBackoff))
 }
 
-// QueueDue queues an inquiry for every payment that is due, of all
-// authorities. A payment that is queued already is not queued twice.
+// QueueDue queues an inquiry for every due payment of all authorities. It skips a payment whose
+// inquiry is queued already.
 func (s *Service) QueueDue(ctx context.Context) (int, error) {
 	queued := 0
 	err := postgres.InTx(ctx, s.DB, auth.System(""), func(act postgres.Act) error {
@@ -84,10 +85,10 @@ func (s *Service) QueueDue(ctx context.Context) (int, error) {
 	return queued, err
 }
 
-// Inquire asks the provider what became of a payment and records the answer:
-// first read, then ask with no transaction open, then record. A payment that
-// was given up can be found to be paid. Captured payments are returned as they
-// are. A provider that cannot be asked lets the payment expire in time.
+// Inquire asks the provider about a payment and records the answer. It reads the payment, asks with
+// no transaction open, and then records. An expired or cancelled payment may turn out to be paid. A
+// captured payment is returned unchanged. When the provider has no inquiries, the payment expires
+// at the end of its time.
 func (s *Service) Inquire(ctx context.Context, actor auth.Actor, id ID) (p Payment, err error) {
 	if err := auth.Require(actor, auth.PermPaymentInquire); err != nil {
 		return Payment{}, err
@@ -141,10 +142,11 @@ func (s *Service) recordAnswer(ctx context.Context, actor auth.Actor, id ID, e p
 	return p, err
 }
 
-// afterInquiry moves a payment on when the answer itself did not, and sets when to ask again.
+// afterInquiry handles an answer that did not move the payment: it moves the payment itself or sets
+// the next inquiry.
 func (s *Service) afterInquiry(b *pgx.Batch, act postgres.Act, p *Payment, kind providers.ReplyKind, e providers.Event) error {
 	act = act.As(auth.System(p.Authority))
-	if kind == providers.ReplyWrongAmount && p.Status == Pending { // money was taken, but not ours: people must see it
+	if kind == providers.ReplyWrongAmount && p.Status == Pending { // the provider took a wrong amount: a person must look
 		return s.move(b, act, p, Unknown, "wrong_amount")
 	}
 	if expires(*p, e.Outcome, act.Now) {
@@ -154,7 +156,7 @@ func (s *Service) afterInquiry(b *pgx.Batch, act postgres.Act, p *Payment, kind 
 		return s.move(b, act, p, Pending, e.Reason)
 	}
 	p.NextInquiry = nextInquiry(*p, act.Now)
-	if p.Status == Cancelled && e.Outcome == providers.Unknown { // it may be paid all the same
+	if p.Status == Cancelled && e.Outcome == providers.Unknown { // the payer may have paid before the cancellation
 		at := askLater(*p, act.Now)
 		p.NextInquiry = &at
 	}
@@ -168,10 +170,10 @@ func NewRequestID() string {
 	return id.String()[len("att_"):]
 }
 
-// RecordFromStatement records a transfer that a bank's statement shows and no
-// notice told of. The line names the payment by our reference; e carries the
-// bank's reference, so that a notice which arrives later is the same capture.
-// Recording it again changes nothing; what cannot be recorded is ErrStatement.
+// RecordFromStatement records a transfer that a bank's statement shows and no notice reported. The
+// line names the payment by our reference. e carries the bank's reference, so that a later notice
+// about the transfer makes no second capture. Recording a line again changes nothing. A line that
+// cannot be recorded is ErrStatement.
 func (s *Service) RecordFromStatement(ctx context.Context, actor auth.Actor, id ID, e providers.Event) error {
 	if err := auth.Require(actor, auth.PermReconcile); err != nil {
 		return err

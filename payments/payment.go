@@ -53,7 +53,7 @@ var (
 	ErrKeyReused       = fault.New(fault.Conflict, "payments.idempotency_key", "the idempotency key was used for another request")
 	ErrInvalid         = fault.New(fault.Invalid, "payments.invalid", "the payment request is not valid")
 	ErrCaptureNotFound = fault.New(fault.NotFound, "payments.capture_not_found", "no such capture")
-	ErrRefundCap       = fault.New(fault.Precondition, "payments.refund_cap", "more than what was captured and not yet given back")
+	ErrRefundCap       = fault.New(fault.Precondition, "payments.refund_cap", "the refund is more than the captured money that is left to refund")
 	ErrStatement       = fault.New(fault.Precondition, "payments.statement", "the statement line cannot be recorded as a capture")
 )
 
@@ -66,7 +66,7 @@ type Request struct {
 	IdempotencyKey string
 }
 
-// Payment is a request to pay a dossier's open charges, and what came of it.
+// Payment is a request to pay a dossier's open charges, with its status and the money taken.
 type Payment struct {
 	ID          ID
 	Authority   string
@@ -99,8 +99,8 @@ type Attempt struct {
 	StatusAt  time.Time
 }
 
-// FromBank is the provider of a payment that nobody was asked for: the money
-// came straight into a bank account, and no merchant account was behind it.
+// FromBank is the provider of a payment that no portal requested: the money came straight into a
+// bank account, without a merchant account.
 const FromBank = "bank"
 
 // CallbackSeen is one message of a provider, for the timeline of a payment.
@@ -120,7 +120,7 @@ type Details struct {
 	Callbacks   []CallbackSeen
 }
 
-// InquirePayment is the job that asks a provider what became of a payment.
+// InquirePayment is the job that asks a provider about a payment.
 type InquirePayment struct {
 	Authority string `json:"authority" river:"unique"`
 	Payment   ID     `json:"payment" river:"unique"`
@@ -129,7 +129,8 @@ type InquirePayment struct {
 // Kind implements river.JobArgs.
 func (InquirePayment) Kind() string { return "inquire_payment" }
 
-// ProposeExcessRefund asks the refunds room to propose giving back what a capture took too much.
+// ProposeExcessRefund is the job that asks the refunds room to propose a refund of a capture's
+// excess.
 type ProposeExcessRefund struct {
 	Authority string    `json:"authority" river:"unique"`
 	Capture   CaptureID `json:"capture" river:"unique"`

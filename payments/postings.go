@@ -9,9 +9,9 @@ import (
 	"github.com/doisoat/doisoat/ledger"
 )
 
-// captured is the entry of a capture. What paid a charge is provisional
-// collection per charge; what no charge needed is owed back at once and never
-// becomes collection (domain: duplicate capture goes to L-REFUND).
+// captured is the entry of a capture. The part that paid charges is provisional collection, per
+// charge. The excess is owed back at once and never becomes collection (domain: duplicate capture
+// goes to L-REFUND).
 //
 //	Dr A-CLR-provider amount   Cr L-TAMTHU-kind per charge
 //	(L-SUSPENSE: identified)   Cr L-REFUND excess
@@ -19,7 +19,7 @@ import (
 func captured(authority string, c Capture, paid []dossiers.Paid, date calendar.Date, now time.Time, actor string) ledger.Entry {
 	about := ledger.Dimensions{Dossier: c.DossierID.UUID(), Payment: c.PaymentID.UUID()}
 	from := ledger.Clearing(c.Provider)
-	if c.Evidence == ByPersons { // it is in the bank account already, on suspense
+	if c.Evidence == ByPersons { // the money is in the bank account already, booked on suspense
 		from = ledger.Suspense
 	}
 	e := ledger.Entry{

@@ -141,7 +141,7 @@ func (s *Service) create(
 	if err != nil {
 		return Payment{}, err
 	}
-	// Providers know seconds: what is sent must be what is stored.
+	// Providers keep times to the second, so the stored times must have no fractions.
 	now := act.Now.Truncate(time.Second)
 	p := Payment{
 		ID: ident.New[paymentKind](), Authority: d.Authority, DossierID: d.ID, MerchantID: merchantID, Provider: r.Provider,

@@ -10,7 +10,7 @@ const (
 	Pending   Status = "pending"
 	Unknown   Status = "unknown" // a provider was asked and gave no clear answer
 	Captured  Status = "captured"
-	Settled   Status = "settled" // every capture is matched with what the bank or the provider settled
+	Settled   Status = "settled" // every capture is matched with a line of the bank or of the provider's settlement
 	Failed    Status = "failed"
 	Expired   Status = "expired"
 	Cancelled Status = "cancelled"
@@ -35,18 +35,18 @@ type edge struct {
 	name     string
 }
 
-// edges is the whole state machine; docs/states.md is printed from it. Late
-// truth is a named correction: money that arrived after we gave up is still money.
+// edges is the whole state machine; docs/states.md is printed from it. A late capture is a named
+// correction: money that arrives after the payment ended is still recorded.
 var edges = []edge{
 	{Pending, Captured, "capture"},        // a callback, an inquiry or a statement line confirms the money
-	{Pending, Failed, "decline"},          // the provider said no for good
+	{Pending, Failed, "decline"},          // the provider declined for good
 	{Pending, Expired, "expire"},          // the time to pay is over and the provider knows of no money
 	{Pending, Cancelled, "cancel"},        // the portal cancels before money came
 	{Pending, Unknown, "lose_sight"},      // the answer of the provider is missing or not understood
-	{Unknown, Pending, "found_pending"},   // an inquiry says: still open
+	{Unknown, Pending, "found_pending"},   // the answer to an inquiry: still open
 	{Unknown, Captured, "capture"},        // an inquiry or a statement line confirms the money
-	{Unknown, Failed, "decline"},          // an inquiry says no for good
-	{Unknown, Expired, "expire"},          // an inquiry knows of no money
+	{Unknown, Failed, "decline"},          // the answer to an inquiry declines for good
+	{Unknown, Expired, "expire"},          // the provider knows of no money
 	{Captured, Settled, "settle"},         // every capture is matched with a statement line; an identified credit at once
 	{Settled, Captured, "unsettle"},       // a further capture arrived, or a match was revoked
 	{Failed, Captured, "capture_late"},    // correction: money after the provider declined
@@ -54,8 +54,8 @@ var edges = []edge{
 	{Cancelled, Captured, "capture_late"}, // correction: money after the portal cancelled
 }
 
-// ErrState: the payment's state does not allow this.
-var ErrState = fault.New(fault.Precondition, "payments.state", "the state of the payment does not allow this")
+// ErrState: the payment's status does not allow this change.
+var ErrState = fault.New(fault.Precondition, "payments.state", "the status of the payment does not allow this change")
 
 // EdgeName returns the name of an edge; a move that is not in the table is ErrState.
 func EdgeName(from, to Status) (string, error) {

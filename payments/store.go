@@ -108,7 +108,8 @@ func insertAttempt(ctx context.Context, tx pgx.Tx, p Payment) error {
 	return err
 }
 
-// updatePayment writes what may change of a locked payment, and its attempt's status.
+// updatePayment writes the columns of a locked payment that may change, and the status of its
+// attempt.
 func updatePayment(b *pgx.Batch, p Payment) {
 	b.Queue(`
 		with a as (

@@ -65,7 +65,7 @@ func ReadJSON(ctx context.Context, body []byte) (jsondoc.Node, error) {
 	}
 	switch f.Kind {
 	case jsondoc.Duplicate:
-		return node, ErrDuplicate.At(f.Path.String(), "stands there twice")
+		return node, ErrDuplicate.At(f.Path.String(), "appears twice")
 	case jsondoc.NUL:
 		return node, ErrInvalid.At(f.Path.String(), f.Reason)
 	case jsondoc.Bound:

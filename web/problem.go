@@ -13,16 +13,16 @@ import (
 // Faults of HTTP itself. Their status is not that of their kind: see statusOf.
 var (
 	ErrMalformed   = fault.New(fault.Invalid, "http.malformed", "the body is not valid JSON")
-	ErrDuplicate   = fault.New(fault.Invalid, "http.duplicate_member", "a member of the body stands there twice")
+	ErrDuplicate   = fault.New(fault.Invalid, "http.duplicate_member", "a JSON member of the body appears twice")
 	ErrParameter   = fault.New(fault.Invalid, "http.parameter", "a parameter is wrong")
 	ErrInvalid     = fault.New(fault.Invalid, "http.invalid", "the request does not have the described shape")
 	ErrTooLarge    = fault.New(fault.Invalid, "http.too_large", "the body is too large")
-	ErrContentType = fault.New(fault.Invalid, "http.content_type", "the content type is not accepted here")
-	ErrNoRoute     = fault.New(fault.NotFound, "http.no_route", "there is nothing at this address")
+	ErrContentType = fault.New(fault.Invalid, "http.content_type", "this address does not accept the content type")
+	ErrNoRoute     = fault.New(fault.NotFound, "http.no_route", "no resource has this address")
 	ErrMethod      = fault.New(fault.Invalid, "http.method", "this address does not take this method")
-	ErrRate        = fault.New(fault.Unavailable, "http.rate", "too many requests, slow down")
-	ErrClientGone  = fault.New(fault.Unavailable, "http.client_gone", "the caller did not wait for the answer")
-	ErrTimeout     = fault.New(fault.Unavailable, "http.timeout", "this took too long, nothing was stored")
+	ErrRate        = fault.New(fault.Unavailable, "http.rate", "too many requests: wait as long as Retry-After says")
+	ErrClientGone  = fault.New(fault.Unavailable, "http.client_gone", "the caller closed the connection before the answer")
+	ErrTimeout     = fault.New(fault.Unavailable, "http.timeout", "the request took too long, nothing was stored")
 )
 
 // internalDetail is all that a caller learns of a mistake of ours.

@@ -25,10 +25,10 @@ type Portion struct {
 	Amount int64
 }
 
-// Reserve promises portions of a capture to a refund. It locks the
-// payment and the capture (the dossier must be locked before) and fails with
-// payments.ErrRefundCap when a portion, the capture or the payment would be promised
-// twice; the tables' checks make anything else impossible.
+// Reserve promises portions of a capture to a refund. The caller has locked the dossier; Reserve
+// locks the payment and the capture. It fails with payments.ErrRefundCap when the promises would
+// exceed a portion, the capture or the payment. Check constraints of the tables hold the same
+// bounds.
 func Reserve(ctx context.Context, tx pgx.Tx, id payments.CaptureID, portions []Portion) error {
 	return changeReserved(ctx, tx, id, portions, 1)
 }
@@ -103,8 +103,8 @@ func lockPayments(ctx context.Context, tx pgx.Tx, ids []payments.CaptureID) erro
 	return err
 }
 
-// Settle marks captures as matched with what was settled, moves payments whose
-// captures are all settled, and audits each. Captures settled before are left alone.
+// Settle marks captures as matched with settlement lines. It moves payments whose captures are all
+// settled, and audits each. It skips captures that are settled already.
 func Settle(ctx context.Context, act postgres.Act, ids []payments.CaptureID) error {
 	if err := lockPayments(ctx, act, ids); err != nil {
 		return err

@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// mostProblems bounds what one check tells.
+// mostProblems bounds the problems that a check reports.
 const mostProblems = 50
 
 var checks = []string{
@@ -24,12 +24,13 @@ var checks = []string{
 		from payments.capture c left join (
 			select capture_id, sum(amount) as amount from payments.allocation group by capture_id) a on a.capture_id = c.id
 		where c.amount <> c.excess + coalesce(a.amount, 0)`,
-	// What a charge says it was paid is what captures allocated to it.
+	// The paid sum of a charge equals the captures' allocations to it.
 	`select 'charge chg_' || replace(c.id::text, '-', '') || ' says paid ' || c.paid || ', captures allocated ' || coalesce(a.amount, 0)
 		from dossiers.charge c left join (
 			select charge_id, sum(amount) as amount from payments.allocation group by charge_id) a on a.charge_id = c.id
 		where c.paid <> coalesce(a.amount, 0)`,
-	// Promises to give back stay within what was taken, and agree on every level.
+	// Reserved refunds stay within the captured money, and are equal for payment, capture and
+	// allocations.
 	`select 'payment ' || p.reference || ' promises ' || p.refund_reserved || ' back of ' || p.captured ||
 			', its captures promise ' || coalesce(c.reserved, 0)
 		from payments.payment p left join (
@@ -66,8 +67,8 @@ var checks = []string{
 		where p.status = 'settled' and exists (select from payments.capture c where c.payment_id = p.id and c.settled_at is null)`,
 }
 
-// Check recomputes the payments of the transaction's authority against their
-// dossiers and the book, and returns what is wrong, one sentence each.
+// Check recomputes the payments of the transaction's authority against their dossiers and the book.
+// It returns one sentence per difference.
 func Check(ctx context.Context, tx pgx.Tx) ([]string, error) {
 	var problems []string
 	for _, query := range checks {
@@ -83,9 +84,9 @@ func Check(ctx context.Context, tx pgx.Tx) ([]string, error) {
 // overdue is how late work may be before a person should look at it.
 const overdue = time.Hour
 
-// Stuck returns work of the transaction's authority that should have been done
-// by now: inquiries long due, and messages that were kept and never applied.
-// It is a warning: nothing is lost, and the sweeps go on trying.
+// Stuck returns overdue work of the transaction's authority: inquiries that should have been made,
+// and messages that were kept and never applied. The sentences are a warning: no money is lost, and
+// the sweeps go on trying.
 func Stuck(ctx context.Context, tx pgx.Tx, now time.Time) ([]string, error) {
 	late, err := sentences(ctx, tx, `
 		select 'payment ' || p.reference || ' should have been asked about since ' || to_char(p.next_inquiry_at, 'YYYY-MM-DD HH24:MI')

@@ -237,7 +237,7 @@ func (d *Desk) Begin(code, provider string) payments.Payment {
 	return p
 }
 
-// PayAt plays the Payer and returns our answers to what the far side sent at once.
+// PayAt plays the Payer and returns our answers to the callbacks that the far side sent at once.
 func (d *Desk) PayAt(p payments.Payment, more map[string]any) []string {
 	d.T.Helper()
 	command := map[string]any{"outcome": "paid", "callback": "deliver"}
@@ -368,7 +368,7 @@ func (d *Desk) Postings(id payments.ID) []string {
 		where p.payment_id = $1 and e.cause_kind = 'capture' order by e.id, p.line`, id)
 }
 
-// Queued lists what is queued of a kind.
+// Queued lists the arguments of the queued jobs of a kind.
 func (d *Desk) Queued(kind string) []string {
 	d.T.Helper()
 	return d.Rows(`select args::text from river.river_job where kind = $1 order by id`, kind)

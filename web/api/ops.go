@@ -17,7 +17,7 @@ var consoleText string
 var consolePage = template.Must(template.New("console").Parse(consoleText))
 
 // ErrNotReady: the database does not answer, or its schema is not this program's.
-var ErrNotReady = fault.New(fault.Unavailable, "http.not_ready", "not ready to serve")
+var ErrNotReady = fault.New(fault.Unavailable, "http.not_ready", "the service is not ready")
 
 func healthz(w http.ResponseWriter, _ *http.Request) { writeOK(w) }
 

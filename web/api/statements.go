@@ -145,7 +145,7 @@ func readUpload(parts *multipart.Reader) (upload, error) {
 		}
 		name := part.FormName()
 		if seen[name] {
-			return upload{}, web.ErrDuplicate.At(pointerTo(name), "stands there twice")
+			return upload{}, web.ErrDuplicate.At(pointerTo(name), "appears twice")
 		}
 		seen[name] = true
 		if err := u.readPart(name, part); err != nil {

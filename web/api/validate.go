@@ -149,7 +149,7 @@ func checkAddress(r *http.Request, known map[string][]string) error {
 		case !slices.Contains(known[r.Method+" "+template], name):
 			return web.ErrParameter.With("a query parameter is not known here").At("?"+strings.ToValidUTF8(name, "\uFFFD"), "is not known here")
 		case len(values) > 1:
-			return web.ErrParameter.At("?"+name, "stands there twice")
+			return web.ErrParameter.At("?"+name, "appears twice")
 		case !storable(values[0]):
 			return web.ErrParameter.At("?"+name, "is not valid text")
 		}
