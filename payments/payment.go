@@ -53,7 +53,7 @@ var (
 	ErrKeyReused       = fault.New(fault.Conflict, "payments.idempotency_key", "the idempotency key was used for another request")
 	ErrInvalid         = fault.New(fault.Invalid, "payments.invalid", "the payment request is not valid")
 	ErrCaptureNotFound = fault.New(fault.NotFound, "payments.capture_not_found", "no such capture")
-	ErrRefundCap       = fault.New(fault.Precondition, "payments.refund_cap", "the refund is more than the captured money that is left to refund")
+	ErrRefundCap       = fault.New(fault.Precondition, "payments.refund_cap", "the refund is more than the captured money left to refund")
 	ErrStatement       = fault.New(fault.Precondition, "payments.statement", "the statement line cannot be recorded as a capture")
 )
 

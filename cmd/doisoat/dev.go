@@ -35,7 +35,7 @@ const devSweep = 2 * time.Second
 
 // errResetNamed: a database that the environment names is not in the data folder.
 var errResetNamed = fault.New(fault.Precondition, "dev.reset_named_database",
-	"--reset moves a data folder aside, and no database: unset DOISOAT_DATABASE_URL, or leave out --reset")
+	"--reset works on a data folder, not on a named database: unset DOISOAT_DATABASE_URL, or leave out --reset")
 
 // errDatabaseEnded: the local PostgreSQL gave up while the program was running.
 var errDatabaseEnded = fault.New(fault.Unavailable, "dev.database_ended", "the local PostgreSQL has ended")
