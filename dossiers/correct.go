@@ -29,8 +29,8 @@ func (s *Sums) Add(o Sums) {
 	s.Due += o.Due
 }
 
-// Difference is a charge that the policies as they are recorded now price
-// otherwise than it was assessed, all corrections so far included.
+// Difference is the difference between a charge, with all its corrections, and its price under the policies
+// that are recorded now.
 type Difference struct {
 	Dossier  ID
 	Charge   ChargeID
@@ -38,14 +38,12 @@ type Difference struct {
 	Lawful   fees.Item
 }
 
-// Change is what the payer owes more, or less when it is below 0.
+// Change is the amount that the payer owes more; below 0 the payer owes less.
 func (d Difference) Change() int64 { return d.Lawful.Due.Minor - d.Assessed.Due }
 
-// Correct asks the payer for what a charge of a locked dossier was assessed too
-// little: a further charge carries the difference, and what was granted too
-// much as discount or subsidy is taken back in the book. The charge itself
-// stays. The difference must be above 0; the caller sees to it that one
-// difference is corrected once.
+// Correct charges the payer the amount by which a charge of a locked dossier was assessed too low. A further charge
+// carries the difference; the first charge stays unchanged. The entry takes back discount or subsidy that was granted
+// too high. The difference must be above 0. The caller ensures that each difference is corrected once.
 func Correct(ctx context.Context, act postgres.Act, d Dossier, diff Difference) (Charge, error) {
 	at := slices.IndexFunc(d.Charges, func(c Charge) bool { return c.ID == diff.Charge })
 	if at < 0 || diff.Change() <= 0 {
@@ -66,7 +64,8 @@ func Correct(ctx context.Context, act postgres.Act, d Dossier, diff Difference) 
 	return c, err
 }
 
-// latest is the charge that says what is granted for a charge by now: the last that corrects it, else itself.
+// latest returns the newest correction of c, which carries the discount and subsidy now granted; c itself
+// when there is no correction.
 func latest(d Dossier, wrong Charge) Charge {
 	for _, c := range slices.Backward(d.Charges) {
 		if c.Corrects == wrong.ID {
@@ -76,10 +75,9 @@ func latest(d Dossier, wrong Charge) Charge {
 	return wrong
 }
 
-// corrected is the entry of a correction, off balance: more is owed because
-// less was to be granted. A subsidy is real, and its difference too. What was
-// granted is taken back under the policies that granted it, and what is lawful
-// granted under those that do.
+// corrected is the entry of a correction, off balance. The payer owes more, because the charge was granted too much
+// discount or subsidy. A subsidy is real money, and so is the difference of subsidies. The entry takes back the amounts
+// granted before, each under its policy, and grants the lawful amounts, each under its policy.
 //
 //	Dr M-RECEIVABLE due, M-DISCOUNT granted now, M-COLLECTED subsidy now
 //	Cr M-DISCOUNT granted then, M-COLLECTED subsidy then
@@ -97,10 +95,10 @@ func corrected(d Dossier, wrong, c Charge, then Sums, date calendar.Date, now ti
 			e.Postings = append(e.Postings, post(account, money.Amount{Currency: d.Currency, Minor: minor}, about))
 		}
 	}
-	for _, g := range c.granted() { // what the charge would have been granted
+	for _, g := range c.granted() { // the lawful discounts
 		add(ledger.Dr, ledger.MemoDiscount, g.Amount, g.Policy)
 	}
-	for _, g := range wrong.granted() { // what it was
+	for _, g := range wrong.granted() { // the discounts that the charge was granted
 		add(ledger.Cr, ledger.MemoDiscount, g.Amount, g.Policy)
 	}
 	paid, paidNow := wrong.SubsidyPolicy(), then.Subsidy+c.Subsidy

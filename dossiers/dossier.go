@@ -66,7 +66,7 @@ type Applicant struct {
 	Groups     []string `json:"groups,omitempty"`
 }
 
-// Registration is what a portal tells of a new dossier.
+// Registration is a portal's request to record a new dossier.
 type Registration struct {
 	Authority      string             `json:"authority"`
 	Code           string             `json:"code"`
@@ -103,7 +103,7 @@ type Dossier struct {
 	Receipts       []Receipt
 }
 
-// Charge is what a dossier owes for one fee item; amounts are minor units of the dossier's currency.
+// Charge is the amount that a dossier owes for one fee item; amounts are minor units of the dossier's currency.
 type Charge struct {
 	ID          ChargeID
 	DossierID   ID
@@ -126,7 +126,7 @@ type Charge struct {
 	CreatedAt   time.Time
 }
 
-// Explanation is the quote's reasoning, kept as it was told to the payer.
+// Explanation is the reasoning of the quote, in the words that the payer read.
 type Explanation struct {
 	Reason     fees.Reason       `json:"reason"`
 	Applied    []fees.Applied    `json:"applied"`
@@ -134,10 +134,11 @@ type Explanation struct {
 	Texts      fees.Texts        `json:"texts"`
 }
 
-// Outstanding is what is still to be paid for the charge.
+// Outstanding is the amount of the charge that is still to be paid.
 func (c Charge) Outstanding() int64 { return c.Due - c.Waived - (c.Paid - c.Refunded) }
 
-// Receipt says that a kind of fee was paid, with 0 for a fee of 0; negative amounts adjust after a refund.
+// Receipt confirms that a kind of fee was paid; its amount is 0 for a fee of 0. A refund issues a receipt
+// with a negative amount.
 type Receipt struct {
 	ID       ident.ID[receiptKind]
 	Kind     fees.Kind
@@ -172,9 +173,8 @@ func (d Dossier) Totals() Totals {
 	return t
 }
 
-// stageAfter is the stage once a status is reported. It never goes back, and a
-// status that ends the service (3, 7, 8) does not move it: a dossier withdrawn
-// before it was accepted was never accepted.
+// stageAfter returns the stage after a reported status. The stage never goes back. A status that ends the service (3,
+// 7, 8) does not move the stage: a dossier that was withdrawn before its acceptance counts as not accepted.
 func stageAfter(stage fees.Stage, s Status) fees.Stage {
 	switch s {
 	case Finished, Returned:
@@ -188,7 +188,8 @@ func stageAfter(stage fees.Stage, s Status) fees.Stage {
 	return stage
 }
 
-// ReportsOf lists the statuses that tell of a day which a policy may count: of acceptance, or of the result.
+// ReportsOf lists the statuses whose report sets the day of acceptance, or the day of the result. Some
+// policies count from such a day.
 func ReportsOf(day fees.Basis) []Status {
 	switch day {
 	case fees.ByAcceptance:
@@ -200,7 +201,7 @@ func ReportsOf(day fees.Basis) []Status {
 	}
 }
 
-// dayBy is the day that a status tells of.
+// dayBy returns the day that a report of the status sets, if any.
 func dayBy(s Status) (fees.Basis, bool) {
 	for _, day := range []fees.Basis{fees.ByAcceptance, fees.ByIssue} {
 		if slices.Contains(ReportsOf(day), s) {
@@ -210,7 +211,7 @@ func dayBy(s Status) (fees.Basis, bool) {
 	return "", false
 }
 
-// undeliverableReason maps a reported status to the refund reason it opens, or nothing.
+// undeliverableReason returns the refund reason of a reported status, or nothing.
 func undeliverableReason(s Status, reason string) string {
 	if reason == ServiceImpossible {
 		return ServiceImpossible
@@ -240,8 +241,8 @@ type ProposeRefunds struct {
 // Kind implements river.JobArgs.
 func (ProposeRefunds) Kind() string { return "propose_dossier_refunds" }
 
-// PriceAgain asks the refunds room to price the charges of a dossier again,
-// whose acceptance or result was reported for the first time.
+// PriceAgain asks the refunds room to price the charges of a dossier again, because a portal reported
+// acceptance or the result for the first time.
 type PriceAgain struct {
 	Authority string     `json:"authority" river:"unique"`
 	Dossier   ID         `json:"dossier" river:"unique"`

@@ -65,7 +65,7 @@ func TestManual(t *testing.T) {
 		example("Assessed", "A dossier's fee is due in full.", full),
 		example(
 			"Assessed with a discount",
-			"A policy takes 40% off: what was granted is kept beside what is due.",
+			"A policy takes 40% off: the entry shows the granted discount beside the amount due.",
 			charge(fees.LePhi, 60_000, 40_000, 0),
 		),
 		example(
@@ -84,7 +84,8 @@ func TestManual(t *testing.T) {
 		},
 		{
 			Title: "Corrected, too much was granted",
-			When:  "A repricing finds that 10% was lawful and not 40%: a further charge carries the difference, and the discount that was granted is taken back.",
+			When: "A repricing finds that 10% was lawful and not 40%: a further charge carries the difference, " +
+				"and the entry takes back the discount that was granted.",
 			Entry: corrects(charge(fees.LePhi, 60_000, 40_000, 0), fees.Applied{Policy: "NA-2023-60", Amount: 10_000}, 10_000, 0),
 		},
 		{

@@ -19,8 +19,8 @@ type Paid struct {
 	Amount int64
 }
 
-// RecordPaid queues what adds captured money to charges and issues receipts, one per kind.
-// capture names the cause: the same capture again must not come here twice.
+// RecordPaid queues the statements that add captured money to charges and issue receipts, one per kind. capture names
+// the cause. The caller calls RecordPaid once per capture: a second call would add the money twice.
 func RecordPaid(b *pgx.Batch, d Dossier, list []Paid, capture uuid.UUID, now time.Time) {
 	if len(list) == 0 {
 		return
@@ -35,8 +35,8 @@ func RecordPaid(b *pgx.Batch, d Dossier, list []Paid, capture uuid.UUID, now tim
 	insertReceipts(b, d, perKind, "capture", capture, now)
 }
 
-// RecordRefunded marks paid money of charges as given back, ends that part of
-// the obligation and issues adjusting receipts. refund names the cause.
+// RecordRefunded adds refunded money to charges, waives the same amount of the obligation, and issues
+// adjusting receipts. refund names the cause.
 func RecordRefunded(ctx context.Context, act postgres.Act, d Dossier, list []Paid, refund uuid.UUID) error {
 	if len(list) == 0 {
 		return nil

@@ -24,15 +24,15 @@ func (c Charge) Dimensions() ledger.Dimensions {
 	return ledger.Dimensions{Dossier: c.DossierID.UUID(), Charge: c.ID.UUID(), FeeType: c.FeeType}
 }
 
-// assessed is the entry of an assessment, off balance: what is owed and what
-// was granted. A subsidy is real: the budget owes it in the payer's place.
+// assessed is the entry of an assessment, off balance: obligation, receivable and discounts. A subsidy is real money:
+// the budget owes the subsidy in the payer's place.
 //
 //	Dr M-RECEIVABLE due     Cr M-OBLIGATION gross
 //	Dr M-DISCOUNT discount (per policy)
 //	Dr M-COLLECTED subsidy
 //	Dr A-SUBSIDY subsidy    Cr L-TAMTHU subsidy
 //
-// ok is false when every amount is 0: nothing to post.
+// ok is false when every amount is 0: there is nothing to post.
 func assessed(d Dossier, charges []Charge, date calendar.Date, now time.Time, actor string) (entry ledger.Entry, ok bool) {
 	var list []ledger.Posting
 	add := func(post func(string, money.Amount, ledger.Dimensions) ledger.Posting, account string, minor int64, about ledger.Dimensions) {

@@ -11,10 +11,9 @@ import (
 	"github.com/doisoat/doisoat/internal/ident"
 )
 
-// quote prices items of a dossier by the schedule in force on its pricing date.
-// Policies that count the day of acceptance or of the result are held against
-// the earliest status report of it; charges assessed before that day do not
-// know it and are priced again when it is reported (PriceAgain).
+// quote prices items of a dossier by the schedule in force on its pricing date. A policy may count the day of
+// acceptance or of the result: quote takes this day from the earliest status report. When the day is not
+// reported yet, the charge is priced without it, and PriceAgain prices it again after the report.
 func (s *Service) quote(ctx context.Context, tx pgx.Tx, d Dossier, a Applicant, items []fees.ItemRequest) (fees.Quote, error) {
 	var accepted, issued time.Time
 	if d.Stage != fees.BeforeAcceptance {
@@ -34,7 +33,7 @@ func (s *Service) quote(ctx context.Context, tx pgx.Tx, d Dossier, a Applicant, 
 	}, schedule)
 }
 
-// LastDay is the last of the days that the price of a dossier may depend on.
+// LastDay returns the last day that the price of a dossier may depend on.
 func LastDay(submitted calendar.Date, times ...time.Time) calendar.Date {
 	for _, at := range times {
 		if day := calendar.On(at); !at.IsZero() && day.After(submitted) {
@@ -44,7 +43,7 @@ func LastDay(submitted calendar.Date, times ...time.Time) calendar.Date {
 	return submitted
 }
 
-// chargeOf keeps a quoted item as a charge, with the reasons as they were told to the payer.
+// chargeOf makes a charge of a quoted item, with the reasons in the words that the payer read.
 func chargeOf(d Dossier, q fees.Item, line int16, now time.Time) Charge {
 	c := Charge{
 		ID: ident.New[chargeKind](), DossierID: d.ID, Line: line, FeeType: q.FeeType, Kind: q.Kind,
@@ -58,7 +57,8 @@ func chargeOf(d Dossier, q fees.Item, line int16, now time.Time) Charge {
 	return c
 }
 
-// granted lists what each policy took off the charge: one, or several where one says that it multiplies.
+// granted lists the amount that each policy took off the charge. The list has one element, or several when a
+// policy multiplies with others.
 func (c Charge) granted() []fees.Applied {
 	var list []fees.Applied
 	for _, a := range c.Explanation.Applied {
@@ -72,7 +72,7 @@ func (c Charge) granted() []fees.Applied {
 	return list
 }
 
-// SubsidyPolicy is the policy under which a budget pays part of the charge, or nothing.
+// SubsidyPolicy returns the policy under which a budget pays part of the charge, or nothing.
 func (c Charge) SubsidyPolicy() string {
 	for _, a := range c.Explanation.Applied {
 		if a.Rule == fees.RuleSubsidy {

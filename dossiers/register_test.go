@@ -69,12 +69,11 @@ func TestRegisterAssesses(t *testing.T) {
 	if err != nil || len(list) != 1 || len(list[0].Postings) != 3 || list[0].Postings[0].Running != 60_000 {
 		t.Errorf("statement: got %+v, %v", list, err)
 	}
+	event := "dossier.register key_portal " + d.ID.String() +
+		` {"due": 60000, "code": "H41.12-231107-0001", "gross": 100000, "discount": 40000}`
 	if got := o.rows(
 		`select act || ' ' || actor_id || ' ' || object_id || ' ' || "after"::text from audit.event where object_kind = 'dossier'`,
-	); len(
-		got,
-	) != 1 ||
-		got[0] != "dossier.register key_portal "+d.ID.String()+` {"due": 60000, "code": "H41.12-231107-0001", "gross": 100000, "discount": 40000}` {
+	); len(got) != 1 || got[0] != event {
 		t.Errorf("audit: got %q", got)
 	}
 }
@@ -194,7 +193,8 @@ func TestSubsidy(t *testing.T) {
 		t.Errorf("totals: got %+v, want %+v", got, want)
 	}
 	if diff := cmp.Diff(o.postings("assessment"), []string{
-		"D M-COLLECTED 100000 HN-2026-SUB", "C M-OBLIGATION 100000", "D A-SUBSIDY 100000 HN-2026-SUB", "C L-TAMTHU-PHI 100000 HN-2026-SUB",
+		"D M-COLLECTED 100000 HN-2026-SUB", "C M-OBLIGATION 100000",
+		"D A-SUBSIDY 100000 HN-2026-SUB", "C L-TAMTHU-PHI 100000 HN-2026-SUB",
 	}); diff != "" {
 		t.Errorf("postings (-got +want):\n%s", diff)
 	}

@@ -38,7 +38,7 @@ type Service struct {
 	Jobs   *river.Client[pgx.Tx]
 }
 
-// keptPrecision is what PostgreSQL keeps of a time: the first answer must be what a repeat reads.
+// keptPrecision is PostgreSQL's precision of a time: the first answer must equal the answer to a repeat.
 const keptPrecision = time.Microsecond
 
 // Register records a dossier, assesses its items and posts the memo entry.
@@ -61,7 +61,7 @@ func (s *Service) Register(ctx context.Context, actor auth.Actor, r Registration
 		return err
 	})
 	switch postgres.Constraint(err) {
-	case "dossier_code": // another request with this code was faster: answer from what it wrote
+	case "dossier_code": // another request with this code was faster: answer with its dossier
 		err = postgres.ReadTx(ctx, s.DB.Pool, actor.Authority, func(tx pgx.Tx) error {
 			d, err = findSame(ctx, tx, r.Code, hash)
 			return err
@@ -116,9 +116,8 @@ func (s *Service) register(ctx context.Context, act postgres.Act, r Registration
 	return d, true, err
 }
 
-// AddCharges assesses further items of a dossier (supplementary obligation) at
-// the dossier's pricing date. It locks the dossier. The same idempotency key
-// with the same items changes nothing, with other items it is ErrKeyReused.
+// AddCharges assesses further items of a dossier (supplementary obligation) at the dossier's pricing date. It locks the
+// dossier. The same idempotency key with the same items changes nothing. The same key with other items is ErrKeyReused.
 func (s *Service) AddCharges(
 	ctx context.Context, actor auth.Actor, code string, items []fees.ItemRequest, key string,
 ) (d Dossier, err error) {
@@ -206,7 +205,7 @@ func Lock(ctx context.Context, tx pgx.Tx, code string) (Dossier, error) {
 	return fill(ctx, tx, row)
 }
 
-// LockByID is Lock for rooms that know the id.
+// LockByID is Lock for a caller that knows the id.
 func LockByID(ctx context.Context, tx pgx.Tx, id ID) (d Dossier, err error) {
 	b := &pgx.Batch{}
 	QueueLock(b, id, &d)
@@ -214,14 +213,14 @@ func LockByID(ctx context.Context, tx pgx.Tx, id ID) (d Dossier, err error) {
 	return d, err
 }
 
-// QueueLock is LockByID in the round trip of a batch: d is set when it has been sent.
+// QueueLock adds the statements of LockByID to a batch; the batch sets d when the caller sends it.
 func QueueLock(b *pgx.Batch, id ID, d *Dossier) {
 	b.Queue(selectDossier+` where id = $1 for no key update`, id).Query(func(rows pgx.Rows) error {
 		row, err := collectDossier(rows)
 		*d = row.dossier()
 		return err
 	})
-	readItems(b, id, d) // read after the lock was taken: each statement sees what is committed then
+	readItems(b, id, d) // a statement after the lock: it sees every change that was committed before
 }
 
 // Codes maps dossier ids to their codes, for lists of other rooms.
@@ -325,7 +324,7 @@ func (s *Service) encryptApplicant(id ID, a Applicant) (ciphertext, key []byte, 
 
 func applicantContext(id ID) string { return "dossiers.dossier/applicant/" + id.String() }
 
-// request is an idempotency key with the hash of what was asked under it; zero when there was no key.
+// request is an idempotency key with the hash of the items requested under it; zero when there was no key.
 type request struct {
 	key  string
 	hash []byte
@@ -340,8 +339,8 @@ func requestOf(key string, items []fees.ItemRequest) (request, error) {
 	return request{key, sum[:]}, err
 }
 
-// hashOf tells two requests apart. It is keyed: a plain hash of a name and an
-// identifier of twelve digits would be guessed from a copy of the database.
+// hashOf returns a keyed hash of a registration. A plain hash would be unsafe: from a copy of the database an
+// attacker could try all identifiers of twelve digits and find name and identifier.
 func (s *Service) hashOf(r Registration) ([]byte, error) {
 	text, err := json.Marshal(r)
 	if err != nil {
@@ -376,7 +375,7 @@ func (r Registration) validate(actor auth.Actor) error {
 	return nil
 }
 
-// GroupsOf decrypts an applicant, as dossiers.dossier holds it, and returns the codes of its groups alone, in one order.
+// GroupsOf decrypts the applicant column of dossiers.dossier and returns only the codes of the groups, sorted.
 func (s *Service) GroupsOf(id ID, ciphertext []byte) (string, error) {
 	text, err := s.Secret.Decrypt(ciphertext, applicantContext(id))
 	if err != nil {

@@ -12,10 +12,10 @@ import (
 	"github.com/doisoat/doisoat/internal/postgres"
 )
 
-// clockTolerance is how far a portal's clock may run ahead of ours.
+// clockTolerance is how far a portal's clock may run ahead of this system's clock.
 const clockTolerance = 10 * time.Minute
 
-// StatusReport is what a portal tells of a dossier's progress.
+// StatusReport is a portal's report of a dossier's progress.
 type StatusReport struct {
 	Status Status
 	At     time.Time
@@ -23,10 +23,9 @@ type StatusReport struct {
 	Note   string
 }
 
-// RecordStatus keeps a status report. The same report again changes nothing; a
-// report older than the newest is kept and does not move the status. The first
-// report that ends the service queues refund proposals; the first of acceptance
-// and the first of the result queue what their day may do to the price.
+// RecordStatus keeps a status report. The same report again changes nothing. A report older than the newest report is
+// kept and does not change the status. The first report that ends the service queues refund proposals. The first report
+// of acceptance and the first report of the result queue PriceAgain, when some policy counts from such a day.
 func (s *Service) RecordStatus(ctx context.Context, actor auth.Actor, code string, r StatusReport) (d Dossier, err error) {
 	if err := auth.Require(actor, auth.PermDossierWrite); err != nil {
 		return Dossier{}, err
@@ -84,7 +83,7 @@ func (s *Service) applyStatus(ctx context.Context, act postgres.Act, d *Dossier,
 	})
 }
 
-// queuePriceAgain queues the job of a day that some policy counts, by the first report of it.
+// queuePriceAgain queues PriceAgain for the first report of a day from which some policy counts.
 func (s *Service) queuePriceAgain(ctx context.Context, tx pgx.Tx, d Dossier, r StatusReport) error {
 	day, ok := dayBy(r.Status)
 	if !ok {

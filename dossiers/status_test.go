@@ -33,7 +33,14 @@ func TestStatusOutOfOrder(t *testing.T) {
 	for _, step := range []struct {
 		status dossiers.Status
 		hour   int
-	}{{dossiers.Accepted, 2}, {dossiers.Finished, 9}, {dossiers.Processing, 5}, {dossiers.Finished, 9}, {dossiers.Accepted, 2}, {dossiers.Returned, 10}} {
+	}{
+		{dossiers.Accepted, 2},
+		{dossiers.Finished, 9},
+		{dossiers.Processing, 5},
+		{dossiers.Finished, 9},
+		{dossiers.Accepted, 2},
+		{dossiers.Returned, 10},
+	} {
 		d := o.report(code, step.status, step.hour, "")
 		got = append(got, fmt.Sprintf("%d at %d, %s", d.Status, d.StatusAt.UTC().Hour(), d.Stage))
 	}

@@ -136,9 +136,8 @@ func readItems(b *pgx.Batch, id ID, d *Dossier) {
 	readReceipts(b, id, d)
 }
 
-// Milestones are the first times a dossier was accepted and had its result, as
-// reported; zero: not yet. A time before the submission counts as the
-// submission: it is a clock that went wrong.
+// Milestones returns the first reported times of acceptance and of the result, zero when not yet reported. A
+// time before the submission comes from a wrong clock and counts as the time of submission.
 func Milestones(ctx context.Context, tx pgx.Tx, dossier ID) (accepted, issued time.Time, err error) {
 	var first, last *time.Time
 	err = tx.QueryRow(ctx, `
@@ -175,7 +174,8 @@ func insertDossier(ctx context.Context, act postgres.Act, d Dossier, ciphertext,
 	return err
 }
 
-// insertCharges writes all charges at once. COPY would be refused: it does not work under row-level security.
+// insertCharges writes all charges in one statement. It cannot use COPY, because COPY does not work under
+// row-level security.
 func insertCharges(ctx context.Context, tx pgx.Tx, authority string, charges []Charge, by request) error {
 	var (
 		ids, corrects                      []ChargeID
@@ -215,7 +215,8 @@ func insertCharges(ctx context.Context, tx pgx.Tx, authority string, charges []C
 	return err
 }
 
-// addedBefore reports whether this request has added its charges to a locked dossier; ErrKeyReused when its key added others.
+// addedBefore reports whether the same request has already added its charges to a locked dossier.
+// ErrKeyReused when another request used the key.
 func addedBefore(ctx context.Context, tx pgx.Tx, d Dossier, by request) (bool, error) {
 	if by.key == "" {
 		return false, nil
@@ -232,8 +233,8 @@ func addedBefore(ctx context.Context, tx pgx.Tx, d Dossier, by request) (bool, e
 	return err == nil, err
 }
 
-// updateCharges adds to paid, refunded and waived of many charges at once. The
-// table's checks refuse what would go below zero.
+// updateCharges adds to paid, refunded and waived of many charges in one statement. The checks of the table
+// refuse amounts below zero.
 func updateCharges(b *pgx.Batch, changes []change) {
 	var (
 		ids                    []ChargeID
@@ -260,7 +261,7 @@ type change struct {
 	paid, refunded, waived int64
 }
 
-// insertReceipts sums per kind and writes one receipt each; the same cause again changes nothing.
+// insertReceipts sums the amounts per kind and writes one receipt per kind; the same cause again changes nothing.
 func insertReceipts(b *pgx.Batch, d Dossier, perKind map[fees.Kind]int64, causeKind string, cause uuid.UUID, now time.Time) {
 	var (
 		ids     []uuid.UUID
