@@ -159,7 +159,7 @@ func captureOf(p Payment, e providers.Event, at time.Time, by Evidence, now time
 }
 
 // capture records taken money. It allocates the money to outstanding charges and keeps the rest as
-// excess, posts on date and queues a refund proposal for the excess.
+// excess, issues receipts, posts on date, and queues a refund proposal for the excess.
 func (s *Service) capture(
 	ctx context.Context,
 	act postgres.Act,

@@ -38,13 +38,13 @@ type row struct {
 	bankRef       string
 	batchID       string
 	codes         []string
-	text          text
-	sealed        []byte
+	text          Text
+	ciphertext    []byte
 }
 
-// digest turns a parsed file into a statement and its rows, without the
-// database: it decides whether the file is accepted. A file whose own totals
-// are wrong, or that is not of this source, is rejected whole.
+// digest turns a parsed file into a statement and its rows, without the database. It decides
+// whether the file is accepted. It rejects a whole file when its own totals are wrong, or when the
+// file is not of this source.
 func digest(src Source, file parsed.File, now time.Time) (Statement, []row) {
 	st := Statement{
 		Source: src.Code, Status: Accepted, Format: file.Format, Profile: file.Profile,
@@ -88,10 +88,9 @@ func digest(src Source, file parsed.File, now time.Time) (Statement, []row) {
 	return st, rows
 }
 
-// maxFileSum bounds the money of one file, in minor units: more than any
-// province collects in years, and little enough that no sum over thousands of
-// files leaves 64 bits. Lines are never deleted, so one that did would stop
-// every later run of its authority.
+// maxFileSum bounds the money of one file, in minor units. It is more than any province collects in
+// years, and small enough that a sum over thousands of files fits into 64 bits. Lines are never
+// deleted, so a sum beyond 64 bits would stop every later run of the authority.
 const maxFileSum = 1_000_000_000_000_000
 
 func tooMuch(rows []row) bool {
@@ -115,7 +114,8 @@ func magnitude(minor int64) uint64 {
 	return uint64(minor)
 }
 
-// refuse finds what rejects a whole file and notes it; on the way it fills the control totals.
+// refuse notes every problem that rejects the whole file, and reports whether there is one. It also
+// fills the control totals.
 func refuse(src Source, file parsed.File, st *Statement) bool {
 	if file.Outcome == parsed.Reject {
 		return true
@@ -192,7 +192,7 @@ func totalOf(part parsed.Statement) (ControlTotal, error) {
 		}
 		*balance.to = &whole.Minor
 	}
-	// The opening balance may carry the date of the day before: the rows tell the period better.
+	// The opening balance may carry the date of the day before, so the dates of the rows count.
 	for _, l := range part.Lines {
 		if d := firstDate(l.BookingDate, l.ValueDate); !d.IsZero() {
 			if part.From.IsZero() && (t.From.IsZero() || d.Before(t.From)) {
@@ -234,7 +234,7 @@ func rowOf(src Source, part parsed.Statement, l parsed.Line, now time.Time) (row
 		amount: amounts.Gross.Minor, fee: amounts.Fee.Minor, vat: amounts.FeeVAT.Minor, net: amounts.Net.Minor,
 		reference: l.Reference, transactionID: l.TransactionID, originalID: l.OriginalID, bankRef: l.Ref, batchID: l.BatchID,
 		codes: []string{},
-		text:  text{Content: l.Content, Name: l.Counterparty.Name, Account: l.Counterparty.Account, Bank: l.Counterparty.Bank},
+		text:  Text{Content: l.Content, Name: l.Counterparty.Name, Account: l.Counterparty.Account, Bank: l.Counterparty.Bank},
 	}
 	if !l.OccurredAt.IsZero() {
 		r.occurredAt = &l.OccurredAt
@@ -253,10 +253,9 @@ func rowOf(src Source, part parsed.Statement, l parsed.Line, now time.Time) (row
 	return r, true
 }
 
-// naturalKey is everything that makes two rows of a source the same: the
-// bank's reference only together with account, date and amount; the content
-// where there is no reference (formats: de-duplication). Rows that are equal
-// in all of it are told apart by their ordinal.
+// naturalKey is equal for equal rows of a source. The bank's reference counts only together with
+// account, date and amount; the content counts where a row has no reference. The ordinal tells rows
+// with the same key apart.
 func (r row) naturalKey(l parsed.Line) [32]byte {
 	content := ""
 	if r.bankRef == "" && r.transactionID == "" {

@@ -47,7 +47,7 @@ type SourceID = ident.ID[sourceKind]
 
 // Kinds of sources.
 const (
-	SettlementSource = "settlement" // a provider's file of what it collected
+	SettlementSource = "settlement" // a provider's file of its collected money
 	BankSource       = "bank"       // statements of one bank account
 )
 
@@ -64,8 +64,8 @@ type Source struct {
 	CreatedAt time.Time      `db:"created_at"`
 }
 
-// SourceRequest asks for a source. A bank has an account; a settlement has a
-// provider and may be narrowed to one terminal (Account) and one mapping Profile.
+// SourceRequest asks for a source. A bank source has an account. A settlement source has a
+// provider, and may be narrowed to one terminal (Account) and one mapping Profile.
 type SourceRequest struct {
 	Code     string
 	Kind     string
@@ -111,8 +111,8 @@ func (r SourceRequest) validate() error {
 	return nil
 }
 
-// RegisterSource keeps a source. The same code with the same content gives the
-// first and created is false; other content is ErrSourceExists, and a second
+// RegisterSource keeps a source. A second request with the same code and content answers the first
+// source, and created is false. The same code with other content is ErrSourceExists, and a second
 // source of the same account ErrSourceOverlaps.
 func (s *Service) RegisterSource(ctx context.Context, actor auth.Actor, r SourceRequest) (src Source, created bool, err error) {
 	if err := auth.Require(actor, auth.PermSourceWrite); err != nil {
@@ -164,9 +164,10 @@ func (s *Service) RegisterSource(ctx context.Context, actor auth.Actor, r Source
 	return src, created, err
 }
 
-// overlaps reports whether two sources would show the same money, which then
-// counted twice: one bank account, or one terminal of a provider, where no
-// account means all of them.
+// overlaps reports whether two sources would show the same money, so that it would count twice. Two
+// bank sources overlap when they have the same account. Two settlement sources of a provider
+// overlap when they have the same terminal, or when one of them has none and so takes all
+// terminals.
 func (r SourceRequest) overlaps(other SourceRequest) bool {
 	if r.Kind != other.Kind {
 		return false
@@ -221,8 +222,8 @@ func FindSource(ctx context.Context, tx pgx.Tx, code string) (Source, error) {
 	return list[0], nil
 }
 
-// takeTurn makes the work on sources of an authority serial until tx ends: runs,
-// identifications and new sources wait for each other.
+// TakeTurn makes the work on sources of an authority serial until tx ends: runs, identifications
+// and new sources wait for each other.
 func TakeTurn(ctx context.Context, tx pgx.Tx, authority string) error {
 	_, err := tx.Exec(ctx, `select pg_advisory_xact_lock(hashtextextended($1, 20231122))`, authority)
 	return err

@@ -31,17 +31,17 @@ func (statementKind) Prefix() string { return "stm" }
 // Prefix implements ident.Kind.
 func (lineKind) Prefix() string { return "sln" }
 
-// StatementID names a statement, LineID one of its lines.
+// ID names a statement, LineID one of its lines.
 type (
 	ID     = ident.ID[statementKind]
 	LineID = ident.ID[lineKind]
 )
 
-// StatementState is how far a file came.
+// Status says whether a file was imported.
 type Status string
 
-// The states that Ingest answers. Received, parsed and balanced are passed
-// within one transaction and never seen. Duplicate is an answer, not a row.
+// The statuses that Ingest answers. Ingest stores a file and its lines in one transaction, so no
+// status in between exists. Duplicate is only an answer: no row has it.
 const (
 	Accepted  Status = "accepted"
 	Partial   Status = "partial" // accepted, but some rows were refused or need a person
@@ -52,7 +52,7 @@ const (
 // Problem is a fault that the parser found in a file.
 type Problem = parsed.Problem
 
-// ControlTotal is what one account's part of a file says of itself, in minor units.
+// ControlTotal holds the totals that a file states for one account, in minor units.
 type ControlTotal struct {
 	Account      string         `json:"account"`
 	Currency     money.Currency `json:"currency"`
@@ -66,19 +66,19 @@ type ControlTotal struct {
 	BalanceCheck parsed.Check   `json:"balance_check"`
 }
 
-// Statement is one file of a source and what became of it.
+// Statement is one file of a source, with the outcome of its import.
 type Statement struct {
 	ID           ID // zero after a dry run
 	Source       string
 	Status       Status
-	DuplicateOf  ID // the first statement with the same bytes; everything else is of that one
+	DuplicateOf  ID // the first statement with the same bytes; all other members are of the first statement
 	FileName     string
 	Format       parsed.Format
 	Profile      string
 	SHA256       [32]byte
 	Size         int64
 	RowsAccepted int // good rows of the file
-	RowsKnown    int // of those, brought by an earlier file already
+	RowsKnown    int // rows of RowsAccepted that an earlier file contains too
 	RowsRefused  int
 	PeriodFrom   calendar.Date
 	PeriodTo     calendar.Date
@@ -89,7 +89,7 @@ type Statement struct {
 	closing      *int64
 }
 
-// Problems that this room finds; the others are of package statements.
+// Problems that this room finds; providers/statements names the problems that parsers find.
 const (
 	ProblemWrongAccount  parsed.Code = "wrong_account"
 	ProblemWrongFormat   parsed.Code = "wrong_format"
@@ -98,12 +98,19 @@ const (
 	ProblemTooMuch       parsed.Code = "too_much"    // rows of more than maxFileSum together
 )
 
-// Ingest takes a file of a source: keeps the bytes, reads, checks the file
-// against its own totals and stores the lines, in one transaction. What is
-// wrong with a file is its state and problems, never an error. The same bytes
-// again change nothing and answer the first statement with DuplicateOf. A dry
-// run stores nothing. A file that overlaps others adds only lines not yet known.
-func (s *Service) Ingest(ctx context.Context, actor auth.Actor, sourceCode, fileName string, content []byte, dryRun bool, idempotencyKey string) (st Statement, err error) {
+// Ingest takes a file of a source. It reads the file, checks it against its own totals, and stores
+// the bytes and the lines in one transaction. A bad file is no error: the answer is a statement
+// with status and problems. The same bytes again store nothing and answer the first statement with
+// DuplicateOf. A dry run stores nothing. When a file overlaps earlier files, only its new lines are
+// added.
+func (s *Service) Ingest(
+	ctx context.Context,
+	actor auth.Actor,
+	sourceCode, fileName string,
+	content []byte,
+	dryRun bool,
+	idempotencyKey string,
+) (st Statement, err error) {
 	if err := auth.Require(actor, auth.PermStatementWrite); err != nil {
 		return Statement{}, err
 	}
@@ -138,18 +145,19 @@ func (s *Service) Ingest(ctx context.Context, actor auth.Actor, sourceCode, file
 		return st, nil
 	}
 	st.ID = ident.New[statementKind]()
-	sealed, err := s.Secret.Encrypt(content, fileAt(st.ID))
+	ciphertext, err := s.Secret.Encrypt(content, fileAt(st.ID))
 	if err != nil {
 		return Statement{}, err
 	}
-	if err := s.sealLines(lines); err != nil {
+	if err := s.encryptLines(lines); err != nil {
 		return Statement{}, err
 	}
 	err = postgres.InTx(ctx, s.DB, actor, func(act postgres.Act) error {
-		return store(ctx, act, src, st, sealed, lines, idempotencyKey)
+		return store(ctx, act, src, st, ciphertext, lines, idempotencyKey)
 	})
 	if c := postgres.Constraint(err); c == "statement_once" || c == "statement_idempotency_key" {
-		// Another request with these bytes or this key was faster: answer from what it wrote.
+		// Another request with these bytes or this key was faster: answer from the row that it
+		// wrote.
 		err = postgres.ReadTx(ctx, s.DB.Pool, actor.Authority, func(tx pgx.Tx) error {
 			st, err = s.known(ctx, tx, src, content, idempotencyKey)
 			return err
@@ -162,12 +170,12 @@ func (s *Service) Ingest(ctx context.Context, actor auth.Actor, sourceCode, file
 	return s.Find(ctx, auth.System(actor.Authority), st.ID)
 }
 
-// reading bounds how many files the process reads at a time; others wait. A
-// file of 64 MiB takes more than a gigabyte while it is read, so a few clerks at
-// once could end the process. What waits has only its bytes in memory.
+// reading bounds how many files the process reads at a time; other files wait with only their bytes
+// in memory. Reading a file of 64 MiB takes more than a gigabyte, so without a bound a few large
+// files at once could end the process.
 var reading = make(chan struct{}, 2)
 
-// known answers a file that was seen before, or ErrFileNotFound.
+// known answers a file that was ingested before, or ErrNotFound.
 func (s *Service) known(ctx context.Context, tx pgx.Tx, src Source, content []byte, key string) (Statement, error) {
 	sum := sha256.Sum256(content)
 	if key != "" {
@@ -191,7 +199,7 @@ func (s *Service) known(ctx context.Context, tx pgx.Tx, src Source, content []by
 	return st, nil
 }
 
-func store(ctx context.Context, act postgres.Act, src Source, st Statement, sealed []byte, lines []row, key string) error {
+func store(ctx context.Context, act postgres.Act, src Source, st Statement, ciphertext []byte, lines []row, key string) error {
 	if gap, err := chainGap(ctx, act, src, st); err != nil {
 		return err
 	} else if gap {
@@ -199,8 +207,8 @@ func store(ctx context.Context, act postgres.Act, src Source, st Statement, seal
 			Code: parsed.ChainGap, Detail: "the statement does not open with the closing balance of the one before it",
 		})
 	}
-	// The statement goes first, so that lines can refer to it; what is known
-	// already is counted before, under a lock that keeps other files out.
+	// Known rows are counted before the insert, under a lock that keeps other files of the source
+	// out. The statement goes first, because its lines refer to it.
 	if _, err := act.Exec(ctx, `select pg_advisory_xact_lock(hashtextextended($1, 20240502))`, src.ID.String()); err != nil {
 		return err
 	}
@@ -209,7 +217,7 @@ func store(ctx context.Context, act postgres.Act, src Source, st Statement, seal
 		return err
 	}
 	st.RowsKnown = known
-	if err := insertStatement(ctx, act, src, st, sealed, key); err != nil {
+	if err := insertStatement(ctx, act, src, st, ciphertext, key); err != nil {
 		return err
 	}
 	if err := insertLines(ctx, act, src, st.ID, lines); err != nil {
@@ -243,8 +251,8 @@ func chainGap(ctx context.Context, tx pgx.Tx, src Source, st Statement) (bool, e
 func fileAt(id ID) string     { return "reconcile.statement/file/" + id.String() }
 func textAt(id LineID) string { return "reconcile.statement_line/content/" + id.String() }
 
-// text is the sealed part of a line: what people wrote and who they are.
-type text struct {
+// Text is the encrypted part of a line: the transfer text and the counterparty.
+type Text struct {
 	Content string `json:"content"`
 	Joined  string `json:"joined,omitempty"` // when it differs from Content
 	Name    string `json:"name,omitempty"`
@@ -252,16 +260,16 @@ type text struct {
 	Bank    string `json:"bank,omitempty"`
 }
 
-func (s *Service) sealLines(lines []row) error {
+func (s *Service) encryptLines(lines []row) error {
 	for i := range lines {
-		if lines[i].text == (text{}) {
+		if lines[i].text == (Text{}) {
 			continue
 		}
 		plain, err := json.Marshal(lines[i].text)
 		if err != nil {
 			return err
 		}
-		if lines[i].sealed, err = s.Secret.Encrypt(plain, textAt(lines[i].id)); err != nil {
+		if lines[i].ciphertext, err = s.Secret.Encrypt(plain, textAt(lines[i].id)); err != nil {
 			return err
 		}
 	}
@@ -269,13 +277,13 @@ func (s *Service) sealLines(lines []row) error {
 }
 
 // OpenText decrypts the personal part of a line's content; empty text for an empty ciphertext.
-func (s *Service) OpenText(id LineID, sealed []byte) (t text, err error) {
-	if len(sealed) == 0 {
-		return text{}, nil
+func (s *Service) OpenText(id LineID, ciphertext []byte) (t Text, err error) {
+	if len(ciphertext) == 0 {
+		return Text{}, nil
 	}
-	plain, err := s.Secret.Decrypt(sealed, textAt(id))
+	plain, err := s.Secret.Decrypt(ciphertext, textAt(id))
 	if err != nil {
-		return text{}, err
+		return Text{}, err
 	}
 	return t, json.Unmarshal(plain, &t)
 }

@@ -81,7 +81,8 @@ func TestIngest(t *testing.T) {
 	same(t, "lines", w.count(`select count(*) from reconcile.statement_line`), 6)
 	same(t, "clear text of files and contents", w.count(`
 		select count(*) from reconcile.statement s left join reconcile.statement_line l on l.statement_id = s.id
-		where position('Ntry'::bytea in s.file) > 0 or position('BANK'::bytea in s.file) > 0 or position('"content"'::bytea in l.content) > 0`), 0)
+		where position('Ntry'::bytea in s.file) > 0 or position('BANK'::bytea in s.file) > 0
+			or position('"content"'::bytea in l.content) > 0`), 0)
 }
 
 func dry(w *world, source string, content []byte) statements.Statement {
@@ -130,7 +131,8 @@ func TestIngestAgain(t *testing.T) {
 	if _, err := w.Ingest(t.Context(), accountant, bank, "f", camt(account, 0, 1, entry{"F7", 1, ""}), false, "key-1"); err != nil {
 		t.Error(err)
 	}
-	if _, err := w.Ingest(t.Context(), accountant, bank, "f", camt(account, 0, 2, entry{"F8", 2, ""}), false, "key-1"); !statements.ErrKeyReused.Is(err) {
+	_, err = w.Ingest(t.Context(), accountant, bank, "f", camt(account, 0, 2, entry{"F8", 2, ""}), false, "key-1")
+	if !statements.ErrKeyReused.Is(err) {
 		t.Errorf("key for other bytes: got %v, want %v", err, statements.ErrKeyReused)
 	}
 }
@@ -149,7 +151,10 @@ func TestWhoMayDoWhat(t *testing.T) {
 			_, _, err := w.RegisterSource(ctx, accountant, statements.SourceRequest{})
 			return err
 		}, auth.ErrForbidden},
-		{"file of an unknown source", func() error { _, err := w.Ingest(ctx, accountant, "no", "f", nil, false, ""); return err }, statements.ErrSourceNotFound},
+		{"file of an unknown source", func() error {
+			_, err := w.Ingest(ctx, accountant, "no", "f", nil, false, "")
+			return err
+		}, statements.ErrSourceNotFound},
 		{"source with other content", func() error {
 			_, _, err := w.RegisterSource(ctx, admin, statements.SourceRequest{Code: bank, Kind: statements.BankSource, Account: "1"})
 			return err

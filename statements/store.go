@@ -75,7 +75,7 @@ func selectStatements(ctx context.Context, tx pgx.Tx, withProblems bool, and str
 	return list, nil
 }
 
-func insertStatement(ctx context.Context, act postgres.Act, src Source, st Statement, sealed []byte, key string) error {
+func insertStatement(ctx context.Context, act postgres.Act, src Source, st Statement, ciphertext []byte, key string) error {
 	totals, err := json.Marshal(st.Totals)
 	if err != nil {
 		return err
@@ -91,7 +91,7 @@ func insertStatement(ctx context.Context, act postgres.Act, src Source, st State
 			@to, @opening, @closing, @accepted, @known, @refused, @totals, @problems, @at, @by, nullif(@key, ''))`,
 		pgx.StrictNamedArgs{
 			"id": st.ID, "authority": src.Authority, "source": src.ID, "state": st.Status, "file_name": st.FileName,
-			"format": st.Format, "profile": st.Profile, "sha256": st.SHA256[:], "size": st.Size, "file": sealed,
+			"format": st.Format, "profile": st.Profile, "sha256": st.SHA256[:], "size": st.Size, "file": ciphertext,
 			"from": st.PeriodFrom, "to": st.PeriodTo, "opening": st.opening, "closing": st.closing, "accepted": st.RowsAccepted,
 			"known": st.RowsKnown, "refused": st.RowsRefused, "totals": totals, "problems": problems, "at": st.ReceivedAt,
 			"by": act.Actor.ID, "key": key,
@@ -99,7 +99,7 @@ func insertStatement(ctx context.Context, act postgres.Act, src Source, st State
 	return err
 }
 
-// countKnown counts the rows of a file that an earlier file of the source has brought.
+// countKnown counts the rows of a file that an earlier file of the source contains too.
 func countKnown(ctx context.Context, tx pgx.Tx, src SourceID, lines []row) (n int, err error) {
 	keys, ordinals := make([][]byte, len(lines)), make([]int, len(lines))
 	for i := range lines {
@@ -114,7 +114,7 @@ func countKnown(ctx context.Context, tx pgx.Tx, src SourceID, lines []row) (n in
 // chunk bounds the rows of one insert, so that a statement's parameters stay small in memory.
 const chunk = 10_000
 
-// insertLines writes the lines that are new. Lines that a file before brought are left as they are.
+// insertLines inserts the new lines and leaves lines of earlier files as they are.
 func insertLines(ctx context.Context, tx pgx.Tx, src Source, st ID, lines []row) error {
 	for part := range slices.Chunk(lines, chunk) {
 		args := pgx.StrictNamedArgs{"authority": src.Authority, "source": src.ID, "statement": st}
@@ -140,7 +140,7 @@ func insertLines(ctx context.Context, tx pgx.Tx, src Source, st ID, lines []row)
 		args["bank_refs"] = postgres.Column(part, func(r *row) string { return r.bankRef })
 		args["batches"] = postgres.Column(part, func(r *row) string { return r.batchID })
 		args["codes"] = postgres.Column(part, func(r *row) string { return strings.Join(r.codes, " ") })
-		args["contents"] = postgres.Column(part, func(r *row) []byte { return r.sealed })
+		args["contents"] = postgres.Column(part, func(r *row) []byte { return r.ciphertext })
 		if _, err := tx.Exec(ctx, insertNewLines, args); err != nil {
 			return err
 		}
@@ -148,7 +148,8 @@ func insertLines(ctx context.Context, tx pgx.Tx, src Source, st ID, lines []row)
 	return nil
 }
 
-// An array of arrays must be a rectangle, so codes travel as one text; references hold no blanks.
+// PostgreSQL's arrays of arrays are rectangles, so the codes of a line travel as one text; a
+// reference holds no blank.
 const insertNewLines = `
 	insert into reconcile.statement_line (id, authority, source_id, statement_id, row, line_key, ordinal, account, business_date,
 		booking_date, value_date, occurred_at, kind, booked, amount, fee, fee_vat, net, currency, reference, transaction_id,
@@ -164,7 +165,7 @@ const insertNewLines = `
 			amount, fee, fee_vat, net, currency, reference, transaction_id, original_id, bank_ref, batch_id, codes, content)
 	on conflict on constraint statement_line_once do nothing`
 
-// FindStatement returns a statement of the actor's authority with its problems, or ErrFileNotFound.
+// FindStatement returns a statement of the actor's authority with its problems, or ErrNotFound.
 func (s *Service) Find(ctx context.Context, actor auth.Actor, id ID) (st Statement, err error) {
 	if err := auth.Require(actor, auth.PermStatementRead); err != nil {
 		return Statement{}, err
@@ -199,10 +200,10 @@ func (s *Service) List(ctx context.Context, actor auth.Actor, source string, aft
 	return list, next, err
 }
 
-// LineState says what became of a line.
+// LineStatus says whether a line is matched or stands in a break.
 type LineStatus string
 
-// The states of a line. Ignored lines are not booked: they count nowhere.
+// The statuses of a line. The bank has not booked an ignored line, so it counts nowhere.
 const (
 	LineOpen    LineStatus = "open"
 	LineMatched LineStatus = "matched"
@@ -254,8 +255,8 @@ const selectListedLine = `
 			when not l.booked then 'ignored' else 'open' end as state
 	from reconcile.statement_line l`
 
-// ListLines returns the lines that a statement brought, in file order, or
-// ErrFileNotFound. Lines known from an earlier file stay with that one.
+// ListLines returns the lines of a statement in file order, or ErrNotFound. A line that an earlier
+// file contains too belongs to the earlier statement.
 func (s *Service) ListLines(ctx context.Context, actor auth.Actor, id ID, after LineID, limit int) (list []Line, next LineID, err error) {
 	if err := auth.Require(actor, auth.PermStatementRead); err != nil {
 		return nil, next, err
@@ -271,7 +272,8 @@ func (s *Service) ListLines(ctx context.Context, actor auth.Actor, id ID, after 
 			return ErrNotFound
 		}
 		rows, err := tx.Query(ctx, selectListedLine+`
-			where l.statement_id = $1 and ($2::uuid is null or (l.row, l.id) > (select a.row, a.id from reconcile.statement_line a where a.id = $2))
+			where l.statement_id = $1
+				and ($2::uuid is null or (l.row, l.id) > (select a.row, a.id from reconcile.statement_line a where a.id = $2))
 			order by l.row, l.id limit $3`, id, after, limit+1)
 		if err != nil {
 			return err

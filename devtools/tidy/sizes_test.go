@@ -65,8 +65,8 @@ func TestPackagesAreSmall(t *testing.T) {
 
 // Lines that may be longer than maxLineLength today, in code and in tests. Lower both with every line that goes; wanted is 0.
 const (
-	longLines     = 91
-	longTestLines = 280
+	longLines     = 86
+	longTestLines = 277
 )
 
 func TestLinesAreShort(t *testing.T) {

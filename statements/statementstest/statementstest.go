@@ -35,16 +35,20 @@ type Entry struct {
 // Bank is the camt.053 statement of an account and a day.
 func Bank(account string, date calendar.Date, opening, closing int64, list ...Entry) []byte {
 	var b strings.Builder
-	fmt.Fprintf(&b, `<?xml version="1.0"?><Document xmlns="urn:iso:std:iso:20022:tech:xsd:camt.053.001.08"><BkToCstmrStmt><GrpHdr><MsgId>M</MsgId></GrpHdr>`+
+	fmt.Fprintf(&b, `<?xml version="1.0"?><Document xmlns="urn:iso:std:iso:20022:tech:xsd:camt.053.001.08">`+
+		`<BkToCstmrStmt><GrpHdr><MsgId>M</MsgId></GrpHdr>`+
 		`<Stmt><Id>%s-%s</Id><Acct><Id><Othr><Id>%s</Id></Othr></Id><Ccy>VND</Ccy></Acct>`, account, date, account)
 	for code, amount := range map[string]int64{"OPBD": opening, "CLBD": closing} {
 		sign, amount := sides(amount)
-		fmt.Fprintf(&b, `<Bal><Tp><CdOrPrtry><Cd>%s</Cd></CdOrPrtry></Tp><Amt Ccy="VND">%d</Amt><CdtDbtInd>%s</CdtDbtInd><Dt><Dt>%s</Dt></Dt></Bal>`, code, amount, sign, date)
+		fmt.Fprintf(&b, `<Bal><Tp><CdOrPrtry><Cd>%s</Cd></CdOrPrtry></Tp><Amt Ccy="VND">%d</Amt><CdtDbtInd>%s</CdtDbtInd>`+
+			`<Dt><Dt>%s</Dt></Dt></Bal>`, code, amount, sign, date)
 	}
 	for _, e := range list {
 		sign, amount := sides(e.Amount)
-		fmt.Fprintf(&b, `<Ntry><Amt Ccy="VND">%d</Amt><CdtDbtInd>%s</CdtDbtInd><Sts><Cd>BOOK</Cd></Sts><BookgDt><Dt>%s</Dt></BookgDt><ValDt><Dt>%s</Dt></ValDt>`+
-			`<AcctSvcrRef>%s</AcctSvcrRef><NtryDtls><TxDtls><RmtInf><Ustrd>%s</Ustrd></RmtInf></TxDtls></NtryDtls></Ntry>`, amount, sign, date, date, e.Ref, e.Content)
+		fmt.Fprintf(&b, `<Ntry><Amt Ccy="VND">%d</Amt><CdtDbtInd>%s</CdtDbtInd><Sts><Cd>BOOK</Cd></Sts>`+
+			`<BookgDt><Dt>%s</Dt></BookgDt><ValDt><Dt>%s</Dt></ValDt>`+
+			`<AcctSvcrRef>%s</AcctSvcrRef><NtryDtls><TxDtls><RmtInf><Ustrd>%s</Ustrd></RmtInf></TxDtls></NtryDtls></Ntry>`,
+			amount, sign, date, date, e.Ref, e.Content)
 	}
 	b.WriteString(`</Stmt></BkToCstmrStmt></Document>`)
 	return []byte(b.String())
