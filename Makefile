@@ -100,7 +100,7 @@ english: ## Show the share of comment sentences with vague words, per package
 docs: postgres ## Print the parts of the documents that come from the source
 	@$(GO) test -count=1 ./devtools/tidy -run 'Printed|Licences' -update
 	@$(GO) test -count=1 ./internal/auth -run '^TestManual' -update
-	@$(WITH_PG) $(GO) test -count=1 -run 'Manual' ./dossiers ./payments ./refunds ./remittance -update
+	@$(WITH_PG) $(GO) test -count=1 -run 'Manual' ./dossiers ./payments ./reconcile/entries ./refunds ./remittance -update
 
 .PHONY: check
 check: ## Everything that needs no database: format, vet, rules, linters, modules, generated code, dead code

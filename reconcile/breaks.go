@@ -3,15 +3,11 @@ package reconcile
 import (
 	"cmp"
 	"context"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/ident"
-	"github.com/doisoat/doisoat/internal/money"
-	"github.com/doisoat/doisoat/internal/page"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/payments"
@@ -28,127 +24,37 @@ func (breakKind) Prefix() string { return "brk" }
 // BreakID names a break.
 type BreakID = ident.ID[breakKind]
 
-// BreakState says whether a break is still a difference.
-type BreakState string
-
-// The states. Carried means open, and its run is closed.
-const (
-	BreakOpen     BreakState = "open"
-	BreakCarried  BreakState = "carried"
-	BreakResolved BreakState = "resolved"
-)
-
-// Break is a difference found by a run.
-type Break struct {
-	ID           BreakID
-	Run          RunID
-	Source       string
-	Kind         matching.BreakKind
-	State        BreakState
-	Holds        bool // counts in the money identity; others only tell
-	Line         statements.LineID
-	Capture      payments.CaptureID
-	Refund       refunds.ID
-	Transit      ledger.EntryID // entry that put money on its way out of the account, or back
-	Payment      payments.ID
-	DossierCode  string
-	Statement    statements.ID
-	Batch        string
-	Amount       money.Amount // what the break is about: the difference, or all of it where one side is missing
-	SourceAmount *int64
-	BookAmount   *int64
-	Detail       string
-	CreatedAt    time.Time
-	ResolvedAt   *time.Time
-	Resolution   string
-}
-
-type breakRow struct {
+// liveBreak is a break that no run and no person has ended, as far as a pass compares it.
+type liveBreak struct {
 	ID           BreakID             `db:"id"`
-	RunID        RunID               `db:"run_id"`
-	Source       string              `db:"source"`
+	SourceID     statements.SourceID `db:"source_id"`
 	Kind         matching.BreakKind  `db:"kind"`
-	State        BreakState          `db:"state"`
 	Holds        bool                `db:"holds"`
 	LineID       statements.LineID   `db:"line_id"`
 	CaptureID    payments.CaptureID  `db:"capture_id"`
 	RefundID     refunds.ID          `db:"refund_id"`
 	TransitID    ledger.EntryID      `db:"transit_id"`
-	PaymentID    payments.ID         `db:"payment_id"`
-	DossierCode  string              `db:"dossier_code"`
-	StatementID  statements.ID       `db:"statement_id"`
 	BatchSource  statements.SourceID `db:"batch_source_id"`
 	BatchAccount string              `db:"batch_account"`
 	BatchID      string              `db:"batch_id"`
 	Amount       int64               `db:"amount"`
 	SourceAmount *int64              `db:"source_amount"`
 	BookAmount   *int64              `db:"book_amount"`
-	Currency     money.Currency      `db:"currency"`
 	Detail       string              `db:"detail"`
-	CreatedAt    time.Time           `db:"created_at"`
-	ResolvedAt   *time.Time          `db:"resolved_at"`
-	Resolution   string              `db:"resolution"`
 }
 
-func (r breakRow) found() Break {
-	return Break{
-		ID: r.ID, Run: r.RunID, Source: r.Source, Kind: r.Kind, State: r.State, Holds: r.Holds, Line: r.LineID, Capture: r.CaptureID,
-		Refund: r.RefundID, Transit: r.TransitID, Payment: r.PaymentID, DossierCode: r.DossierCode, Statement: r.StatementID, Batch: r.BatchID,
-		Amount: money.Amount{Currency: r.Currency, Minor: r.Amount}, SourceAmount: r.SourceAmount, BookAmount: r.BookAmount,
-		Detail: r.Detail, CreatedAt: r.CreatedAt, ResolvedAt: r.ResolvedAt, Resolution: r.Resolution,
-	}
-}
-
-const selectBreak = `
-	select b.id, b.run_id, s.code as source, b.kind, b.state, b.holds, b.line_id, b.capture_id, b.refund_id, b.transit_id, b.payment_id,
-		coalesce(d.code, '') as dossier_code, b.statement_id, b.batch_source_id, b.batch_account, b.batch_id, b.amount,
-		b.source_amount, b.book_amount, b.currency, b.detail, b.created_at, b.resolved_at, b.resolution
-	from reconcile.break b
-	join reconcile.source s on s.id = b.source_id
-	left join payments.payment p on p.id = b.payment_id
-	left join dossiers.dossier d on d.id = p.dossier_id
-	where b.authority = (select app.authority())`
-
-func selectBreaks(ctx context.Context, tx pgx.Tx, and string, args ...any) ([]breakRow, error) {
-	rows, err := tx.Query(ctx, selectBreak+and, args...)
+// liveBreaks returns the breaks of a source about lines, items and batches, and the breaks of other accounts about batches.
+func liveBreaks(ctx context.Context, tx pgx.Tx, source statements.SourceID) ([]liveBreak, error) {
+	rows, err := tx.Query(ctx, `
+		select b.id, b.source_id, b.kind, b.holds, b.line_id, b.capture_id, b.refund_id, b.transit_id,
+			b.batch_source_id, b.batch_account, b.batch_id, b.amount, b.source_amount, b.book_amount, b.detail
+		from reconcile.break b
+		where b.authority = (select app.authority()) and b.state <> 'resolved' and b.statement_id is null
+			and (b.source_id = $1 or b.batch_source_id is not null)`, source)
 	if err != nil {
 		return nil, err
 	}
-	return pgx.CollectRows(rows, pgx.RowToStructByName[breakRow])
-}
-
-// BreakFilter narrows a list of breaks; zero members do not filter.
-type BreakFilter struct {
-	Run    RunID
-	Source string
-	Kind   matching.BreakKind
-	Open   bool // open or carried
-	State  BreakState
-	After  BreakID // last id of the page before
-	Limit  int
-}
-
-// ListBreaks returns breaks of the actor's authority, newest first. next is zero at the end.
-func (s *Service) ListBreaks(ctx context.Context, actor auth.Actor, f BreakFilter) (list []Break, next BreakID, err error) {
-	if err := auth.Require(actor, auth.PermReconcileRead); err != nil {
-		return nil, next, err
-	}
-	f.Limit = page.Limit(f.Limit)
-	err = postgres.ReadTx(ctx, s.DB.Pool, actor.Authority, func(tx pgx.Tx) error {
-		found, err := selectBreaks(ctx, tx, `
-				and (@run::uuid is null or b.run_id = @run) and (@source = '' or b.source_id = (`+statements.SourceIDByCode+`)) and (@kind = '' or b.kind = @kind)
-				and (@state = '' or b.state = @state) and (not @open or b.state <> 'resolved') and (@after::uuid is null or b.id < @after)
-			order by b.id desc limit @limit`, pgx.StrictNamedArgs{
-			"run": f.Run, "source": f.Source, "kind": string(f.Kind), "state": string(f.State), "open": f.Open, "after": f.After, "limit": f.Limit + 1,
-		})
-		found, next = page.Cut(found, f.Limit, func(x breakRow) BreakID { return x.ID })
-		list = make([]Break, len(found))
-		for i, r := range found {
-			list[i] = r.found()
-		}
-		return err
-	})
-	return list, next, err
+	return pgx.CollectRows(rows, pgx.RowToStructByName[liveBreak])
 }
 
 // breakKey is what makes two breaks the same: kind and what it is about.
@@ -159,7 +65,7 @@ type breakKey struct {
 	batch matching.BatchKey
 }
 
-func (r breakRow) key() breakKey {
+func (r liveBreak) key() breakKey {
 	item := cmp.Or(r.CaptureID.UUID(), r.RefundID.UUID(), r.TransitID.UUID())
 	return breakKey{r.Kind, r.LineID.UUID(), item, matching.BatchKey{Source: r.BatchSource.UUID(), Account: r.BatchAccount, ID: r.BatchID}}
 }
@@ -182,8 +88,7 @@ func keyOf(in matching.Input, f matching.Finding) breakKey {
 // saveBreaks makes the live breaks of the run's scope be what the matcher
 // found: those found again stay, the others end, new ones are written.
 func saveBreaks(ctx context.Context, act postgres.Act, run Run, in matching.Input, out matching.Result) error {
-	live, err := selectBreaks(ctx, act, `
-		and b.state <> 'resolved' and b.statement_id is null and (b.source_id = $1 or b.batch_source_id is not null)`, run.SourceID)
+	live, err := liveBreaks(ctx, act, run.SourceID)
 	if err != nil {
 		return err
 	}
@@ -202,7 +107,7 @@ func saveBreaks(ctx context.Context, act postgres.Act, run Run, in matching.Inpu
 		k := b.key()
 		f, again := wanted[k]
 		switch {
-		case b.Source != run.Source: // another account lists a batch: this one may have paid it
+		case b.SourceID != run.SourceID: // another account lists a batch: this one may have paid it
 			if matched.batches[k.batch] {
 				ended.ids, ended.whys = append(ended.ids, b.ID), append(ended.whys, "matched")
 			}
@@ -231,11 +136,11 @@ func saveBreaks(ctx context.Context, act postgres.Act, run Run, in matching.Inpu
 			fresh = append(fresh, f)
 		}
 	}
-	return insertBreaks(ctx, act, run, in, fresh)
+	return InsertBreaks(ctx, act, run, in, fresh)
 }
 
 // refreshBreak keeps the amounts of a live break true, for example of a batch that grew.
-func refreshBreak(ctx context.Context, tx pgx.Tx, b breakRow, f matching.Finding) error {
+func refreshBreak(ctx context.Context, tx pgx.Tx, b liveBreak, f matching.Finding) error {
 	if b.Amount == f.Amount && equal(b.SourceAmount, f.Source) && equal(b.BookAmount, f.Book) && b.Detail == f.Detail {
 		return nil
 	}
@@ -247,7 +152,10 @@ func refreshBreak(ctx context.Context, tx pgx.Tx, b breakRow, f matching.Finding
 
 func equal(a, b *int64) bool { return a == b || (a != nil && b != nil && *a == *b) }
 
-func insertBreaks(ctx context.Context, act postgres.Act, run Run, in matching.Input, list []matching.Finding) error {
+// InsertBreaks lists findings as open breaks of a run. The caller holds the turn
+// of the authority. When another live break holds the money of a finding, a
+// unique index refuses the break.
+func InsertBreaks(ctx context.Context, act postgres.Act, run Run, in matching.Input, list []matching.Finding) error {
 	for part := range chunks(list) {
 		lines, batches, items := make([]statements.LineID, len(part)), make([]matching.BatchKey, len(part)), make([]matching.Item, len(part))
 		for i, f := range part {

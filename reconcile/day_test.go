@@ -6,6 +6,7 @@ import (
 
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/reconcile"
+	"github.com/doisoat/doisoat/reconcile/report"
 )
 
 // A clean day: two card payments settled in one lump, one transfer. Every
@@ -13,42 +14,42 @@ import (
 func TestCleanDay(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	a, b := w.payment("vnpay", 100_000), w.payment("vnpay", 60_000)
-	c := w.payment("vietqr", 250_000)
+	a, b := w.Payment("vnpay", 100_000), w.Payment("vnpay", 60_000)
+	c := w.Payment("vietqr", 250_000)
 	for _, p := range []payments.Payment{a, b, c} {
-		w.pay(p, "deliver")
+		w.Pay(p, "deliver")
 	}
-	w.fetch(settlement, day)
-	first := w.run(settlement, day)
-	same(t, "matches of the settlement", w.matches(first), []string{"settlement transaction_id 100000", "settlement transaction_id 60000"})
-	same(t, "source side", first.SourceSide, reconcile.Identity{Total: 160_000, Matched: 160_000})
-	same(t, "book side", first.BookSide, reconcile.Identity{Total: 160_000, Matched: 160_000})
-	w.fetch(bank, day)
-	second := w.run(bank, day)
-	same(t, "matches of the bank", w.matches(second), []string{"payout batch_id 159120", "transfer bank_reference 250000"})
-	same(t, "breaks", append(w.breaks(settlement), w.breaks(bank)...), []string{})
-	same(t, "balances", w.balances(), map[string]int64{"A-BANK-" + bank: 409_120, "E-FEE": 880, "L-TAMTHU-PHI": 410_000})
+	w.Fetch(settlement, day)
+	first := w.Run(settlement, day)
+	same(t, "matches of the settlement", w.Matches(first), []string{"settlement transaction_id 100000", "settlement transaction_id 60000"})
+	same(t, "source side", first.SourceSide, report.Identity{Total: 160_000, Matched: 160_000})
+	same(t, "book side", first.BookSide, report.Identity{Total: 160_000, Matched: 160_000})
+	w.Fetch(bank, day)
+	second := w.Run(bank, day)
+	same(t, "matches of the bank", w.Matches(second), []string{"payout batch_id 159120", "transfer bank_reference 250000"})
+	same(t, "breaks", append(w.Breaks(settlement), w.Breaks(bank)...), []string{})
+	same(t, "balances", w.Balances(), map[string]int64{"A-BANK-" + bank: 409_120, "E-FEE": 880, "L-TAMTHU-PHI": 410_000})
 	for _, p := range []payments.Payment{a, b, c} {
-		same(t, "status", w.status(p), payments.Settled)
+		same(t, "status", w.Status(p), payments.Settled)
 	}
-	again, created, err := w.StartRun(t.Context(), accountant, bank, day)
-	w.ok(err)
+	again, created, err := w.Reconcile.StartRun(t.Context(), accountant, bank, day)
+	w.Must(err)
 	if created {
 		t.Error("a second start made a new run")
 	}
 	again.MatchedAt, second.MatchedAt = nil, nil
 	same(t, "the run again", again, second)
-	w.close(first)
-	closed := w.close(second)
+	w.Close(first)
+	closed := w.Close(second)
 	same(t, "closed report", closed.Report, second.Report)
-	if err := w.CloseDay(t.Context(), chief, day); !reconcile.ErrDayOpen.Is(err) {
+	if err := w.Reconcile.CloseDay(t.Context(), chief, day); !reconcile.ErrDayOpen.Is(err) {
 		t.Errorf("close a day that is not over: got %v, want %v", err, reconcile.ErrDayOpen)
 	}
-	w.clock.advance(24 * time.Hour)
-	w.ok(w.CloseDay(t.Context(), chief, day))
-	w.ok(w.CloseDay(t.Context(), chief, day))
-	last, created, err := w.StartRun(t.Context(), accountant, bank, day)
-	w.ok(err)
+	w.Clock.Advance(24 * time.Hour)
+	w.Must(w.Reconcile.CloseDay(t.Context(), chief, day))
+	w.Must(w.Reconcile.CloseDay(t.Context(), chief, day))
+	last, created, err := w.Reconcile.StartRun(t.Context(), accountant, bank, day)
+	w.Must(err)
 	if created || last.ID != closed.ID {
 		t.Errorf("start on a closed date with nothing left: got run %d, created %t, want the closed one", last.Number, created)
 	}
@@ -58,19 +59,19 @@ func TestCleanDay(t *testing.T) {
 func TestLostCallbackIsRepaired(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	a, b := w.payment("vnpay", 100_000), w.payment("vietqr", 70_000)
-	w.pay(a, "lose")
-	w.pay(b, "lose")
-	same(t, "status before", w.status(a), payments.Pending)
-	w.fetch(settlement, day)
-	same(t, "matches of the settlement", w.matches(w.run(settlement, day)), []string{"settlement repaired 100000"})
-	w.fetch(bank, day)
-	same(t, "matches of the bank", w.matches(w.run(bank, day)), []string{"payout batch_id 99450", "transfer repaired 70000"})
+	a, b := w.Payment("vnpay", 100_000), w.Payment("vietqr", 70_000)
+	w.Pay(a, "lose")
+	w.Pay(b, "lose")
+	same(t, "status before", w.Status(a), payments.Pending)
+	w.Fetch(settlement, day)
+	same(t, "matches of the settlement", w.Matches(w.Run(settlement, day)), []string{"settlement repaired 100000"})
+	w.Fetch(bank, day)
+	same(t, "matches of the bank", w.Matches(w.Run(bank, day)), []string{"payout batch_id 99450", "transfer repaired 70000"})
 	for _, p := range []payments.Payment{a, b} {
-		same(t, "status", w.status(p), payments.Settled)
+		same(t, "status", w.Status(p), payments.Settled)
 	}
-	same(t, "balances", w.balances(), map[string]int64{"A-BANK-" + bank: 169_450, "E-FEE": 550, "L-TAMTHU-PHI": 170_000})
-	found, err := w.payments.Find(t.Context(), accountant, b.ID)
-	w.ok(err)
+	same(t, "balances", w.Balances(), map[string]int64{"A-BANK-" + bank: 169_450, "E-FEE": 550, "L-TAMTHU-PHI": 170_000})
+	found, err := w.Find(t.Context(), accountant, b.ID)
+	w.Must(err)
 	same(t, "captures after a late notice", len(found.Captures), 1)
 }

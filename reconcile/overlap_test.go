@@ -4,8 +4,9 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/doisoat/doisoat/cases"
 	"github.com/doisoat/doisoat/payments"
-	"github.com/doisoat/doisoat/reconcile"
+	"github.com/doisoat/doisoat/reconcile/report"
 	"github.com/doisoat/doisoat/statements"
 )
 
@@ -15,30 +16,30 @@ func TestTwoBanksWaitForOneBatch(t *testing.T) {
 	t.Parallel()
 	const other, otherAccount = "bidv-h41", "31410001112223"
 	w := newWorld(t)
-	_, _, err := w.files.RegisterSource(t.Context(), admin, statements.SourceRequest{Code: other, Kind: statements.BankSource, Account: otherAccount})
-	w.ok(err)
-	a, b := w.payment("vnpay", 100_000), w.payment("vnpay", 60_000)
-	w.pay(a, "deliver")
-	w.pay(b, "deliver")
-	w.ingest(settlement, csv(row(a.Reference, w.transaction(a), 100_000, "VNP20240502-01"), row(b.Reference, w.transaction(b), 60_000, "VNP20240502-02")))
-	w.run(settlement, day)
-	w.run(bank, day)
-	w.run(other, day)
-	first, second := w.run(bank, day), w.run(other, day)
-	same(t, "breaks", append(w.breaks(bank), w.breaks(other)...), []string{"missing_at_source 100000", "missing_at_source 60000"})
-	same(t, "book sides", []reconcile.Identity{first.BookSide, second.BookSide}, []reconcile.Identity{{Total: 160_000, Breaks: 160_000}, {}})
+	_, _, err := w.Files.RegisterSource(t.Context(), admin, statements.SourceRequest{Code: other, Kind: statements.BankSource, Account: otherAccount})
+	w.Must(err)
+	a, b := w.Payment("vnpay", 100_000), w.Payment("vnpay", 60_000)
+	w.Pay(a, "deliver")
+	w.Pay(b, "deliver")
+	w.Ingest(settlement, csv(row(a.Reference, w.Transaction(a), 100_000, "VNP20240502-01"), row(b.Reference, w.Transaction(b), 60_000, "VNP20240502-02")))
+	w.Run(settlement, day)
+	w.Run(bank, day)
+	w.Run(other, day)
+	first, second := w.Run(bank, day), w.Run(other, day)
+	same(t, "breaks", append(w.Breaks(bank), w.Breaks(other)...), []string{"missing_at_source 100000", "missing_at_source 60000"})
+	same(t, "book sides", []report.Identity{first.BookSide, second.BookSide}, []report.Identity{{Total: 160_000, Breaks: 160_000}, {}})
 
-	w.ingest(other, camt(otherAccount, day, 0, 159_000,
+	w.Ingest(other, camt(otherAccount, day, 0, 159_000,
 		entry{"F1", 100_000, "VNPAY THANH TOAN DOT VNP20240502-01"}, entry{"F2", 59_000, "VNPAY THANH TOAN DOT VNP20240502-02"}))
-	second = w.run(other, day)
-	same(t, "matches", w.matches(second), []string{"payout batch_id 100000"})
-	same(t, "breaks after", append(w.breaks(bank), w.breaks(other)...), []string{"missing_at_source 60000", "amount_mismatch 59000"})
-	first, second = w.run(bank, day), w.run(other, day)
-	same(t, "balances", w.balances(), map[string]int64{
+	second = w.Run(other, day)
+	same(t, "matches", w.Matches(second), []string{"payout batch_id 100000"})
+	same(t, "breaks after", append(w.Breaks(bank), w.Breaks(other)...), []string{"missing_at_source 60000", "amount_mismatch 59000"})
+	first, second = w.Run(bank, day), w.Run(other, day)
+	same(t, "balances", w.Balances(), map[string]int64{
 		"A-BANK-" + other: 159_000, "L-SUSPENSE": 59_000, "A-CLR-vnpay": 60_000, "L-TAMTHU-PHI": 160_000,
 	})
-	w.close(first)
-	w.close(second)
+	w.Close(first)
+	w.Close(second)
 }
 
 // A row that names a batch which is paid already is missing at the bank, and
@@ -46,28 +47,28 @@ func TestTwoBanksWaitForOneBatch(t *testing.T) {
 func TestRowOfABatchThatIsPaid(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	a, b := w.payment("vnpay", 100_000), w.payment("vnpay", 60_000)
-	w.pay(a, "deliver")
-	w.pay(b, "deliver")
-	w.ingest(settlement, csv(row(a.Reference, w.transaction(a), 100_000, "VNP20240502-01")))
-	w.run(settlement, day)
-	w.ingest(bank, camt(account, day, 0, 100_000, entry{"F1", 100_000, "VNPAY THANH TOAN DOT VNP20240502-01"}))
-	w.run(bank, day)
-	w.ingest(settlement, csv(row(b.Reference, w.transaction(b), 60_000, "VNP20240502-01")))
-	w.run(settlement, day)
-	run := w.run(bank, day)
-	same(t, "breaks", w.breaks(bank), []string{"missing_at_source 60000"})
-	same(t, "book side", run.BookSide, reconcile.Identity{Total: 160_000, Matched: 100_000, Breaks: 60_000})
+	a, b := w.Payment("vnpay", 100_000), w.Payment("vnpay", 60_000)
+	w.Pay(a, "deliver")
+	w.Pay(b, "deliver")
+	w.Ingest(settlement, csv(row(a.Reference, w.Transaction(a), 100_000, "VNP20240502-01")))
+	w.Run(settlement, day)
+	w.Ingest(bank, camt(account, day, 0, 100_000, entry{"F1", 100_000, "VNPAY THANH TOAN DOT VNP20240502-01"}))
+	w.Run(bank, day)
+	w.Ingest(settlement, csv(row(b.Reference, w.Transaction(b), 60_000, "VNP20240502-01")))
+	w.Run(settlement, day)
+	run := w.Run(bank, day)
+	same(t, "breaks", w.Breaks(bank), []string{"missing_at_source 60000"})
+	same(t, "book side", run.BookSide, report.Identity{Total: 160_000, Matched: 100_000, Breaks: 60_000})
 
-	list, _, err := w.ListMatches(t.Context(), accountant, reconcile.MatchFilter{Run: run.ID})
-	w.ok(err)
-	if _, err := w.RevokeMatch(t.Context(), accountant, list[0].ID, "nhầm"); err != nil {
+	list, _, err := w.Cases.ListMatches(t.Context(), accountant, cases.MatchFilter{Run: run.ID})
+	w.Must(err)
+	if _, err := w.Cases.RevokeMatch(t.Context(), accountant, list[0].ID, "nhầm"); err != nil {
 		t.Fatal(err)
 	}
-	same(t, "breaks after the revocation", w.breaks(bank), []string{"missing_at_source 160000", "unidentified 100000"})
-	run = w.run(bank, day)
-	same(t, "book side after", run.BookSide, reconcile.Identity{Total: 160_000, Breaks: 160_000})
-	w.close(run)
+	same(t, "breaks after the revocation", w.Breaks(bank), []string{"missing_at_source 160000", "unidentified 100000"})
+	run = w.Run(bank, day)
+	same(t, "book side after", run.BookSide, report.Identity{Total: 160_000, Breaks: 160_000})
+	w.Close(run)
 }
 
 // A file with amounts that no province ever sees would make every later sum
@@ -89,14 +90,14 @@ func TestAmountsBeyondAllSense(t *testing.T) {
 		{"debits and credits", settlement, csv(many[0], fmt.Sprintf("X,5,REFUND,4,%d,0,0,-%d,SETTLED,B-1", huge, huge))},
 		{"bank", bank, camt(account, day, 0, huge, entry{"F1", huge, "x"})},
 	} {
-		st := w.ingest(tt.source, tt.file)
+		st := w.Ingest(tt.source, tt.file)
 		if n := len(st.Problems); st.Status != statements.Rejected || n == 0 || st.Problems[n-1].Code != statements.ProblemTooMuch {
 			t.Errorf("%s: got %s %v, want rejected for %s", tt.name, st.Status, st.Problems, statements.ProblemTooMuch)
 		}
 	}
-	w.run(settlement, day)
-	w.run(bank, day)
-	same(t, "balances", w.balances(), map[string]int64{})
+	w.Run(settlement, day)
+	w.Run(bank, day)
+	same(t, "balances", w.Balances(), map[string]int64{})
 }
 
 // A bank's statement proves transfers into its account and nothing else: an
@@ -105,10 +106,10 @@ func TestAmountsBeyondAllSense(t *testing.T) {
 func TestStatementOfAnAccountThatIsNoAccount(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	_, _, err := w.files.RegisterSource(t.Context(), admin, statements.SourceRequest{Code: "odd", Kind: statements.BankSource, Account: terminal})
-	w.ok(err)
-	p := w.payment("vnpay", 100_000)
-	w.ingest("odd", camt(terminal, day, 0, 100_000, entry{"F1", 100_000, "CT DEN " + p.Reference}))
-	w.run("odd", day)
-	same(t, "status", w.status(p), payments.Pending)
+	_, _, err := w.Files.RegisterSource(t.Context(), admin, statements.SourceRequest{Code: "odd", Kind: statements.BankSource, Account: terminal})
+	w.Must(err)
+	p := w.Payment("vnpay", 100_000)
+	w.Ingest("odd", camt(terminal, day, 0, 100_000, entry{"F1", 100_000, "CT DEN " + p.Reference}))
+	w.Run("odd", day)
+	same(t, "status", w.Status(p), payments.Pending)
 }

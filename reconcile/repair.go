@@ -16,6 +16,7 @@ import (
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/providers"
 	"github.com/doisoat/doisoat/reconcile/matching"
+	"github.com/doisoat/doisoat/reconcile/openitems"
 	"github.com/doisoat/doisoat/statements"
 )
 
@@ -43,7 +44,7 @@ type repair struct {
 
 // reserveRepairs notes what will be asked, within the caps of the day; what is
 // beyond them stays a break. A line that was asked about before counts anew.
-func (s *Service) reserveRepairs(ctx context.Context, act postgres.Act, src statements.Source, run Run, w work, wanted []matching.RepairRequest) ([]repair, error) {
+func (s *Service) reserveRepairs(ctx context.Context, act postgres.Act, src statements.Source, run Run, open openitems.Open, wanted []matching.RepairRequest) ([]repair, error) {
 	left, leftSum := s.RepairsPerDay, s.RepairSumPerDay
 	if left == 0 {
 		left = defaultRepairsPerDay
@@ -53,7 +54,7 @@ func (s *Service) reserveRepairs(ctx context.Context, act postgres.Act, src stat
 	}
 	lines := make([]statements.LineID, len(wanted))
 	for i, request := range wanted {
-		lines[i] = statements.LineID(w.Lines[request.Line].ID)
+		lines[i] = statements.LineID(open.Lines[request.Line].ID)
 	}
 	var (
 		used    int
@@ -72,7 +73,7 @@ func (s *Service) reserveRepairs(ctx context.Context, act postgres.Act, src stat
 		amounts []int64
 	)
 	for _, request := range wanted {
-		l := w.Lines[request.Line]
+		l := open.Lines[request.Line]
 		if left <= 0 || l.Amount > leftSum {
 			slog.WarnContext(ctx, "repair left to people: the daily cap is reached", "source", src.Code, "line", statements.LineID(l.ID))
 			continue
@@ -83,7 +84,7 @@ func (s *Service) reserveRepairs(ctx context.Context, act postgres.Act, src stat
 			r.kind = lostNotice
 			r.event = providers.Event{
 				TransactionID: l.BankRef, BankReference: l.BankRef, Outcome: providers.Succeeded, Reason: "bank_statement",
-				Amount: money.Amount{Currency: src.Currency, Minor: l.Amount}, OccurredAt: w.occurred[l.ID], Account: src.Account,
+				Amount: money.Amount{Currency: src.Currency, Minor: l.Amount}, OccurredAt: open.Occurred[l.ID], Account: src.Account,
 			}
 		}
 		list, amounts = append(list, r), append(amounts, l.Amount)

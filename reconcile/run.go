@@ -16,6 +16,8 @@ import (
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/ledger/days"
 	"github.com/doisoat/doisoat/reconcile/matching"
+	"github.com/doisoat/doisoat/reconcile/openitems"
+	"github.com/doisoat/doisoat/reconcile/report"
 	"github.com/doisoat/doisoat/statements"
 )
 
@@ -52,7 +54,7 @@ type Run struct {
 	MatchedAt    *time.Time
 	ClosedAt     *time.Time
 	ClosedBy     string
-	Report
+	report.Report
 }
 
 type runRow struct {
@@ -100,6 +102,10 @@ func selectRuns(ctx context.Context, tx pgx.Tx, and string, args ...any) ([]Run,
 	}
 	return list, nil
 }
+
+// RunByID returns a run of the authority of tx, or ErrUnknownRun. Its report is
+// empty unless the run is closed. It locks nothing.
+func RunByID(ctx context.Context, tx pgx.Tx, id RunID) (Run, error) { return runByID(ctx, tx, id, ``) }
 
 func runByID(ctx context.Context, tx pgx.Tx, id RunID, lock string) (Run, error) {
 	list, err := selectRuns(ctx, tx, ` and r.id = $1`+lock, id)
@@ -182,7 +188,7 @@ func (s *Service) findOrCreateRun(ctx context.Context, act postgres.Act, src sta
 		if last.State != RunClosed {
 			return last, false, nil
 		}
-		more, err := s.somethingNew(ctx, act, src, date)
+		more, err := openitems.AnyNew(ctx, act, src, date)
 		if err != nil || !more {
 			return last, false, err
 		}
@@ -212,10 +218,10 @@ func (s *Service) findOrCreateRun(ctx context.Context, act postgres.Act, src sta
 // something to repair it saves only what will be asked, and the pass after the
 // answers saves the rest.
 func (s *Service) pass(ctx context.Context, act postgres.Act, src statements.Source, run *Run, mayRepair bool) ([]repair, error) {
-	if err := claimLines(ctx, act, src, *run); err != nil {
+	if err := accountForLines(ctx, act, src, *run); err != nil {
 		return nil, err
 	}
-	w, err := s.load(ctx, act, src, *run)
+	open, err := openitems.Load(ctx, act, s.Statements, src, run.BusinessDate)
 	if err != nil {
 		return nil, err
 	}
@@ -223,9 +229,9 @@ func (s *Service) pass(ctx context.Context, act postgres.Act, src statements.Sou
 	if src.Kind == statements.BankSource {
 		match = matching.Bank
 	}
-	out := match(w.Input)
+	out := match(open.Input)
 	if mayRepair && len(out.Repairs) > 0 {
-		asked, err := s.reserveRepairs(ctx, act, src, *run, w, out.Repairs)
+		asked, err := s.reserveRepairs(ctx, act, src, *run, open, out.Repairs)
 		if err != nil {
 			return nil, err
 		}
@@ -233,10 +239,26 @@ func (s *Service) pass(ctx context.Context, act postgres.Act, src statements.Sou
 			return asked, setRunState(ctx, act, run, RunMatching)
 		}
 	}
-	if err := s.save(ctx, act, src, *run, w, out); err != nil {
+	if err := s.save(ctx, act, src, *run, open, out); err != nil {
 		return nil, err
 	}
 	return nil, setRunState(ctx, act, run, RunReview)
+}
+
+// accountForLines makes the run account for the lines up to its date that no
+// run has accounted for; at a bank, also for the rows of batches.
+func accountForLines(ctx context.Context, tx pgx.Tx, src statements.Source, run Run) error {
+	_, err := tx.Exec(ctx, `
+		update reconcile.statement_line set run_id = $2
+		where source_id = $1 and run_id is null and business_date <= $3`, src.ID, run.ID, run.BusinessDate)
+	if err != nil || src.Kind != statements.BankSource {
+		return err
+	}
+	_, err = tx.Exec(ctx, `
+		update reconcile.statement_line set payout_run_id = $1
+		where source_id in (select id from reconcile.source where authority = (select app.authority()) and kind = 'settlement')
+			and not paid_out and booked and batch_id <> '' and payout_run_id is null and business_date <= $2`, run.ID, run.BusinessDate)
+	return err
 }
 
 func setRunState(ctx context.Context, act postgres.Act, run *Run, state RunState) error {
@@ -254,7 +276,7 @@ func (s *Service) FindRun(ctx context.Context, actor auth.Actor, id RunID) (run 
 		if run, err = runByID(ctx, tx, id, ``); err != nil || run.State == RunClosed {
 			return err
 		}
-		run.Report, err = report(ctx, tx, run)
+		run.Report, err = report.Of(ctx, tx, run.ID.UUID())
 		return err
 	})
 	return run, err
@@ -300,10 +322,10 @@ func (s *Service) CloseRun(ctx context.Context, actor auth.Actor, id RunID) (run
 		if run.State != RunReview {
 			return ErrNotMatched.With("the run is %s: run again before closing", run.State)
 		}
-		if more, err := s.somethingNew(ctx, act, src, run.BusinessDate); err != nil || more {
+		if more, err := openitems.AnyNew(ctx, act, src, run.BusinessDate); err != nil || more {
 			return orElse(err, ErrNotMatched)
 		}
-		if run.Report, err = report(ctx, act, run); err != nil {
+		if run.Report, err = report.Of(ctx, act, run.ID.UUID()); err != nil {
 			return err
 		}
 		if !run.Holds() {

@@ -47,18 +47,18 @@ func TestWhoMayDoWhat(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	ctx := t.Context()
-	run := w.run(bank, day)
+	run := w.Run(bank, day)
 	tests := []struct {
 		name string
 		do   func() error
 		want error
 	}{
-		{"run as chief", func() error { _, _, err := w.StartRun(ctx, chief, bank, day); return err }, auth.ErrForbidden},
-		{"close as maker", func() error { _, err := w.CloseRun(ctx, accountant, run.ID); return err }, auth.ErrForbidden},
-		{"unknown source", func() error { _, _, err := w.StartRun(ctx, accountant, "no", day); return err }, statements.ErrSourceNotFound},
-		{"tomorrow", func() error { _, _, err := w.StartRun(ctx, accountant, bank, day.AddDays(1)); return err }, reconcile.ErrInvalid},
+		{"run as chief", func() error { _, _, err := w.Reconcile.StartRun(ctx, chief, bank, day); return err }, auth.ErrForbidden},
+		{"close as maker", func() error { _, err := w.Reconcile.CloseRun(ctx, accountant, run.ID); return err }, auth.ErrForbidden},
+		{"unknown source", func() error { _, _, err := w.Reconcile.StartRun(ctx, accountant, "no", day); return err }, statements.ErrSourceNotFound},
+		{"tomorrow", func() error { _, _, err := w.Reconcile.StartRun(ctx, accountant, bank, day.AddDays(1)); return err }, reconcile.ErrInvalid},
 		{"run of another province", func() error {
-			_, err := w.FindRun(ctx, auth.System("H26"), run.ID)
+			_, err := w.Reconcile.FindRun(ctx, auth.System("H26"), run.ID)
 			return err
 		}, reconcile.ErrUnknownRun},
 	}

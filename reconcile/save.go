@@ -5,19 +5,18 @@ import (
 	"encoding/json"
 	"iter"
 	"slices"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"github.com/doisoat/doisoat/internal/auth"
-	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/ident"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/payments/captures"
+	"github.com/doisoat/doisoat/reconcile/entries"
 	"github.com/doisoat/doisoat/reconcile/matching"
+	"github.com/doisoat/doisoat/reconcile/openitems"
 	"github.com/doisoat/doisoat/refunds"
 	"github.com/doisoat/doisoat/statements"
 )
@@ -30,35 +29,32 @@ func (matchKind) Prefix() string { return "mat" }
 // MatchID names a match.
 type MatchID = ident.ID[matchKind]
 
-// entriesAtOnce bounds the entries of one round trip to the ledger.
-const entriesAtOnce = 1000
-
 func chunks[T any](list []T) iter.Seq[[]T] { return slices.Chunk(list, chunk) }
 
 // save writes what a pass found: first rooms below (locks in their order), then
 // matches and breaks, then the book. Everything is in the transaction of the run.
-func (s *Service) save(ctx context.Context, act postgres.Act, src statements.Source, run Run, w work, out matching.Result) error {
+func (s *Service) save(ctx context.Context, act postgres.Act, src statements.Source, run Run, open openitems.Open, out matching.Result) error {
 	ids := make([]MatchID, len(out.Matches))
 	for i := range ids {
 		ids[i] = ident.New[matchKind]()
 	}
-	if err := s.settle(ctx, act, w, out); err != nil {
+	if err := s.settle(ctx, act, open, out); err != nil {
 		return err
 	}
-	if err := insertItems(ctx, act, run, w.Input, out); err != nil {
+	if err := insertItems(ctx, act, run, open.Input, out); err != nil {
 		return err
 	}
-	entries := make([]ledger.EntryID, len(ids))
+	posted := make([]ledger.EntryID, len(ids))
 	if src.Kind == statements.BankSource {
 		var err error
-		if entries, err = s.postRun(ctx, act, src, w, out, ids); err != nil {
+		if posted, err = s.postRun(ctx, act, src, open, out, ids); err != nil {
 			return err
 		}
 	}
-	if err := insertMatches(ctx, act, run, w.Input, out.Matches, ids, entries); err != nil {
+	if err := insertMatches(ctx, act, run, open.Input, out.Matches, ids, posted); err != nil {
 		return err
 	}
-	if err := saveBreaks(ctx, act, run, w.Input, out); err != nil {
+	if err := saveBreaks(ctx, act, run, open.Input, out); err != nil {
 		return err
 	}
 	if src.Kind == statements.BankSource {
@@ -68,17 +64,17 @@ func (s *Service) save(ctx context.Context, act postgres.Act, src statements.Sou
 }
 
 // settle tells refunds and payments what the source confirmed.
-func (s *Service) settle(ctx context.Context, act postgres.Act, w work, out matching.Result) error {
+func (s *Service) settle(ctx context.Context, act postgres.Act, open openitems.Open, out matching.Result) error {
 	var ids []payments.CaptureID
 	for _, m := range out.Matches {
 		if m.Item < 0 {
 			continue
 		}
-		switch item := w.Items[m.Item]; item.Kind {
+		switch item := open.Items[m.Item]; item.Kind {
 		case matching.Capture:
 			ids = append(ids, payments.CaptureID(item.ID))
 		case matching.Refund:
-			err := s.Refunds.ConfirmBySettlement(ctx, act, refunds.ID(item.ID), w.Lines[m.Line].TransactionID)
+			err := s.Refunds.ConfirmBySettlement(ctx, act, refunds.ID(item.ID), open.Lines[m.Line].TransactionID)
 			if err != nil {
 				return err
 			}
@@ -144,7 +140,16 @@ type matchItem struct {
 	amount  int64
 }
 
-func insertMatches(ctx context.Context, act postgres.Act, run Run, in matching.Input, list []matching.Match, ids []MatchID, entries []ledger.EntryID) error {
+// SaveMatch writes a match that posted no entry, makes the run account for it
+// and marks its lines as matched. It returns the id of the match. The caller
+// holds the turn of the authority. When another live match holds a line or an
+// item, a unique index refuses the match.
+func SaveMatch(ctx context.Context, act postgres.Act, run Run, in matching.Input, m matching.Match) (MatchID, error) {
+	id := ident.New[matchKind]()
+	return id, insertMatches(ctx, act, run, in, []matching.Match{m}, []MatchID{id}, make([]ledger.EntryID, 1))
+}
+
+func insertMatches(ctx context.Context, act postgres.Act, run Run, in matching.Input, list []matching.Match, ids []MatchID, posted []ledger.EntryID) error {
 	if len(list) == 0 {
 		return nil
 	}
@@ -176,7 +181,7 @@ func insertMatches(ctx context.Context, act postgres.Act, run Run, in matching.I
 			as n (id, lane, rule, kind, score, inputs, amount, entry)`,
 		pgx.StrictNamedArgs{
 			"authority": run.Authority, "run": run.ID, "version": matching.Version, "currency": run.Currency, "now": act.Now, "by": act.Actor.ID,
-			"ids": ids, "inputs": inputs, "entries": entries,
+			"ids": ids, "inputs": inputs, "entries": posted,
 			"lanes": postgres.Column(list, func(m *matching.Match) string { return m.Lane }), "rules": postgres.Column(list, func(m *matching.Match) string { return m.Rule }),
 			"kinds": postgres.Column(list, func(m *matching.Match) string { return m.Kind }), "scores": postgres.Column(list, func(m *matching.Match) int { return m.Score }),
 			"amounts": postgres.Column(list, func(m *matching.Match) int64 { return in.Lines[m.Line].Amount }),
@@ -214,111 +219,50 @@ func insertMatchItems(ctx context.Context, tx pgx.Tx, authority string, items []
 	return nil
 }
 
-// poster posts the entries of one run on open dates.
-type poster struct {
-	stamp
-	dates map[calendar.Date]calendar.Date
-}
-
-func (p *poster) date(ctx context.Context, tx pgx.Tx, d calendar.Date) (calendar.Date, error) {
-	if open, known := p.dates[d]; known {
-		return open, nil
-	}
-	open, err := ledger.OpenDate(ctx, tx, p.authority, d)
-	p.dates[d] = open
-	return open, err
-}
-
-func (s *Service) poster(actor auth.Actor, src statements.Source, now time.Time) *poster {
-	return &poster{
-		stamp: stamp{authority: src.Authority, bank: ledger.Bank(src.Code), transit: ledger.Transit(src.Code), currency: src.Currency, now: now, actor: actor.ID},
-		dates: map[calendar.Date]calendar.Date{},
-	}
-}
-
 // postRun writes the book of a bank: matched lines leave suspense and are
 // posted for what they are; lines that nothing explains go into suspense once.
 // It returns the entry of each match.
-func (s *Service) postRun(ctx context.Context, act postgres.Act, src statements.Source, w work, out matching.Result, ids []MatchID) ([]ledger.EntryID, error) {
-	p := s.poster(act.Actor, src, act.Now)
-	entries := make([]ledger.Entry, 0, len(out.Matches))
+func (s *Service) postRun(ctx context.Context, act postgres.Act, src statements.Source, open openitems.Open, out matching.Result, ids []MatchID) ([]ledger.EntryID, error) {
+	p := entries.NewPoster(act.Actor.ID, src, act.Now)
+	list := make([]ledger.Entry, 0, len(out.Matches))
 	var freed []statements.LineID
 	done := map[uuid.UUID]bool{}
 	for i, m := range out.Matches {
-		line := w.Lines[m.Line]
+		line := open.Lines[m.Line]
 		done[line.ID] = true
-		date, err := p.date(ctx, act, line.Date)
+		date, err := p.Date(ctx, act, line.Date)
 		if err != nil {
 			return nil, err
 		}
-		if held := w.suspense[line.ID]; !held.entry.IsZero() {
-			if err := p.identify(ctx, act, statements.LineID(line.ID), held, date); err != nil {
+		if held := open.Suspense[line.ID]; !held.Entry.IsZero() {
+			if err := p.Identify(ctx, act, statements.LineID(line.ID), held.Entry, held.Times, date); err != nil {
 				return nil, err
 			}
 			freed = append(freed, statements.LineID(line.ID))
 		}
 		switch {
 		case m.Batch >= 0:
-			entries = append(entries, paidOut(p.stamp, ids[i], w.Batches[m.Batch], date))
-		case w.Items[m.Item].Kind == matching.Transit:
-			entries = append(entries, arrived(p.stamp, ids[i], w.Items[m.Item], date))
+			list = append(list, p.PaidOut(ids[i].String(), open.Batches[m.Batch], date))
+		case open.Items[m.Item].Kind == matching.Transit:
+			list = append(list, p.Arrived(ids[i].String(), open.Items[m.Item], date))
 		default:
-			entries = append(entries, transferred(p.stamp, ids[i], w.Items[m.Item], date))
+			list = append(list, p.Transferred(ids[i].String(), open.Items[m.Item], date))
 		}
 	}
 	if _, err := act.Exec(ctx, `update reconcile.statement_line set suspense_entry = null where id = any($1::uuid[])`, freed); err != nil {
 		return nil, err
 	}
-	posted, err := postAll(ctx, act, entries)
+	posted, err := entries.Post(ctx, act, list)
 	if err != nil {
 		return nil, err
 	}
 	var waiting []matching.Line
-	for _, l := range w.Lines {
-		if l.Booked && l.Amount != 0 && !done[l.ID] && w.suspense[l.ID].entry.IsZero() {
+	for _, l := range open.Lines {
+		if l.Booked && l.Amount != 0 && !done[l.ID] && open.Suspense[l.ID].Entry.IsZero() {
 			waiting = append(waiting, l)
 		}
 	}
-	return posted, p.suspend(ctx, act, waiting, func(id uuid.UUID) int { return w.suspense[id].times + 1 })
-}
-
-// identify takes a line's money out of suspense.
-func (p *poster) identify(ctx context.Context, tx pgx.Tx, line statements.LineID, held suspense, date calendar.Date) error {
-	_, err := ledger.Reverse(ctx, tx, held.entry, suspenseCause(line, "identified", held.times), "the bank line is identified", p.actor, date, p.now)
-	return err
-}
-
-// suspend puts bank lines into suspense, each for the given time.
-func (p *poster) suspend(ctx context.Context, tx pgx.Tx, lines []matching.Line, times func(uuid.UUID) int) error {
-	entries := make([]ledger.Entry, 0, len(lines))
-	for _, l := range lines {
-		date, err := p.date(ctx, tx, l.Date)
-		if err != nil {
-			return err
-		}
-		entries = append(entries, suspended(p.stamp, statements.LineID(l.ID), l.Amount, times(l.ID), date))
-	}
-	posted, err := postAll(ctx, tx, entries)
-	if err != nil {
-		return err
-	}
-	_, err = tx.Exec(ctx, `
-		update reconcile.statement_line l set suspense_entry = n.entry, suspensions = l.suspensions + 1
-		from unnest($1::uuid[], $2::uuid[]) as n (line, entry) where l.id = n.line and l.id = any($1::uuid[])`,
-		postgres.Column(lines, func(l *matching.Line) statements.LineID { return statements.LineID(l.ID) }), posted)
-	return err
-}
-
-func postAll(ctx context.Context, tx pgx.Tx, entries []ledger.Entry) ([]ledger.EntryID, error) {
-	ids := make([]ledger.EntryID, 0, len(entries))
-	for part := range slices.Chunk(entries, entriesAtOnce) {
-		posted, err := ledger.Post(ctx, tx, part...)
-		if err != nil {
-			return nil, err
-		}
-		ids = append(ids, posted...)
-	}
-	return ids, nil
+	return posted, p.Suspend(ctx, act, waiting, func(id uuid.UUID) int { return open.Suspense[id].Times + 1 })
 }
 
 // saveBalanceBreaks compares the opening balance of each recent statement with
@@ -333,7 +277,7 @@ func saveBalanceBreaks(ctx context.Context, act postgres.Act, src statements.Sou
 			where p.source_id = st.source_id and p.state in ('accepted', 'partial') and p.closing is not null and p.period_to < st.period_from
 			order by p.period_to desc, p.id desc limit 1) before
 		where st.source_id = $1 and st.state in ('accepted', 'partial') and st.opening is not null
-			and st.period_from <= $2 and st.period_from > $3 and before.closing <> st.opening`, src.ID, run.BusinessDate, run.BusinessDate.AddDays(-recentDays))
+			and st.period_from <= $2 and st.period_from > $3 and before.closing <> st.opening`, src.ID, run.BusinessDate, run.BusinessDate.AddDays(-openitems.RecentDays))
 	if err != nil {
 		return err
 	}
@@ -351,7 +295,7 @@ func saveBalanceBreaks(ctx context.Context, act postgres.Act, src statements.Sou
 		from reconcile.statement st
 		where b.source_id = $1 and b.kind = 'balance_break' and b.state <> 'resolved' and st.id = b.statement_id
 			and st.period_from <= $2 and st.period_from > $3 and b.statement_id <> all($4::uuid[])`,
-		src.ID, run.BusinessDate, run.BusinessDate.AddDays(-recentDays), ids, act.Now)
+		src.ID, run.BusinessDate, run.BusinessDate.AddDays(-openitems.RecentDays), ids, act.Now)
 	if err != nil {
 		return err
 	}

@@ -9,11 +9,11 @@ import (
 	"github.com/jackc/pgx/v5"
 	"pgregory.net/rapid"
 
+	"github.com/doisoat/doisoat/cases"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/money"
 	"github.com/doisoat/doisoat/payments"
-	"github.com/doisoat/doisoat/reconcile"
 	"github.com/doisoat/doisoat/statements"
 )
 
@@ -110,10 +110,10 @@ func (s *sequence) proposeOwner(t *rapid.T) {
 	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[held])
 	s.ok(t, err)
 	l, d := one(t, list, "line"), one(t, s.model.dossiers, "dossier")
-	n, created, err := s.reconcile.ProposeIdentification(t.Context(), s.as(auth.RoleAccountant), l.Statement, l.Line, reconcile.IdentifyRequest{
+	n, created, err := s.desk.ProposeIdentification(t.Context(), s.as(auth.RoleAccountant), l.Statement, l.Line, cases.IdentifyRequest{
 		DossierCode: d.code, Amount: money.Dong(l.Amount), Reason: "phiếu chuyển tiền",
 	})
-	if s.refused(t, err, reconcile.ErrNotSuspended, reconcile.ErrIdentified) || !created {
+	if s.refused(t, err, cases.ErrNotSuspended, cases.ErrIdentified) || !created {
 		return
 	}
 	s.proposed = append(s.proposed, n)
@@ -125,18 +125,18 @@ func (s *sequence) proposeOwner(t *rapid.T) {
 func (s *sequence) decideOwner(t *rapid.T) { s.decideOwnerOf(t, one(t, s.proposed, "identification")) }
 
 // decideOwnerOf approves or rejects; what was matched meanwhile waits for a person to reject it.
-func (s *sequence) decideOwnerOf(t *rapid.T, n reconcile.Identification) {
-	decide := s.reconcile.ApproveIdentification
+func (s *sequence) decideOwnerOf(t *rapid.T, n cases.Identification) {
+	decide := s.desk.ApproveIdentification
 	if rapid.IntRange(0, 3).Draw(t, "reject") == 0 {
-		decide = s.reconcile.RejectIdentification
+		decide = s.desk.RejectIdentification
 	}
 	decided, err := decide(t.Context(), s.as(auth.RoleChiefAccountant), n.ID, "đã xem")
-	if s.refused(t, err, reconcile.ErrNotSuspended) {
+	if s.refused(t, err, cases.ErrNotSuspended) {
 		return
 	}
-	s.proposed = slices.DeleteFunc(s.proposed, func(x reconcile.Identification) bool { return x.ID == n.ID })
+	s.proposed = slices.DeleteFunc(s.proposed, func(x cases.Identification) bool { return x.ID == n.ID })
 	s.sync(t, s.of(n.DossierID))
-	if decided.State != reconcile.IdentificationApproved {
+	if decided.State != cases.IdentificationApproved {
 		return
 	}
 	c := s.model.captures[decided.Capture]

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"pgregory.net/rapid"
 
+	"github.com/doisoat/doisoat/cases"
 	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/calendar"
@@ -104,11 +105,11 @@ func (s *sequence) syncAll(t *rapid.T) {
 }
 
 func (s *sequence) revoke(t *rapid.T) {
-	list, _, err := s.reconcile.ListMatches(t.Context(), s.as(auth.RoleAccountant), reconcile.MatchFilter{})
+	list, _, err := s.desk.ListMatches(t.Context(), s.as(auth.RoleAccountant), cases.MatchFilter{})
 	s.ok(t, err)
 	m := one(t, list, "match")
-	_, err = s.reconcile.RevokeMatch(t.Context(), s.as(auth.RoleAccountant), m.ID, "nhầm")
-	s.refused(t, err, reconcile.ErrRevoked, reconcile.ErrIdentified)
+	_, err = s.desk.RevokeMatch(t.Context(), s.as(auth.RoleAccountant), m.ID, "nhầm")
+	s.refused(t, err, cases.ErrRevoked, cases.ErrIdentified)
 	s.syncAll(t)
 }
 

@@ -23,6 +23,7 @@ import (
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"pgregory.net/rapid"
 
+	"github.com/doisoat/doisoat/cases"
 	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/fees"
 	"github.com/doisoat/doisoat/internal/auth"
@@ -87,8 +88,14 @@ func newCountry(t *testing.T) *country {
 	return c
 }
 
-// yearEnd is where sequences begin: a budget year ends within them.
+// yearEnd is the time at which sequences begin: a budget year ends within them.
 var yearEnd = time.Date(2024, 12, 27, 3, 0, 0, 0, time.UTC)
+
+// clock is the clock of our rooms and of the far side. Only the sequence moves it, from yearEnd on.
+type clock struct{ offset atomic.Int64 }
+
+func (c *clock) Now() time.Time          { return yearEnd.Add(time.Duration(c.offset.Load())) }
+func (c *clock) advance(d time.Duration) { c.offset.Add(int64(d)) }
 
 // sequence is one province with all rooms, the far side of its providers, and
 // the model of both.
@@ -107,6 +114,7 @@ type sequence struct {
 	remittance *remittance.Service
 	ingest     *statements.Service
 	reconcile  *reconcile.Service
+	desk       *cases.Service
 	ledger     *balances.Service
 	seal       *seal.Service
 	policies   int
@@ -115,7 +123,7 @@ type sequence struct {
 	checkouts  []payments.Payment
 	orders     []modelOrder // the bank may carry them out
 	bankLines  []bankLine   // of the bank, beside transfers by code
-	proposed   []reconcile.Identification
+	proposed   []cases.Identification
 	undecided  map[calendar.Date]days.Proposal
 	refusal    atomic.Value // what we answered to a callback that we did not take
 }
@@ -127,7 +135,6 @@ func (c *country) province(t *rapid.T) *sequence {
 		undecided: map[calendar.Date]days.Proposal{},
 	}
 	s.ok(t, registry.EnsureAuthorities(t.Context(), c.db.Owner, []registry.Authority{{Code: s.code, Name: "Tỉnh thử nghiệm " + s.code, Level: "province", DaysBack: 5000}}))
-	s.clock.advance(yearEnd.Sub(begin))
 	sim := farsides.New(farsides.Options{
 		Now: s.clock.Now, HangFor: 5 * time.Millisecond, RefundDelay: time.Second,
 		RetryDelays: map[string][]time.Duration{farsides.VNPAY: nil, farsides.SePay: nil},
@@ -147,7 +154,8 @@ func (c *country) province(t *rapid.T) *sequence {
 	s.ok(t, err)
 	s.fees, s.cases, s.payments, s.refunds, s.repricing = all.Fees, all.Dossiers, all.Payments, all.Refunds, all.Repricing
 	s.callbacks = all.Callbacks
-	s.remittance, s.ingest, s.reconcile, s.ledger, s.seal = all.Remittance, all.Statements, all.Reconcile, all.Ledger, all.Seal
+	s.remittance, s.ingest, s.reconcile, s.desk = all.Remittance, all.Statements, all.Reconcile, all.Cases
+	s.ledger, s.seal = all.Ledger, all.Seal
 	s.seal.BlockSize = 7
 
 	m, err := s.payments.Merchants.Register(t.Context(), s.as(auth.RoleAdmin), "vnpay", map[string]string{

@@ -29,13 +29,11 @@ type Service struct {
 
 // Faults of reconcile.
 var (
-	ErrUnknownRun   = fault.New(fault.NotFound, "reconcile.unknown_run", "no such run")
-	ErrUnknownMatch = fault.New(fault.NotFound, "reconcile.unknown_match", "no such match")
-	ErrInvalid      = fault.New(fault.Invalid, "reconcile.invalid", "the request is not valid")
-	ErrUnexplained  = fault.New(fault.Precondition, "reconcile.unexplained", "total in is not matched plus listed breaks")
-	ErrNotMatched   = fault.New(fault.Precondition, "reconcile.not_matched", "lines have arrived since: run again before closing")
-	ErrDayOpen      = fault.New(fault.Precondition, "reconcile.day_open", "the day cannot be closed yet")
-	ErrRevoked      = fault.New(fault.Conflict, "reconcile.already_revoked", "the match is revoked already")
+	ErrUnknownRun  = fault.New(fault.NotFound, "reconcile.unknown_run", "no such run")
+	ErrInvalid     = fault.New(fault.Invalid, "reconcile.invalid", "the request is not valid")
+	ErrUnexplained = fault.New(fault.Precondition, "reconcile.unexplained", "total in is not matched plus listed breaks")
+	ErrNotMatched  = fault.New(fault.Precondition, "reconcile.not_matched", "lines have arrived since: run again before closing")
+	ErrDayOpen     = fault.New(fault.Precondition, "reconcile.day_open", "the day cannot be closed yet")
 )
 
 // chunk bounds the rows of one insert, so that a statement's parameters stay small in memory.

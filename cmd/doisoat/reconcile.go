@@ -15,6 +15,7 @@ import (
 	"github.com/doisoat/doisoat/internal/page"
 	"github.com/doisoat/doisoat/internal/world"
 	"github.com/doisoat/doisoat/reconcile"
+	"github.com/doisoat/doisoat/reconcile/report"
 )
 
 type reconcileCommand struct {
@@ -58,7 +59,7 @@ type runView struct {
 	Status       reconcile.RunState `json:"status"`
 	Holds        bool               `json:"holds"`
 	ClosedAt     *time.Time         `json:"closed_at"`
-	reconcile.Report
+	report.Report
 }
 
 func viewRun(r reconcile.Run) runView {

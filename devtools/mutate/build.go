@@ -10,6 +10,7 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -95,7 +96,9 @@ func packages() []string {
 	return list
 }
 
-func (b *build) binary(room string) string { return filepath.Join(b.dir, room+".test") }
+func (b *build) binary(room string) string {
+	return filepath.Join(b.dir, strings.ReplaceAll(room, "/", "-")+".test")
+}
 
 // mutate adds the mutants of a room: of every function in postings.go, and of
 // those elsewhere that name Dr or Cr. Each is a function of its own in a file
@@ -134,7 +137,7 @@ func (b *build) mutate(room string) error {
 		}
 	}
 	return b.put(filepath.Join(room, "chosen_mutant.go"),
-		"package "+room+"\n\nimport \"os\"\n\nvar chosenMutant = os.Getenv(\""+variable+"\")\n")
+		"package "+path.Base(room)+"\n\nimport \"os\"\n\nvar chosenMutant = os.Getenv(\""+variable+"\")\n")
 }
 
 // render writes the true file, whose functions begin by asking which of them is

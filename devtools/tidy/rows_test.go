@@ -75,24 +75,29 @@ var rows = map[string]int{
 	"statements/statementstest": 1,
 	"repricing":                 10,
 	"reports":                   10,
+	"reconcile/entries":         9,
+	"reconcile/openitems":       9,
+	"reconcile/report":          9,
 	"reconcile":                 10,
+	"cases":                     11,
 
-	"jobs": 11,
-	"web":  11,
+	"jobs": 12,
+	"web":  12,
 
-	"internal/world":  12,
-	"web/api/openapi": 12,
-	"web/pay":         12,
+	"internal/world":  13,
+	"web/api/openapi": 13,
+	"web/pay":         13,
 
-	"payments/paytest": 13,
-	"web/api":          13,
+	"payments/paytest": 14,
+	"web/api":          14,
 
-	"cmd/doisoat":                         14,
-	"cmd/doisoat/demo":                    13,
-	"devtools/bench":                      13,
-	"devtools/english":                    13,
-	"devtools/mutate":                     13,
-	"internal/postgres/pgtest/withserver": 13,
+	"cmd/doisoat":                         15,
+	"cmd/doisoat/demo":                    14,
+	"devtools/bench":                      14,
+	"devtools/english":                    14,
+	"devtools/mutate":                     14,
+	"internal/postgres/pgtest/withserver": 14,
+	"reconcile/reconciletest":             15,
 }
 
 // withinRow lists the one order inside a row: every room speaks of errors in

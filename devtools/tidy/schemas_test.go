@@ -11,6 +11,8 @@ import (
 )
 
 // owners says which rooms write a schema. Packages inside a room belong to it.
+// Three rooms write reconcile: statements their lines, reconcile runs, matches
+// and breaks, cases the end of a match or a break that a person decides.
 // The schema app holds functions that every room uses.
 var owners = map[string][]string{
 	"audit":      {"internal/audit"},
@@ -19,7 +21,7 @@ var owners = map[string][]string{
 	"fees":       {"fees"},
 	"ledger":     {"ledger"},
 	"payments":   {"payments", "merchants"},
-	"reconcile":  {"reconcile", "statements"},
+	"reconcile":  {"reconcile", "statements", "cases"},
 	"refunds":    {"refunds"},
 	"remittance": {"remittance"},
 	"repricing":  {"repricing"},
@@ -39,11 +41,15 @@ var reads = map[string]string{
 	"payments reads dossiers": "a payment locks its dossier and allocates to the charges in one round trip",
 	"payments reads ledger":   "the check compares captures with the book",
 
-	"reconcile reads dossiers":   "a break shows the dossier; an identification names it",
-	"reconcile reads ledger":     "book items are entries; the check compares matches with the book",
-	"reconcile reads payments":   "captures are book items until open items have a room",
-	"reconcile reads refunds":    "refunds are book items until open items have a room",
-	"reconcile reads remittance": "vouchers are book items until open items have a room",
+	"cases reads dossiers": "a break shows the dossier; an identification names it",
+	"cases reads ledger":   "a suspended line shows since when; an entry in transit names its payment",
+	"cases reads payments": "a break and a revoked match show the payment",
+	"cases reads refunds":  "a revoked match shows the payment of its refund",
+
+	"reconcile reads ledger":     "open items are entries; the check compares matches with the book",
+	"reconcile reads payments":   "captures are open items of the book",
+	"reconcile reads refunds":    "refunds are open items of the book",
+	"reconcile reads remittance": "vouchers are open items of the book",
 
 	"refunds reads dossiers":   "reasons and portions come from charges; the check compares both",
 	"refunds reads ledger":     "the check compares refunds with the book",

@@ -26,7 +26,6 @@ var large = map[string]struct {
 }{
 	"cmd/doisoat": {1890, 19, "one file per command"},
 	"fees":        {3920, 22, "fees/schedule takes the documents, fees/quote the price"},
-	"reconcile":   {3100, 17, "cases take their parts"},
 	"refunds":     {2020, 11, "refunds/routes takes the payment order and the sending"},
 	"web/api":     {2892, 25, "one small file per noun of the API"},
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
 
+	"github.com/doisoat/doisoat/cases"
 	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/fees"
 	"github.com/doisoat/doisoat/internal/auth/keys"
@@ -57,6 +58,7 @@ type World struct {
 	Repricing  *repricing.Service
 	Statements *statements.Service
 	Reconcile  *reconcile.Service
+	Cases      *cases.Service
 	Ledger     *balances.Service
 	Seal       *seal.Service
 	Reports    *reports.Service
@@ -100,6 +102,7 @@ func New(g Ground) (World, error) {
 	w.Repricing = &repricing.Service{DB: db, Replay: again, Payments: w.Payments, Refunds: w.Refunds, Jobs: inserts}
 	w.Statements = &statements.Service{DB: db, Secret: g.Secret}
 	w.Reconcile = &reconcile.Service{DB: db, Payments: w.Payments, Refunds: w.Refunds, Statements: w.Statements}
+	w.Cases = &cases.Service{DB: db, Payments: w.Payments, Refunds: w.Refunds}
 	return w, nil
 }
 

@@ -125,6 +125,7 @@ type Desk struct {
 	Bank      merchants.Account
 	Address   string
 	Far       *farsides.Simulator
+	Rooms     world.World
 }
 
 // New makes a desk with an account at VNPAY and one for bank transfers.
@@ -152,7 +153,7 @@ func New(t *testing.T) *Desk {
 	})
 	d.Must(err)
 	t.Cleanup(rooms.Close)
-	d.Service, d.Callbacks, d.Dossiers = rooms.Payments, rooms.Callbacks, rooms.Dossiers
+	d.Rooms, d.Service, d.Callbacks, d.Dossiers = rooms, rooms.Payments, rooms.Callbacks, rooms.Dossiers
 	_, err = rooms.Fees.LoadFeeTypes(t.Context(), auth.Operator("BTC"), fees.Catalogue().FeeTypes)
 	d.Must(err)
 	d.VNPAY, err = d.Merchants.Register(

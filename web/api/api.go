@@ -17,6 +17,7 @@ import (
 	"github.com/gorilla/mux"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/doisoat/doisoat/cases"
 	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/fees"
 	"github.com/doisoat/doisoat/internal/auth/registry"
@@ -54,6 +55,7 @@ type Rooms struct {
 	Remittance *remittance.Service
 	Statements *statements.Service
 	Reconcile  *reconcile.Service
+	Cases      *cases.Service
 	Ledger     *balances.Service
 	Seal       *seal.Service
 	Reports    *reports.Service

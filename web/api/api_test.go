@@ -191,7 +191,7 @@ func (h *harness) reconcile(t *testing.T, reference string) {
 	if diff := cmp.Diff(got, []any{60000.0, "settlement", nil, nil, nil}); diff != "" {
 		t.Errorf("matches (-got +want):\n%s\n%s", diff, matches.body)
 	}
-	if a := h.must(404, auth.RoleAccountant, http.MethodPost, "/v1/matches/mat_1/revoke", `{"reason":"x"}`); a.text("code") != "reconcile.unknown_match" {
+	if a := h.must(404, auth.RoleAccountant, http.MethodPost, "/v1/matches/mat_1/revoke", `{"reason":"x"}`); a.text("code") != "cases.match_not_found" {
 		t.Errorf("revoke: %s", a.body)
 	}
 	h.must(403, auth.RoleAccountant, http.MethodPost, "/v1/runs/"+run.text("id")+"/close", "")

@@ -3,8 +3,8 @@ package api
 import (
 	"context"
 
+	"github.com/doisoat/doisoat/cases"
 	"github.com/doisoat/doisoat/internal/money"
-	"github.com/doisoat/doisoat/reconcile"
 	"github.com/doisoat/doisoat/statements"
 	"github.com/doisoat/doisoat/web"
 	"github.com/doisoat/doisoat/web/api/openapi"
@@ -14,13 +14,13 @@ import (
 func (s *server) IdentifyLine(ctx context.Context, r openapi.IdentifyLineRequestObject) (openapi.IdentifyLineResponseObject, error) {
 	statement, err := parseID[statements.ID](r.ID, statements.ErrNotFound)
 	if err != nil {
-		return nil, reconcile.ErrUnknownLine
+		return nil, cases.ErrLineNotFound
 	}
-	line, err := parseID[statements.LineID](r.Line, reconcile.ErrUnknownLine)
+	line, err := parseID[statements.LineID](r.Line, cases.ErrLineNotFound)
 	if err != nil {
 		return nil, err
 	}
-	n, created, err := s.rooms.Reconcile.ProposeIdentification(ctx, web.Actor(ctx), statement, line, reconcile.IdentifyRequest{
+	n, created, err := s.rooms.Cases.ProposeIdentification(ctx, web.Actor(ctx), statement, line, cases.IdentifyRequest{
 		DossierCode: r.Body.Dossier, Amount: money.Amount{Currency: money.Currency(r.Body.Currency), Minor: r.Body.Amount}, Reason: r.Body.Reason,
 	})
 	if err != nil {
@@ -37,11 +37,11 @@ func (s *server) ListIdentifications(
 	ctx context.Context, r openapi.ListIdentificationsRequestObject,
 ) (openapi.ListIdentificationsResponseObject, error) {
 	var err error
-	f := reconcile.IdentificationFilter{State: reconcile.IdentificationState(r.Params.Status), Limit: limitOf(r.Params.Limit)}
-	if f.After, err = cursorID[reconcile.IdentificationID](r.Params.Cursor); err != nil {
+	f := cases.IdentificationFilter{State: cases.IdentificationState(r.Params.Status), Limit: limitOf(r.Params.Limit)}
+	if f.After, err = cursorID[cases.IdentificationID](r.Params.Cursor); err != nil {
 		return nil, err
 	}
-	list, next, err := s.rooms.Reconcile.ListIdentifications(ctx, web.Actor(ctx), f)
+	list, next, err := s.rooms.Cases.ListIdentifications(ctx, web.Actor(ctx), f)
 	if err != nil {
 		return nil, err
 	}
@@ -52,11 +52,11 @@ func (s *server) ListIdentifications(
 func (s *server) ApproveIdentification(
 	ctx context.Context, r openapi.ApproveIdentificationRequestObject,
 ) (openapi.ApproveIdentificationResponseObject, error) {
-	id, err := parseID[reconcile.IdentificationID](r.ID, reconcile.ErrUnknownIdentification)
+	id, err := parseID[cases.IdentificationID](r.ID, cases.ErrIdentificationNotFound)
 	if err != nil {
 		return nil, err
 	}
-	n, err := s.rooms.Reconcile.ApproveIdentification(ctx, web.Actor(ctx), id, r.Body.Note)
+	n, err := s.rooms.Cases.ApproveIdentification(ctx, web.Actor(ctx), id, r.Body.Note)
 	if err != nil {
 		return nil, err
 	}
@@ -67,18 +67,18 @@ func (s *server) ApproveIdentification(
 func (s *server) RejectIdentification(
 	ctx context.Context, r openapi.RejectIdentificationRequestObject,
 ) (openapi.RejectIdentificationResponseObject, error) {
-	id, err := parseID[reconcile.IdentificationID](r.ID, reconcile.ErrUnknownIdentification)
+	id, err := parseID[cases.IdentificationID](r.ID, cases.ErrIdentificationNotFound)
 	if err != nil {
 		return nil, err
 	}
-	n, err := s.rooms.Reconcile.RejectIdentification(ctx, web.Actor(ctx), id, r.Body.Reason)
+	n, err := s.rooms.Cases.RejectIdentification(ctx, web.Actor(ctx), id, r.Body.Reason)
 	if err != nil {
 		return nil, err
 	}
 	return openapi.RejectIdentification200JSONResponse(identificationView(n)), nil
 }
 
-func identificationView(n reconcile.Identification) openapi.Identification {
+func identificationView(n cases.Identification) openapi.Identification {
 	return openapi.Identification{
 		ID: n.ID.String(), Statement: n.Statement.String(), Line: n.Line.String(), Dossier: n.DossierCode, Amount: n.Amount.Minor,
 		Currency: string(n.Amount.Currency), Reason: n.Reason, Status: openapi.IdentificationStatus(n.State), CreatedAt: n.ProposedAt,

@@ -49,18 +49,18 @@ func TestIdentifyOverHTTP(t *testing.T) {
 		status     int
 		code       string
 	}{
-		{auth.RoleAccountant, first, strings.Replace(good, "75000", "75001", 1), 422, "reconcile.invalid"},
-		{auth.RoleAccountant, first, strings.Replace(good, "VND", "USD", 1), 422, "reconcile.invalid"},
+		{auth.RoleAccountant, first, strings.Replace(good, "75000", "75001", 1), 422, "cases.invalid"},
+		{auth.RoleAccountant, first, strings.Replace(good, "VND", "USD", 1), 422, "cases.invalid"},
 		{auth.RoleAccountant, first, strings.Replace(good, "-0001", "-0002", 1), 404, "dossiers.not_found"},
 		{auth.RoleAccountant, first, `{}`, 422, "http.invalid"},
-		{auth.RoleAccountant, at("sln_x"), good, 404, "reconcile.unknown_line"},
-		{auth.RoleAccountant, strings.Replace(first, statement, "stm_x", 1), good, 404, "reconcile.unknown_line"},
-		{auth.RoleAccountant, charge, strings.Replace(good, "75000", "1000", 1), 409, "reconcile.not_suspended"},
+		{auth.RoleAccountant, at("sln_x"), good, 404, "cases.line_not_found"},
+		{auth.RoleAccountant, strings.Replace(first, statement, "stm_x", 1), good, 404, "cases.line_not_found"},
+		{auth.RoleAccountant, charge, strings.Replace(good, "75000", "1000", 1), 409, "cases.not_suspended"},
 		{auth.RolePortal, first, good, 403, "auth.forbidden"},
 		{auth.RoleChiefAccountant, first, good, 403, "auth.forbidden"},
-		{stranger, first, good, 404, "reconcile.unknown_line"},
-		{auth.RoleChiefAccountant, "/v1/identifications/idn_x/approve", `{}`, 404, "reconcile.unknown_identification"},
-		{auth.RoleChiefAccountant, "/v1/identifications/idn_x/reject", `{"reason":"sai"}`, 404, "reconcile.unknown_identification"},
+		{stranger, first, good, 404, "cases.line_not_found"},
+		{auth.RoleChiefAccountant, "/v1/identifications/idn_x/approve", `{}`, 404, "cases.identification_not_found"},
+		{auth.RoleChiefAccountant, "/v1/identifications/idn_x/reject", `{"reason":"sai"}`, 404, "cases.identification_not_found"},
 	} {
 		if got := h.must(x.status, x.role, http.MethodPost, x.path, x.body).text("code"); got != x.code {
 			t.Errorf("%s %s by %s: got %s, want %s", x.path, x.body, x.role, got, x.code)
@@ -71,7 +71,7 @@ func TestIdentifyOverHTTP(t *testing.T) {
 	if again := h.must(200, auth.RoleAccountant, http.MethodPost, first, good); again.text("id") != n.text("id") {
 		t.Errorf("proposed again: %s, want %s", again.body, n.text("id"))
 	}
-	if other := h.must(409, auth.RoleAccountant, http.MethodPost, first, strings.Replace(good, "chuyển", "nộp", 1)); other.text("code") != "reconcile.identified" {
+	if other := h.must(409, auth.RoleAccountant, http.MethodPost, first, strings.Replace(good, "chuyển", "nộp", 1)); other.text("code") != "cases.identified" {
 		t.Errorf("proposed otherwise: %s", other.body)
 	}
 	second := h.must(201, auth.RoleAccountant, http.MethodPost, at(lines.text("items.1.id")), strings.Replace(good, "75000", "90000", 1))

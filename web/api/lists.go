@@ -48,13 +48,16 @@ func parseID[T any, P idOf[T]](text string, absent error) (id T, err error) {
 	return id, nil
 }
 
-// cursorID reads the id after which a page begins; the first page has no cursor.
-func cursorID[T any, P idOf[T]](cursor string) (id T, err error) {
-	if cursor == "" {
+// filterID reads an id that narrows a list; an empty text gives the zero id, which does not narrow it.
+func filterID[T any, P idOf[T]](text string, absent error) (id T, err error) {
+	if text == "" {
 		return id, nil
 	}
-	return parseID[T, P](cursor, errCursor)
+	return parseID[T, P](text, absent)
 }
+
+// cursorID reads the id after which a page begins; the first page has no cursor.
+func cursorID[T any, P idOf[T]](cursor string) (T, error) { return filterID[T, P](cursor, errCursor) }
 
 // cursorTo writes the cursor of the next page, null at the end of a list.
 func cursorTo(next shownAs) *string { return cursorView(shownID(next)) }

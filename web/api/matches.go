@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 
+	"github.com/doisoat/doisoat/cases"
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/reconcile"
 	"github.com/doisoat/doisoat/web"
@@ -11,22 +12,18 @@ import (
 
 // ListMatches handles GET /v1/matches.
 func (s *server) ListMatches(ctx context.Context, r openapi.ListMatchesRequestObject) (openapi.ListMatchesResponseObject, error) {
-	f := reconcile.MatchFilter{Limit: limitOf(r.Params.Limit)}
+	f := cases.MatchFilter{Limit: limitOf(r.Params.Limit)}
 	var err error
-	if r.Params.Run != "" {
-		if f.Run, err = parseID[reconcile.RunID](r.Params.Run, reconcile.ErrUnknownRun); err != nil {
-			return nil, err
-		}
+	if f.Run, err = filterID[reconcile.RunID](r.Params.Run, reconcile.ErrUnknownRun); err != nil {
+		return nil, err
 	}
-	if r.Params.Payment != "" {
-		if f.Payment, err = parseID[payments.ID](r.Params.Payment, payments.ErrNotFound); err != nil {
-			return nil, err
-		}
+	if f.Payment, err = filterID[payments.ID](r.Params.Payment, payments.ErrNotFound); err != nil {
+		return nil, err
 	}
 	if f.After, err = cursorID[reconcile.MatchID](r.Params.Cursor); err != nil {
 		return nil, err
 	}
-	list, next, err := s.rooms.Reconcile.ListMatches(ctx, web.Actor(ctx), f)
+	list, next, err := s.rooms.Cases.ListMatches(ctx, web.Actor(ctx), f)
 	if err != nil {
 		return nil, err
 	}
@@ -35,18 +32,18 @@ func (s *server) ListMatches(ctx context.Context, r openapi.ListMatchesRequestOb
 
 // RevokeMatch handles POST /v1/matches/{id}/revoke.
 func (s *server) RevokeMatch(ctx context.Context, r openapi.RevokeMatchRequestObject) (openapi.RevokeMatchResponseObject, error) {
-	id, err := parseID[reconcile.MatchID](r.ID, reconcile.ErrUnknownMatch)
+	id, err := parseID[reconcile.MatchID](r.ID, cases.ErrMatchNotFound)
 	if err != nil {
 		return nil, err
 	}
-	m, err := s.rooms.Reconcile.RevokeMatch(ctx, web.Actor(ctx), id, r.Body.Reason)
+	m, err := s.rooms.Cases.RevokeMatch(ctx, web.Actor(ctx), id, r.Body.Reason)
 	if err != nil {
 		return nil, err
 	}
 	return openapi.RevokeMatch200JSONResponse(matchView(m)), nil
 }
 
-func matchView(m reconcile.Match) openapi.Match {
+func matchView(m cases.Match) openapi.Match {
 	inputs := m.Inputs
 	if inputs == nil {
 		inputs = map[string]string{}

@@ -7,9 +7,11 @@ import (
 
 	openapi_types "github.com/oapi-codegen/runtime/types"
 
+	"github.com/doisoat/doisoat/cases"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/reconcile"
 	"github.com/doisoat/doisoat/reconcile/matching"
+	"github.com/doisoat/doisoat/reconcile/report"
 	"github.com/doisoat/doisoat/web"
 	"github.com/doisoat/doisoat/web/api/openapi"
 )
@@ -76,19 +78,18 @@ func runSummary(run reconcile.Run) openapi.RunSummary {
 
 // ListBreaks handles GET /v1/breaks.
 func (s *server) ListBreaks(ctx context.Context, r openapi.ListBreaksRequestObject) (openapi.ListBreaksResponseObject, error) {
-	f := reconcile.BreakFilter{
-		Source: r.Params.Source, Kind: matching.BreakKind(r.Params.Kind), State: reconcile.BreakState(r.Params.Status), Limit: limitOf(r.Params.Limit),
+	f := cases.BreakFilter{
+		Source: r.Params.Source, Kind: matching.BreakKind(r.Params.Kind), State: cases.BreakState(r.Params.Status),
+		Limit: limitOf(r.Params.Limit),
 	}
 	var err error
-	if r.Params.Run != "" {
-		if f.Run, err = parseID[reconcile.RunID](r.Params.Run, reconcile.ErrUnknownRun); err != nil {
-			return nil, err
-		}
+	if f.Run, err = filterID[reconcile.RunID](r.Params.Run, reconcile.ErrUnknownRun); err != nil {
+		return nil, err
 	}
 	if f.After, err = cursorID[reconcile.BreakID](r.Params.Cursor); err != nil {
 		return nil, err
 	}
-	list, next, err := s.rooms.Reconcile.ListBreaks(ctx, web.Actor(ctx), f)
+	list, next, err := s.rooms.Cases.ListBreaks(ctx, web.Actor(ctx), f)
 	if err != nil {
 		return nil, err
 	}
@@ -115,28 +116,25 @@ func runView(run reconcile.Run) openapi.Run {
 }
 
 // totalView counts lines, or the book's items when the source shows no line.
-func totalView(t reconcile.Total) openapi.RunTotal {
+func totalView(t report.Total) openapi.RunTotal {
 	return openapi.RunTotal{
 		Lane: t.Lane, Kind: string(t.Kind), Count: int64(cmp.Or(t.Lines, t.Items)), Lines: int64(t.Lines), Amount: t.Amount,
 		Items: int64(t.Items), BookAmount: t.Book,
 	}
 }
 
-func identityView(i reconcile.Identity) openapi.MoneyIdentity {
+func identityView(i report.Identity) openapi.MoneyIdentity {
 	return openapi.MoneyIdentity{Total: i.Total, Matched: i.Matched, Breaks: i.Breaks, Difference: i.Difference(), Holds: i.Difference() == 0}
 }
 
-func breakView(b reconcile.Break) openapi.Break {
-	view := openapi.Break{
-		ID: b.ID.String(), Run: b.Run.String(), Source: b.Source, Kind: openapi.BreakKind(b.Kind), Status: openapi.BreakStatus(b.State), Holds: b.Holds,
-		Amount: b.Amount.Minor, Currency: string(b.Amount.Currency), SourceAmount: b.SourceAmount, BookAmount: b.BookAmount,
+func breakView(b cases.Break) openapi.Break {
+	return openapi.Break{
+		ID: b.ID.String(), Run: b.Run.String(), Source: b.Source, Kind: openapi.BreakKind(b.Kind), Status: openapi.BreakStatus(b.State),
+		Holds: b.Holds, Amount: b.Amount.Minor, Currency: string(b.Amount.Currency), SourceAmount: b.SourceAmount, BookAmount: b.BookAmount,
 		Dossier: b.DossierCode, Batch: b.Batch, Detail: b.Detail, CreatedAt: b.CreatedAt, ResolvedAt: orZeroTime(b.ResolvedAt),
-		Resolution: b.Resolution,
+		Resolution: b.Resolution, Line: shownID(b.Line), Capture: shownID(b.Capture), Refund: shownID(b.Refund),
+		Transit: shownID(b.Transit), Payment: shownID(b.Payment), Statement: shownID(b.Statement),
 	}
-	view.Line, view.Capture, view.Refund = shownID(b.Line), shownID(b.Capture), shownID(b.Refund)
-	view.Transit = shownID(b.Transit)
-	view.Payment, view.Statement = shownID(b.Payment), shownID(b.Statement)
-	return view
 }
 
 // shownAs is an id with its outside form.

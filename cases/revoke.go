@@ -1,4 +1,4 @@
-package reconcile
+package cases
 
 import (
 	"context"
@@ -10,8 +10,9 @@ import (
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/postgres"
-	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/payments/captures"
+	"github.com/doisoat/doisoat/reconcile"
+	"github.com/doisoat/doisoat/reconcile/entries"
 	"github.com/doisoat/doisoat/reconcile/matching"
 	"github.com/doisoat/doisoat/statements"
 )
@@ -22,7 +23,7 @@ import (
 // rule makes that pair a second time. ErrRevoked when it was revoked before,
 // ErrIdentified when two persons made it: what was captured stays, and goes
 // back as a refund.
-func (s *Service) RevokeMatch(ctx context.Context, actor auth.Actor, id MatchID, reason string) (match Match, err error) {
+func (s *Service) RevokeMatch(ctx context.Context, actor auth.Actor, id reconcile.MatchID, reason string) (match Match, err error) {
 	if err := auth.Require(actor, auth.PermReconcile); err != nil {
 		return Match{}, err
 	}
@@ -33,11 +34,14 @@ func (s *Service) RevokeMatch(ctx context.Context, actor auth.Actor, id MatchID,
 		if match, err = matchByID(ctx, act, id); err != nil {
 			return err
 		}
-		run, err := runByID(ctx, act, match.Run, ``)
+		run, err := reconcile.RunByID(ctx, act, match.Run)
 		if err != nil {
 			return err
 		}
-		src, err := s.takeTurn(ctx, act, actor.Authority, run.Source)
+		if err := statements.TakeTurn(ctx, act, actor.Authority); err != nil {
+			return err
+		}
+		src, err := statements.FindSource(ctx, act, run.Source)
 		if err != nil {
 			return err
 		}
@@ -59,7 +63,7 @@ func (s *Service) RevokeMatch(ctx context.Context, actor auth.Actor, id MatchID,
 	return match, err
 }
 
-func (s *Service) revoke(ctx context.Context, act postgres.Act, src statements.Source, run Run, match Match, reason string) error {
+func (s *Service) revoke(ctx context.Context, act postgres.Act, src statements.Source, run reconcile.Run, match Match, reason string) error {
 	now := act.Now
 	for _, r := range match.Refunds {
 		if err := s.Refunds.Unsettle(ctx, act, r); err != nil {
@@ -85,7 +89,7 @@ func (s *Service) revoke(ctx context.Context, act postgres.Act, src statements.S
 	if err != nil {
 		return err
 	}
-	if err := insertBreaks(ctx, act, run, in, out); err != nil {
+	if err := reconcile.InsertBreaks(ctx, act, run, in, out); err != nil {
 		return err
 	}
 	if !match.Entry.IsZero() {
@@ -151,7 +155,7 @@ func (s *Service) unmatched(ctx context.Context, tx pgx.Tx, match Match) (in mat
 // revokedBatches returns the batches of a revoked match with all their rows
 // that are not paid. One that is listed already, for rows that came later, is
 // not returned: its break grows.
-func revokedBatches(ctx context.Context, tx pgx.Tx, id MatchID) ([]revokedBatch, error) {
+func revokedBatches(ctx context.Context, tx pgx.Tx, id reconcile.MatchID) ([]revokedBatch, error) {
 	return ask[revokedBatch](ctx, tx, `
 		with unpaid as (
 			select l.source_id, l.account, l.batch_id, sum(l.net)::bigint as net
@@ -205,13 +209,9 @@ func ask[T any](ctx context.Context, tx pgx.Tx, query string, args ...any) ([]T,
 
 // unpost reverses what a match posted, on an open date, and puts its bank lines into suspense.
 func (s *Service) unpost(ctx context.Context, act postgres.Act, src statements.Source, match Match, lines []matching.Line, reason string) error {
-	p := s.poster(act.Actor, src, act.Now)
-	date, err := p.date(ctx, act, calendar.On(act.Now))
+	p := entries.NewPoster(act.Actor.ID, src, act.Now)
+	date, err := p.Revoke(ctx, act, match.Entry, match.ID.String(), reason)
 	if err != nil {
-		return err
-	}
-	cause := ledger.Cause{Kind: "match", ID: match.ID.String(), Event: "revoked"}
-	if _, err := ledger.Reverse(ctx, act, match.Entry, cause, reason, act.Actor.ID, date, act.Now); err != nil {
 		return err
 	}
 	before, err := ask[revokedLine](ctx, act, `
@@ -226,5 +226,5 @@ func (s *Service) unpost(ctx context.Context, act postgres.Act, src statements.S
 	for i := range lines {
 		lines[i].Date = date // the correction is of today, not of the line's day
 	}
-	return p.suspend(ctx, act, lines, func(id uuid.UUID) int { return times[id] + 1 })
+	return p.Suspend(ctx, act, lines, func(id uuid.UUID) int { return times[id] + 1 })
 }

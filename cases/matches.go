@@ -1,4 +1,4 @@
-package reconcile
+package cases
 
 import (
 	"context"
@@ -13,14 +13,15 @@ import (
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/payments"
+	"github.com/doisoat/doisoat/reconcile"
 	"github.com/doisoat/doisoat/refunds"
 	"github.com/doisoat/doisoat/statements"
 )
 
 // Match is lines and book items judged the same, and why.
 type Match struct {
-	ID           MatchID
-	Run          RunID
+	ID           reconcile.MatchID
+	Run          reconcile.RunID
 	Lane         string
 	Rule         string
 	Version      int
@@ -43,8 +44,8 @@ type Match struct {
 }
 
 type matchRow struct {
-	ID           MatchID              `db:"id"`
-	RunID        RunID                `db:"run_id"`
+	ID           reconcile.MatchID    `db:"id"`
+	RunID        reconcile.RunID      `db:"run_id"`
 	Lane         string               `db:"lane"`
 	Rule         string               `db:"rule"`
 	Version      int                  `db:"version"`
@@ -84,12 +85,12 @@ func selectMatches(ctx context.Context, tx pgx.Tx, and string, args ...any) ([]M
 	if err != nil {
 		return nil, err
 	}
-	found, err := pgx.CollectRows(rows, pgx.RowToStructByName[matchRow])
+	records, err := pgx.CollectRows(rows, pgx.RowToStructByName[matchRow])
 	if err != nil {
 		return nil, err
 	}
-	list := make([]Match, len(found))
-	for i, r := range found {
+	list := make([]Match, len(records))
+	for i, r := range records {
 		list[i] = Match{
 			ID: r.ID, Run: r.RunID, Lane: r.Lane, Rule: r.Rule, Version: r.Version, Kind: r.Kind, Score: r.Score,
 			Amount: money.Amount{Currency: r.Currency, Minor: r.Amount}, Entry: r.EntryID, CreatedAt: r.CreatedAt, CreatedBy: r.CreatedBy,
@@ -105,15 +106,15 @@ func selectMatches(ctx context.Context, tx pgx.Tx, and string, args ...any) ([]M
 
 // MatchFilter narrows a list of matches; zero members do not filter.
 type MatchFilter struct {
-	Run     RunID
+	Run     reconcile.RunID
 	Payment payments.ID
-	After   MatchID // last id of the page before
+	After   reconcile.MatchID // last id of the page before
 	Limit   int
 }
 
 // ListMatches returns matches of the actor's authority, revoked ones included,
 // newest first. next is zero at the end.
-func (s *Service) ListMatches(ctx context.Context, actor auth.Actor, f MatchFilter) (list []Match, next MatchID, err error) {
+func (s *Service) ListMatches(ctx context.Context, actor auth.Actor, f MatchFilter) (list []Match, next reconcile.MatchID, err error) {
 	if err := auth.Require(actor, auth.PermReconcileRead); err != nil {
 		return nil, next, err
 	}
@@ -130,17 +131,17 @@ func (s *Service) ListMatches(ctx context.Context, actor auth.Actor, f MatchFilt
 			order by m.id desc limit @limit`, pgx.StrictNamedArgs{"run": f.Run, "payment": f.Payment, "after": f.After, "limit": f.Limit + 1})
 		return err
 	})
-	list, next = page.Cut(list, f.Limit, func(x Match) MatchID { return x.ID })
+	list, next = page.Cut(list, f.Limit, func(x Match) reconcile.MatchID { return x.ID })
 	return list, next, err
 }
 
-func matchByID(ctx context.Context, tx pgx.Tx, id MatchID) (Match, error) {
+func matchByID(ctx context.Context, tx pgx.Tx, id reconcile.MatchID) (Match, error) {
 	list, err := selectMatches(ctx, tx, ` and m.id = $1`, id)
 	if err != nil {
 		return Match{}, err
 	}
 	if len(list) != 1 {
-		return Match{}, ErrUnknownMatch
+		return Match{}, ErrMatchNotFound
 	}
 	return list[0], nil
 }

@@ -1,4 +1,4 @@
-package reconcile
+package cases
 
 import (
 	"context"
@@ -13,24 +13,16 @@ import (
 	"github.com/doisoat/doisoat/internal/audit"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/calendar"
-	"github.com/doisoat/doisoat/internal/fault"
 	"github.com/doisoat/doisoat/internal/ident"
 	"github.com/doisoat/doisoat/internal/money"
 	"github.com/doisoat/doisoat/internal/page"
 	"github.com/doisoat/doisoat/internal/postgres"
-	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/payments/captures"
+	"github.com/doisoat/doisoat/reconcile"
 	"github.com/doisoat/doisoat/reconcile/matching"
+	"github.com/doisoat/doisoat/reconcile/openitems"
 	"github.com/doisoat/doisoat/statements"
-)
-
-// Faults of identifications.
-var (
-	ErrUnknownLine           = fault.New(fault.NotFound, "reconcile.unknown_line", "no such line of the statement")
-	ErrUnknownIdentification = fault.New(fault.NotFound, "reconcile.unknown_identification", "no such identification")
-	ErrNotSuspended          = fault.New(fault.Precondition, "reconcile.not_suspended", "the line is not a credit that waits in suspense")
-	ErrIdentified            = fault.New(fault.Conflict, "reconcile.identified", "the line is identified, or waits for a decision on that")
 )
 
 type identificationKind struct{}
@@ -85,7 +77,9 @@ func (n Identification) asks(q IdentifyRequest) bool {
 // dossier (maker). Nothing moves before it is approved. The same again gives
 // the first one and created is false; ErrIdentified when another waits or was
 // approved, ErrNotSuspended when the line is no such credit.
-func (s *Service) ProposeIdentification(ctx context.Context, actor auth.Actor, statement statements.ID, line statements.LineID, q IdentifyRequest) (n Identification, created bool, err error) {
+func (s *Service) ProposeIdentification(
+	ctx context.Context, actor auth.Actor, statement statements.ID, line statements.LineID, q IdentifyRequest,
+) (n Identification, created bool, err error) {
 	if err := auth.Require(actor, auth.PermCasePropose); err != nil {
 		return n, false, err
 	}
@@ -102,7 +96,7 @@ func (s *Service) ProposeIdentification(ctx context.Context, actor auth.Actor, s
 			return err
 		}
 		if l.Statement != statement {
-			return ErrUnknownLine
+			return ErrLineNotFound
 		}
 		list, err := selectIdentifications(ctx, act, ` and n.line_id = $1 and n.state <> 'rejected'`, line)
 		if err != nil {
@@ -152,7 +146,8 @@ func (s *Service) ApproveIdentification(ctx context.Context, actor auth.Actor, i
 			return err
 		}
 		n.Capture, err = s.Payments.RecordIdentified(ctx, act, d, payments.Identified{
-			Line: n.Line.String(), BankReference: l.BankRef, Amount: n.Amount, OccurredAt: l.occurred(), HeldSince: *l.HeldSince,
+			Line: n.Line.String(), BankReference: l.BankRef, Amount: n.Amount,
+			OccurredAt: openitems.OccurredAt(l.Date, l.OccurredAt), HeldSince: *l.HeldSince,
 		})
 		if err != nil {
 			return err
@@ -185,7 +180,7 @@ func (s *Service) decideIdentification(ctx context.Context, actor auth.Actor, id
 			return err
 		}
 		if len(list) != 1 {
-			return ErrUnknownIdentification
+			return ErrIdentificationNotFound
 		}
 		n = list[0]
 		repeated, err := approval.Check(actor, approval.Proposal{
@@ -207,7 +202,7 @@ func (s *Service) decideIdentification(ctx context.Context, actor auth.Actor, id
 // matchIdentified matches a line with its capture: no run looks at it again.
 func (s *Service) matchIdentified(ctx context.Context, act postgres.Act, l heldLine, n Identification) error {
 	now := act.Now
-	run, err := runByID(ctx, act, l.Run, ``)
+	run, err := reconcile.RunByID(ctx, act, l.Run)
 	if err != nil {
 		return err
 	}
@@ -219,8 +214,7 @@ func (s *Service) matchIdentified(ctx context.Context, act postgres.Act, l heldL
 		Lane: matching.LaneIdentified, Rule: matching.RuleIdentified, Kind: "manual", Score: matching.ScoreCertain, Batch: -1,
 		Inputs: map[string]string{"identification": n.ID.String(), "dossier": n.DossierCode, "proposed_by": n.ProposedBy},
 	}
-	err = insertMatches(ctx, act, run, in, []matching.Match{match}, []MatchID{ident.New[matchKind]()}, make([]ledger.EntryID, 1))
-	if err != nil {
+	if _, err := reconcile.SaveMatch(ctx, act, run, in, match); err != nil {
 		return err
 	}
 	_, err = act.Exec(ctx, `
@@ -234,19 +228,19 @@ func (s *Service) matchIdentified(ctx context.Context, act postgres.Act, l heldL
 
 // heldLine is a statement line as far as it can be identified.
 type heldLine struct {
-	Statement  statements.ID  `db:"statement_id"`
-	Run        RunID          `db:"run_id"`
-	Date       calendar.Date  `db:"business_date"`
-	OccurredAt *time.Time     `db:"occurred_at"`
-	Amount     int64          `db:"amount"`
-	Currency   money.Currency `db:"currency"`
-	BankRef    string         `db:"bank_ref"`
-	HeldSince  *calendar.Date `db:"held_since"` // none when it is not on suspense
-	Compared   bool           `db:"compared"`   // a break holds it together with an item of the book
-	Repaired   bool           `db:"repaired"`   // a repair asks about it, or recorded a capture that no run has seen
+	Statement  statements.ID   `db:"statement_id"`
+	Run        reconcile.RunID `db:"run_id"`
+	Date       calendar.Date   `db:"business_date"`
+	OccurredAt *time.Time      `db:"occurred_at"`
+	Amount     int64           `db:"amount"`
+	Currency   money.Currency  `db:"currency"`
+	BankRef    string          `db:"bank_ref"`
+	HeldSince  *calendar.Date  `db:"held_since"` // none when it is not on suspense
+	Compared   bool            `db:"compared"`   // a break holds it together with an item of the book
+	Repaired   bool            `db:"repaired"`   // a repair asks about it, or recorded a capture that no run has seen
 }
 
-// suspendedLine reads a line of the authority, or returns ErrUnknownLine.
+// suspendedLine reads a line of the authority, or returns ErrLineNotFound.
 func suspendedLine(ctx context.Context, tx pgx.Tx, id statements.LineID) (heldLine, error) {
 	rows, err := tx.Query(ctx, `
 		select l.statement_id, l.run_id, l.business_date, l.occurred_at, l.amount, l.currency, l.bank_ref, e.business_date as held_since,
@@ -261,7 +255,7 @@ func suspendedLine(ctx context.Context, tx pgx.Tx, id statements.LineID) (heldLi
 	}
 	l, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[heldLine])
 	if errors.Is(err, pgx.ErrNoRows) {
-		return l, ErrUnknownLine
+		return l, ErrLineNotFound
 	}
 	return l, err
 }
@@ -290,14 +284,6 @@ func (l heldLine) pays(d dossiers.Dossier, amount money.Amount) error {
 	return nil
 }
 
-// occurred is when the payer paid, on the bank's day.
-func (l heldLine) occurred() time.Time {
-	if l.OccurredAt != nil {
-		return *l.OccurredAt
-	}
-	return l.Date.Start().Add(noon)
-}
-
 // IdentificationFilter narrows a list of identifications; zero members do not filter.
 type IdentificationFilter struct {
 	State IdentificationState
@@ -306,7 +292,9 @@ type IdentificationFilter struct {
 }
 
 // ListIdentifications returns identifications of the actor's authority, newest first. next is zero at the end.
-func (s *Service) ListIdentifications(ctx context.Context, actor auth.Actor, f IdentificationFilter) (list []Identification, next IdentificationID, err error) {
+func (s *Service) ListIdentifications(
+	ctx context.Context, actor auth.Actor, f IdentificationFilter,
+) (list []Identification, next IdentificationID, err error) {
 	if err := auth.Require(actor, auth.PermReconcileRead); err != nil {
 		return nil, next, err
 	}

@@ -1,8 +1,16 @@
-package reconcile
+// Package report adds up the lines and the items of the book that a run
+// accounts for: matched, by lane, and held by breaks, by kind. It reads the
+// PostgreSQL schema reconcile and writes nothing; reconcile freezes the report
+// when it closes the run.
+//
+// Invariant: a report never corrects a sum. When a side does not add up, the
+// difference stays in the report and the run stays open.
+package report
 
 import (
 	"context"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/doisoat/doisoat/reconcile/matching"
@@ -95,11 +103,14 @@ const batchesOfRun = `
 	where l.payout_run_id = $1
 	group by 1, 2 order by 1, 2`
 
-// report adds up what became of the lines and items of a run, from their rows.
-func report(ctx context.Context, tx pgx.Tx, run Run) (Report, error) {
+// Of returns the report of a run, from the rows of its lines, items, matches
+// and breaks as tx sees them. It locks nothing: the caller holds the turn of the
+// authority when the report must stay true. A run without lines and items has
+// an empty report, which holds.
+func Of(ctx context.Context, tx pgx.Tx, run uuid.UUID) (Report, error) {
 	r := Report{Lanes: []Total{}, Breaks: []Total{}}
 	for i, query := range []string{linesOfRun, itemsOfRun, batchesOfRun} {
-		rows, err := tx.Query(ctx, query, run.ID)
+		rows, err := tx.Query(ctx, query, run)
 		if err != nil {
 			return Report{}, err
 		}
