@@ -13,6 +13,7 @@ import (
 	"github.com/riverqueue/river/rivertype"
 
 	"github.com/doisoat/doisoat/migrations"
+	"github.com/doisoat/doisoat/providers"
 )
 
 // How long finished jobs are kept. Discarded and cancelled work is kept as long
@@ -21,11 +22,6 @@ const (
 	keepDone = 24 * time.Hour
 	keepDead = 90 * 24 * time.Hour
 )
-
-// rescueAfter is when a job counts as lost with its process: longer than any
-// plan's timeout, and short, because its payment or refund is not asked about
-// meanwhile.
-const rescueAfter = 3 * time.Minute
 
 // Options of the working client.
 type Options struct {
@@ -78,7 +74,7 @@ func New(pool *pgxpool.Pool, rooms Rooms, o Options) (*river.Client[pgx.Tx], err
 		Logger: slog.New(atLeast{slog.LevelWarn, o.Log.Handler()}),
 
 		JobTimeout:                  defaultTimeout,
-		RescueStuckJobsAfter:        rescueAfter,
+		RescueStuckJobsAfter:        providers.RescueAfter,
 		SoftStopTimeout:             o.SoftStop,
 		CompletedJobRetentionPeriod: keepDone,
 		CancelledJobRetentionPeriod: keepDead,

@@ -11,6 +11,7 @@ import (
 	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/payments/callbacks"
+	"github.com/doisoat/doisoat/providers"
 	"github.com/doisoat/doisoat/refunds"
 	"github.com/doisoat/doisoat/repricing"
 )
@@ -33,16 +34,13 @@ type plan struct {
 	longest  time.Duration // wait at most
 }
 
-// Providers get a minute and a half: their own time-out ends a call well before.
-const (
-	defaultTimeout  = time.Minute
-	providerTimeout = 90 * time.Second
-)
+// defaultTimeout bounds one try of a job in our own database. Jobs that call providers have providers.JobTimeout.
+const defaultTimeout = time.Minute
 
 var (
 	ownPlan      = plan{queue: queueDefault, attempts: 25, timeout: defaultTimeout, first: 2 * time.Second, longest: time.Hour}
-	inquiryPlan  = plan{queue: queueInquiries, attempts: 8, timeout: providerTimeout, first: 15 * time.Second, longest: 10 * time.Minute}
-	refundPlan   = plan{queue: queueRefunds, attempts: 8, timeout: providerTimeout, first: 15 * time.Second, longest: 10 * time.Minute}
+	inquiryPlan  = providerPlan(queueInquiries)
+	refundPlan   = providerPlan(queueRefunds)
 	sweepPlan    = plan{queue: queueSweeps, attempts: 5, timeout: defaultTimeout, first: time.Second, longest: 10 * time.Second}
 	rollUpPlan   = plan{queue: queueBook, attempts: 5, timeout: 2 * time.Minute, first: time.Second, longest: 10 * time.Second}
 	sealPlan     = plan{queue: queueBook, attempts: 5, timeout: 2 * time.Minute, first: time.Second, longest: 10 * time.Second}
@@ -63,6 +61,11 @@ var (
 		DropRefusedCallbacks{}.Kind():         sweepPlan,
 	}
 )
+
+// providerPlan returns the plan of jobs that call a provider.
+func providerPlan(queue string) plan {
+	return plan{queue: queue, attempts: 8, timeout: providers.JobTimeout, first: 15 * time.Second, longest: 10 * time.Minute}
+}
 
 // planOf returns how a kind is run.
 func planOf(kind string) plan {

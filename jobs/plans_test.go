@@ -12,6 +12,7 @@ import (
 	"github.com/doisoat/doisoat/internal/fault"
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/payments/callbacks"
+	"github.com/doisoat/doisoat/providers"
 	"github.com/doisoat/doisoat/refunds"
 	"github.com/doisoat/doisoat/repricing"
 )
@@ -50,8 +51,8 @@ func TestWaitsGrowUpToTheLongest(t *testing.T) {
 func TestPlansAreSound(t *testing.T) {
 	t.Parallel()
 	for kind, p := range plansByKinds {
-		if p.timeout >= rescueAfter {
-			t.Errorf("%s: got time-out %s, want below %s", kind, p.timeout, rescueAfter)
+		if p.timeout >= providers.RescueAfter {
+			t.Errorf("%s: got time-out %s, want below %s", kind, p.timeout, providers.RescueAfter)
 		}
 		if p.attempts < 1 || p.first <= 0 || p.longest < p.first || p.queue == "" {
 			t.Errorf("%s: got an incomplete plan %+v", kind, p)

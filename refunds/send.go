@@ -3,7 +3,6 @@ package refunds
 import (
 	"context"
 	"slices"
-	"time"
 
 	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/internal/audit"
@@ -25,7 +24,7 @@ import (
 func (s *Service) Send(ctx context.Context, authority string, id ID) error {
 	actor := auth.System(authority)
 	// Whoever is later than this could send what others take for interrupted.
-	calling, stop := context.WithTimeout(ctx, sendLimit)
+	calling, stop := context.WithTimeout(ctx, providers.SendTimeout)
 	defer stop()
 	call, err := s.begin(calling, actor, id)
 	if err != nil || call == nil {
@@ -36,7 +35,7 @@ func (s *Service) Send(ctx context.Context, authority string, id ID) error {
 		answer = providers.RefundResult{Outcome: providers.NotSent, Reason: "not_built"}
 	}
 	// The answer must be kept even when the caller is going away.
-	recording, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+	recording, cancel := context.WithTimeout(context.WithoutCancel(ctx), providers.RecordTimeout)
 	defer cancel()
 	recordErr := s.record(recording, actor, id, func(postgres.Act, Refund) (providers.RefundResult, error) { return answer, nil })
 	if recordErr != nil {
@@ -50,12 +49,6 @@ func (s *Service) Send(ctx context.Context, authority string, id ID) error {
 	}
 	return nil
 }
-
-// sendLimit bounds steps one and two; recordTimeout the transaction that keeps a provider's answer.
-const (
-	sendLimit     = time.Minute
-	recordTimeout = 15 * time.Second
-)
 
 // refundCall is what step two needs.
 type refundCall struct {

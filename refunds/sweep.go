@@ -11,6 +11,7 @@ import (
 
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/postgres"
+	"github.com/doisoat/doisoat/providers"
 )
 
 // Times of inquiries about refunds: soon, then more and more rarely, never stopping.
@@ -20,23 +21,20 @@ const (
 	sweepSize      = 1000
 )
 
-// interruptedAfter is how long a refund may stay in sending before it was
-// interrupted. It is longer than sendLimit and recordTimeout together, with
-// room for clocks that differ.
-const interruptedAfter = 2 * time.Minute
-
 // unsentAfter is when a sweep queues a reserved refund again: its job was given
 // up, because nothing could be sent for long, or is lost.
 const unsentAfter = time.Hour
 
 // interrupted tells of a refund in sending that nobody sends any more.
-func interrupted(r Refund, now time.Time) bool { return now.Sub(r.StatusAt) >= interruptedAfter }
+func interrupted(r Refund, now time.Time) bool {
+	return now.Sub(r.StatusAt) >= providers.InterruptedAfter
+}
 
 func nextInquiry(r Refund, now time.Time) *time.Time {
 	var at time.Time
 	switch r.Status {
 	case Sending:
-		at = now.Add(interruptedAfter)
+		at = now.Add(providers.InterruptedAfter)
 	case Sent, Unknown:
 		at = now.Add(min(firstInquiry<<min(r.Inquiries, 12), longestBackoff))
 	default:

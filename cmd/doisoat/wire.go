@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -40,23 +39,17 @@ func newWorld(p *program, c config.Config, pool *pgxpool.Pool, ring *secret.Keyr
 	})
 }
 
-// Times of calls to providers. A call without an answer by then is unknown; an inquiry ends it.
-const (
-	providerTimeout = 30 * time.Second
-	dialTimeout     = 5 * time.Second
-)
-
-// providerClient has a transport of its own: a provider that hangs takes nothing from others.
+// providerClient returns a client with its own transport, so that a provider that hangs blocks no other connection.
 func providerClient() *http.Client {
 	return &http.Client{
-		Timeout: providerTimeout,
+		Timeout: providers.ClientTimeout,
 		Transport: &http.Transport{
 			Proxy:                 http.ProxyFromEnvironment,
-			DialContext:           (&net.Dialer{Timeout: dialTimeout}).DialContext,
-			TLSHandshakeTimeout:   dialTimeout,
-			ResponseHeaderTimeout: providerTimeout,
+			DialContext:           (&net.Dialer{Timeout: providers.ConnectTimeout}).DialContext,
+			TLSHandshakeTimeout:   providers.ConnectTimeout,
+			ResponseHeaderTimeout: providers.ClientTimeout,
 			MaxIdleConnsPerHost:   8,
-			IdleConnTimeout:       time.Minute,
+			IdleConnTimeout:       providers.IdleTimeout,
 			ForceAttemptHTTP2:     true,
 		},
 	}

@@ -7,13 +7,9 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/doisoat/doisoat/providers"
 )
-
-// callLimit ends a call that hangs; VNPAY answers within a few seconds or not at all.
-const callLimit = 20 * time.Second
 
 const (
 	commandQuery  = "querydr"
@@ -93,7 +89,7 @@ func (p *Provider) Inquire(ctx context.Context, m providers.Merchant, r provider
 		return providers.Event{}, err
 	}
 	event := providers.Event{Reference: r.Reference, Outcome: providers.Unknown, OccurredAt: r.Now}
-	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	ctx, cancel := context.WithTimeout(ctx, providers.CallTimeout)
 	defer cancel()
 	req, err := p.build(ctx, m, request, queryRequest)
 	if err != nil {

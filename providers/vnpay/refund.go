@@ -20,7 +20,7 @@ func (p *Provider) Refund(ctx context.Context, m providers.Merchant, r providers
 	if err != nil {
 		return providers.RefundResult{Outcome: providers.NotSent, Reason: "not_built"}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	ctx, cancel := context.WithTimeout(ctx, providers.CallTimeout)
 	defer cancel()
 	req, err := p.build(ctx, m, request, refundRequest)
 	if err != nil {
