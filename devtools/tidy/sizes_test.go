@@ -64,8 +64,8 @@ func TestPackagesAreSmall(t *testing.T) {
 
 // Lines that may be longer than maxLineLength today, in code and in tests. Lower both with every line that goes; wanted is 0.
 const (
-	longLines     = 86
-	longTestLines = 277
+	longLines     = 82
+	longTestLines = 276
 )
 
 func TestLinesAreShort(t *testing.T) {

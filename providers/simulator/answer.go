@@ -11,7 +11,7 @@ import (
 	"unicode/utf8"
 )
 
-// refusal is an error of a control call.
+// refusal is the error of a refused control call.
 type refusal struct {
 	status int
 	code   string
@@ -20,13 +20,13 @@ type refusal struct {
 
 func (r *refusal) Error() string { return r.code + ": " + r.detail }
 
-// Refuse makes the error of a control call that asks for the impossible.
+// Refuse returns the error with which a side refuses a control call.
 func Refuse(status int, code, format string, args ...any) error {
 	return &refusal{status, code, fmt.Sprintf(format, args...)}
 }
 
-// readJSON reads one object and refuses members that are not known, so that a
-// typing mistake in a script does not pass as a default.
+// readJSON reads one object. It refuses unknown members, so that a typing
+// mistake in a script does not silently select a default.
 func readJSON(r *http.Request, into any) error {
 	decoder := json.NewDecoder(r.Body)
 	decoder.DisallowUnknownFields()
@@ -58,8 +58,8 @@ func writeRefusal(w http.ResponseWriter, err error) {
 	})
 }
 
-// SingleValues decodes a query and refuses a name that comes twice: frameworks
-// disagree on which of the two counts.
+// SingleValues decodes a query. It refuses a repeated name, because frameworks
+// choose different values of a repeated name.
 func SingleValues(rawQuery string) (map[string]string, bool) {
 	parsed, err := url.ParseQuery(rawQuery)
 	if err != nil {
@@ -80,7 +80,7 @@ func OnlyDigits(text string) bool {
 	return text != "" && strings.Trim(text, "0123456789") == ""
 }
 
-// Spoiled changes a hexadecimal hash so that it keeps its shape and is surely wrong.
+// Spoiled returns a wrong hexadecimal hash of the same length.
 func Spoiled(hash string) string {
 	first := "0"
 	if strings.HasPrefix(hash, first) {

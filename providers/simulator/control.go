@@ -12,7 +12,7 @@ import (
 	"github.com/doisoat/doisoat/internal/calendar"
 )
 
-// Outcome is the payer's act.
+// Outcome is the payer's act and its result.
 type Outcome string
 
 // The outcomes.
@@ -22,21 +22,21 @@ const (
 	Cancelled Outcome = "cancelled"
 )
 
-// Known tells whether o is one of the outcomes.
+// Known reports whether o is one of the outcomes.
 func (o Outcome) Known() bool { return o == Paid || o == Failed || o == Cancelled }
 
-// CallbackMode tells how a callback is delivered.
+// CallbackMode is a way to deliver a callback.
 type CallbackMode string
 
 const (
 	callbackDeliver      CallbackMode = "deliver"
 	callbackLose         CallbackMode = "lose"
 	callbackTwice        CallbackMode = "twice"
-	callbackLate         CallbackMode = "late"          // when the clock is advanced, or after a delay
+	callbackLate         CallbackMode = "late"          // when a script advances the clock, or after a delay
 	callbackBadSignature CallbackMode = "bad_signature" // a fault only; applies to every callback while set
 )
 
-// Faults are a provider's present faults; they last until a script changes them.
+// Faults are a provider's current faults. They last until a script changes them.
 type Faults struct {
 	Inquiry  string       `json:"inquiry"`
 	Refund   string       `json:"refund"`
@@ -56,13 +56,13 @@ type PayCommand struct {
 }
 
 type callbackResult struct {
-	Sent    int     `json:"sent"` // deliveries made before this answer
+	Sent    int     `json:"sent"` // deliveries before this answer
 	Replies []reply `json:"replies"`
 }
 
-// PayResult answers a PayCommand. At VNPAY it has VNPAY's number and the
-// merchant's reference; for a transfer, SePay's id and the bank's reference.
-// Amount is whole đồng.
+// PayResult answers a PayCommand. For VNPAY it holds VNPAY's number and the
+// merchant's reference. For a transfer it holds SePay's id and the bank's
+// reference. Amount is whole đồng.
 type PayResult struct {
 	TransactionNo string         `json:"transaction_no"`
 	Reference     string         `json:"reference"`
@@ -71,8 +71,8 @@ type PayResult struct {
 	Callback      callbackResult `json:"callback"`
 }
 
-// controlPay plays a payer and answers when the callbacks that it sends at once
-// are answered.
+// controlPay plays a payer. It answers after the receiver has answered the
+// callbacks that controlPay sends at once.
 func (s *Core) controlPay(w http.ResponseWriter, r *http.Request) {
 	var command PayCommand
 	if err := readJSON(r, &command); err != nil {
@@ -96,7 +96,7 @@ func (s *Core) controlPay(w http.ResponseWriter, r *http.Request) {
 	WriteJSON(w, http.StatusOK, result)
 }
 
-// pay does the payer's part and returns the callbacks to send now.
+// pay plays the payer and returns the callbacks to send now.
 func (s *Core) pay(c PayCommand) (PayResult, []*Delivery, error) {
 	var delay time.Duration
 	if c.Delay != "" {
@@ -131,8 +131,8 @@ func (s *Core) pay(c PayCommand) (PayResult, []*Delivery, error) {
 	return PayResult{}, nil, Refuse(http.StatusBadRequest, "url", "url is not a pay page of a known provider")
 }
 
-// mode is the script's, or the mode of the fault in force, or delivery; the
-// caller holds mu.
+// mode returns the script's mode, or the mode of the current fault, or normal
+// delivery, in this order; the caller holds mu.
 func (s *Core) mode(sender string, asked CallbackMode) CallbackMode {
 	if asked != "" {
 		return asked
@@ -143,7 +143,7 @@ func (s *Core) mode(sender string, asked CallbackMode) CallbackMode {
 	return callbackDeliver
 }
 
-// controlFaults changes the members that are given; an empty text ends a fault.
+// controlFaults changes the given members. An empty text ends a fault.
 func (s *Core) controlFaults(w http.ResponseWriter, r *http.Request) {
 	var command struct {
 		Provider string        `json:"provider"`
@@ -213,8 +213,8 @@ func (s *Core) callbackWords(side string) []string {
 	}
 }
 
-// judge refuses a fault that the side does not know. An absent or empty word is
-// always right.
+// judge refuses a fault word that the side does not know. It accepts an absent or
+// empty word.
 func judge(side, kind string, word *string, known []string) error {
 	switch {
 	case word == nil:
@@ -227,7 +227,7 @@ func judge(side, kind string, word *string, known []string) error {
 	return nil
 }
 
-// controlClock advances the clock and answers when all that became due is sent.
+// controlClock advances the clock. It answers after the simulator has sent all callbacks that became due.
 func (s *Core) controlClock(w http.ResponseWriter, r *http.Request) {
 	var command struct {
 		Advance string `json:"advance"`
@@ -251,7 +251,7 @@ func (s *Core) controlClock(w http.ResponseWriter, r *http.Request) {
 	WriteJSON(w, http.StatusOK, map[string]any{"now": now.UTC(), "delivered": len(replies), "replies": replies})
 }
 
-// controlState shows all but secrets, for people.
+// controlState shows the whole state without secrets, for people.
 func (s *Core) controlState(w http.ResponseWriter, _ *http.Request) {
 	s.mu.Lock()
 	s.tick()
@@ -275,7 +275,7 @@ func (s *Core) controlState(w http.ResponseWriter, _ *http.Request) {
 	w.Write(raw) //nolint:errcheck // the reader has gone
 }
 
-// controlStatement hands out a source's file of a day.
+// controlStatement answers with a source's file of a day.
 func (s *Core) controlStatement(w http.ResponseWriter, r *http.Request) {
 	values, ok := SingleValues(r.URL.RawQuery)
 	known := []string{"source", "date", "format"}
@@ -312,7 +312,7 @@ func (s *Core) controlStatement(w http.ResponseWriter, r *http.Request) {
 	w.Write(file.Content) //nolint:errcheck // the reader has gone
 }
 
-// statement asks the source for its file and names it; the caller holds mu.
+// statement gets the file of a source and chooses its name; the caller holds mu.
 func (s *Core) statement(values map[string]string, day calendar.Date) (file File, name string, err error) {
 	if day.After(calendar.On(s.Now())) {
 		return File{}, "", Refuse(http.StatusUnprocessableEntity, "date", "the day has not begun by the simulator's clock")
@@ -336,7 +336,8 @@ func (s *Core) statement(values map[string]string, day calendar.Date) (file File
 	return file, source.Name() + "-" + account + "-" + stamp + "." + file.Extension, nil
 }
 
-// onlyOne picks the asked one of the known, or the only one when none is asked.
+// onlyOne returns the asked account when it is known. When the script asks for
+// none, onlyOne returns the only known account.
 func onlyOne(name, asked string, known []string) (string, error) {
 	if asked == "" && len(known) == 1 {
 		return known[0], nil

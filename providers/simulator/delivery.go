@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// Delivery is one callback on its way. Its content is fixed when it is queued;
-// the sender signs it at each try. A delivery leaves the queue when the receiver
-// accepts it or when the sender's schedule is used up.
+// Delivery is one callback in the queue. Its content never changes, and the
+// sender signs it at each try. A delivery leaves the queue when the receiver
+// accepts it, or after the last retry of the sender's schedule.
 type Delivery struct {
 	ID        int64             `json:"id"`
 	Sender    string            `json:"sender"`
@@ -19,13 +19,13 @@ type Delivery struct {
 	Body      string            `json:"body,omitempty"`
 	Tries     int               `json:"tries"`
 	DueAt     time.Time         `json:"due_at"`
-	// OnAdvance holds the callback back until the clock is advanced.
+	// OnAdvance holds the callback back until a script advances the clock.
 	OnAdvance bool `json:"on_advance,omitempty"`
 
 	busy bool // a worker or a script is sending it
 }
 
-// reply is the receiver's answer; Status 0 means that no answer came.
+// reply is the receiver's answer. Status is 0 when no answer came.
 type reply struct {
 	Sender    string `json:"sender"`
 	Reference string `json:"reference"`
@@ -35,13 +35,13 @@ type reply struct {
 	Accepted  bool   `json:"accepted"`
 }
 
-// Queue files a callback in the mode of the fault in force; the worker sends it.
-// The caller holds the lock.
+// Queue queues a callback in the mode of the current fault, and the worker sends
+// it. The caller holds the lock.
 func (s *Core) Queue(d Delivery) { s.queue(d, s.mode(d.Sender, ""), 0, true) }
 
-// queue files a callback in the given mode. The caller must send the returned
-// deliveries itself, after it has let go of mu and saved the state. With
-// background set, the worker sends all of them. The caller holds mu.
+// queue queues a callback in the given mode. The caller holds mu. With background
+// set, the worker sends all deliveries. Otherwise the caller must send the
+// returned deliveries, after it has unlocked mu and saved the state.
 func (s *Core) queue(d Delivery, mode CallbackMode, delay time.Duration, background bool) []*Delivery {
 	count := 1
 	switch mode {
@@ -69,7 +69,7 @@ func (s *Core) queue(d Delivery, mode CallbackMode, delay time.Duration, backgro
 	return list
 }
 
-// Nudge lets the worker look at the queue again.
+// Nudge makes the worker read the queue again.
 func (s *Core) Nudge() {
 	select {
 	case s.wake <- struct{}{}:
@@ -84,10 +84,9 @@ func (s *Core) work() {
 		d := s.earliest()
 		wait := time.Hour
 		if s.advancing {
-			d = nil // advance sends in order of time, and wakes this loop afterwards
+			d = nil // advance sends in order of time, and then wakes this loop
 		}
 		if d != nil {
-			// A clock that stands still must not make this loop spin.
 			wait = max(d.DueAt.Sub(s.Now()), 0)
 			if wait == 0 {
 				d.busy = true
@@ -108,6 +107,7 @@ func (s *Core) work() {
 			})
 			continue
 		}
+		// A test's clock may stand still: the minimum wait keeps this loop from spinning.
 		t := time.NewTimer(max(wait, 10*time.Millisecond))
 		select {
 		case <-s.ctx.Done():
@@ -120,8 +120,8 @@ func (s *Core) work() {
 	}
 }
 
-// earliest returns the delivery that is due first, whose receiver is
-// registered and which is not being sent; the caller holds mu.
+// earliest returns the delivery that is due first. It leaves out deliveries in
+// progress and deliveries to unregistered receivers. The caller holds mu.
 func (s *Core) earliest() *Delivery {
 	var first *Delivery
 	for _, d := range s.state.Deliveries {
@@ -135,20 +135,20 @@ func (s *Core) earliest() *Delivery {
 	return first
 }
 
-// reachable tells whether the sender can sign and address the delivery; the
+// reachable reports whether the sender can sign and address the delivery; the
 // caller holds mu.
 func (s *Core) reachable(d *Delivery) bool {
 	sender, ok := s.senders[d.Sender]
 	return ok && sender.Knows(d.Owner)
 }
 
-// try sends d once and files the result: accepted, due again, or given up.
+// try sends d once and stores the result: accepted, due again, or given up.
 func (s *Core) try(d *Delivery) reply {
 	answer := s.send(d)
 	s.mu.Lock()
 	d.busy = false
 	s.idle.Broadcast()
-	if s.ctx.Err() == nil { // a delivery cut by Close does not count
+	if s.ctx.Err() == nil { // a delivery that Close interrupted does not count
 		d.Tries++
 		delays := s.retries[d.Sender]
 		switch {
@@ -170,7 +170,7 @@ func (s *Core) try(d *Delivery) reply {
 	return answer
 }
 
-// release gives deliveries back to the worker, unsent.
+// release returns unsent deliveries to the worker.
 func (s *Core) release(list ...*Delivery) {
 	s.mu.Lock()
 	for _, d := range list {
@@ -181,7 +181,7 @@ func (s *Core) release(list ...*Delivery) {
 	s.Nudge()
 }
 
-// send makes one HTTP call and judges the answer by the sender's rule.
+// send makes one HTTP call. The sender's rule decides whether the answer accepts the callback.
 func (s *Core) send(d *Delivery) reply {
 	answer := reply{Sender: d.Sender, Reference: d.Reference}
 	ctx, cancel := context.WithTimeout(s.ctx, deliverySeconds*time.Second)
@@ -211,9 +211,9 @@ func (s *Core) send(d *Delivery) reply {
 	return answer
 }
 
-// advance moves the clock forward. On the way it sends all that becomes due, in
-// order of time, retries included. It first waits for deliveries under way, so
-// that their retries do not count from the new time.
+// advance moves the clock forward. It sends all callbacks and retries that become
+// due, in order of time. It first waits for deliveries in progress, so that their
+// retries do not count from the new time.
 func (s *Core) advance(by time.Duration) []reply {
 	s.clock.Lock()
 	defer s.clock.Unlock()

@@ -8,9 +8,9 @@ import (
 	"github.com/doisoat/doisoat/internal/calendar"
 )
 
-// FarSide is one provider or bank. The name stands in deliveries, faults and
-// statements. A side implements those of the capabilities below that its
-// provider has. The core holds the lock while it calls a side.
+// FarSide plays one provider or bank. Deliveries, faults and statements hold its
+// name. A side implements the capabilities below that its provider has. The core
+// holds the lock while it calls a side.
 type FarSide interface {
 	Name() string
 }
@@ -18,8 +18,8 @@ type FarSide interface {
 // Keeper is a side whose state survives a restart.
 type Keeper interface {
 	FarSide
-	// State returns a pointer to a struct. The core stores its members in one
-	// JSON object with the members of all sides, so each member has its own name.
+	// State returns a pointer to a struct. The core stores the members of all
+	// sides in one JSON object, so each member needs a name of its own.
 	State() any
 	// Restored rebuilds the indexes after the core has filled State.
 	Restored()
@@ -34,24 +34,24 @@ type Server interface {
 // Sender is a side that sends callbacks.
 type Sender interface {
 	FarSide
-	// Retries is the wait after each refused delivery; after the last one the
+	// Retries returns the waits after refused deliveries. After the last retry the
 	// sender gives up.
 	Retries() []time.Duration
-	// Knows tells whether the receiver is registered; a callback to another
-	// receiver waits.
+	// Knows reports whether the receiver is registered. A callback to an
+	// unregistered receiver waits.
 	Knows(owner string) bool
-	// Request signs a delivery; spoil makes the proof of origin wrong.
+	// Request signs a delivery. With spoil set the signature is wrong.
 	Request(ctx context.Context, d *Delivery, spoil bool) (*http.Request, error)
-	// Accepted judges the receiver's answer.
+	// Accepted reports whether the receiver's answer accepts the callback.
 	Accepted(status int, body []byte) bool
 }
 
 // Payable is a side at which a payer pays.
 type Payable interface {
 	FarSide
-	// Takes tells whether the URL or the QR code of the command is this side's.
+	// Takes reports whether the URL or the QR code of the command belongs to this side.
 	Takes(c PayCommand) bool
-	// Pay does the payer's part. The delivery is nil when no callback follows.
+	// Pay plays the payer. The delivery is nil when no callback follows.
 	Pay(c PayCommand) (PayResult, *Delivery, error)
 }
 
@@ -59,9 +59,9 @@ type Payable interface {
 type Source interface {
 	FarSide
 	Accounts() Accounts
-	// Format is the script's word for the form of the file.
+	// Format returns the script's word for the format of the file.
 	Format() string
-	// Statement prints an account's day. The same rows give the same bytes.
+	// Statement prints an account's day. Equal rows give equal bytes.
 	Statement(account string, day calendar.Date) (File, error)
 }
 
@@ -79,14 +79,14 @@ type File struct {
 	Content   []byte
 }
 
-// Faulty is a side that misbehaves on order.
+// Faulty is a side that misbehaves when a script asks for a fault.
 type Faulty interface {
 	FarSide
 	FaultWords() FaultWords
 }
 
-// FaultWords are the faults that a side knows. A kind of call without words
-// does not exist at that side.
+// FaultWords are the faults that a side knows. A side without words for a kind of
+// call does not serve this kind.
 type FaultWords struct {
 	Alias   string // another name of the side in scripts
 	Inquiry []string

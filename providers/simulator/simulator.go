@@ -1,19 +1,20 @@
 // Package simulator is the core of the far side of all providers: the clock,
 // the stored state, the deliveries of callbacks and the scripts below /control.
-// A provider is a [FarSide] in a folder of its own; package farsides registers
-// the sides. All of it runs in the process of doisoat dev and of tests, behind
-// one [http.Handler], and moves no real money.
+// Each provider is a [FarSide] in its own folder, and package farsides registers
+// the sides. The simulator runs in the process of doisoat dev and of tests, behind
+// one [http.Handler]. It moves no real money.
 //
 // To add a provider, make a folder, implement FarSide and the capabilities that
 // the provider has, and add one line to farsides.
 //
 // The simulator owns no Postgres schema; its state is one JSON file, or memory.
-// A side signs, verifies, parses and prints with code of its own, written from
-// the provider's fact sheet. A side imports no package below providers
-// but this folder's, so that a mistake in one of the two shows as a refusal.
+// A side signs, verifies, parses and prints with its own code, written from the
+// provider's fact sheet. Below providers a side imports only packages of this
+// folder. A mistake in the side or in the provider package then shows as a refusal.
 //
-// Invariants: a callback is stored before it is sent; its content is fixed when
-// it is queued; a state that the simulator cannot store is never answered as done.
+// Invariants: the simulator stores a callback before it sends the callback; the
+// content of a queued callback never changes; a call whose state cannot be stored
+// is never answered as done.
 //
 // States: delivery due → accepted, or given up after the provider's last retry.
 package simulator
@@ -29,7 +30,7 @@ import (
 	"time"
 )
 
-// Limits. A longer body is refused, a longer answer is cut.
+// Limits. The simulator refuses a longer body, and cuts a longer answer.
 const (
 	bodyLimit       = 1 << 20
 	replyLimit      = 4 << 10
@@ -38,19 +39,19 @@ const (
 	advanceLimit    = 366 * 24 * time.Hour
 )
 
-// Options sets a simulator up. The zero value works: real clock, no log, state
-// in memory, the providers' own schedules.
+// Options are the settings of a simulator. The zero value works: real clock, no
+// log, state in memory, the providers' own schedules.
 type Options struct {
 	Now func() time.Time // the simulator's clock is this plus the time that scripts advance
 	Log *slog.Logger
 
-	// StateFile keeps the state of the core and of all sides over a restart; the
-	// file never holds a secret. Empty keeps the state in memory.
+	// StateFile keeps the state of the core and of all sides over a restart. The
+	// file never holds a secret. Without a StateFile the state is in memory.
 	StateFile string
 	// RetryDelays replaces, per sender, the provider's own schedule of retries.
 	RetryDelays map[string][]time.Duration
-	// HangFor is how long a time-out fault holds a request before the
-	// connection is cut without an answer; default 3 seconds.
+	// HangFor is the time for which a time-out fault holds a request. The side
+	// then closes the connection without an answer. The default is 3 seconds.
 	HangFor time.Duration
 }
 
@@ -69,8 +70,8 @@ type Core struct {
 	slots  chan struct{}
 	group  sync.WaitGroup
 
-	clock  sync.Mutex // held while the clock is advanced; taken before saving and mu
-	saving sync.Mutex // held while the file is written; taken before mu
+	clock  sync.Mutex // held while advance moves the clock; taken before saving and mu
+	saving sync.Mutex // held while save writes the file; taken before mu
 	saved  int64
 	broken error
 
@@ -81,8 +82,8 @@ type Core struct {
 	idle      *sync.Cond // a delivery is no longer busy
 }
 
-// New makes a core without sides. The caller makes the sides on it and calls
-// [Core.Start].
+// New makes a core without sides. The caller makes the sides with this core and
+// then calls [Core.Start].
 func New(options Options) *Core {
 	if options.Now == nil {
 		options.Now = time.Now //nolint:forbidigo // the far side has the machine's clock, as real providers do
@@ -105,9 +106,9 @@ func New(options Options) *Core {
 	return s
 }
 
-// Start takes the sides, restores their state and starts the delivery worker;
-// the caller must Close the core. A state file that cannot be read is left
-// alone: every request is then answered 503 and [Core.Err] says why.
+// Start takes the sides, restores their state and starts the delivery worker. The
+// caller must Close the core. Start never changes an unreadable state file: the
+// core then answers every request with 503, and [Core.Err] returns the cause.
 func (s *Core) Start(sides ...FarSide) {
 	s.sides = sides
 	for _, sender := range capable[Sender](s) {
@@ -124,8 +125,8 @@ func (s *Core) Start(sides ...FarSide) {
 // Err returns why the state file could not be read, or nil.
 func (s *Core) Err() error { return s.broken }
 
-// Close stops retries and waits for deliveries under way. It may be called
-// twice. An undelivered callback stays in the state file and is due again at
+// Close stops retries and waits for deliveries in progress. A second call does
+// nothing. An undelivered callback stays in the state file and is due again at
 // the next start.
 func (s *Core) Close() {
 	s.cancel()
@@ -133,8 +134,8 @@ func (s *Core) Close() {
 	s.client.CloseIdleConnections()
 }
 
-// Handler serves the providers' protocols and, below /control, the scripts. A
-// caller who reaches the handler commands it: bind it to a loopback address only.
+// Handler serves the providers' protocols and, below /control, the scripts. It
+// authenticates no script, so bind it only to a loopback address.
 func (s *Core) Handler() http.Handler {
 	routes := http.NewServeMux()
 	for _, side := range capable[Server](s) {
@@ -156,23 +157,23 @@ func (s *Core) Handler() http.Handler {
 }
 
 // Lock guards the state of all sides. A side locks in its own handlers and
-// registrations; the core has locked before it calls a side.
+// registrations. The core locks before it calls a side.
 func (s *Core) Lock() { s.mu.Lock() }
 
 // Unlock ends [Core.Lock].
 func (s *Core) Unlock() { s.mu.Unlock() }
 
-// Now is the simulator's clock; the caller holds the lock.
+// Now returns the time of the simulator's clock; the caller holds the lock.
 func (s *Core) Now() time.Time { return s.options.Now().Add(s.state.Offset) }
 
-// MachineNow is the clock without the time that scripts advanced: the clock of
-// our program, against which it judges the age of a message.
+// MachineNow returns the time without the offset that scripts added. A receiver
+// judges the age of a message by this clock.
 func (s *Core) MachineNow() time.Time { return s.options.Now() }
 
-// Fault is the fault in force of a side; the caller holds the lock.
+// Fault returns the current faults of a side; the caller holds the lock.
 func (s *Core) Fault(side string) Faults { return s.state.Faults[side] }
 
-// Hang holds a request and then cuts the connection, as a time-out does.
+// Hang holds a request for HangFor and then closes the connection without an answer.
 func (s *Core) Hang(r *http.Request) {
 	t := time.NewTimer(s.options.HangFor)
 	defer t.Stop()
@@ -184,14 +185,14 @@ func (s *Core) Hang(r *http.Request) {
 	panic(http.ErrAbortHandler)
 }
 
-// tick lets the sides do the work whose time has come; the caller holds mu.
+// tick makes the sides do their due work; the caller holds mu.
 func (s *Core) tick() {
 	for _, side := range capable[Ticker](s) {
 		side.Tick()
 	}
 }
 
-// capable lists the sides that have a capability, in order of registration.
+// capable returns the sides that have a capability, in order of registration.
 func capable[C FarSide](s *Core) []C {
 	var list []C
 	for _, side := range s.sides {
@@ -202,7 +203,7 @@ func capable[C FarSide](s *Core) []C {
 	return list
 }
 
-// find returns the side of that name if it has the capability.
+// find returns the side called name if it has the capability.
 func find[C FarSide](s *Core, name string) (side C, ok bool) {
 	list := capable[C](s)
 	if i := slices.IndexFunc(list, func(c C) bool { return c.Name() == name }); i >= 0 {

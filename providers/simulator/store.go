@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// state is the core's part of the stored state. Secrets and addresses of
-// callbacks are missing: both are registered at each start.
+// state is the core's part of the stored state. It holds no secrets and no
+// addresses of callbacks, because callers register both at each start.
 type state struct {
 	Version      int                 `json:"version"`
 	Offset       time.Duration       `json:"clock_offset_ns"`
@@ -80,10 +80,10 @@ func (s *Core) load() error {
 // and calls [Core.Saved] after Unlock.
 func (s *Core) Changed() { s.changes++ }
 
-// save writes the whole state beside the old file and then over it: a kill at
-// any moment leaves the old or the new file. Callers that come while one writes
-// share the next write. save does not wait for the disk: the simulator survives
-// a kill of the process, but a loss of power may cost its state.
+// save writes the whole state to a new file and renames it over the old one: a
+// kill at any moment leaves the old or the new file. Callers that come during a
+// write share the next write. save does not sync the file: the state survives a
+// kill of the process, but perhaps not a loss of power.
 func (s *Core) save() error {
 	if s.options.StateFile == "" {
 		return nil
@@ -115,7 +115,7 @@ func (s *Core) save() error {
 	return nil
 }
 
-// Saved stores the state, or answers 500 and returns false.
+// Saved stores the state. When this fails it answers 500 and returns false.
 func (s *Core) Saved(w http.ResponseWriter) bool {
 	if err := s.save(); err != nil {
 		s.log.Error("simulator state not saved", "error", err)

@@ -1,10 +1,10 @@
 // Package bank plays the banks that keep the collecting accounts: a banking app
 // that reads VietQR codes and transfers, the account's movements, and the
-// statement of a day as camt.053. It is called through package simulator and
-// keeps its state there.
+// statement of a day as camt.053. Package simulator calls the banks and keeps
+// their state.
 //
-// Invariants: a movement and its reference never change once made; an account
-// begins with nothing, so that its balance is the sum of its movements.
+// Invariants: a movement and its reference never change; an account begins with
+// a balance of zero, so that its balance is the sum of its movements.
 package bank
 
 import (
@@ -15,21 +15,21 @@ import (
 	"github.com/doisoat/doisoat/providers/simulator"
 )
 
-// Name stands in scripts as the source of statements.
+// Name is the bank's word in scripts, as a source of statements.
 const Name = "bank"
 
 // Notifier sends the owner of an account a notice of each credit.
 type Notifier interface {
-	// Number is the notifier's own number of a credit.
+	// Number returns the notifier's own number of a credit.
 	Number(m *Movement) int64
-	// Notice is nil when the owner of the account takes no notices. It is called
-	// right after the movement is booked; balance includes the movement.
+	// Notice returns nil when the owner of the account takes no notices. The bank
+	// calls it directly after it booked the movement; balance includes the movement.
 	Notice(a *Account, m *Movement, balance int64) *simulator.Delivery
 }
 
 // Payer pays into accounts.
 type Payer interface {
-	// PayOut books on account all that is due up to and including day.
+	// PayOut books all payouts on account that are due up to and including day.
 	PayOut(account string, day calendar.Date)
 }
 
@@ -39,7 +39,7 @@ type Account struct {
 	BIN    string
 }
 
-// Side is all banks together. Package simulator locks it.
+// Side plays all banks. Package simulator holds its lock.
 type Side struct {
 	core     *simulator.Core
 	notifier Notifier
@@ -61,7 +61,7 @@ func New(core *simulator.Core, notifier Notifier) *Side {
 	return &Side{core: core, notifier: notifier, accounts: map[string]*Account{}, totals: map[string]int64{}}
 }
 
-// Register makes a collecting account known.
+// Register registers a collecting account.
 func (b *Side) Register(account, bin string) {
 	b.core.Lock()
 	defer b.core.Unlock()
@@ -71,23 +71,23 @@ func (b *Side) Register(account, bin string) {
 	b.accounts[account] = &Account{Number: account, BIN: bin}
 }
 
-// PaidBy adds a payer. Each statement first takes the payouts that are due.
+// PaidBy adds a payer. Before each statement the bank books the due payouts of all payers.
 func (b *Side) PaidBy(p Payer) { b.payers = append(b.payers, p) }
 
-// Name is [Name].
+// Name returns [Name].
 func (b *Side) Name() string { return Name }
 
-// State is the stored part.
+// State returns the stored part.
 func (b *Side) State() any { return &b.state }
 
-// Restored adds the movements up.
+// Restored recomputes the balances from the movements.
 func (b *Side) Restored() {
 	for _, m := range b.state.Movements {
 		b.totals[m.Account] += m.Amount
 	}
 }
 
-// First is the account that was registered first, or empty.
+// First returns the account that was registered first, "" when there is none.
 func (b *Side) First() string {
 	if len(b.order) == 0 {
 		return ""
@@ -95,15 +95,15 @@ func (b *Side) First() string {
 	return b.order[0]
 }
 
-// Accounts are the collecting accounts.
+// Accounts returns the collecting accounts.
 func (b *Side) Accounts() simulator.Accounts {
 	return simulator.Accounts{Query: "account", Member: "bank_accounts", Known: b.order}
 }
 
-// Format is camt.053.
+// Format returns the script's word for camt.053.
 func (b *Side) Format() string { return "camt053" }
 
-// Statement takes the payouts that are due and prints the account's day.
+// Statement books the due payouts and prints the account's day.
 func (b *Side) Statement(account string, day calendar.Date) (simulator.File, error) {
 	for _, p := range b.payers {
 		p.PayOut(account, day)
@@ -112,11 +112,11 @@ func (b *Side) Statement(account string, day calendar.Date) (simulator.File, err
 	return simulator.File{Type: "application/xml", Extension: "xml", Content: raw}, err
 }
 
-// Takes a QR code.
+// Takes reports whether the command holds a QR code.
 func (b *Side) Takes(c simulator.PayCommand) bool { return c.QR != "" }
 
-// Pay transfers by a banking app; the same code pays any number of times. A
-// transfer that fails leaves no trace at the receiving bank.
+// Pay makes a transfer in a banking app. The payer can use a code several times.
+// A failed transfer makes no movement at the receiving bank.
 func (b *Side) Pay(c simulator.PayCommand) (simulator.PayResult, *simulator.Delivery, error) {
 	code, err := readQR(c.QR)
 	if err != nil {

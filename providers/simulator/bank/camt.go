@@ -61,12 +61,12 @@ type (
 const (
 	camtNamespace = "urn:iso:std:iso:20022:tech:xsd:camt.053.001.08"
 	camtTime      = "2006-01-02T15:04:05-07:00"
-	ustrdLength   = 140 // Max140Text: a longer content goes on in the next Ustrd
+	ustrdLength   = 140 // Max140Text: a longer content continues in the next Ustrd
 )
 
-// bankStatement prints the account's day. Opening is the closing of the day
-// before. The same entries give the same bytes: creation is the time of the
-// last entry.
+// bankStatement prints the account's day. The opening balance is the closing
+// balance of the previous day. The creation time is the time of the last entry,
+// so that the same entries give the same bytes.
 func (b *Side) bankStatement(account string, day calendar.Date) ([]byte, error) {
 	opening := b.opening(account, day)
 	closing, created := opening, day.Start()

@@ -9,7 +9,7 @@ import (
 )
 
 // Movement is one credit on a collecting account. It never changes. An account
-// begins with nothing, so that its balance is the sum of all movements.
+// begins with a balance of zero, so that its balance is the sum of all movements.
 type Movement struct {
 	Account   string        `json:"account"`
 	Number    int64         `json:"number"`
@@ -20,18 +20,18 @@ type Movement struct {
 	Content   string        `json:"content"`
 }
 
-// Fictitious, generic parties: no person's name is invented.
+// Fictitious, generic parties: the simulator invents no person's name.
 const (
 	payerName    = "NGUOI NOP"
 	receiverName = "CO QUAN THU"
 )
 
-// Book files a credit; the caller holds the lock.
+// Book books a credit; the caller holds the lock.
 func (b *Side) Book(account string, amount int64, content string, at time.Time) {
 	b.book(account, amount, content, at)
 }
 
-// book files a credit under a new reference; the caller holds the lock.
+// book books a credit under a new reference; the caller holds the lock.
 func (b *Side) book(account string, amount int64, content string, at time.Time) *Movement {
 	b.state.LastMovement++
 	local := at.In(calendar.HoChiMinh)
@@ -55,7 +55,7 @@ func (b *Side) receive(a *Account, amount int64, text string) *Movement {
 	return b.book(a.Number, amount, wrap(a, text, b.state.LastMovement+1, at), at)
 }
 
-// opening is an account's balance as a day begins; the caller holds the lock.
+// opening returns an account's balance at the start of a day; the caller holds the lock.
 func (b *Side) opening(account string, day calendar.Date) int64 {
 	var sum int64
 	for _, m := range b.state.Movements {
@@ -66,8 +66,8 @@ func (b *Side) opening(account string, day calendar.Date) int64 {
 	return sum
 }
 
-// wrap writes a payer's text as it reaches the receiving bank's statement: one
-// of the bank's common wrappers, in turn (measured on public statements).
+// wrap returns a payer's text as the receiving bank's statement shows it. It
+// takes the bank's common wrappers in turn, as public statements show them.
 func wrap(a *Account, text string, number int64, at time.Time) string {
 	local := at.In(calendar.HoChiMinh)
 	payer := fmt.Sprintf("10%08d", number)

@@ -23,9 +23,10 @@ type transferCode struct {
 // napasID opens the account object of every VietQR (specification 1.5.2).
 const napasID = "A000000727"
 
-// readQR reads a VietQR strictly: checksum, exact lengths at every level, format
-// first and checksum last, no object twice, NAPAS id, VND, an amount above zero
-// where there is one. Unknown objects are skipped.
+// readQR reads a VietQR strictly. It requires a right checksum, exact lengths at
+// every level, the format first and the checksum last, no object twice, the NAPAS
+// id and VND. An amount, when there is one, must be above zero. readQR skips
+// unknown objects.
 func readQR(text string) (transferCode, error) {
 	for i := range len(text) {
 		if text[i] < ' ' || text[i] > '~' {

@@ -1,5 +1,5 @@
-// Package farsides registers all far sides with one simulator. Each new provider
-// adds a line to New. It owns no state; commands and tests call it.
+// Package farsides registers all far sides with one simulator. A new provider
+// needs one more line in New. The package owns no state; commands and tests call it.
 package farsides
 
 import (
@@ -40,8 +40,8 @@ type Simulator struct {
 	sepay *sepay.Side
 }
 
-// New starts a simulator; the caller must Close it, and asks Err whether the
-// state file could be read.
+// New starts a simulator. The caller must Close it. Err returns the fault of an
+// unreadable state file.
 func New(o Options) *Simulator {
 	core := simulator.New(simulator.Options{
 		Now: o.Now, Log: o.Log, StateFile: o.StateFile, RetryDelays: o.RetryDelays, HangFor: o.HangFor,
@@ -54,19 +54,19 @@ func New(o Options) *Simulator {
 	return s
 }
 
-// RegisterVNPAY makes a terminal known; see [vnpay.Side.Register].
+// RegisterVNPAY registers a terminal; see [vnpay.Side.Register].
 func (s *Simulator) RegisterVNPAY(tmnCode, hashSecret, ipnURL string) {
 	s.vnpay.Register(tmnCode, hashSecret, ipnURL)
 }
 
-// RegisterBank makes a collecting account known, and the SePay hook of its
-// owner; see [sepay.Side.Register].
+// RegisterBank registers a collecting account and the SePay hook of its owner;
+// see [sepay.Side.Register].
 func (s *Simulator) RegisterBank(account, bankBIN, callbackURL, webhookSecret, apiKey string) {
 	s.bank.Register(account, bankBIN)
 	s.sepay.Register(account, callbackURL, webhookSecret, apiKey)
 }
 
-// SetPayoutAccount names the bank account of a terminal's payouts.
+// SetPayoutAccount sets the bank account of a terminal's payouts.
 func (s *Simulator) SetPayoutAccount(tmnCode, account string) {
 	s.vnpay.SetPayoutAccount(tmnCode, account)
 }

@@ -1,5 +1,5 @@
 // Package sepay plays SePay, which notifies the owner of an account of each
-// credit. It is called through packages simulator and bank, and stores nothing.
+// credit. Packages simulator and bank call it. It stores nothing.
 //
 // Invariant: every repeat of a notice carries the same bytes.
 package sepay
@@ -21,17 +21,17 @@ import (
 	"github.com/doisoat/doisoat/providers/simulator/bank"
 )
 
-// Name stands in scripts, deliveries and faults.
+// Name is SePay's word in scripts, deliveries and faults.
 const Name = "sepay"
 
-// Side is SePay. Package simulator locks it.
+// Side plays SePay. Package simulator holds its lock.
 type Side struct {
 	core  *simulator.Core
 	hooks map[string]*hook
 }
 
-// hook is the address that the owner of an account has set in SePay's portal.
-// It is registered at each start, so that no secret is written down.
+// hook is the address that the owner of an account has set in SePay's portal. The
+// caller registers it at each start, so that the state file holds no secret.
 type hook struct {
 	callback string
 	secret   string
@@ -41,8 +41,8 @@ type hook struct {
 // New makes the side; the caller registers it with [simulator.Core.Start].
 func New(core *simulator.Core) *Side { return &Side{core: core, hooks: map[string]*hook{}} }
 
-// Register sets the hook of an account. webhookSecret selects HMAC mode; without
-// it apiKey selects API-key mode; an empty callbackURL sends no notice.
+// Register sets the hook of an account. A webhookSecret selects HMAC mode; without
+// it an apiKey selects API-key mode. With an empty callbackURL the side sends no notice.
 func (s *Side) Register(account, callbackURL, webhookSecret, apiKey string) {
 	s.core.Lock()
 	defer s.core.Unlock()
@@ -50,23 +50,23 @@ func (s *Side) Register(account, callbackURL, webhookSecret, apiKey string) {
 	s.core.Nudge()
 }
 
-// Name is [Name].
+// Name returns [Name].
 func (s *Side) Name() string { return Name }
 
-// Retries is SePay's schedule.
+// Retries returns SePay's schedule.
 func (s *Side) Retries() []time.Duration {
 	return []time.Duration{
 		time.Minute, time.Minute, 2 * time.Minute, 3 * time.Minute, 5 * time.Minute, 8 * time.Minute, 13 * time.Minute,
 	}
 }
 
-// Knows tells whether the account has a hook.
+// Knows reports whether the account has a hook.
 func (s *Side) Knows(account string) bool { return s.hooks[account] != nil }
 
 // FaultWords: scripts may also say vietqr, because SePay speaks for VietQR accounts.
 func (s *Side) FaultWords() simulator.FaultWords { return simulator.FaultWords{Alias: "vietqr"} }
 
-// Accepted: SePay stops on 200 or 201 with {"success":true}.
+// Accepted reports whether SePay stops: at 200 or 201 with {"success":true}.
 func (s *Side) Accepted(status int, raw []byte) bool {
 	var body struct {
 		Success bool `json:"success"`
@@ -111,11 +111,11 @@ const firstNotice = 92_700
 // Number is SePay's id of a credit.
 func (s *Side) Number(m *bank.Movement) int64 { return firstNotice + m.Number }
 
-// paymentCode is the shape of code that the account's owner has set in SePay's
-// portal: our payment references.
+// paymentCode is the form of payment codes that the account's owner has set in
+// SePay's portal: our payment references.
 var paymentCode = regexp.MustCompile(`(?:^|[^0-9A-Z])(DS[0-9A-Z]{10})(?:$|[^0-9A-Z])`)
 
-// Notice prints a movement once; all repeats send the same bytes.
+// Notice prints a movement once. All repeats send the same bytes.
 func (s *Side) Notice(a *bank.Account, m *bank.Movement, balance int64) *simulator.Delivery {
 	if h := s.hooks[a.Number]; h == nil || h.callback == "" {
 		return nil
@@ -131,13 +131,13 @@ func (s *Side) Notice(a *bank.Account, m *bank.Movement, balance int64) *simulat
 	}
 	raw, err := json.Marshal(n)
 	if err != nil {
-		panic(err) // plain strings and numbers
+		panic(err) // cannot happen: the notice holds only strings and numbers
 	}
 	return &simulator.Delivery{Sender: Name, Owner: a.Number, Reference: m.Reference, Body: string(raw)}
 }
 
-// Request builds the call in the mode that the owner has set. SePay signs with
-// the time of the machine, because the receiver compares with its own clock.
+// Request builds the call in the mode of the hook. It signs with the time of the
+// machine, because the receiver compares the timestamp with its own clock.
 func (s *Side) Request(ctx context.Context, d *simulator.Delivery, spoil bool) (*http.Request, error) {
 	h := s.hooks[d.Owner]
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, h.callback, strings.NewReader(d.Body))

@@ -94,28 +94,28 @@ func (f *Far) MerchantSays(rspCode string, success bool) {
 	f.rspCode, f.success = rspCode, success
 }
 
-// Received counts the callbacks that the merchant took.
+// Received counts the callbacks that the merchant has received.
 func (f *Far) Received() (ipns, notices int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return len(f.ipns), len(f.notices)
 }
 
-// IPNs are the queries of the IPNs that the merchant took.
+// IPNs returns the queries of the IPNs that the merchant has received.
 func (f *Far) IPNs() []url.Values {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Clone(f.ipns)
 }
 
-// Notices are the bodies of the notices that the merchant took.
+// Notices returns the bodies of the notices that the merchant has received.
 func (f *Far) Notices() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Clone(f.notices)
 }
 
-// PayURL signs a pay URL; change alters parameters before signing.
+// PayURL signs a pay URL. The members of change replace parameters before signing.
 func (f *Far) PayURL(reference string, amount int64, change map[string]string) string {
 	values := map[string]string{
 		"vnp_Version": "2.1.0", "vnp_Command": "pay", "vnp_TmnCode": Terminal, "vnp_Amount": fmt.Sprint(amount * 100),
@@ -179,7 +179,7 @@ func (f *Far) Call(path string, body any) (int, map[string]any, error) {
 	return response.StatusCode, answer, nil
 }
 
-// Must posts and insists on 200.
+// Must posts and fails the test unless the answer is 200.
 func (f *Far) Must(t *testing.T, path string, body any) map[string]any {
 	t.Helper()
 	status, answer := f.Post(t, path, body)
@@ -189,7 +189,7 @@ func (f *Far) Must(t *testing.T, path string, body any) map[string]any {
 	return answer
 }
 
-// Object is a JSON Object.
+// Object is a JSON object.
 type Object = map[string]any
 
 // Pay pays an order at VNPAY; more adds members to the command.
@@ -208,7 +208,7 @@ func (f *Far) API(t *testing.T, request map[string]string) map[string]any {
 	return f.Must(t, vnpay.APIPath, SignRequest(request))
 }
 
-// SignRequest fills the request of the merchant API up and signs it.
+// SignRequest adds the missing members of a merchant API request and signs it.
 func SignRequest(request map[string]string) map[string]string {
 	signed := map[string]string{
 		"vnp_Version": "2.1.0", "vnp_TmnCode": Terminal, "vnp_OrderInfo": "Truy van", "vnp_TransactionDate": "20261121083000",
@@ -226,12 +226,12 @@ func SignRequest(request map[string]string) map[string]string {
 	return signed
 }
 
-// Query asks for a payment.
+// Query returns the request of an inquiry about a payment.
 func Query(id, reference string) map[string]string {
 	return map[string]string{"vnp_RequestId": id, "vnp_Command": "querydr", "vnp_TxnRef": reference}
 }
 
-// Refund asks for a refund.
+// Refund returns the request of a refund.
 func Refund(id, reference, kind string, amount int64) map[string]string {
 	return map[string]string{
 		"vnp_RequestId": id, "vnp_Command": "refund", "vnp_TxnRef": reference, "vnp_TransactionType": kind,
@@ -239,12 +239,12 @@ func Refund(id, reference, kind string, amount int64) map[string]string {
 	}
 }
 
-// Status is the answer's code, transaction type and transaction status.
+// Status returns the answer's code, transaction type and transaction status.
 func Status(answer map[string]any) string {
 	return fmt.Sprint(answer["vnp_ResponseCode"], " ", answer["vnp_TransactionType"], "/", answer["vnp_TransactionStatus"])
 }
 
-// Eventually waits for an event of the background.
+// Eventually waits for an event of the delivery worker.
 func Eventually(t *testing.T, event string, done func() bool) {
 	t.Helper()
 	for range 500 {

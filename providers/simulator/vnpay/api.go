@@ -13,8 +13,8 @@ import (
 	"github.com/doisoat/doisoat/providers/simulator"
 )
 
-// refund is money on its way back to the payer. It counts against the payment
-// from the moment it is accepted until it is refused.
+// refund is one refund at VNPAY. An accepted refund reduces the refundable amount
+// of its payment, and a refused one does not.
 type refund struct {
 	Terminal    string    `json:"terminal"`
 	Reference   string    `json:"reference"` // of the payment
@@ -24,12 +24,12 @@ type refund struct {
 	Transaction int64     `json:"transaction"`
 	Status      string    `json:"status"`
 	AskedAt     time.Time `json:"asked_at"`
-	DoneAt      time.Time `json:"done_at"`           // when 05 ends
+	DoneAt      time.Time `json:"done_at"`           // the time at which 05 ends
 	Refused     bool      `json:"refused,omitempty"` // 05 ends in 09
 }
 
-// apiMessage is a request or an answer of the merchant API; absent members are
-// empty and are left out of the JSON, but not out of the hash text.
+// apiMessage is a request or an answer of the merchant API. The JSON leaves out
+// empty members; the hash text keeps their separators.
 type apiMessage struct {
 	RequestID         string `json:"vnp_RequestId,omitempty"`
 	ResponseID        string `json:"vnp_ResponseId,omitempty"`
@@ -55,7 +55,7 @@ type apiMessage struct {
 	SecureHash        string `json:"vnp_SecureHash,omitempty"`
 }
 
-// requestText is the text that a merchant hashes (fact sheet VNPAY, sections 4 and 5).
+// requestText returns the text that a merchant hashes (fact sheet VNPAY, sections 4 and 5).
 func (m *apiMessage) requestText() string {
 	if m.Command == "refund" {
 		return strings.Join([]string{
@@ -68,7 +68,7 @@ func (m *apiMessage) requestText() string {
 	}, "|")
 }
 
-// responseText is the text that VNPAY hashes; a refund's lacks the promotion.
+// responseText returns the text that VNPAY hashes. The text of a refund has no promotion.
 func (m *apiMessage) responseText() string {
 	parts := []string{
 		m.ResponseID, m.Command, m.ResponseCode, m.Message, m.TmnCode, m.TxnRef, m.Amount, m.BankCode, m.PayDate,
@@ -80,7 +80,7 @@ func (m *apiMessage) responseText() string {
 	return strings.Join(parts, "|")
 }
 
-// apiMessages words the response codes.
+// apiMessages are the texts of the response codes.
 var apiMessages = map[string]string{
 	"00": "Success", "02": "Invalid TmnCode", "03": "Invalid data format", "91": "Transaction not found",
 	"94": "Duplicate request", "95": "Request refused", "97": "Invalid checksum", "99": "Unknown error",
@@ -88,8 +88,8 @@ var apiMessages = map[string]string{
 
 var requestIDShape = regexp.MustCompile(`^[0-9A-Za-z]{1,32}$`)
 
-// wellFormed checks the members that the command needs. A | would make the hash
-// text ambiguous.
+// wellFormed checks the members that the command needs. It refuses a |, which
+// would make the hash text ambiguous.
 func (m *apiMessage) wellFormed() bool {
 	need := []string{m.TxnRef, m.OrderInfo, m.IPAddr, m.TmnCode}
 	dates := []string{m.TransactionDate, m.CreateDate}
@@ -116,8 +116,8 @@ func (m *apiMessage) wellFormed() bool {
 	return m.Version == "2.1.0" && requestIDShape.MatchString(m.RequestID)
 }
 
-// serveAPI answers querydr and refund. The answer is signed whenever the
-// terminal is known, refusals included.
+// serveAPI answers querydr and refund. It signs the answer, also a refusal, when
+// the terminal is known.
 func (v *Side) serveAPI(w http.ResponseWriter, r *http.Request) {
 	var request apiMessage
 	if err := json.NewDecoder(r.Body).Decode(&request); err != nil {
@@ -151,7 +151,7 @@ func (v *Side) serveAPI(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// answer judges a request in VNPAY's order; the caller holds the lock.
+// answer checks a request in VNPAY's order; the caller holds the lock.
 func (v *Side) answer(request *apiMessage, plan simulator.Faults) (apiMessage, string) {
 	refusal := apiMessage{
 		Command: request.Command, TmnCode: request.TmnCode, TxnRef: request.TxnRef, OrderInfo: request.OrderInfo,
@@ -192,7 +192,7 @@ func (v *Side) answer(request *apiMessage, plan simulator.Faults) (apiMessage, s
 	return answer, m.secret
 }
 
-// firstRequest tells whether the request id is new today, and remembers it.
+// firstRequest reports whether the request id is new today, and stores it.
 func (v *Side) firstRequest(request *apiMessage) bool {
 	if today := calendar.On(v.core.Now()); v.state.RequestDay != today {
 		v.state.RequestDay, v.state.Requests = today, nil
@@ -208,9 +208,9 @@ func (v *Side) firstRequest(request *apiMessage) bool {
 	return true
 }
 
-// inquire reports a payment. querydr has no key of its own for a refund: after
-// one, type and status are those of the newest refund of the payment, while
-// amount, number and pay date stay the payment's.
+// inquire reports a payment. querydr has no key for a refund. After a refund the
+// answer holds type and status of the newest refund of the payment, and amount,
+// number and pay date of the payment itself.
 func (v *Side) inquire(p *payment) apiMessage {
 	answer := apiMessage{
 		Command: "querydr", ResponseCode: "00", Message: "QueryDR Success", TmnCode: p.Terminal, TxnRef: p.Reference,
@@ -227,7 +227,7 @@ func (v *Side) inquire(p *payment) apiMessage {
 	return answer
 }
 
-// refundsOf lists a payment's refunds in order of request; the caller holds the lock.
+// refundsOf returns a payment's refunds in order of request; the caller holds the lock.
 func (v *Side) refundsOf(p *payment) []*refund {
 	var list []*refund
 	for _, f := range v.state.Refunds {
@@ -238,9 +238,9 @@ func (v *Side) refundsOf(p *payment) []*refund {
 	return list
 }
 
-// acceptRefund takes a refund on, or says why not: 95 for a payment that is not
-// paid, for more than is left and for a "full" refund of another amount; 94
-// when all of it is already being given back.
+// acceptRefund accepts a refund or answers with a refusal. It answers 95 for a
+// payment that is not paid, for more than the refundable amount and for a "full"
+// refund of another amount. It answers 94 when earlier refunds take the full amount.
 func (v *Side) acceptRefund(p *payment, request *apiMessage, plan simulator.Faults) apiMessage {
 	hundredfold, err := strconv.ParseInt(request.Amount, 10, 64)
 	if err != nil || hundredfold <= 0 || hundredfold%100 != 0 {

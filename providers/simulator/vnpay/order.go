@@ -35,7 +35,7 @@ type payment struct {
 	CardType     string    `json:"card_type"`
 	Status       string    `json:"status"`        // vnp_TransactionStatus of the payment itself
 	ResponseCode string    `json:"response_code"` // empty while open
-	PaidAt       time.Time `json:"paid_at"`       // of the outcome, paid or not
+	PaidAt       time.Time `json:"paid_at"`       // time of the outcome, also of a failure
 	Cancelled    bool      `json:"cancelled,omitempty"`
 }
 
@@ -91,8 +91,8 @@ var payRules = []struct {
 	{name: "vnp_TxnRef", min: 1, max: 100},
 }
 
-// readOrder checks a pay URL's query as VNPAY does: terminal, signature, then
-// each parameter. The caller holds the lock. It does not look at the clock.
+// readOrder checks the query of a pay URL as VNPAY does: terminal, signature, then
+// each parameter. It does not check the expiry. The caller holds the lock.
 func (v *Side) readOrder(rawQuery string) (payOrder, *pageError) {
 	values, ok := simulator.SingleValues(rawQuery)
 	if !ok {
@@ -135,9 +135,9 @@ func (v *Side) readOrder(rawQuery string) (payOrder, *pageError) {
 	}, nil
 }
 
-// openPayment finds the order's payment or makes it, as the first visit of the
-// pay page does. A reference that was used for another order is refused for
-// ever; VNPAY promises that only for a day. The caller holds the lock.
+// openPayment finds the payment of the order, or makes it at the first visit of
+// the pay page. It refuses the reference of another order for ever; VNPAY promises
+// this only for a day. The caller holds the lock.
 func (v *Side) openPayment(o payOrder) (*payment, *pageError) {
 	key := paymentKey(o.merchant.terminal, o.reference)
 	if p, ok := v.payments[key]; ok {
@@ -164,7 +164,7 @@ func (v *Side) openPayment(o payOrder) (*payment, *pageError) {
 	return p, nil
 }
 
-// finish ends an open payment. Only a paid one enters the settlement. The
+// finish ends an open payment. Only a paid payment enters the settlement. The
 // caller holds the lock.
 func (v *Side) finish(p *payment, result simulator.Outcome, amount int64) {
 	p.PaidAt = v.core.Now()
@@ -181,7 +181,7 @@ func (v *Side) finish(p *payment, result simulator.Outcome, amount int64) {
 	v.core.Changed()
 }
 
-// resultValues are the parameters of both the return address and the IPN,
+// resultValues returns the parameters of the return address and of the IPN,
 // without the signature. A payer who cancels never reaches a bank: VNPAY then
 // sends 0 as its number and no bank number.
 func resultValues(p *payment) map[string]string {

@@ -8,7 +8,7 @@ import (
 	"github.com/doisoat/doisoat/providers/simulator"
 )
 
-// The page loads nothing, so that it works on a machine without internet.
+// The page loads no other file, so that it works on a machine without internet.
 var payPage = template.Must(template.New("pay").Parse(`<!doctype html>
 <html lang="vi"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>Cổng thanh toán VNPAY (mô phỏng)</title>
@@ -36,7 +36,7 @@ func refusePage(w http.ResponseWriter, e *pageError) {
 	writePage(w, http.StatusBadRequest, payPageData{Code: e.code, Text: e.text})
 }
 
-// showPayPage is where a merchant sends the payer's browser.
+// showPayPage serves the pay page, to which a merchant sends the payer's browser.
 func (v *Side) showPayPage(w http.ResponseWriter, r *http.Request) {
 	v.core.Lock()
 	o, p, refused := v.visit(r.URL.RawQuery)
@@ -53,7 +53,7 @@ func (v *Side) showPayPage(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// visit checks a pay URL and the clock, and opens the payment; the caller holds the lock.
+// visit checks a pay URL and its expiry, and opens the payment; the caller holds the lock.
 func (v *Side) visit(rawQuery string) (payOrder, *payment, *pageError) {
 	o, refused := v.readOrder(rawQuery)
 	if refused != nil {
@@ -72,8 +72,8 @@ func (v *Side) visit(rawQuery string) (payOrder, *payment, *pageError) {
 	return o, p, nil
 }
 
-// submitPayPage is the payer's button: it ends the payment, lets the IPN go out
-// in the background and sends the browser back with signed parameters.
+// submitPayPage serves the payer's button. It ends the payment, queues the IPN
+// and sends the browser back with signed parameters.
 func (v *Side) submitPayPage(w http.ResponseWriter, r *http.Request) {
 	result := simulator.Outcome(r.PostFormValue("outcome"))
 	if !result.Known() {

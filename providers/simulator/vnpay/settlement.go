@@ -41,7 +41,7 @@ type batch struct {
 	Paid     bool          `json:"paid"`
 }
 
-// settlePayment files a paid payment; the caller holds the lock.
+// settlePayment adds the row of a paid payment; the caller holds the lock.
 func (v *Side) settlePayment(p *payment) {
 	fee := share(p.Amount, v.options.Fee.BasisPoints, 10_000)
 	vat := share(fee, v.options.Fee.VATPercent, 100)
@@ -51,17 +51,17 @@ func (v *Side) settlePayment(p *payment) {
 	})
 }
 
-// share rounds half up per row, as settlement files do.
+// share returns the part of an amount, rounded half up per row as in settlement files.
 func share(amount, numerator, denominator int64) int64 {
 	part, err := money.Dong(amount).Share(numerator, denominator, 1, money.HalfUp)
 	if err != nil {
-		panic(err) // amounts have at most 13 digits, rates are ours
+		panic(err) // cannot happen: amounts have at most 13 digits, rates are constants
 	}
 	return part.Minor
 }
 
-// finishRefunds ends the refunds whose time has come and files those done, in
-// the order in which they were done; the caller holds the lock.
+// finishRefunds ends the due refunds. It adds the rows of the done refunds, in
+// order of their times; the caller holds the lock.
 func (v *Side) finishRefunds() {
 	now := v.core.Now()
 	var due []*refund
@@ -134,7 +134,7 @@ func (v *Side) PayOut(account string, day calendar.Date) {
 	}
 }
 
-// payoutAccount is where a terminal's money goes; empty when nowhere.
+// payoutAccount returns the account of a terminal's payouts, "" when there is none.
 func (v *Side) payoutAccount(terminal string) string {
 	m := v.merchants[terminal]
 	switch {
@@ -151,8 +151,8 @@ var settlementHeader = []string{
 	"Mã giao dịch gốc", "Số tiền", "Phí", "VAT phí", "Thực nhận", "Trạng thái", "Thời gian", "Mã đợt",
 }
 
-// settlementFile prints the rows of a day in the order in which they came. The
-// same rows give the same bytes. The caller holds the lock.
+// settlementFile prints the rows of a day in their order of arrival. Equal rows
+// give equal bytes. The caller holds the lock.
 func (v *Side) settlementFile(terminal string, day calendar.Date) ([]byte, error) {
 	var b bytes.Buffer
 	b.WriteString("\uFEFF")

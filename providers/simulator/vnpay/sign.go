@@ -12,8 +12,8 @@ import (
 	"github.com/doisoat/doisoat/providers/simulator"
 )
 
-// signedURL appends values and their signature to an address that may have a
-// query of its own.
+// signedURL appends values and their signature to an address. The address may
+// already have a query.
 func signedURL(address, secret string, values map[string]string, spoil bool) (string, error) {
 	u, err := url.Parse(address)
 	if err != nil {
@@ -31,7 +31,7 @@ func signedURL(address, secret string, values map[string]string, spoil bool) (st
 	return u.String(), nil
 }
 
-// CanonicalQuery is the text that VNPAY hashes for URLs (section 2).
+// CanonicalQuery returns the text that VNPAY hashes for URLs (section 2).
 func CanonicalQuery(values map[string]string) string {
 	var names []string
 	for name, value := range values {
@@ -53,8 +53,9 @@ func CanonicalQuery(values map[string]string) string {
 	return b.String()
 }
 
-// formEncode leaves letters, digits, - _ and . as they are, the strictest of the
-// encoders in the fact sheet: a merchant that sends ! ' ( ) * or ~ finds out.
+// formEncode escapes all characters except letters, digits, - _ and . as the
+// strictest encoder in the fact sheet does. A merchant that sends ! ' ( ) * or ~
+// unescaped then gets a wrong signature.
 func formEncode(b *strings.Builder, text string) {
 	const hexDigits = "0123456789ABCDEF"
 	for i := range len(text) {

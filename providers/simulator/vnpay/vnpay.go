@@ -1,10 +1,10 @@
 // Package vnpay plays VNPAY: the pay page, the IPN with its retries, the
-// merchant API of inquiry and refund, and the settlement file. It is called
-// through package simulator and keeps its state there.
+// merchant API of inquiry and refund, and the settlement file. Package simulator
+// calls it and keeps its state.
 //
-// Invariants: a payment is paid at most once; the refunds of a payment never sum
-// to more than it; a settlement row never changes once made, so that the same
-// statement read twice has the same rows, and new rows after them.
+// Invariants: a payment is paid at most once; the refunds of a payment never
+// exceed its amount; a settlement row never changes. A second reading of a
+// statement therefore has the same rows, and new rows after them.
 //
 // States: payment 01 (open) → 00 paid or 02 failed; 02 → 00 only when a script
 // forces it (late truth). Refund 05 → 06 done or 09 refused. Batch open → paid out.
@@ -26,7 +26,7 @@ import (
 	"github.com/doisoat/doisoat/providers/simulator"
 )
 
-// Name stands in scripts, deliveries and faults.
+// Name is VNPAY's word in scripts, deliveries and faults.
 const Name = "vnpay"
 
 // Paths of the protocol below the simulator's address.
@@ -35,8 +35,9 @@ const (
 	APIPath = "/vnpay/merchant_webapi/api/transaction"
 )
 
-// Words of faults. Refused answers 95 at once; refused_later is accepted and
-// ends in 09; processing stays at 05 for a day of the simulator's clock.
+// Words of faults. With refused the API answers 95 at once. With refused_later it
+// accepts the refund, which ends in 09. With processing the refund stays at 05
+// for a day of the simulator's clock.
 const (
 	faultTimeout        = "timeout"
 	faultGarbage        = "garbage"
@@ -48,28 +49,28 @@ const (
 	faultProcessing     = "processing"
 )
 
-// Fee is VNPAY's part of a payment: a share in basis points, rounded half up to
-// whole đồng, and VAT in percent of that rounded fee. Refunds carry none.
+// Fee is VNPAY's fee for a payment: a share in basis points, rounded half up to
+// whole đồng, and VAT in percent of the rounded fee. Refunds have no fee.
 type Fee struct {
 	BasisPoints int64
 	VATPercent  int64
 }
 
-// Options sets the side up.
+// Options are the settings of the side.
 type Options struct {
-	RefundDelay time.Duration // how long a refund stays at 05; default 2 seconds
+	RefundDelay time.Duration // time for which a refund stays at 05; default 2 seconds
 	Fee         *Fee          // default 50 basis points and 10 percent VAT
 }
 
-// Bank takes the payouts.
+// Bank receives the payouts.
 type Bank interface {
-	// Book files a credit and returns no error: the account need not be registered.
+	// Book books a credit. It cannot fail: the account need not be registered.
 	Book(account string, amount int64, content string, at time.Time)
-	// First is the account that was registered first, or empty.
+	// First returns the account that was registered first, "" when there is none.
 	First() string
 }
 
-// Side is VNPAY. Package simulator locks it.
+// Side plays VNPAY. Package simulator holds its lock.
 type Side struct {
 	core      *simulator.Core
 	bank      Bank
@@ -89,14 +90,14 @@ type state struct {
 	Rows            []*settlementRow `json:"settlement_rows"`
 	Batches         []*batch         `json:"batches"`
 
-	// RequestDay and Requests are the vnp_RequestId values used today: they are
-	// unique within a day.
+	// RequestDay and Requests are the vnp_RequestId values of today. Each value
+	// must be unique within a day.
 	RequestDay calendar.Date `json:"request_day"`
 	Requests   []string      `json:"requests"`
 }
 
-// merchant is a terminal. It is registered at each start, so that no secret is
-// written down.
+// merchant is a terminal. The caller registers it at each start, so that the state
+// file holds no secret.
 type merchant struct {
 	terminal string
 	secret   string
@@ -114,8 +115,8 @@ func New(core *simulator.Core, bank Bank, options Options) *Side {
 	}
 }
 
-// Register makes a terminal known; a second call with the same code replaces the
-// secret and the IPN address. The settlement is paid into the account set by
+// Register registers a terminal. A second call with the same code replaces the
+// secret and the IPN address. VNPAY pays the settlement into the account of
 // [Side.SetPayoutAccount], or into the first registered bank account.
 func (v *Side) Register(tmnCode, hashSecret, ipnURL string) {
 	v.core.Lock()
@@ -128,8 +129,8 @@ func (v *Side) Register(tmnCode, hashSecret, ipnURL string) {
 	v.core.Nudge()
 }
 
-// SetPayoutAccount names the bank account of a terminal's payouts. An unknown
-// terminal is ignored.
+// SetPayoutAccount sets the bank account of a terminal's payouts. It ignores an
+// unknown terminal.
 func (v *Side) SetPayoutAccount(tmnCode, account string) {
 	v.core.Lock()
 	defer v.core.Unlock()
@@ -138,10 +139,10 @@ func (v *Side) SetPayoutAccount(tmnCode, account string) {
 	}
 }
 
-// Name is [Name].
+// Name returns [Name].
 func (v *Side) Name() string { return Name }
 
-// State is the stored part.
+// State returns the stored part.
 func (v *Side) State() any { return &v.state }
 
 // Restored rebuilds the indexes.
@@ -161,10 +162,10 @@ func (v *Side) Serve(routes *http.ServeMux) {
 	routes.HandleFunc("POST "+APIPath, v.serveAPI)
 }
 
-// Retries is ten times 5 minutes.
+// Retries returns ten waits of 5 minutes.
 func (v *Side) Retries() []time.Duration { return slices.Repeat([]time.Duration{5 * time.Minute}, 10) }
 
-// Knows tells whether the terminal is registered.
+// Knows reports whether the terminal is registered.
 func (v *Side) Knows(terminal string) bool { return v.merchants[terminal] != nil }
 
 // Request builds the IPN.
@@ -177,14 +178,14 @@ func (v *Side) Request(ctx context.Context, d *simulator.Delivery, spoil bool) (
 	return http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
 }
 
-// Accepted: VNPAY stops on RspCode 00 (stored) and 02 (stored before).
+// Accepted reports whether VNPAY stops: at RspCode 00 (stored) or 02 (stored before).
 func (v *Side) Accepted(status int, raw []byte) bool {
 	var body struct{ RspCode string }
 	return status == http.StatusOK && json.Unmarshal(raw, &body) == nil &&
 		(body.RspCode == "00" || body.RspCode == "02")
 }
 
-// FaultWords are the faults of inquiry and refund.
+// FaultWords returns the faults of inquiry and refund.
 func (v *Side) FaultWords() simulator.FaultWords {
 	return simulator.FaultWords{
 		Inquiry: []string{faultTimeout, faultGarbage, faultBadSignature},
@@ -192,15 +193,15 @@ func (v *Side) FaultWords() simulator.FaultWords {
 	}
 }
 
-// Tick ends the refunds whose time has come.
+// Tick ends the due refunds.
 func (v *Side) Tick() { v.finishRefunds() }
 
-// Accounts are the terminals.
+// Accounts returns the terminals.
 func (v *Side) Accounts() simulator.Accounts {
 	return simulator.Accounts{Query: "merchant", Member: "vnpay_terminals", Known: slices.Sorted(maps.Keys(v.merchants))}
 }
 
-// Format is CSV.
+// Format returns the script's word for CSV.
 func (v *Side) Format() string { return "csv" }
 
 // Statement prints the settlement file.
@@ -209,7 +210,7 @@ func (v *Side) Statement(terminal string, day calendar.Date) (simulator.File, er
 	return simulator.File{Type: "text/csv; charset=utf-8", Extension: "csv", Content: raw}, err
 }
 
-// Takes a URL of the pay page.
+// Takes reports whether the command holds a URL of the pay page.
 func (v *Side) Takes(c simulator.PayCommand) bool {
 	address, err := url.Parse(c.URL)
 	return err == nil && path.Base(address.Path) == path.Base(PayPath)
