@@ -59,13 +59,12 @@ func Clearing(provider string) string { return clearingPrefix + provider }
 // Bank is a dedicated collection account, by the code of its source.
 func Bank(source string) string { return bankPrefix + source }
 
-// Transit is money ordered out of a collection account, or on its way back to
-// it (tiền đang chuyển): the order is posted here, so that the bank account
-// itself moves only with the bank's own statement and never twice.
+// Transit is money ordered out of a collection account, or on its way back to it (tiền đang chuyển). The order is
+// posted here. So the bank account itself moves only with the bank's own statement, and never twice.
 func Transit(source string) string { return transitPrefix + source }
 
-// Faults about accounts: ErrOutsideChart is a posting of ours outside the
-// chart of accounts, ErrAccountNotFound a question about an account outside it.
+// Faults about accounts. ErrOutsideChart: a room posts to an account outside the chart of accounts, which is a
+// programming error. ErrAccountNotFound: a caller asks about an account outside the chart.
 var (
 	ErrOutsideChart    = fault.New(fault.Internal, "ledger.outside_chart", "no such account in the chart of accounts")
 	ErrAccountNotFound = fault.New(fault.NotFound, "ledger.unknown_account", "no such account")
@@ -76,8 +75,8 @@ type nature struct {
 	normal Side
 }
 
-// chart gives class and normal side of each code. They never change: entries are
-// hashed with them, and the accounts in the book keep what they were made with.
+// chart gives class and normal side of each code. They never change: entries are hashed with them, and an account in
+// the book keeps the class and side with which it was made.
 var chart = map[string]nature{
 	ProvisionalPhi:   {Liability, Credit},
 	ProvisionalLePhi: {Liability, Credit},

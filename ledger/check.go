@@ -7,12 +7,11 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// mostProblems bounds what one check tells: whoever reads fifty needs no more.
+// mostProblems bounds the problems that each check reports.
 const mostProblems = 50
 
-// checks find what must never be in the book. The database refuses each of
-// them when it is written; this proves it of what is there, also after a
-// restore or a hand that was not ours.
+// checks find states that the book must never have. The database refuses each of them at the write. The checks prove it
+// for the stored rows too, also after a restore or a change by a database superuser.
 var checks = []string{
 	// An entry balances: real and memo postings each on their own, per currency.
 	`select 'entry ent_' || replace(p.entry_id::text, '-', '') || ' is off by ' ||
@@ -37,20 +36,20 @@ var checks = []string{
 		from ledger.entry e
 		full join ledger.cause c on c.entry_id = e.id
 		where e.id is null or c.entry_id is null or (c.kind, c.id, c.event) <> (e.cause_kind, e.cause_id, e.cause_event)`,
-	// Every reversal is known as one.
+	// Every reversal has its row in ledger.reversal, and every row its reversal.
 	`select 'entry ent_' || replace(coalesce(e.id, r.reversal)::text, '-', '') || ' is not the known reversal'
 		from (select id, reverses from ledger.entry where reverses is not null) e
 		full join ledger.reversal r on r.reversal = e.id and r.entry_id = e.reverses
 		where e.id is null or r.reversal is null`,
-	// A reversal mirrors its entry: together they come to nothing on every account.
-	`select 'entry ent_' || replace(e.id::text, '-', '') || ' does not mirror what it reverses on account ' || a.code
+	// A reversal mirrors its entry: on every account the two sum to zero.
+	`select 'entry ent_' || replace(e.id::text, '-', '') || ' does not mirror its entry on account ' || a.code
 		from ledger.entry e
 		join ledger.posting p on p.entry_id in (e.id, e.reverses)
 		join ledger.account a on a.id = p.account_id
 		where e.reverses is not null
 		group by e.id, a.code, p.currency
 		having sum(case p.side when 'D' then p.amount else -p.amount end) <> 0`,
-	// Nobody is owed less than nothing.
+	// No payer is owed a negative amount.
 	`select 'refund payable of payment ' || coalesce('pay_' || replace(p.payment_id::text, '-', ''), '(none)') || ' is ' ||
 			sum(case p.side when 'C' then p.amount else -p.amount end) || ' ' || p.currency
 		from ledger.posting p join ledger.account a on a.id = p.account_id
@@ -59,8 +58,8 @@ var checks = []string{
 		having sum(case p.side when 'C' then p.amount else -p.amount end) < 0`,
 }
 
-// Check recomputes the book of the transaction's authority and returns what is
-// wrong, one sentence each; none means that all is well. It reads every posting.
+// Check recomputes the book of the transaction's authority and describes each problem in one sentence. It returns none
+// when the book is right. It reads every posting.
 func Check(ctx context.Context, tx pgx.Tx) ([]string, error) {
 	var problems []string
 	for _, query := range slices.Concat(checks, balanceChecks) {

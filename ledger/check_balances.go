@@ -1,12 +1,14 @@
 package ledger
 
-// balanceChecks prove that the day rows are the sum of the postings of finished
-// transactions below the horizon, that a correction names a first entry of its
-// own authority, and that days took turns with two people. Day rows of another
-// cluster are not in use and say nothing.
+// balanceChecks prove three rules:
+//   - the day rows are the sum of the postings of finished transactions below the horizon;
+//   - a correction names a first entry of its own authority;
+//   - closings and reopenings of a date take turns, with two people.
 //
-// What is wrong is found before the accounts are named: over a join with a limit
-// the planner expects many problems, and would go through all sums for each account.
+// Day rows of another cluster are not in use, so the checks leave them out.
+//
+// The queries find the wrong rows before they join the accounts' names. Over a join with a limit the planner expects
+// many problems, and would read all sums for each account.
 var balanceChecks = []string{
 	`with wrong as materialized (
 			select w.account_id, w.business_date, sum(w.debits) as debits, sum(w.credits) as credits

@@ -30,7 +30,7 @@ var (
 type Cause struct {
 	Kind  string // noun: "capture"
 	ID    string // its id
-	Event string // what happened to it: "captured"
+	Event string // verb in the past: "captured"
 }
 
 // Entry is a balanced set of postings for one business event.
@@ -56,7 +56,7 @@ type Posting struct {
 	Dimensions
 }
 
-// Dimensions say what a posting is about. Rooms above the ledger own these ids.
+// Dimensions name the things that a posting is about. Rooms above the ledger own these ids.
 type Dimensions struct {
 	Dossier uuid.UUID
 	Payment uuid.UUID
@@ -79,7 +79,7 @@ func Cr(account string, amount money.Amount, about Dimensions) Posting {
 // maxPostings bounds the postings of one entry: far above any settlement, and within the table's smallint.
 const maxPostings = 10_000
 
-// Validate tells which rule an entry breaks before the database would.
+// Validate checks the rules of an entry and names a broken rule better than the database can.
 func (e Entry) Validate() error {
 	if e.Authority == "" || e.BusinessDate.IsZero() || e.RecordedAt.IsZero() || e.Actor == "" ||
 		e.Cause.Kind == "" || e.Cause.ID == "" || e.Cause.Event == "" || len(e.Postings) < 2 {
@@ -124,8 +124,8 @@ func (e Entry) Validate() error {
 	return nil
 }
 
-// repeats reports whether e says the same as before, an entry of the same cause.
-// Dates and texts may differ between two tries.
+// repeats reports whether e has the same content as before, an entry of the same cause. Dates and texts may differ
+// between two tries.
 func (e *Entry) repeats(before *Entry) bool {
 	return e.Reverses == before.Reverses && e.Corrects == before.Corrects && slices.Equal(e.Postings, before.Postings)
 }

@@ -29,7 +29,8 @@ func (b book) fillMonth(month string) {
 			insert into ledger.entry (id, authority, business_date, recorded_at, cause_kind, cause_id, cause_event, description,
 				actor, postings, content, marks)
 			select (left(app.first_id(app.month_start(@month::text::date))::text, 24) || lpad(to_hex(n), 12, '0'))::uuid, @authority,
-				@month::text::date, now(), 'capture', @month || n, 'captured', '', 'system', 2, decode(repeat('00', 32), 'hex'), decode(repeat('00', 8), 'hex')
+				@month::text::date, now(), 'capture', @month || n, 'captured', '', 'system', 2,
+				decode(repeat('00', 32), 'hex'), decode(repeat('00', 8), 'hex')
 			from generate_series(1, 5000) n
 			returning id, authority, business_date)
 		insert into ledger.posting (entry_id, line, postings, authority, business_date, account_id, side, amount, currency, memo, dossier_id)

@@ -16,7 +16,7 @@ func OpenDate(ctx context.Context, tx pgx.Tx, authority string, date calendar.Da
 	return open, err
 }
 
-// QueueOpenDate is OpenDate in the round trip of a batch: open is set when it has been sent.
+// QueueOpenDate adds the statement of OpenDate to a batch; the batch sets open when the caller sends it.
 func QueueOpenDate(b *pgx.Batch, authority string, date calendar.Date, open *calendar.Date) {
 	b.Queue(`
 		select e.business_date from (

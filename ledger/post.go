@@ -18,13 +18,12 @@ import (
 	"github.com/doisoat/doisoat/ledger/proof"
 )
 
-// Post appends entries of one authority to the book, all or none, in one
-// statement, and returns their ids in order. An entry whose cause is in the book
-// already is not written again: its first id is returned when the content is the
-// same, ErrCauseReused when it differs. ErrDayClosed when a business date is closed.
-// When one of several entries is bad, the fault points at it ("/entries/3",
-// counted from 0) and names its cause.
-// It takes no lock but a shared one on each business date.
+// Post appends entries of one authority to the book, all or none, in one statement, and returns their ids in order. It
+// does not write an entry again whose cause is already in the book. Then it returns the first entry's id when the
+// content is the same, and ErrCauseReused when the content differs. ErrDayClosed when a business date is closed.
+//
+// When one of several entries is bad, the fault points at this entry ("/entries/3", counted from 0) and names its
+// cause. Post takes only a shared lock on each business date.
 func Post(ctx context.Context, tx pgx.Tx, entries ...Entry) ([]EntryID, error) {
 	if len(entries) == 0 {
 		return nil, nil
@@ -70,8 +69,8 @@ func Post(ctx context.Context, tx pgx.Tx, entries ...Entry) ([]EntryID, error) {
 	return ids, err
 }
 
-// sameAsBefore compares entries with those of the same cause in the book, before
-// by the id that was not written.
+// sameAsBefore compares entries with the entries of the same causes in the book. before maps the id of an entry that
+// was not written to the id in the book.
 func sameAsBefore(ctx context.Context, tx pgx.Tx, entries []Entry, ids []EntryID, before map[EntryID]EntryID) error {
 	written, err := findEntries(ctx, tx, slices.Collect(maps.Values(before)))
 	if err != nil {
@@ -89,7 +88,7 @@ func causeReused(c Cause) error {
 	return ErrCauseReused.With("cause %s %s %s has another entry", c.Kind, c.ID, c.Event)
 }
 
-// postFault reads a refusal of the database.
+// postFault turns a refusal of the database into a fault.
 func postFault(err error, entries []Entry) error {
 	var refusal *fault.Error
 	switch postgres.Constraint(err) {
@@ -105,9 +104,8 @@ func postFault(err error, entries []Entry) error {
 	return blame(refusal.Because(err), entries, refused(err, entries))
 }
 
-// refused finds the entry that a refusal is about, -1 when that is not told:
-// row-level security keeps keys out of the database's words, so a second
-// reversal is found only while the call has no other one.
+// refused finds the entry that the database refused, -1 when the database does not name it. Row-level security keeps
+// keys out of the database's messages, so the entry of a second reversal is known only when the call has one reversal.
 func refused(err error, entries []Entry) int {
 	var pg *pgconn.PgError
 	if !errors.As(err, &pg) {
@@ -127,7 +125,7 @@ func refused(err error, entries []Entry) int {
 	})
 }
 
-// blame points at the one entry among several that a fault is about.
+// blame makes the fault point at one of several entries.
 func blame(err error, entries []Entry, i int) error {
 	f, ok := fault.Of(err)
 	if !ok || i < 0 || len(entries) < 2 {
@@ -137,10 +135,9 @@ func blame(err error, entries []Entry, i int) error {
 	return f.At(fmt.Sprintf("/entries/%d", i), fmt.Sprintf("entry for %s %s %s", c.Kind, c.ID, c.Event))
 }
 
-// Reverse appends the mirror of an entry, with a reason, on an open date. An
-// entry has at most one reversal: the same cause again gives the first, any
-// other attempt ErrReversed. The mirror of an entry on a closed day is posted on
-// an open one (Law on Accounting 88/2015 Art. 27(4): books are corrected by adding).
+// Reverse appends the mirror of an entry, with a reason, on an open date. An entry has at most one reversal: the same
+// cause again returns the first reversal, every other attempt is ErrReversed. The mirror of an entry on a closed day is
+// posted on an open day (Law on Accounting 88/2015 Art. 27(4): books are corrected by adding).
 func Reverse(
 	ctx context.Context,
 	tx pgx.Tx,

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/money"
 	"github.com/doisoat/doisoat/ledger"
 )
@@ -147,7 +148,7 @@ func TestPostRefuses(t *testing.T) {
 		"one posting":     {func(e *ledger.Entry) { e.Postings = e.Postings[:1] }, ledger.ErrMalformed},
 		"no cause":        {func(e *ledger.Entry) { e.Cause.ID = "" }, ledger.ErrMalformed},
 		"no actor":        {func(e *ledger.Entry) { e.Actor = "" }, ledger.ErrMalformed},
-		"no date":         {func(e *ledger.Entry) { e.BusinessDate.Year, e.BusinessDate.Month, e.BusinessDate.Day = 0, 0, 0 }, ledger.ErrMalformed},
+		"no date":         {func(e *ledger.Entry) { e.BusinessDate = calendar.Date{} }, ledger.ErrMalformed},
 		"too many":        {func(e *ledger.Entry) { e.Postings = slices.Repeat(e.Postings, 2501) }, ledger.ErrMalformed},
 		"unknown account": {func(e *ledger.Entry) { e.Postings[0].Account = "A-CLR-" }, ledger.ErrOutsideChart},
 	} {

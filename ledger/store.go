@@ -50,7 +50,7 @@ const selectPosted = PostedColumns + `
 	join ledger.entry e on e.id = p.entry_id
 	join ledger.account a on a.id = p.account_id`
 
-// Signed is the amount as it moves the balance on the account's normal side.
+// Signed is the amount with the sign of its effect on the balance: positive on the account's normal side.
 func (p Posted) Signed() int64 {
 	if p.Side == p.Normal {
 		return p.Amount

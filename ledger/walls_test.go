@@ -144,7 +144,8 @@ type line struct {
 
 // write inserts lines with one statement.
 func (r *raw) write(lines ...line) error {
-	query := `insert into ledger.posting` + r.part + ` (entry_id, line, postings, authority, business_date, account_id, side, amount, currency, memo) values `
+	query := `insert into ledger.posting` + r.part +
+		` (entry_id, line, postings, authority, business_date, account_id, side, amount, currency, memo) values `
 	for i, l := range lines {
 		if i > 0 {
 			query += ", "
@@ -240,8 +241,10 @@ func TestRawSQLCannotCommitABrokenEntry(t *testing.T) {
 			return r.write(line{1, clearing, "D", 100, "VND"}, line{2, refund, "C", 100, "VND"})
 		}, "posting_entry"},
 		"account of another class": {func(r *raw) error {
-			return errors.Join(r.open(2), r.exec(`insert into ledger.posting`+r.part+` (entry_id, line, postings, authority, business_date, account_id, side, amount, currency, memo)
-				select $1, case side when 'D' then 1 else 2 end, 2, 'H41', '2026-11-20', (select id from ledger.account where code = 'M-COLLECTED'), side, 7, 'VND', false
+			return errors.Join(r.open(2), r.exec(`insert into ledger.posting`+r.part+`
+					(entry_id, line, postings, authority, business_date, account_id, side, amount, currency, memo)
+				select $1, case side when 'D' then 1 else 2 end, 2, 'H41', '2026-11-20',
+					(select id from ledger.account where code = 'M-COLLECTED'), side, 7, 'VND', false
 				from unnest('{D,C}'::text[]) side`, r.entry))
 		}, "posting_account"},
 	} {

@@ -14,11 +14,9 @@ import (
 	"github.com/doisoat/doisoat/ledger/proof"
 )
 
-// write appends entries of one authority whose ids and causes differ and whose
-// causes are not in the book yet. It returns, by the id of an entry that was not
-// written, the id of the one that has its cause. The first try is one statement
-// and nearly always does it; it writes nothing when an account is new. The
-// second makes the accounts.
+// write appends entries of one authority. Their ids and causes differ, and their causes are nearly always new. It
+// returns, by the id of an entry that was not written, the id of the entry in the book with the same cause. The first
+// try is one statement, which writes nothing when an account is new. The second try makes the accounts first.
 func write(ctx context.Context, tx pgx.Tx, entries []Entry) (map[EntryID]EntryID, error) {
 	query, args := insertStatement(entries)
 	for try := range 2 {
@@ -62,11 +60,9 @@ const insertAccounts = `
 	order by n.code, n.currency
 	on conflict on constraint account_code do nothing`
 
-// Entries known by cause are left out before the insert, so that repeating an
-// entry of a closed day is answered and not refused. Nothing is written when an
-// account is missing: an entry without one of its postings would not balance.
-// Causes and accounts are each looked up by key, whatever the planner thinks of
-// their tables.
+// The statement leaves out entries whose cause is known before it inserts. So the repeat of an entry of a closed day
+// gets its answer and no refusal. It writes nothing when an account is missing, because an entry without one of its
+// postings would not balance. It looks each cause and each account up by key, independent of the planner's statistics.
 const insertTemplate = `
 	with n as materialized (
 		select u.*, (
@@ -99,10 +95,10 @@ const insertTemplate = `
 	union all
 	select n.id, n.known from n where n.known is not null`
 
-// insertMany takes a column of all entries, or of all postings, in one array.
+// insertMany passes each column of all entries, or of all postings, as one array.
 //
-// The arrays stand in sub-selects to hide their lengths from the planner. If it
-// saw them it would plan every call anew, which takes longer than running it.
+// The arrays are in sub-selects, which hide their lengths from the planner. A planner that knew the lengths would plan
+// every call again, and planning takes longer than running the statement.
 var insertMany = strings.NewReplacer(
 	"{entries}", `unnest((select $2::uuid[]), (select $3::date[]), (select $4::timestamptz[]),
 			(select $5::text[]), (select $6::text[]), (select $7::text[]), (select $8::text[]), (select $9::text[]),
@@ -114,12 +110,11 @@ var insertMany = strings.NewReplacer(
 	"{of_entry}", "entry_id, ", "{own}", "e.id = p.entry_id",
 ).Replace(insertTemplate)
 
-// mostPlain is how many postings an entry may have to be written by insertOne: nearly all have fewer.
+// mostPlain is the largest number of postings of an entry that insertOne writes: nearly all entries have fewer.
 const mostPlain = 8
 
-// insertOne are the statements that write a single entry of as many postings.
-// They take every column as it is, which is nearly every call and needs a third
-// less of the server.
+// insertOne holds, by number of postings, the statement that writes a single entry. It passes every column as a plain
+// parameter. Nearly every call is of this kind, and it costs the server a third less than insertMany.
 var insertOne = func() (statements [mostPlain + 1]string) {
 	for count := 2; count < len(statements); count++ {
 		at := entryParameters
@@ -143,10 +138,10 @@ var insertOne = func() (statements [mostPlain + 1]string) {
 	return statements
 }()
 
-// postingTypes are those of the columns of a posting but its line, in order.
+// postingTypes are the types of a posting's columns in order, without its line.
 var postingTypes = [...]string{"text", "text", "bigint", "text", "uuid", "uuid", "uuid", "uuid", "text", "text"}
 
-// entryParameters is how many parameters stand before those of postings.
+// entryParameters is the number of parameters before the parameters of the postings.
 const entryParameters = 15
 
 // insertStatement returns the statement that writes entries, with its parameters in their order.

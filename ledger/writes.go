@@ -14,7 +14,7 @@ type Writes struct {
 	entries []Entry
 }
 
-// Post adds entries to those that Send posts.
+// Post adds entries to the list that Send posts.
 func (w *Writes) Post(entries ...Entry) { w.entries = append(w.entries, entries...) }
 
 // Send writes everything and returns the ids of the entries, as the function Post does.

@@ -36,7 +36,8 @@ func (b book) fill(postings int) {
 		most := min(chunk, postings/4-from)
 		_, err := b.Owner.Exec(b.T.Context(), `
 			with n as materialized (
-				select overlay(gen_random_uuid()::text placing left(app.first_id(clock_timestamp())::text, 13) from 1 for 13)::uuid as id, n, date '2026-11-20' - n % 365 as business_date
+				select overlay(gen_random_uuid()::text placing left(app.first_id(clock_timestamp())::text, 13) from 1 for 13)::uuid as id,
+					n, date '2026-11-20' - n % 365 as business_date
 				from generate_series($1::integer + 1, $1::integer + $2::integer) n
 			), e as (
 				insert into ledger.entry (id, authority, business_date, recorded_at, cause_kind, cause_id, cause_event, description,
@@ -44,11 +45,13 @@ func (b book) fill(postings int) {
 				select n.id, 'H41', n.business_date, now(), 'bench', n.n::text, 'filled', 'bench', 'system', 4, sha256(n.n::text::bytea),
 					decode(repeat('00', 16), 'hex') from n
 			)
-			insert into ledger.posting (entry_id, line, postings, authority, business_date, account_id, side, amount, currency, memo, dossier_id, fee_type, policy)
+			insert into ledger.posting (entry_id, line, postings, authority, business_date, account_id, side, amount, currency, memo,
+				dossier_id, fee_type, policy)
 			select n.id, l.line, 4, 'H41', n.business_date, a.id, l.side, 1000 + n.n % 997, 'VND', a.memo,
 				md5((n.n / 2)::text)::uuid, 'fee-' || n.n % 40, 'policy-' || n.n % 7
 			from n
-			cross join (values (1, 'D', 'A-CLR-vnpay'), (2, 'C', 'L-TAMTHU-LEPHI'), (3, 'D', 'M-COLLECTED'), (4, 'C', 'M-RECEIVABLE')) l (line, side, code)
+			cross join (values (1, 'D', 'A-CLR-vnpay'), (2, 'C', 'L-TAMTHU-LEPHI'), (3, 'D', 'M-COLLECTED'), (4, 'C', 'M-RECEIVABLE'))
+				l (line, side, code)
 			join ledger.account a on a.authority = 'H41' and a.code = l.code and a.currency = 'VND'`, from, most)
 		if err != nil {
 			b.T.Fatal(err)

@@ -1,10 +1,8 @@
-// Package balances answers what an account holds: balances at any date, the
-// trial balance, the ledger of an account and of a dossier.
+// Package balances computes balances at any date, the trial balance, and the ledger of an account or of a dossier.
 //
-// It owns the tables ledger.account_day, ledger.dimension_day and
-// ledger.roll_up: sums per business date, which RollUp adds to off the path of
-// posting. Every answer is the sum of the postings at its moment: day rows
-// below the horizon, postings from the horizon on.
+// It owns the tables ledger.account_day, ledger.dimension_day and ledger.roll_up. They hold sums per business date (day
+// rows), which RollUp updates outside of the posting transactions. Every answer is the sum of the postings at its
+// moment: day rows below the horizon, and the postings from the horizon on (the tail).
 //
 // Callers: web/api and reports read; a job calls RollUp.
 package balances
@@ -27,7 +25,7 @@ import (
 	"github.com/doisoat/doisoat/ledger/proof"
 )
 
-// ErrCursor: a page cursor was not made by this API.
+// ErrCursor: this API did not make the page cursor.
 var ErrCursor = fault.New(fault.Invalid, "ledger.cursor", "cursor is not valid")
 
 // AccountBalance is one account of a trial balance, in minor units of its currency.
@@ -118,11 +116,10 @@ func (s *Service) FindEntry(ctx context.Context, actor auth.Actor, id ledger.Ent
 	return read(ctx, s.DB, actor, func(tx pgx.Tx) (ledger.Entry, error) { return ledger.FindEntry(ctx, tx, id) })
 }
 
-// ListPostings returns a page of an account's ledger in order of business date
-// and the cursor of the next page ("" at the end). The running balance begins
-// with everything before the page, per currency, also what lies before q.From.
-// A page costs its own rows, those of its first day and the tail, never the book.
-// A code outside the chart of accounts is ErrAccountNotFound.
+// ListPostings returns a page of an account's ledger in order of business date, and the cursor of the next page ("" at
+// the end). The running balance begins with the sum of all postings before the page, per currency, also of those before
+// q.From. A page reads its own rows, the rows of its first day and the tail, never the whole book. A code outside the
+// chart of accounts is ErrAccountNotFound.
 func (s *Service) ListPostings(ctx context.Context, actor auth.Actor, q PostingQuery) ([]AccountPosting, string, error) {
 	if known := ledger.KnownAccount(q.Account); !known {
 		return nil, "", ledger.ErrAccountNotFound

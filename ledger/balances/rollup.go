@@ -10,17 +10,16 @@ import (
 	"github.com/doisoat/doisoat/internal/postgres"
 )
 
-// rollUpEntries is about how many entries one transaction rolls up: a second or
-// two of work, so that neither a time-out nor a kill costs much.
+// rollUpEntries is the approximate number of entries per transaction of RollUp: one or two seconds of work, so that a
+// time-out or a kill loses little.
 const rollUpEntries = 20_000
 
-// rollUpRounds bounds one call; what is left then waits for the next one.
+// rollUpRounds bounds the rounds of one call. The next call rolls up the rest.
 const rollUpRounds = 500
 
-// RollUp adds finished entries of every authority to its day rows, and returns
-// how many. It may run any number of times, at once, and be killed anywhere:
-// balances are the same before, during and after. Only their cost differs.
-// An authority whose book cannot be rolled up does not hold up the others.
+// RollUp adds finished entries of every authority to the day rows, and returns the number of entries. It may run any
+// number of times, also at once, and may be killed at any moment: balances are the same before, during and after, only
+// faster to read. A book that cannot be rolled up does not stop the books of other authorities.
 func (s *Service) RollUp(ctx context.Context) (int64, error) {
 	var due []string
 	err := postgres.WriteTx(ctx, s.DB, "", func(tx pgx.Tx) error {
@@ -70,10 +69,9 @@ func rollUp(ctx context.Context, tx pgx.Tx, authority string, most int) (int64, 
 	return rolled, err
 }
 
-// findHorizon returns the transaction up to which the book is rolled up: "0"
-// when nothing is, or when the day rows are of another cluster. The next
-// statement counts day rows below it and postings from it on, so both must see
-// one snapshot: tx is a ReadTx.
+// findHorizon returns the transaction up to which the book is rolled up. It is "0" when nothing is rolled up, or when
+// the day rows belong to another cluster. The next statement counts day rows below the horizon and postings from the
+// horizon on. Both statements must see one snapshot, so tx is a ReadTx.
 func findHorizon(ctx context.Context, tx pgx.Tx) (string, error) {
 	horizon := "0"
 	err := tx.QueryRow(ctx, `

@@ -364,11 +364,14 @@ func TestRestoredBookIsRolledUpAnew(t *testing.T) {
 func TestCheckFindsWrongDayRows(t *testing.T) {
 	t.Parallel()
 	for name, query := range map[string]string{
-		"account": `update ledger.account_day set debits = debits + 1 where (account_id, business_date) in (select account_id, business_date from ledger.account_day limit 1)`,
-		"missing": `delete from ledger.account_day where (account_id, business_date) in (select account_id, business_date from ledger.account_day limit 1)`,
+		"account": `update ledger.account_day set debits = debits + 1 where (account_id, business_date) in
+			(select account_id, business_date from ledger.account_day limit 1)`,
+		"missing": `delete from ledger.account_day where (account_id, business_date) in
+			(select account_id, business_date from ledger.account_day limit 1)`,
 		"dimension": `update ledger.dimension_day set credits = credits + 1 where (account_id, business_date, fee_type, policy) in
 			(select account_id, business_date, fee_type, policy from ledger.dimension_day limit 1)`,
-		"extra": `insert into ledger.dimension_day select authority, 'fee-x', '', account_id, business_date, 1, 0 from ledger.account_day limit 1`,
+		"extra": `insert into ledger.dimension_day
+			select authority, 'fee-x', '', account_id, business_date, 1, 0 from ledger.account_day limit 1`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

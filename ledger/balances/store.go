@@ -10,9 +10,8 @@ import (
 	"github.com/doisoat/doisoat/ledger"
 )
 
-// Entries and their postings are asked for by key, one by one (offset 0): the
-// planner does not know that each lies in one month, and would rather read the
-// whole book than look for each in all of them.
+// The query looks entries and their postings up by key, one by one (offset 0). The planner does not know that each lies
+// in one month. It would rather read the whole book than search every month for each key.
 const selectDossier = ledger.PostedColumns + `
 	from (select distinct d.entry_id from ledger.posting d where d.dossier_id = $1 offset 0) d
 	cross join lateral (
@@ -33,15 +32,15 @@ func selectDossierPostings(ctx context.Context, tx pgx.Tx, dossier uuid.UUID) ([
 	return pgx.CollectRows(rows, pgx.RowToStructByName[ledger.Posted])
 }
 
-// cursorPosition is where a page of an account ends.
+// cursorPosition is the last posting of a page.
 type cursorPosition struct {
 	Date  calendar.Date
 	Entry ledger.EntryID
 	Line  int16
 }
 
-// A page is read from where the last one ended, per account (one in each
-// currency), so that a page of a hot account costs no more than one of a quiet account.
+// A page starts after the last posting of the page before, per account (one account per currency). So a page of a hot
+// account costs no more than a page of a quiet account.
 const selectAccount = ledger.PostedColumns + `
 	from ledger.account a
 	cross join lateral (

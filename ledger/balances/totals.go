@@ -10,7 +10,7 @@ import (
 	"github.com/doisoat/doisoat/internal/calendar"
 )
 
-// Query says which postings a balance sums; a zero member narrows nothing.
+// Query selects the postings that a balance sums; a zero member selects all.
 type Query struct {
 	AsOf    calendar.Date // business date, up to and including it
 	Account string
@@ -19,18 +19,17 @@ type Query struct {
 	Policy  string
 }
 
-// endOfTime is the date of a balance that no date bounds.
+// endOfTime is the date of a balance without a bound.
 var endOfTime = calendar.Date{Year: 9999, Month: 12, Day: 31}
 
-// byDimension tells whether only postings about something are asked for.
+// byDimension reports whether the query selects postings by dossier, fee type or policy.
 func (q Query) byDimension() bool {
 	return q.Dossier != uuid.Nil || q.FeeType != "" || q.Policy != ""
 }
 
-// ListBalances returns debits and credits per account of the actor's
-// authority, in order of code and currency, equal to the sum of the postings
-// asked for at any moment, whatever is rolled up. Narrowed by dossier, fee type
-// or policy, it leaves out accounts without such postings.
+// ListBalances returns debits and credits per account of the actor's authority, in order of code and currency. At any
+// moment they equal the sum of the selected postings, no matter how far the roll-up is. With a dossier, fee type or
+// policy in the query, accounts without such postings are left out.
 func (s *Service) ListBalances(ctx context.Context, actor auth.Actor, q Query) ([]AccountBalance, error) {
 	return read(ctx, s.DB, actor, func(tx pgx.Tx) ([]AccountBalance, error) { return selectBalances(ctx, tx, q) })
 }
@@ -44,9 +43,9 @@ func (s *Service) TrialBalance(ctx context.Context, actor auth.Actor, asOf calen
 const sides = `coalesce(sum(p.amount) filter (where p.side = 'D'), 0) as debits,
 		coalesce(sum(p.amount) filter (where p.side = 'C'), 0) as credits`
 
-// The tail is what the day rows do not hold yet: entries of transactions from
-// the horizon on. It is read entry by entry, so that its cost is its own length
-// and not the book's; no statistics tell how short it is.
+// The tail are the entries that the day rows do not hold yet: entries of transactions from the horizon on. No
+// statistics tell that the tail is short. The query reads it entry by entry, so its cost depends on the tail and not on
+// the book.
 const selectTail = `
 	select p.account_id, ` + sides + `
 	from (
@@ -63,8 +62,8 @@ const selectSums = `
 		coalesce(sum(s.debits), 0)::bigint as debits, coalesce(sum(s.credits), 0)::bigint as credits
 	from ledger.account a`
 
-// A dossier has few postings: they are summed as they are. Everything else is
-// day rows and the tail.
+// For a dossier selectBalances sums the postings, because they are few. All other queries sum the day rows and the
+// tail.
 func selectBalances(ctx context.Context, tx pgx.Tx, q Query) ([]AccountBalance, error) {
 	if q.AsOf.IsZero() {
 		q.AsOf = endOfTime
@@ -129,8 +128,8 @@ func balanceStatement(q Query, horizon string) (string, pgx.StrictNamedArgs) {
 		group by a.id order by a.code, a.currency`, args
 }
 
-// selectOpening sums what lies before a page of an account's ledger: whole days
-// from the day rows and the tail, and of the page's first day what comes before the page.
+// selectOpening sums the postings before a page of an account's ledger. Whole days come from the day rows and the tail;
+// of the page's first day it sums the postings before the page.
 const selectOpening = `
 	with s as (
 		select d.account_id, sum(d.debits) as debits, sum(d.credits) as credits from ledger.account_day d

@@ -25,7 +25,7 @@ import (
 	"github.com/doisoat/doisoat/internal/postgres"
 )
 
-// Change is what may happen to a business date.
+// Change is a change of a business date.
 type Change string
 
 // The changes of a business date; they take turns, beginning with a closing.
@@ -34,7 +34,7 @@ const (
 	Reopening Change = "reopen"
 )
 
-// Status is how far a proposal to close or reopen a date has come.
+// Status is the status of a proposal to close or reopen a date.
 type Status string
 
 // The states of a proposal: proposed → approved, rejected; both are final.
@@ -61,7 +61,7 @@ var (
 	ErrNotFound = fault.New(fault.NotFound, "ledger.day_proposal_not_found", "no such proposal")
 )
 
-// Proposal is a wish to close or reopen a business date, with its reason.
+// Proposal is a person's proposal to close or reopen a business date, with a reason.
 type Proposal struct {
 	ID           ProposalID
 	BusinessDate calendar.Date
@@ -72,7 +72,7 @@ type Proposal struct {
 	ProposedBy   string
 	DecidedAt    *time.Time
 	DecidedBy    string // another person than ProposedBy
-	Note         string // of who decided
+	Note         string // by the person who decided
 }
 
 // Event is one closing or reopening of a business date.
@@ -81,11 +81,11 @@ type Event struct {
 	Change     Change
 	At         time.Time
 	ApprovedBy string
-	ProposedBy string     // none for a closing that followed the closed runs of the day
-	Proposal   ProposalID // zero likewise
+	ProposedBy string     // empty for a closing that followed the closed runs of the day
+	Proposal   ProposalID // zero for such a closing too
 }
 
-// Day is a business date with all that happened to it, oldest first.
+// Day is a business date with all its closings and reopenings, oldest first.
 type Day struct {
 	Date      calendar.Date
 	Closed    bool
@@ -93,9 +93,8 @@ type Day struct {
 	Proposals []Proposal
 }
 
-// Close refuses further entries on date. Closing a closed day changes nothing.
-// It waits for running posters of that day and holds them off until tx ends.
-// Who calls has made sure that the day is done: its runs are closed.
+// Close refuses further entries on date. Closing a closed day changes nothing. Close waits for transactions that post
+// on this day, and later ones wait until tx ends. The caller has made sure that the runs of the day are closed.
 func Close(ctx context.Context, act postgres.Act, date calendar.Date) error {
 	if _, err := act.Exec(ctx, `select pg_advisory_xact_lock(ledger.day_lock($1, $2))`, act.Actor.Authority, date); err != nil {
 		return err
@@ -115,9 +114,8 @@ type Request struct {
 	Key    string // the caller's idempotency key, if any
 }
 
-// Propose records that actor wants a date closed or reopened; created is
-// false when the same was proposed with the same key before. ErrSame when
-// it is so already, ErrProposed while another proposal waits.
+// Propose records the actor's proposal to close or reopen a date. created is false when the same proposal with the same
+// key exists. ErrSame when the date already has the proposed status, ErrProposed while another proposal waits.
 func Propose(ctx context.Context, act postgres.Act, q Request) (p Proposal, created bool, err error) {
 	if q.Reason == "" {
 		return p, false, ErrReason
@@ -179,9 +177,9 @@ func findProposal(ctx context.Context, tx pgx.Tx, where string, args ...any) (Pr
 	return p.proposal(), err
 }
 
-// Decide ends a proposal. Approved, the date is closed or reopened in the
-// same transaction: it waits for running posters of that day. decided is
-// false when the same actor decided the same before; see approval.Check for the faults.
+// Decide ends a proposal. An approval closes or reopens the date in the same transaction, and waits for transactions
+// that post on this day. decided is false when the same actor made the same decision before; see approval.Check for the
+// faults.
 func Decide(ctx context.Context, act postgres.Act, p Proposal, decision Status, note string) (_ Proposal, decided bool, err error) {
 	repeated, err := approval.Check(act.Actor, approval.Proposal{
 		MadeBy: []string{p.ProposedBy}, Open: p.Status == Proposed, DecidedBy: p.DecidedBy, Same: p.Status == decision,
@@ -227,8 +225,7 @@ func refused(err error) error {
 	return approval.Refused(postgres.Constraint(err), err)
 }
 
-// Find returns a business date of the transaction's authority; one that
-// nothing happened to is open.
+// Find returns a business date of the transaction's authority. A date without any event is open.
 func Find(ctx context.Context, tx pgx.Tx, date calendar.Date) (Day, error) {
 	d := Day{Date: date, Events: []Event{}, Proposals: []Proposal{}}
 	rows, err := tx.Query(ctx, `

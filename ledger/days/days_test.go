@@ -148,21 +148,25 @@ func TestWallsOfDays(t *testing.T) {
 	}
 	const proposal = `insert into ledger.day_proposal (id, authority, business_date, change, reason, proposed_at, proposed_by) values
 		(gen_random_uuid(), 'H41', '2026-01-01', `
-	const event = `insert into ledger.day_event (authority, business_date, number, change, at, approved_by, proposed_by, proposal_id) `
+	const (
+		event     = `insert into ledger.day_event (authority, business_date, number, change, at, approved_by, proposed_by, proposal_id) `
+		waiting   = ` from ledger.day_proposal where status = 'proposed'`
+		approvals = `update ledger.day_proposal set status = 'approved'`
+	)
 	for query, constraint := range map[string]string{
-		proposal + `'close', '', now(), 'a')`: "day_proposal_reason",
-		proposal + `'open', 'r', now(), 'a')`: "day_proposal_change",
-		`update ledger.day_proposal set status = 'approved', decided_by = proposed_by, decided_at = now() where status = 'proposed'`:              "day_proposal_two_people",
-		`update ledger.day_proposal set status = 'approved' where status = 'proposed'`:                                                            "day_proposal_decided",
-		`update ledger.day_proposal set note = 'other' where status = 'approved'`:                                                                 "day_proposal_decided_once",
-		event + `values ('H41', '2026-01-01', 0, 'reopen', now(), 'a', null, null)`:                                                               "day_event_alternates",
-		event + `values ('H41', '2026-11-20', 0, 'reopen', now(), 'a', null, null)`:                                                               "day_event_alternates",
-		event + `values ('H41', '2026-11-20', 0, 'close', now(), 'a', 'b', null)`:                                                                 "day_event_proposed",
-		event + `select 'H41', business_date, 0, 'close', now(), proposed_by, proposed_by, id from ledger.day_proposal where status = 'proposed'`: "day_event_two_people",
-		event + `select 'H41', business_date, 0, 'close', now(), 'a', 'b', id from ledger.day_proposal where status = 'proposed'`:                 "day_event_proposal",
-		`update ledger.day_event set at = now()`:                                                                                                  "append_only",
-		`delete from ledger.day_event`:                                                                                                            "append_only",
-		`delete from ledger.day_proposal`:                                                                                                         "day_proposal_decided_once",
+		proposal + `'close', '', now(), 'a')`:                                                            "day_proposal_reason",
+		proposal + `'open', 'r', now(), 'a')`:                                                            "day_proposal_change",
+		approvals + `, decided_by = proposed_by, decided_at = now() where status = 'proposed'`:           "day_proposal_two_people",
+		approvals + ` where status = 'proposed'`:                                                         "day_proposal_decided",
+		`update ledger.day_proposal set note = 'other' where status = 'approved'`:                        "day_proposal_decided_once",
+		event + `values ('H41', '2026-01-01', 0, 'reopen', now(), 'a', null, null)`:                      "day_event_alternates",
+		event + `values ('H41', '2026-11-20', 0, 'reopen', now(), 'a', null, null)`:                      "day_event_alternates",
+		event + `values ('H41', '2026-11-20', 0, 'close', now(), 'a', 'b', null)`:                        "day_event_proposed",
+		event + `select 'H41', business_date, 0, 'close', now(), proposed_by, proposed_by, id` + waiting: "day_event_two_people",
+		event + `select 'H41', business_date, 0, 'close', now(), 'a', 'b', id` + waiting:                 "day_event_proposal",
+		`update ledger.day_event set at = now()`:                                                         "append_only",
+		`delete from ledger.day_event`:                                                                   "append_only",
+		`delete from ledger.day_proposal`:                                                                "day_proposal_decided_once",
 	} {
 		_, err := b.Owner.Exec(t.Context(), query)
 		if got := postgres.Constraint(err); got != constraint {

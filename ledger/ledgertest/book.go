@@ -33,7 +33,7 @@ var (
 	Now = time.Date(2026, 11, 20, 3, 0, 0, 0, time.UTC)
 )
 
-// Reader may look at the book.
+// Reader may read the book.
 var Reader = auth.Actor{Authority: NgheAn, Role: auth.RoleAccountant, ID: Accountant}
 
 // Book is a database with authorities and nothing posted.
@@ -87,7 +87,7 @@ func (b Book) MustPost(entries ...ledger.Entry) []ledger.EntryID {
 	return ids
 }
 
-// Count asks the owner, who sees every row.
+// Count runs a query as the owner, who sees every row.
 func (b Book) Count(query string, args ...any) int {
 	b.T.Helper()
 	var n int
@@ -97,7 +97,7 @@ func (b Book) Count(query string, args ...any) int {
 	return n
 }
 
-// Month is the end of the names of tables where entries of now lie.
+// Month is the suffix of the partitions that hold entries made now.
 func (b Book) Month() string {
 	b.T.Helper()
 	var suffix string
@@ -113,7 +113,7 @@ func (b Book) Month() string {
 	return suffix
 }
 
-// Problems are what ledger.Check finds in the book of an authority.
+// Problems returns the problems that ledger.Check finds in the book of an authority.
 func (b Book) Problems(authority string) []string {
 	b.T.Helper()
 	var found []string

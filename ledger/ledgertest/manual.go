@@ -1,9 +1,8 @@
-// Package ledgertest keeps the accounting manual and the code alike. It owns
-// the part of docs/accounting.md between two marks per room; the tests of each
-// room that posts call it with examples of every entry it makes.
+// Package ledgertest keeps the accounting manual equal to the code. It owns the part of docs/accounting.md between two
+// marks per room. The tests of each room that posts call CheckManual with an example of every entry.
 //
-// Invariant: what a mark encloses is printed from entries that pass
-// ledger.Entry.Validate. With -update the part is written instead of compared.
+// Invariant: the part between two marks is printed from entries that pass ledger.Entry.Validate. With -update the test
+// writes the part instead of comparing it.
 package ledgertest
 
 import (
@@ -28,7 +27,7 @@ var update = flag.Bool("update", false, "write what the test would compare")
 // Example is one entry of a room as the manual shows it.
 type Example struct {
 	Title string // the event, as a heading
-	When  string // what happened and why, in a sentence or two
+	When  string // the event and its reason, in a sentence or two
 	Entry ledger.Entry
 }
 
@@ -95,7 +94,7 @@ func render(t *testing.T, examples []Example) string {
 	return b.String()
 }
 
-// by names the dimensions that a posting carries.
+// by lists the dimensions of a posting.
 func by(d ledger.Dimensions) string {
 	var names []string
 	for _, one := range []struct {

@@ -12,9 +12,8 @@ import (
 // ProofFormat names the shape of an inclusion proof.
 const ProofFormat = "doisoat proof 1"
 
-// InclusionProof shows that one entry is in the book of a day: entry → leaf →
-// root of its block → hash of its block → … → Head, which the DailyProof of
-// that day names as chain_head. Verify checks it without the database.
+// InclusionProof shows that an entry is in the book of a day: entry → leaf → root of its block → hash of its block → …
+// → Head. The DailyProof of the day names Head as chain_head. Verify checks the proof without the database.
 type InclusionProof struct {
 	Format   string  `json:"format"`
 	Entry    Entry   `json:"entry"`
@@ -26,11 +25,11 @@ type InclusionProof struct {
 	Head     Hash    `json:"head"`
 }
 
-// errProof wraps what Verify finds.
+// errProof wraps the problem that Verify finds.
 var errProof = errors.New("the proof does not hold")
 
-// Verify checks the whole proof; nil means that the entry is in the book whose
-// chain has the hash Head. It says nothing of who published Head.
+// Verify checks the whole proof. A nil error means that the entry is in the book whose chain has the hash Head. Verify
+// cannot know who published Head.
 func (p *InclusionProof) Verify() error {
 	if p.Format != ProofFormat {
 		return fmt.Errorf("%w: it is not of the format %q", errProof, ProofFormat)
@@ -72,8 +71,8 @@ func (p *InclusionProof) Verify() error {
 	return nil
 }
 
-// VerifyFile verifies an exported book or an inclusion proof, whichever it is
-// given: the proof's head must be among heads, when there are any.
+// VerifyFile recognizes an exported book or an inclusion proof and verifies it. When there are heads, the proof's head
+// must be among them.
 func VerifyFile(r io.Reader, heads []Hash, passed func(entries int)) (book *Verified, proof *InclusionProof, err error) {
 	in := bufio.NewReaderSize(r, 1<<16)
 	if start, _ := in.Peek(len(`{"format":"` + bookFormat)); string(start) == `{"format":"`+bookFormat {
@@ -99,9 +98,8 @@ func VerifyFile(r io.Reader, heads []Hash, passed func(entries int)) (book *Veri
 	return nil, proof, nil
 }
 
-// readProof reads a proof that may have been laid out anew, with spaces or
-// other escapes, and nothing else: a name twice, or one that only resembles
-// another, could show its reader something that was not verified.
+// readProof reads a proof. Spaces and JSON escapes may differ from the original. It refuses a member name that appears
+// twice or is unknown, because a human reader could then see a value that was not verified.
 func readProof(text []byte, into *InclusionProof) error {
 	var packed, plain bytes.Buffer
 	if err := json.Compact(&packed, text); err != nil {

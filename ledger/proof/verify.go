@@ -13,22 +13,21 @@ import (
 // longestLine bounds a line of an exported book: an entry of the most postings that the ledger takes.
 const longestLine = 32 << 20
 
-// Verified tells what a verified book holds.
+// Verified counts the content of a verified book.
 type Verified struct {
 	Authority string `json:"authority"`
 	Exported
 	Totals Totals `json:"totals"`
 }
 
-// errBook wraps what VerifyBook finds.
-var errBook = errors.New("the book is not what was sealed")
+// errBook wraps the problem that VerifyBook finds.
+var errBook = errors.New("the book differs from its seal")
 
-// VerifyBook reads a book that Export wrote and computes every hash anew,
-// without a database: each byte of each line, each entry's balance, each root,
-// the chain and its end. heads are hashes of daily proofs that the chain must
-// contain; without one a book that was forged as a whole, or ends too early,
-// looks well. It stops at the first wrong line and names it. One block's hashes
-// are in memory. passed (or nil) is told of entries as they are done.
+// VerifyBook reads a book that Export wrote and recomputes every hash, without a database. It checks each byte of each
+// line, each entry's balance, each root, the chain and its end. It stops at the first wrong line and names this line.
+//
+// heads are hashes of daily proofs that the chain must contain. Without heads a book passes that was forged as a whole
+// or ends too early. VerifyBook calls passed (unless nil) for each entry. The hashes of one block are in memory.
 func VerifyBook(r io.Reader, heads []Hash, passed func(entries int)) (Verified, error) {
 	v := verifier{wanted: map[Hash]bool{}}
 	for _, h := range heads {
@@ -61,9 +60,9 @@ func VerifyBook(r io.Reader, heads []Hash, passed func(entries int)) (Verified, 
 
 type verifier struct {
 	done   Verified
-	wanted map[Hash]bool // heads not seen yet
+	wanted map[Hash]bool // heads that no block had so far
 	line   int
-	block  *Block // whose entries are being read
+	block  *Block // the block whose entries are being read
 	last   *Block
 	leaves []Hash
 	sum    Tally
@@ -71,8 +70,8 @@ type verifier struct {
 	ended  bool
 }
 
-// read takes one line. The line written anew must be the line read: what JSON
-// would pass over, such as a space or a name that nobody knows, is a change too.
+// read checks one line. It writes the line's values as a line again; the two lines must be equal. So read also refuses
+// changes that JSON ignores, such as a space or an unknown member name.
 func (v *verifier) read(line []byte) error {
 	if v.ended {
 		return errors.New("there is more behind the end")
@@ -191,14 +190,13 @@ func (v *verifier) end(told *Exported) error {
 		return err
 	}
 	if told == nil || *told != v.done.Exported {
-		return errors.New("the end does not agree with what stands before it")
+		return errors.New("the last line does not agree with the lines before it")
 	}
 	v.ended = true
 	return nil
 }
 
-// sound judges an entry by itself: its lines are there and balance, real and
-// memo apart, per currency.
+// sound checks an entry alone: its postings are complete and balance, real and memo apart, per currency.
 func sound(r *Entry) error {
 	if !whole(r.RecordedAt) {
 		return errors.New("its time is not in whole microseconds of UTC")
@@ -225,7 +223,7 @@ func sound(r *Entry) error {
 	return nil
 }
 
-// whole says that a time has no more than what is hashed of it.
+// whole reports whether a time has only the precision that the hash covers.
 func whole(t time.Time) bool {
 	return t.Location() == time.UTC && t.Equal(t.Truncate(time.Microsecond))
 }

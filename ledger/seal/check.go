@@ -13,13 +13,13 @@ import (
 	"github.com/doisoat/doisoat/ledger/proof"
 )
 
-// mostProblems bounds what one check tells: whoever reads fifty needs no more.
+// mostProblems bounds the problems that a check reports.
 const mostProblems = 50
 
-// blocksPerPage bounds how many headers a check holds.
+// blocksPerPage bounds the headers in the memory of a check.
 const blocksPerPage = 256
 
-// Size returns how many entries of the transaction's authority are sealed: what a Check goes through.
+// Size returns the number of sealed entries of the transaction's authority: the entries that Check reads.
 func Size(ctx context.Context, tx pgx.Tx) (int64, error) {
 	now, err := readHorizon(ctx, tx)
 	if err != nil {
@@ -32,11 +32,10 @@ func Size(ctx context.Context, tx pgx.Tx) (int64, error) {
 	return last.First + int64(last.Entries), nil
 }
 
-// Check hashes the book of the transaction's authority anew, in the order in
-// which it was sealed, and returns what is wrong, the first wrong thing first;
-// none means that every sealed entry, posting and block is byte for byte what
-// it was, and that none was left out. passed (or nil) is told of entries as
-// they are done. One block is in memory at a time.
+// Check hashes the book of the transaction's authority again, in the order of its seals, and describes each problem in
+// one sentence, in the same order. When it finds none, every sealed entry, posting and block is byte for byte
+// unchanged, and the sealer left out no entry. Check calls passed (unless nil) after each block with the number of its
+// entries. One block is in memory at a time.
 func Check(ctx context.Context, tx pgx.Tx, passed func(entries int)) ([]string, error) {
 	now, err := readHorizon(ctx, tx)
 	if err != nil {
@@ -80,7 +79,7 @@ func (c *checker) found(format string, args ...any) {
 	c.problems = append(c.problems, fmt.Sprintf(format, args...))
 }
 
-// block checks one header and everything below it.
+// block checks a header and the entries of its block.
 func (c *checker) block(b *proof.Block) error {
 	if wrong := b.Follows(c.last); wrong != "" {
 		c.found("block %d %s", b.Number, wrong)
@@ -114,8 +113,7 @@ func (c *checker) block(b *proof.Block) error {
 	return nil
 }
 
-// entries compares every entry of a block with its leaf. The root tells which
-// of the two was changed.
+// entries compares every entry of a block with its leaf. When the two differ, the root shows which of them was changed.
 func (c *checker) entries(b *proof.Block, rows []sealedRow, ids []ledger.EntryID, stored []proof.Hash) error {
 	var (
 		now     = make([]proof.Hash, len(ids))
@@ -136,11 +134,11 @@ func (c *checker) entries(b *proof.Block, rows []sealedRow, ids []ledger.EntryID
 		now[at], marks[at] = proof.Leaf(content[:], e.Tx), marked
 		switch {
 		case sealedTrue && now[at] != stored[at]:
-			c.found("%s of block %d, place %d, is not what was sealed", changed(&e.Entry, marks[at], rows[at].Marks), b.Number, at)
+			c.found("%s of block %d, place %d, differs from its seal", changed(&e.Entry, marks[at], rows[at].Marks), b.Number, at)
 		case e.strange > 0:
-			c.found("posting %d of entry %s of block %d, place %d, is not what was sealed", e.strange, e.ID, b.Number, at)
+			c.found("posting %d of entry %s of block %d, place %d, differs from its seal", e.strange, e.ID, b.Number, at)
 		case !bytes.Equal(e.content, content[:]) || !bytes.Equal(e.marks, marks[at]):
-			c.found("entry %s of block %d, place %d, does not carry the hash of what it says", e.ID, b.Number, at)
+			c.found("entry %s of block %d, place %d, does not carry the hash of its content", e.ID, b.Number, at)
 		}
 		return sum.Add(&e.Entry)
 	})
@@ -183,8 +181,8 @@ func changed(r *proof.Entry, now, then []byte) string {
 	return fmt.Sprintf("entry %s", r.ID)
 }
 
-// leftOver finds what has no block: seals behind the end of the chain, and
-// entries that appeared where the sealer had passed.
+// leftOver finds seals and entries without a block: seals of blocks after the end of the chain, and entries that
+// appeared where the sealer had already passed.
 func (c *checker) leftOver(now horizon) error {
 	end := int64(0)
 	if c.last != nil {
@@ -202,7 +200,7 @@ func (c *checker) leftOver(now horizon) error {
 		return err
 	}
 	c.problems = append(c.problems, orphans...)
-	// While a restored book is looked through, the place reached says nothing yet.
+	// While the sealer looks through a restored book, the place that it reached says nothing about missing seals.
 	if c.last == nil || c.last.Cluster != now.Cluster || c.last.ResumeTx != nil {
 		return nil
 	}
@@ -221,11 +219,11 @@ func (c *checker) leftOver(now horizon) error {
 	return err
 }
 
-// late is how long an entry may wait for its seal: many turns of the job.
+// late is how long an entry may wait for its seal: many runs of the job.
 const late = time.Hour
 
-// Late tells when entries of the transaction's authority wait too long: no
-// sealer runs, or a transaction has been open for as long.
+// Late reports entries of the transaction's authority that wait too long for their seal. Either no sealer runs, or a
+// transaction has been open for so long.
 func Late(ctx context.Context, tx pgx.Tx, now time.Time) ([]string, error) {
 	at, err := readHorizon(ctx, tx)
 	if err != nil {

@@ -133,18 +133,18 @@ func TestCheckFindsEveryChangedColumn(t *testing.T) {
 		"account":      "code = 'L-TAMTHU-LEPHI'",
 	}
 	named := map[string]string{
-		"entry":        "entry " + id.String() + " of block 2, place 1, is not what was sealed",
-		"posting":      "posting 2 of entry " + id.String() + " of block 2, place 1, is not what was sealed",
+		"entry":        "entry " + id.String() + " of block 2, place 1, differs from its seal",
+		"posting":      "posting 2 of entry " + id.String() + " of block 2, place 1, differs from its seal",
 		"block":        "block 2 has a header that was changed",
 		"sealed_entry": "block 2, place 1: ",
-		"account":      "posting 2 of entry " + ids[0].String() + " of block 1, place 0, is not what was sealed",
+		"account":      "posting 2 of entry " + ids[0].String() + " of block 1, place 0, differs from its seal",
 	}
 	// Columns that say which row it is: the row is then missing where it was.
 	moved := map[string]string{
 		"entry id":               "entry " + id.String() + " of block 2, place 1, is missing",
 		"entry authority":        "entry " + id.String() + " of block 2, place 1, is missing",
-		"entry content":          "entry " + id.String() + " of block 2, place 1, does not carry the hash of what it says",
-		"entry marks":            "entry " + id.String() + " of block 2, place 1, does not carry the hash of what it says",
+		"entry content":          "entry " + id.String() + " of block 2, place 1, does not carry the hash of its content",
+		"entry marks":            "entry " + id.String() + " of block 2, place 1, does not carry the hash of its content",
 		"posting entry_id":       "entry " + id.String() + " of block 2",
 		"posting authority":      "entry " + id.String() + " of block 2",
 		"posting line":           "entry " + id.String() + " of block 2",
@@ -188,12 +188,23 @@ func TestCheckFindsMissingAndAddedRows(t *testing.T) {
 	ids := b.sealed()
 	b.disarm()
 	id, next := ids[5], ids[6]
-	forged := "entry " + id.String() + " of block 2, place 1, does not carry the hash of what it says"
+	forged := "entry " + id.String() + " of block 2, place 1, does not carry the hash of its content"
 	for name, c := range map[string]struct{ change, want string }{
-		"entry deleted":   {`delete from ledger.entry where id = '` + id.UUID().String() + `'`, "entry " + id.String() + " of block 2, place 1, is missing"},
-		"posting deleted": {`delete from ledger.posting where line = 4 and entry_id = '` + id.UUID().String() + `'`, "entry " + id.String() + " lacks posting 4"},
-		"posting added": {`insert into ledger.posting (entry_id, line, postings, authority, business_date, account_id, side, amount, currency, memo, tx)
-			select entry_id, 5, postings, authority, business_date, account_id, side, amount, currency, memo, tx from ledger.posting where line = 4 and entry_id = '` + id.UUID().String() + `'`, "posting 5 of entry " + id.String()},
+		"entry deleted": {
+			`delete from ledger.entry where id = '` + id.UUID().String() + `'`,
+			"entry " + id.String() + " of block 2, place 1, is missing",
+		},
+		"posting deleted": {
+			`delete from ledger.posting where line = 4 and entry_id = '` + id.UUID().String() + `'`,
+			"entry " + id.String() + " lacks posting 4",
+		},
+		"posting added": {
+			`insert into ledger.posting
+				(entry_id, line, postings, authority, business_date, account_id, side, amount, currency, memo, tx)
+			select entry_id, 5, postings, authority, business_date, account_id, side, amount, currency, memo, tx
+			from ledger.posting where line = 4 and entry_id = '` + id.UUID().String() + `'`,
+			"posting 5 of entry " + id.String(),
+		},
 		"block deleted":      {`delete from ledger.block where number = 2`, "block 3 does not stand behind its predecessor: a block is missing"},
 		"last block deleted": {`delete from ledger.block where number = 3`, "is sealed in block 3, which is missing"},
 		"seal deleted":       {`delete from ledger.sealed_entry where block = 2 and position = 1`, "block 2 has no entry at place 1"},
@@ -201,11 +212,14 @@ func TestCheckFindsMissingAndAddedRows(t *testing.T) {
 		"seal added": {`insert into ledger.sealed_entry select authority, block, 4, gen_random_uuid(), leaf, marks
 			from ledger.sealed_entry where block = 2 and position = 3`, "block 2 has 5 entries and its header says 4"},
 		"entries exchanged": {`update ledger.sealed_entry set position = 3 - position + 10 where block = 2`, "block 2 has no entry at place 0"},
-		"entry behind the sealer": {`insert into ledger.entry (id, authority, business_date, recorded_at, cause_kind, cause_id, cause_event, description,
+		"entry behind the sealer": {
+			`insert into ledger.entry (id, authority, business_date, recorded_at, cause_kind, cause_id, cause_event, description,
 				actor, postings, content, marks, tx)
 			select gen_random_uuid(), authority, business_date, recorded_at, cause_kind, 'forged', cause_event, description,
 				actor, postings, content, marks, tx
-			from ledger.entry where id = '` + next.UUID().String() + `'`, "appeared after the sealer had passed its place"},
+			from ledger.entry where id = '` + next.UUID().String() + `'`,
+			"appeared after the sealer had passed its place",
+		},
 		"entry and leaf forged": {
 			`with e as (update ledger.entry set description = 'forged' where id = '` + id.UUID().String() + `')
 			update ledger.sealed_entry set leaf = decode(repeat('ab', 32), 'hex') where entry_id = '` + id.UUID().String() + `'`,

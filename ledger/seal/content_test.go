@@ -18,10 +18,11 @@ import (
 // A seal binds what was posted: what was changed before it came is found, too.
 func TestChangeBeforeTheSealIsFound(t *testing.T) {
 	t.Parallel()
-	for change, want := range map[string]string{
-		`update ledger.posting set amount = amount + 1 where line < 3 and entry_id = $1`: "posting 1 of entry %s of block 1, place 1, is not what was sealed",
-		`update ledger.entry set description = 'forged' where id = $1`:                   "entry %s of block 1, place 1, is not what was sealed",
+	for change, changed := range map[string]string{
+		`update ledger.posting set amount = amount + 1 where line < 3 and entry_id = $1`: "posting 1 of entry %s",
+		`update ledger.entry set description = 'forged' where id = $1`:                   "entry %s",
 	} {
+		want := changed + " of block 1, place 1, differs from its seal"
 		b := newBook(t, 4)
 		ids := b.postMany(ngheAn, 0, 3)
 		b.force(change, ids[1])

@@ -13,9 +13,8 @@ import (
 	"github.com/doisoat/doisoat/ledger/proof"
 )
 
-// Export writes the sealed book of the actor's authority, as of one moment, for
-// doisoat verify. Entries without a seal are absent. One block is in memory at a
-// time. Export stops at a missing entry and checks nothing else.
+// Export writes the sealed book of the actor's authority, as of one moment, for doisoat verify. Entries without a seal
+// are absent. One block is in memory at a time. Export stops at a missing entry; it makes no other check.
 func (s *Service) Export(ctx context.Context, actor auth.Actor, w io.Writer) (done proof.Exported, err error) {
 	if err := auth.Require(actor, auth.PermLedgerRead); err != nil {
 		return done, err

@@ -14,17 +14,17 @@ import (
 	"github.com/doisoat/doisoat/ledger/proof"
 )
 
-// settled is how long after midnight a block of the day before may still
-// commit: above every time-out of a sealing transaction.
+// settled is how long after midnight a block of the day before may still commit. It is longer than every time-out of a
+// sealing transaction.
 const settled = 10 * time.Minute
 
-// DailyProof is what an authority writes down of a day: the head of its chain
-// at the end of the day (Viet Nam time) and what was sealed in it. Who keeps
-// ChainHead can prove anything that was sealed up to then.
+// DailyProof is an authority's record of a day: the head of its chain at the end of the day (Viet Nam time), and the
+// number of blocks and entries sealed on the day. The holder of ChainHead can later prove each entry that was sealed up
+// to the end of the day.
 type DailyProof struct {
 	Authority string        `json:"authority"`
 	Date      calendar.Date `json:"date"`
-	Final     bool          `json:"final"`      // the day is over: asked again, the answer is the same
+	Final     bool          `json:"final"`      // the day is over: the answer will not change
 	ChainHead proof.Hash    `json:"chain_head"` // hash of the last block
 	Root      proof.Hash    `json:"root"`       // of the last block's Merkle tree
 	Block     proof.Block   `json:"block"`      // the last block sealed up to the end of the day
@@ -78,14 +78,13 @@ func (s *Service) DailyProof(ctx context.Context, actor auth.Actor, date calenda
 	return daily, nil
 }
 
-// Prove returns the inclusion proof of an entry of the actor's authority:
-// ledger.ErrEntryNotFound when there is none, ErrNotSealed while it waits for
-// its block, ErrBroken when the book no longer agrees with its seal.
+// Prove returns the inclusion proof of an entry of the actor's authority. ledger.ErrEntryNotFound when there is no such
+// entry, ErrNotSealed while the entry waits for its block, ErrBroken when the book no longer agrees with its seal.
 func (s *Service) Prove(ctx context.Context, actor auth.Actor, id ledger.EntryID) (proof.InclusionProof, error) {
 	return s.prove(ctx, actor, func(pgx.Tx) (ledger.EntryID, error) { return id, nil })
 }
 
-// ProveCause proves the entry of a cause, for a receipt the capture that it confirms.
+// ProveCause proves the entry of a cause. For a receipt the cause is the capture that the receipt confirms.
 func (s *Service) ProveCause(ctx context.Context, actor auth.Actor, cause ledger.Cause) (proof.InclusionProof, error) {
 	return s.prove(ctx, actor, func(tx pgx.Tx) (ledger.EntryID, error) { return findCaused(ctx, tx, actor.Authority, cause) })
 }

@@ -183,7 +183,10 @@ func TestExportedBook(t *testing.T) {
 		"entry missing": {append(append([][]byte{}, lines[:3]...), lines[4:]...), "line 6: block 1 has 3 entries and its header says 4"},
 		"block missing": {append(append([][]byte{}, lines[:6]...), lines[11:]...), "line 7: block 3 does not stand behind its predecessor"},
 		"twice":         {append(append([][]byte{}, lines...), append([]byte("\n"), lines[0]...)), "there is more behind the end"},
-		"exchanged":     {append(append([][]byte{}, lines[0], lines[1], lines[3], lines[2]), lines[4:]...), "line 7: block 1: its entries do not lead to its root"},
+		"exchanged": {
+			append(append([][]byte{}, lines[0], lines[1], lines[3], lines[2]), lines[4:]...),
+			"line 7: block 1: its entries do not lead to its root",
+		},
 	} {
 		_, err := proof.VerifyBook(bytes.NewReader(bytes.Join(c.lines, nil)), nil, nil)
 		if err == nil || !strings.Contains(err.Error(), c.want) {
@@ -254,13 +257,14 @@ func TestProofSaysOneThing(t *testing.T) {
 		}
 		return bytes.Replace(text, []byte(old), []byte(with), 1)
 	}
+	const recorded, sealed = `"recorded_at":"2026-11-20T03:00:00.123456Z"`, `"sealed_at":"2026-11-20T03:00:00.123456Z"`
 	for name, wrong := range map[string][]byte{
 		"another amount before, under the same name":  replace(`"amount":1002`, `"amount":9002,"amount":1002`),
 		"another amount behind, under a name like it": replace(`"amount":1002`, `"amount":9002,"Amount":1002`),
 		"another entry before":                        replace(`"entry":{`, `"entry":{"description":"forged"},"entry":{`),
-		"a time with more than is hashed":             replace(`"recorded_at":"2026-11-20T03:00:00.123456Z"`, `"recorded_at":"2026-11-20T03:00:00.123456789Z"`),
-		"a block's time with more than is hashed":     replace(`"sealed_at":"2026-11-20T03:00:00.123456Z"`, `"sealed_at":"2026-11-20T03:00:00.123456789Z"`),
-		"a time in another zone":                      replace(`"recorded_at":"2026-11-20T03:00:00.123456Z"`, `"recorded_at":"2026-11-20T10:00:00.123456+07:00"`),
+		"a time with more than is hashed":             replace(recorded, `"recorded_at":"2026-11-20T03:00:00.123456789Z"`),
+		"a block's time with more than is hashed":     replace(sealed, `"sealed_at":"2026-11-20T03:00:00.123456789Z"`),
+		"a time in another zone":                      replace(recorded, `"recorded_at":"2026-11-20T10:00:00.123456+07:00"`),
 		"something behind the end":                    append(bytes.Clone(text), `{"amount":9002}`...),
 	} {
 		if _, _, err := proof.VerifyFile(bytes.NewReader(wrong), heads, nil); err == nil {

@@ -13,23 +13,22 @@ import (
 	"github.com/doisoat/doisoat/ledger/proof"
 )
 
-// entry is an entry as it was read from the book.
+// entry is an entry as the sealer or a check reads it from the book.
 type entry struct {
 	proof.Entry
-	content, marks []byte // as the row has them; none when it was posted without
-	strange        int16  // the first posting whose lines or tx, hashed with the entry alone, are not those of the entry; or 0
-	place          int    // among those asked for, from 1
-	tx             uint64 // as PostgreSQL counts
+	content, marks []byte // as the row has them; nil when the row has none
+	strange        int16  // line of the first posting whose count of postings or tx differs from the entry (only the entry is hashed); or 0
+	place          int    // its position in the list of ids, from 1
+	tx             uint64 // PostgreSQL's number of the entry's transaction
 }
 
-// visitor is handed entries in order; at counts from 0. An entry that is not in
-// the book is handed on as nil. It must not keep e, nor use the transaction.
+// visitor receives the entries in order; at counts from 0. When the book lacks an entry, e is nil. A visitor must not
+// keep e, and must not use the transaction.
 type visitor func(at int, e *entry) error
 
-// walk reads the entries, then their postings, so that no column of an entry is
-// sent once per posting, and hands them to visit in the order of ids. The entries
-// are in memory together, the postings those of one entry at a time. They are
-// looked up by key, in the order of the entries, so that nothing is sorted.
+// walk reads entries and their postings and calls visit for each entry, in the order of ids. Two queries read entries
+// and postings, because a join would send the columns of an entry once per posting. All entries are in memory together,
+// postings of one entry at a time. The queries look rows up by key in the order of ids, so the server need not sort.
 func walk(ctx context.Context, tx pgx.Tx, ids []ledger.EntryID, visit visitor) error {
 	if len(ids) == 0 {
 		return nil
@@ -53,8 +52,8 @@ func walk(ctx context.Context, tx pgx.Tx, ids []ledger.EntryID, visit visitor) e
 	}
 	defer rows.Close()
 	var (
-		at      = 0                 // the entry whose postings are read, among ids
-		lines   = []proof.Posting{} // of that entry; its memory serves the next one too
+		at      = 0                 // index in ids of the entry whose postings are being read
+		lines   = []proof.Posting{} // postings of this entry; the next entry uses the same memory
 		f       postingFields
 		columns = f.columns()
 	)
@@ -63,7 +62,7 @@ func walk(ctx context.Context, tx pgx.Tx, ids []ledger.EntryID, visit visitor) e
 			var e *entry
 			if len(entries) > 0 && entries[0].place == at+1 {
 				e, entries = &entries[0], entries[1:]
-				slices.SortFunc(lines, func(a, b proof.Posting) int { return cmp.Compare(a.Line, b.Line) }) // they nearly always are
+				slices.SortFunc(lines, func(a, b proof.Posting) int { return cmp.Compare(a.Line, b.Line) }) // nearly always sorted already
 				e.Postings = lines
 			}
 			if err := visit(at, e); err != nil {
@@ -81,7 +80,7 @@ func walk(ctx context.Context, tx pgx.Tx, ids []ledger.EntryID, visit visitor) e
 			return err
 		}
 		if len(entries) == 0 || entries[0].place != at+1 {
-			continue // a posting without its entry, which is told to be missing
+			continue // a posting without its entry: visit reports the entry as missing
 		}
 		lines = append(lines, f.get(accounts))
 		if e := &entries[0]; (f.count != e.Count || f.tx != e.tx) && (e.strange == 0 || f.line.Line < e.strange) {
@@ -94,16 +93,15 @@ func walk(ctx context.Context, tx pgx.Tx, ids []ledger.EntryID, visit visitor) e
 	return hand(len(ids))
 }
 
-// account is what an account says of itself; nothing when there is none.
+// account holds the hashed columns of an account; empty when the account is missing.
 type account struct {
 	code   string
 	class  string
 	normal string
 }
 
-// readAccounts reads all accounts of the transaction's authority, by number:
-// there are few, and most are needed. Read after the entries they include all
-// that those name.
+// readAccounts reads all accounts of the transaction's authority, by number: they are few, and a block needs most of
+// them. The caller reads the entries first, so the list includes every account that these entries name.
 func readAccounts(ctx context.Context, tx pgx.Tx) (map[int64]account, error) {
 	rows, err := tx.Query(ctx, `select a.id, a.code, a.class, a.normal from ledger.account a`)
 	if err != nil {
@@ -145,10 +143,10 @@ func readEntries(ctx context.Context, tx pgx.Tx, ids []ledger.EntryID) ([]entry,
 			(*kept)(&e.Description), (*kept)(&e.Actor), &reverses, &corrects, (*kept)(&e.Reason), &e.Count, &number,
 			&e.content, &e.marks,
 		}
-		list = make([]entry, 0, len(ids)) // growing it would cost more than all the hashing
+		list = make([]entry, 0, len(ids)) // growing the slice would cost more than all the hashing
 	)
 	for rows.Next() {
-		e.content, e.marks = nil, nil // not the bytes of the one before
+		e.content, e.marks = nil, nil // Scan must not write into the bytes of the row before
 		if err := rows.Scan(columns...); err != nil {
 			return nil, err
 		}
@@ -159,10 +157,10 @@ func readEntries(ctx context.Context, tx pgx.Tx, ids []ledger.EntryID) ([]entry,
 	return list, rows.Err()
 }
 
-// kept is a text column that often says the same again: then it stays as it is, in the memory that it has.
+// kept is a text column whose value often repeats from row to row. An equal value keeps its memory: no new allocation.
 type kept string
 
-// ScanBytes implements pgtype.BytesScanner; the bytes are not ours to keep.
+// ScanBytes implements pgtype.BytesScanner. The driver owns the bytes, so ScanBytes copies them.
 func (k *kept) ScanBytes(v []byte) error {
 	if string(*k) != string(v) {
 		*k = kept(v)
@@ -170,7 +168,7 @@ func (k *kept) ScanBytes(v []byte) error {
 	return nil
 }
 
-// postingFields are what a posting is read into, without reflection.
+// postingFields is the target of a scan of one posting, without reflection.
 type postingFields struct {
 	place, account                   int64
 	line                             proof.Posting
@@ -188,7 +186,7 @@ func (f *postingFields) columns() []any {
 	}
 }
 
-// get returns the posting that was read.
+// get returns the posting of the last scan.
 func (f *postingFields) get(accounts map[int64]account) proof.Posting {
 	l := f.line
 	a := accounts[f.account]

@@ -26,19 +26,19 @@ var (
 	ErrBroken    = fault.New(fault.Internal, "ledger.seal_broken", "the book does not agree with its seal")
 )
 
-// BlockSize is the largest number of entries in a block: what one commit seals,
-// and what a sealer or checker holds in memory.
+// BlockSize is the largest number of entries in a block. One commit seals at most so many entries, and a sealer or
+// checker holds at most so many in memory.
 const BlockSize = 4096
 
-// Service seals books and proves what they hold.
+// Service seals books and proves their entries.
 type Service struct {
 	DB  *pgxpool.Pool
 	Now func() time.Time
-	// BlockSize bounds a block; BlockSize when 0. Tests take smaller ones.
+	// BlockSize bounds a block; 0 means the constant BlockSize. Tests use smaller blocks.
 	BlockSize int
 }
 
-// Sealed tells what one run did.
+// Sealed counts the work of one run.
 type Sealed struct {
 	Authority string       `json:"authority"`
 	Blocks    int          `json:"blocks"`
@@ -47,14 +47,13 @@ type Sealed struct {
 	Head      *proof.Block `json:"head,omitempty"` // the chain's last block, absent before the first
 }
 
-// Seal seals the finished entries of one authority, block by block, each in a
-// transaction of its own, at most blocks of them (0 is no bound). What a running
-// transaction writes is sealed by a later call. It may be killed anywhere and
-// called again; while another one seals this book it fails with ErrSealing.
-// Posters are not held up: it locks nothing of theirs.
+// Seal seals the finished entries of one authority, block by block, at most blocks of them (0 is no bound). Each block
+// is one transaction. A later call seals the entries of transactions that still run. Seal may be killed at any moment
+// and called again. It fails with ErrSealing while another sealer works on the book. It locks nothing that posters
+// need, so posters do not wait.
 func (s *Service) Seal(ctx context.Context, authority string, blocks int) (Sealed, error) {
 	done := Sealed{Authority: authority}
-	unsealed := false // whether seals of earlier blocks are looked for
+	unsealed := false // whether sealBlock must skip entries that are already sealed
 	for blocks == 0 || done.Blocks < blocks {
 		var (
 			head   *proof.Block
@@ -66,7 +65,7 @@ func (s *Service) Seal(ctx context.Context, authority string, blocks int) (Seale
 			return err
 		})
 		if sealedTwice(err) && !unsealed {
-			unsealed = true // the walk goes through what a look through the whole book has sealed
+			unsealed = true // after a restore, the look through the whole book has sealed entries that the sealer now meets again
 			continue
 		}
 		unsealed = false
@@ -86,12 +85,11 @@ func (s *Service) Seal(ctx context.Context, authority string, blocks int) (Seale
 	return done, nil
 }
 
-// blocksPerTurn lets the book of a busy authority not hold up the others.
+// blocksPerTurn bounds the blocks per book and run, so that the book of a busy authority does not delay the others.
 const blocksPerTurn = 16
 
-// SealDue seals what is finished in the books of all authorities. A book that
-// another sealer works on is left to it, and one that cannot be sealed does not
-// hold up the others.
+// SealDue seals the finished entries in the books of all authorities. It skips a book on which another sealer works. A
+// book that cannot be sealed does not stop the others; SealDue returns all failures together.
 func (s *Service) SealDue(ctx context.Context) error {
 	list, err := registry.Service{DB: s.DB, Now: s.Now}.ListAuthorities(ctx)
 	if err != nil {
@@ -106,16 +104,16 @@ func (s *Service) SealDue(ctx context.Context) error {
 	return errors.Join(failures...)
 }
 
-// sealBlock seals the next block; unsealed makes it leave out entries that are
-// sealed already, without which it fails on one. head is the last block
-// afterwards; more says that the block was full, so that there may be another.
+// sealBlock seals the next block. With unsealed it leaves out entries that are already sealed; without, it fails when
+// it meets such an entry. head is the last block afterwards. more says that the block was full, so that further entries
+// may wait.
 func (s *Service) sealBlock(
 	ctx context.Context,
 	tx pgx.Tx,
 	authority string,
 	unsealed bool,
 ) (head *proof.Block, sealed, more bool, err error) {
-	// All it reads is found by index and in order, whatever the planner thinks of a book that grows.
+	// The planner must read by index and in order, even when its statistics about the growing book are old.
 	var alone bool
 	err = tx.QueryRow(ctx, `select pg_try_advisory_xact_lock(ledger.seal_lock($1)),
 		set_config('enable_seqscan', 'off', true), set_config('enable_sort', 'off', true)`, authority).Scan(&alone, nil, nil)
@@ -154,7 +152,7 @@ func (s *Service) size() int {
 	return BlockSize
 }
 
-// contents are the entries of a block and what is hashed of them.
+// contents are the entries of a block: their hashes, marks and sums.
 type contents struct {
 	ids    []ledger.EntryID
 	leaves []proof.Hash
@@ -163,14 +161,14 @@ type contents struct {
 	last   place
 }
 
-// gather chooses the entries of the next block; no block when there are none.
+// gather chooses the entries of the next block; it returns no block when there are none.
 //
-// Within one cluster the sealer walks in the order (tx, id) up to the oldest
-// running transaction: what is older has committed or never will, so nothing
-// can appear below. In a cluster that the last block does not name, after a
-// restore, old numbers say nothing: the whole book is looked through once, in
-// the same order, for entries without a seal, and then the walk goes on from
-// where this cluster stood when that began (resume_tx).
+// Within one cluster the sealer goes through the entries in the order (tx, id), up to the oldest running transaction.
+// Every transaction below has committed or never will, so no entry can appear behind the sealer.
+//
+// After a restore the last block names another cluster, and the old transaction numbers have no meaning. The sealer
+// then looks once through the whole book, in the same order, for entries without a seal. Afterwards it goes on from the
+// place where this cluster stood when that look began (resume_tx).
 func (s *Service) gather(ctx context.Context, tx pgx.Tx, last *proof.Block, now horizon, unsealed bool) (*proof.Block, *contents, error) {
 	next := &proof.Block{Authority: now.Authority, Cluster: now.Cluster}
 	from := place{}
@@ -205,8 +203,8 @@ func (s *Service) gather(ctx context.Context, tx pgx.Tx, last *proof.Block, now 
 		}
 		resume = nil
 	}
-	// An empty block tells later runs that the whole book was looked through, or
-	// that the walk has passed what was sealed by that look.
+	// An empty block records a fact for later runs: the look through the whole book is done, or the sealer has passed
+	// the entries that this look sealed.
 	if len(found.ids) == 0 && !unsealed && (last == nil || last.Cluster == now.Cluster && last.ResumeTx == nil) {
 		return nil, nil, nil
 	}
@@ -232,14 +230,14 @@ func readContents(ctx context.Context, tx pgx.Tx, query string, args pgx.StrictN
 		c       = &contents{sum: proof.Tally{Totals: proof.Totals{}}}
 		id      ledger.EntryID
 		number  uint64
-		content pgtype.DriverBytes // not ours to keep, and not kept
+		content pgtype.DriverBytes // the driver owns the bytes; they are used only before the next row
 		marks   []byte
 	)
 	for rows.Next() {
 		if c.ids == nil {
 			c.ids, c.leaves, c.marks = make([]ledger.EntryID, 0, most), make([]proof.Hash, 0, most), make([][]byte, 0, most)
 		}
-		marks = nil // keeps the slice of the row before
+		marks = nil // Scan must not write into the slice of the row before
 		if err := rows.Scan(&id, &number, &content, &marks); err != nil {
 			return nil, err
 		}
@@ -253,7 +251,7 @@ func readContents(ctx context.Context, tx pgx.Tx, query string, args pgx.StrictN
 	return c, err
 }
 
-// complete fills in the header of the block behind last.
+// complete fills in the header of the block after last.
 func (s *Service) complete(b, last *proof.Block, c *contents) {
 	b.Number, b.Version = 1, proof.Version
 	b.SealedAt = s.Now().UTC().Truncate(time.Microsecond)

@@ -328,14 +328,20 @@ func TestWallsOfTheChain(t *testing.T) {
 		"gap":          {fmt.Sprintf(copied, "4", "hash", "5"), "block_follows"},
 		"overlap":      {fmt.Sprintf(copied, "3", "hash", "4"), "block_follows"},
 		"second start": {fmt.Sprintf(copied, "1", `decode(repeat('00', 32), 'hex')`, "0"), "block_pkey"},
-		"sealed twice": {`insert into ledger.sealed_entry select authority, 2, 1, entry_id, leaf, marks from ledger.sealed_entry where position = 1`, "sealed_entry_key"},
-		"no header":    {`insert into ledger.sealed_entry select authority, 9, 0, gen_random_uuid(), leaf, marks from ledger.sealed_entry limit 1`, "sealed_entry_block"},
-		"one more":     {`insert into ledger.sealed_entry select authority, 2, 1, gen_random_uuid(), leaf, marks from ledger.sealed_entry limit 1`, "sealed_entry_block"},
-		"as many again": {`insert into ledger.sealed_entry select 'H41', 2, row_number() over () - 1, e.id, decode(repeat('ab', 32), 'hex'), '' from ledger.entry e
+		"sealed twice": {`insert into ledger.sealed_entry
+			select authority, 2, 1, entry_id, leaf, marks from ledger.sealed_entry where position = 1`, "sealed_entry_key"},
+		"no header": {`insert into ledger.sealed_entry
+			select authority, 9, 0, gen_random_uuid(), leaf, marks from ledger.sealed_entry limit 1`, "sealed_entry_block"},
+		"one more": {`insert into ledger.sealed_entry
+			select authority, 2, 1, gen_random_uuid(), leaf, marks from ledger.sealed_entry limit 1`, "sealed_entry_block"},
+		"as many again": {`insert into ledger.sealed_entry
+			select 'H41', 2, row_number() over () - 1, e.id, decode(repeat('ab', 32), 'hex'), '' from ledger.entry e
 			where e.authority = 'H41' and e.id not in (select s.entry_id from ledger.sealed_entry s)`, "sealed_entry_block"},
 		"never filled": {fmt.Sprintf(copied, "3", "hash", "first + entries"), "block_complete"},
 		"unknown entry": {`with b as (` + fmt.Sprintf(copied, "3", "hash", "first + entries") + ` returning number, entries)
-			insert into ledger.sealed_entry select 'H41', b.number, n, gen_random_uuid(), decode(repeat('ab', 32), 'hex'), '' from b, generate_series(0, b.entries - 1) n`, "sealed_entry_known"},
+			insert into ledger.sealed_entry
+			select 'H41', b.number, n, gen_random_uuid(), decode(repeat('ab', 32), 'hex'), ''
+			from b, generate_series(0, b.entries - 1) n`, "sealed_entry_known"},
 		"entry of another book": {`with b as (` + fmt.Sprintf(copied, "3", "hash", "first + entries") + ` returning number)
 			insert into ledger.sealed_entry select 'H41', b.number, row_number() over () - 1, e.id, decode(repeat('ab', 32), 'hex'), ''
 			from b, ledger.entry e where e.authority = 'H26'`, "sealed_entry_known"},

@@ -47,8 +47,7 @@ func lastBlock(ctx context.Context, tx pgx.Tx, authority string) (*proof.Block, 
 	return &list[0], nil
 }
 
-// horizon is what the database says about running transactions: whatever is
-// older than tx has ended.
+// horizon is the database's report on running transactions: every transaction with a number below Tx has ended.
 type horizon struct {
 	Authority string
 	Cluster   string
@@ -63,23 +62,19 @@ func readHorizon(ctx context.Context, tx pgx.Tx) (horizon, error) {
 	return h, err
 }
 
-// place is where an entry stands in the sealer's order.
+// place is the position of an entry in the sealer's order.
 type place struct {
 	Tx int64
 	ID ledger.EntryID
 }
 
-// chosenEntries are the finished entries of the next block: after a place, and
-// with no running transaction that can precede them. The place stands in
-// sub-selects to hide it from the planner, whose statistics know nothing yet of
-// the newest entries: it would read all that wait for their seal, for every
-// block of them.
+// chosenEntries returns the query for the finished entries of the next block: entries after a place that no running
+// transaction can precede. The place is in sub-selects, which hide its value from the planner. The planner's statistics
+// do not know the newest entries yet; with the value it would read all waiting entries again for every block.
 //
-// everywhere looks through a book that came from another cluster: a transaction
-// number that this cluster has not reached yet was brought along, with its
-// entry, which is finished. Only there and behind such a look can an entry have
-// a seal already; unsealed leaves those out, by key: the planner would rather
-// read all seals.
+// everywhere looks through a book that came from another cluster. In such a book a transaction number that this cluster
+// has not reached yet came with the restore, so its entry is finished. Only during and after such a look can an entry
+// already have a seal. unsealed leaves such entries out, by key, because the planner would rather read all seals.
 func chosenEntries(everywhere, unsealed bool) string {
 	query := `
 	select e.id, e.tx, e.content, e.marks
@@ -101,10 +96,10 @@ func chosenEntries(everywhere, unsealed bool) string {
 	limit @limit`
 }
 
-// sealedTwice says that the database refused a second seal of an entry.
+// sealedTwice reports whether the database refused a second seal of an entry.
 func sealedTwice(err error) bool {
 	var pg *pgconn.PgError
-	return errors.As(err, &pg) && pg.Code == pgerrcode.UniqueViolation && strings.HasPrefix(pg.TableName, "sealed_entry") // a month of it
+	return errors.As(err, &pg) && pg.Code == pgerrcode.UniqueViolation && strings.HasPrefix(pg.TableName, "sealed_entry") // of a partition
 }
 
 // sumPostings counts and sums the postings of entries, per currency and class.
@@ -170,7 +165,7 @@ func insertBlock(ctx context.Context, tx pgx.Tx, b *proof.Block, c *contents) er
 	return err
 }
 
-// sealedRow is one entry of a block as it was sealed.
+// sealedRow is the seal of one entry in a block.
 type sealedRow struct {
 	Position int32          `db:"position"`
 	ID       ledger.EntryID `db:"entry_id"`
@@ -188,7 +183,7 @@ func selectSealed(ctx context.Context, tx pgx.Tx, authority string, block int64)
 	return pgx.CollectRows(rows, pgx.RowToStructByName[sealedRow])
 }
 
-// findSealed returns where an entry stands.
+// findSealed returns the block and position of an entry.
 func findSealed(ctx context.Context, tx pgx.Tx, id ledger.EntryID) (block int64, position int32, err error) {
 	err = tx.QueryRow(ctx, `select s.block, s.position from ledger.sealed_entry s where s.entry_id = $1`, id).Scan(&block, &position)
 	if errors.Is(err, pgx.ErrNoRows) {
