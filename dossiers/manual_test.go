@@ -70,12 +70,12 @@ func TestManual(t *testing.T) {
 		),
 		example(
 			"Assessed, nothing due",
-			"A policy takes everything off. The obligation is complete; a receipt of 0 is issued and no provider is called.",
+			"A policy takes everything off. The obligation is complete: the dossier gets a receipt of 0, and no provider is called.",
 			charge(fees.LePhi, 0, 100_000, 0),
 		),
 		example(
 			"Assessed with a subsidy",
-			"The fee stays as it is and a budget pays part of it: that part is real money owed by the budget.",
+			"A budget pays part of the fee in place of the payer. The budget owes this part as real money.",
 			charge(fees.Phi, 30_000, 0, 70_000),
 		),
 		{
@@ -84,13 +84,13 @@ func TestManual(t *testing.T) {
 		},
 		{
 			Title: "Corrected, too much was granted",
-			When: "A repricing finds that 10% was lawful and not 40%: a further charge carries the difference, " +
-				"and the entry takes back the discount that was granted.",
+			When: "A repricing finds that the lawful discount was 10%, not 40%. A further charge carries the difference, " +
+				"and the entry takes back the granted discount.",
 			Entry: corrects(charge(fees.LePhi, 60_000, 40_000, 0), fees.Applied{Policy: "NA-2023-60", Amount: 10_000}, 10_000, 0),
 		},
 		{
 			Title: "Corrected, too much was subsidised",
-			When:  "A repricing finds that the budget owes less: the payer is asked for the difference, in the budget's place.",
+			When:  "A repricing finds that the budget owes less. The payer now owes the difference.",
 			Entry: corrects(
 				charge(fees.Phi, 30_000, 0, 70_000),
 				fees.Applied{Policy: "HN-2026-SUB", Rule: fees.RuleSubsidy, Amount: 50_000},

@@ -43,29 +43,36 @@ func TestManual(t *testing.T) {
 	ledgertest.CheckManual(t, "payments", []ledgertest.Example{
 		example(
 			"Captured",
-			"A provider confirms that the payer's money is taken; it pays the open charges in their order.",
+			"A provider confirms that it has taken the payer's money. The money pays the open charges in their order.",
 			"vnpay",
 			80_000,
 			charges,
 		),
 		example(
 			"Captured, too little",
-			"A transfer of less than was asked pays what it can; the rest stays owed.",
+			"A transfer below the requested amount pays the open charges in their order. The rest stays due.",
 			"vietqr",
 			70_000,
 			charges,
 		),
-		example("Captured, too much", "What no charge needs is owed back at once and never becomes collection.", "vietqr", 85_000, charges),
+		example(
+			"Captured, too much",
+			"The excess over the open charges is owed back to the payer at once. It never becomes collection.",
+			"vietqr",
+			85_000,
+			charges,
+		),
 		example(
 			"Captured twice, or after another payment has paid",
-			"Nothing is owed any more: all of it is owed back.",
+			"No charge is open. The whole capture is owed back to the payer.",
 			"vnpay",
 			80_000,
 			nil,
 		),
 		{
 			Title: "Identified later",
-			When:  "Two persons say whose a suspended credit of the bank is: it pays that dossier, and what no charge needs is owed back.",
+			When: "A maker and a checker name the dossier of a suspended credit of the bank. The credit pays the open charges, " +
+				"and the excess is owed back to the payer.",
 			Entry: captured("H41", identified, paid, day, now, "key_checker"),
 		},
 	})

@@ -70,51 +70,67 @@ func TestManual(t *testing.T) {
 	r.Route, excess.Route = ByProvider, ByProvider
 	ledgertest.CheckManual(t, "refunds", []ledgertest.Example{
 		{
-			Title: "Refund approved before the split", When: "A checker decides: what was collected for charges is owed back. Excess is owed since its capture and has no entry here.",
+			Title: "Refund approved before the split",
+			When: "A checker approves: the money collected for the charges is owed back to the payer. " +
+				"Excess is owed since its capture, so it has no entry here.",
 			Entry: must(approved(r, held, day, now, "key_chief")),
 		},
 		{
-			Title: "Refund approved after the split, before remittance", When: "Each side gives back its part, by the ratio that divided it.",
+			Title: "Refund approved after the split, before remittance",
+			When:  "The budget and the agency each give back their part, by the ratio of the split.",
 			Entry: must(approved(r, takings(phi, lePhi), day, now, "key_chief")),
 		},
 		{
-			Title: "Refund approved after remittance", When: "The budget has its part and must give it back; the agency's part is still the agency's.",
+			Title: "Refund approved after remittance",
+			When:  "The budget has its part and must give it back. The agency gives back the part that it retained.",
 			Entry: must(approved(r, takings(remitted(phi, false), remitted(lePhi, false)), day, now, "key_chief")),
 		},
 		{
-			Title: "Refund done by the provider", When: "The provider took the money out of what it owes us; the refunded part of the obligation ends.",
+			Title: "Refund done by the provider",
+			When:  "The provider deducts the refund from the money that it owes us. The refunded part of the obligation ends.",
 			Entry: pay(r),
 		},
 		{
-			Title: "Refund of excess done", When: "No obligation ends: none was behind it.",
+			Title: "Refund of excess done",
+			When:  "Excess paid no charge, so no obligation ends.",
 			Entry: done(excess, none, purses(excess, nil, ""), day, now, "system"),
 		},
 		{
-			Title: "Refund paid by the agency", When: "A payment order from the collection account.",
+			Title: "Refund paid by the agency",
+			When:  "The agency pays by a payment order from its collection account.",
 			Entry: pay(byOrder),
 		},
 		{
-			Title: "Refund paid from the waiting account", When: "The *phí* lies at the treasury and is not the budget's yet: a payment order there, and one of the agency for the rest.",
+			Title: "Refund paid from the waiting account",
+			When: "The *phí* is in the waiting account at the treasury and not yet the budget's. One payment order pays the *phí* " +
+				"from there, and another one the rest from the collection account.",
 			Entry: pay(byOrder, waiting),
 		},
 		{
-			Title: "Refund paid by the treasury", When: "An order C1-04/NS for the budget's part; the agency pays what it had retained.",
+			Title: "Refund paid by the treasury",
+			When:  "The treasury pays the budget's part by an order C1-04/NS. The agency pays the part that it retained.",
 			Entry: pay(byOrder, remitted(phi, false), remitted(lePhi, false)),
 		},
 		{
-			Title: "Refund paid by the treasury, retained part at the waiting account", When: "The same, where the *phí* had gone to the waiting account: the agency pays nothing.",
+			Title: "Refund paid by the treasury, retained part at the waiting account",
+			When: "The treasury pays the budget's part by an order C1-04/NS. The retained part is still in the waiting account " +
+				"and is paid from there.",
 			Entry: pay(byOrder, remitted(phi, true), remitted(lePhi, false)),
 		},
 		{
-			Title: "Refund bounced", When: "The payer's bank sent it back: the money is in a collection account and owed again.",
+			Title: "Refund bounced",
+			When:  "The payer's bank sends the money back. It is in transit to a collection account and owed to the payer again.",
 			Entry: returned(byOrder, doc, day, now, "key_accountant"),
 		},
 		{
-			Title: "Bounced refund paid again", When: "The collection account pays anew. The obligation ended the first time.",
+			Title: "Bounced refund paid again",
+			When:  "The collection account pays a second time. The obligation already ended with the first payment.",
 			Entry: paidAgain(byOrder, doc, day, now, "key_accountant"),
 		},
 		{
-			Title: "Refund declined", When: "The provider's final no: what was owed is provisional collection again. Excess stays owed and has no entry here.",
+			Title: "Refund declined",
+			When: "The provider declines finally. The money owed to the payer is provisional collection again. " +
+				"Excess stays owed, so it has no entry here.",
 			Entry: must(declined(r, paid, day, now, "system")),
 		},
 	})

@@ -74,18 +74,19 @@ func TestManual(t *testing.T) {
 		named(
 			voucher(ToWaiting, "vcb-h41"),
 			"*Phí* to the treasury's waiting account",
-			"A checker approves the voucher: all of the *phí* of a split leaves the bank.",
+			"A checker approves the voucher. The whole *phí* of a split leaves the collection account.",
 		),
 		named(
 			voucher(BudgetPhi, "vcb-h41"),
 			"*Phí* remitted from the bank",
-			"The budget's part of a split, straight from the collection account.",
+			"A checker approves the voucher. The budget's part of the *phí* leaves the collection account.",
 		),
 		named(
 			voucher(BudgetPhi, "", ToWaiting),
 			"*Phí* remitted from the waiting account",
-			"The same, where the *phí* had gone to the waiting account.",
+			"The *phí* of the split is in the waiting account. The budget's part is remitted from there.",
 		),
-		named(voucher(BudgetLePhi, "vcb-h41"), "*Lệ phí* remitted", "*Lệ phí* has no waiting account."),
+		named(voucher(BudgetLePhi, "vcb-h41"), "*Lệ phí* remitted",
+			"*Lệ phí* has no waiting account. The whole amount leaves the collection account."),
 	})
 }

@@ -65,7 +65,7 @@ func TestPackagesAreSmall(t *testing.T) {
 // Lines that may be longer than maxLineLength today, in code and in tests. Lower both with every line that goes; wanted is 0.
 const (
 	longLines     = 82
-	longTestLines = 239
+	longTestLines = 230
 )
 
 func TestLinesAreShort(t *testing.T) {

@@ -22,38 +22,49 @@ func TestManual(t *testing.T) {
 	const match = "mat_example"
 	line := statements.LineID(uuid.New())
 	item := matching.Item{ID: uuid.New(), Payment: uuid.New(), Dossier: uuid.New(), Provider: "vietqr", Amount: 250_000}
-	order := matching.Item{Kind: matching.Transit, ID: uuid.New(), Payment: uuid.New(), Dossier: uuid.New(), Refund: uuid.New(), Amount: -80_000}
+	order := matching.Item{
+		Kind: matching.Transit, ID: uuid.New(), Payment: uuid.New(), Dossier: uuid.New(), Refund: uuid.New(), Amount: -80_000,
+	}
 	bounce := order
 	bounce.Amount = 80_000
 	lump := matching.Batch{Provider: "vnpay", Gross: 160_000, Fee: 880, Net: 159_120, Lines: make([]uuid.UUID, 2)}
 	short := matching.Batch{Provider: "vnpay", Gross: 160_000, Fee: 880, Net: 159_000, Lines: make([]uuid.UUID, 2)}
 	ledgertest.CheckManual(t, "reconcile/entries", []ledgertest.Example{
 		{
-			Title: "Settlement arrives", When: "A credit of the bank pays a batch of settlement rows, net of the provider's fee.",
+			Title: "Settlement arrives",
+			When:  "A credit of the bank pays a batch of settlement rows, net of the provider's fee.",
 			Entry: p.PaidOut(match, lump, today),
 		},
 		{
-			Title: "Settlement arrives, rows that do not add up", When: "Gross less fee is not net on some row: what is missing waits for a person.",
+			Title: "Settlement arrives, rows that do not add up",
+			When:  "On some row gross less fee is not net. The missing amount waits in `A-BREAK` for a person.",
 			Entry: p.PaidOut(match, short, today),
 		},
 		{
-			Title: "Transfer confirmed", When: "A credit of the bank is a transfer that a notice told of, or that a lost notice did not.",
+			Title: "Transfer confirmed",
+			When: "A credit of the bank confirms a captured transfer. The capture came from a notice, " +
+				"or from a repair when the notice was lost.",
 			Entry: p.Transferred(match, item, today),
 		},
 		{
-			Title: "Order carried out", When: "A debit of the bank is a payment order of a refund, or a voucher to the treasury: no money is on its way any more.",
+			Title: "Order carried out",
+			When:  "A debit of the bank shows the payment order of a refund, or a voucher to the treasury. The money is no longer in transit.",
 			Entry: p.Arrived(match, order, today),
 		},
 		{
-			Title: "Bounced refund arrives", When: "A credit of the bank is a refund that the payer's bank sent back.",
+			Title: "Bounced refund arrives",
+			When:  "A credit of the bank shows a refund that the payer's bank sent back.",
 			Entry: p.Arrived(match, bounce, today),
 		},
 		{
-			Title: "Credit that nobody can identify", When: "The book follows the account; a later match reverses the entry, or two persons identify it as a capture.",
+			Title: "Unidentified credit",
+			When: "The book follows the bank account. A later match reverses the entry, " +
+				"or a maker and a checker identify the credit as a capture.",
 			Entry: p.suspended(line, 30_000, 1, today),
 		},
 		{
-			Title: "Debit that nobody can identify", When: "Money left the account, for example a charge of the bank, and a person must say why.",
+			Title: "Unidentified debit",
+			When:  "Money left the bank account, for example by a charge of the bank. A person must explain the debit.",
 			Entry: p.suspended(line, -15_000, 1, today),
 		},
 	})
