@@ -13,7 +13,8 @@ import (
 	"github.com/doisoat/doisoat/providers/vietqr"
 )
 
-// The credit of a VietQR transfer is what SePay tells of, so both are played together.
+// TestContract plays VietQR and SePay together: VietQR makes the code, and SePay
+// notifies the credit of its transfer.
 func TestContract(t *testing.T) {
 	t.Parallel()
 	t.Run("hmac", func(t *testing.T) {

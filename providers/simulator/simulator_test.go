@@ -46,7 +46,7 @@ func TestRetries(t *testing.T) {
 	}
 }
 
-// TestBackgroundRetry: the worker repeats by itself, without the clock's help.
+// TestBackgroundRetry: the worker repeats a callback although no script advances the clock.
 func TestBackgroundRetry(t *testing.T) {
 	t.Parallel()
 	f := simtest.Start(t, farsides.Options{
@@ -110,8 +110,8 @@ func TestCallbackFaults(t *testing.T) {
 	}
 }
 
-// TestRestart: what was paid before a kill is there after it, and so are
-// callbacks still owed. The state holds no simtest.Secret.
+// TestRestart: after a kill the state has all payments and the callbacks that
+// are not delivered. The state file holds no secret.
 func TestRestart(t *testing.T) {
 	t.Parallel()
 	options := farsides.Options{StateFile: filepath.Join(t.TempDir(), "simulator.json")}
@@ -158,7 +158,7 @@ func TestConcurrentUse(t *testing.T) {
 						t.Errorf("pay: got %d %v %v", code, answer, err)
 					}
 				}
-				f.Call("/control/clock", simtest.Object{"advance": "1s"}) //nolint:errcheck // only for company
+				f.Call("/control/clock", simtest.Object{"advance": "1s"}) //nolint:errcheck // only runs beside the other calls
 			}
 		})
 	}
@@ -197,8 +197,7 @@ func TestStateMembers(t *testing.T) {
 	}
 }
 
-// TestUnreadableState: a damaged file is reported and left as it is, never
-// overwritten with an empty state.
+// TestUnreadableState: the simulator reports a damaged file and never overwrites it.
 func TestUnreadableState(t *testing.T) {
 	t.Parallel()
 	for _, content := range []string{`{"version":1,"payments":[`, `{"version":9}`} {
@@ -218,8 +217,8 @@ func TestUnreadableState(t *testing.T) {
 	}
 }
 
-// TestUnwritableState: what cannot be kept is not answered as done, and its
-// callback is not lost to the worker.
+// TestUnwritableState: the simulator answers no call as done whose state it cannot
+// store. The worker still sends the callback of the call.
 func TestUnwritableState(t *testing.T) {
 	t.Parallel()
 	folder := filepath.Join(t.TempDir(), "state")

@@ -2,8 +2,7 @@ package statements
 
 import "testing"
 
-// FuzzColumn checks that a column read in its style gives numbers that are
-// written again in that style.
+// FuzzColumn checks that the style of a column reads every number of the column.
 func FuzzColumn(f *testing.F) {
 	for _, seed := range [][2]string{{"150.000", "1.500"}, {"150,000", "1.5"}, {"(1.000)", "20"}, {"1 000 đ", "1-"}, {"1,000", "1.000"}} {
 		f.Add(seed[0], seed[1])

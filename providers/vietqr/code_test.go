@@ -296,7 +296,7 @@ func FuzzParse(f *testing.F) {
 		}
 		payload, err := c.Payload()
 		if err != nil {
-			return // a reader takes more than we write
+			return // Parse accepts more codes than Payload writes
 		}
 		if again, err := vietqr.Parse(payload); err != nil || again != c {
 			t.Errorf("read back: got %+v and %v, want %+v", again, err, c)

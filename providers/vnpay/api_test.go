@@ -24,7 +24,7 @@ var day = time.Date(2026, 11, 21, 1, 30, 15, 0, time.UTC)
 var answerOrder = strings.Fields("ResponseId Command ResponseCode Message TmnCode TxnRef Amount BankCode PayDate " +
 	"TransactionNo TransactionType TransactionStatus OrderInfo")
 
-// answering is VNPAY with one answer. The request and how often it came are kept.
+// answering plays VNPAY with one answer. It keeps the request and counts the calls.
 type answering struct {
 	members map[string]string // without the prefix vnp_
 	signed  bool
@@ -128,7 +128,7 @@ func TestInquirePayment(t *testing.T) {
 	}
 }
 
-// The request equals vector vnpay.querydr_request.01 but for its ids.
+// The request equals vector vnpay.querydr_request.01, except for the ids.
 func TestInquireRequest(t *testing.T) {
 	t.Parallel()
 	far := &answering{members: members("querydr"), signed: true}
@@ -169,7 +169,7 @@ func TestInquireRefund(t *testing.T) {
 		RefundAmount:    money.Dong(20_000),
 	}
 	own := []string{"TransactionType=03", "TransactionStatus=06", "TransactionNo=14271999", "Amount=2000000"}
-	payments := []string{"TransactionType=03", "TransactionStatus=06"} // number and amount stay the payment's
+	payments := []string{"TransactionType=03", "TransactionStatus=06"} // number and amount are the payment's
 	for name, c := range map[string]struct {
 		changes []string
 		known   string
@@ -293,7 +293,7 @@ func TestRefundAnswers(t *testing.T) {
 	}
 }
 
-// After the request has left, nothing but a signed answer is believed.
+// After the request was sent, Refund trusts only a signed answer.
 func TestRefundWithoutClearAnswer(t *testing.T) {
 	t.Parallel()
 	for name, handler := range map[string]http.HandlerFunc{

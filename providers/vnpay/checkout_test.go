@@ -25,7 +25,7 @@ func checkoutRequest() providers.CheckoutRequest {
 	}
 }
 
-// The address equals that of vector vnpay.pay.01: accents dropped, GMT+7, ×100.
+// The address equals the address of vector vnpay.pay.01: accents dropped, GMT+7, ×100.
 func TestCheckout(t *testing.T) {
 	t.Parallel()
 	got, err := vnpay.New(nopClient).Checkout(t.Context(), merchant, checkoutRequest())

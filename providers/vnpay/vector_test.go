@@ -49,7 +49,7 @@ func TestCheckVectorPublished(t *testing.T) {
 	}
 }
 
-// Messages that the published file does not hold, each with a right or a telling signature.
+// Messages that the published vectors leave out.
 func TestCheckVector(t *testing.T) {
 	t.Parallel()
 	const head = `"id":"1","provider":"vnpay","secrets":{"hash_secret":"` + secret + `"},`

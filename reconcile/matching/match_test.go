@@ -73,7 +73,8 @@ func naming(l Line, batches ...Batch) Line {
 	return l
 }
 
-// orderOf is money that left (below zero) or comes back, by the code of its refund and numbers of documents.
+// orderOf is money in transit, negative for money that left the account. It has
+// the code of its refund and the numbers of its documents.
 func orderOf(n int, amount int64, code string, numbers ...string) Item {
 	return Item{
 		Kind: Transit, ID: uid(n), Payment: uid(1000 + n), Refund: uid(2000 + n), Date: today, Amount: amount, Due: true,
@@ -472,7 +473,7 @@ func TestMatchBank(t *testing.T) {
 	}
 }
 
-// An order whose match was revoked is a person's.
+// The matcher leaves an order whose match was revoked to a person.
 func TestRevokedOrderIsNotMadeAgain(t *testing.T) {
 	t.Parallel()
 	in := Input{

@@ -12,7 +12,7 @@ import (
 	"github.com/doisoat/doisoat/providers/statements"
 )
 
-// drawInput makes small worlds in which everything collides.
+// drawInput draws a small input with few references and amounts, so that many lines and items share them.
 func drawInput(t *rapid.T) Input {
 	word := func(label string) string { return rapid.SampledFrom([]string{"", "A", "B", "C"}).Draw(t, label) }
 	amount := func(label string) int64 { return rapid.SampledFrom([]int64{100, 200}).Draw(t, label) }
@@ -82,8 +82,9 @@ func clone(in Input) Input {
 	return in
 }
 
-// Whatever the order of the input, the result is the same; nothing is used
-// twice; and every booked line and every due item is matched or held, once.
+// TestMatcherProperties checks three properties: the result does not depend on
+// the order of the input; no line, item or batch is in two matches; every booked
+// line and every due item is matched once, or held by one finding.
 func TestMatcherProperties(t *testing.T) {
 	t.Parallel()
 	for name, match := range map[string]func(Input) Result{"settlement": Settlement, "bank": Bank} {

@@ -108,7 +108,7 @@ func TestSettlement(t *testing.T) {
 		t.Errorf("file (-got +want):\n%s", diff)
 	}
 
-	// The bank's statement closes the batch; the next row opens another.
+	// The bank's statement closes the batch. The next row opens a new batch.
 	f.Must(t, "/control/pay", simtest.Object{"qr": simtest.QR50k, "outcome": "paid"})
 	first := bankStatement(t, f, "2026-11-21")
 	wantBank := camt{
@@ -138,7 +138,7 @@ func TestSettlement(t *testing.T) {
 	f.Pay(t, "DS0000000004", 100_000, simtest.Object{"force": true}) // into the same batch
 	f.Must(t, "/control/clock", simtest.Object{"advance": "24h"})
 
-	// The next day: the batch is booked on its own day, the balance chains.
+	// The next day: the bank books the batch on its own day, and the opening balance is the last closing balance.
 	f.Must(t, "/control/pay", simtest.Object{"qr": simtest.QR50k, "outcome": "paid", "callback": "lose"})
 	next := bankStatement(t, f, "2026-11-22")
 	if diff := cmp.Diff(next.Balances, []string{"OPBD 179091", "CLBD 229091"}); diff != "" {
@@ -191,7 +191,7 @@ type camt struct {
 	Entries  []camtEntry
 }
 
-// bank reads a bank statement with a reader of the test's own.
+// bankStatement reads a bank statement with a reader of this test.
 func bankStatement(t *testing.T, f *simtest.Far, day string) camt {
 	t.Helper()
 	code, text := f.Get(t, "/control/statement?source=bank&account="+simtest.Account+"&date="+day)

@@ -90,7 +90,7 @@ func TestVNPAYVectors(t *testing.T) {
 	}
 }
 
-// TestSignedURL prints what the vectors show on the wire.
+// TestSignedURL compares signed addresses with the addresses of the vectors.
 func TestSignedURL(t *testing.T) {
 	t.Parallel()
 	for _, v := range vectors(t) {

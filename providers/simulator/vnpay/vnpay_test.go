@@ -238,7 +238,7 @@ func TestVNPAYFaults(t *testing.T) {
 		t.Errorf("refused_later: got %q, want %q", got, want)
 	}
 	set("refund", "processing")
-	f.API(t, simtest.Refund("r4", "DS0000000001", "03", 40_000)) // the refused one counts no more
+	f.API(t, simtest.Refund("r4", "DS0000000001", "03", 40_000)) // the refused refund does not count
 	f.Must(t, "/control/clock", simtest.Object{"advance": "1h"})
 	if got, want := simtest.Status(f.API(t, simtest.Query("q7", "DS0000000001"))), "00 03/05"; got != want {
 		t.Errorf("processing: got %q, want %q", got, want)

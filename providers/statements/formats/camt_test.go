@@ -217,7 +217,7 @@ func TestTooLarge(t *testing.T) {
 	}
 }
 
-// endless is a reader that never stops.
+// endless is a reader without an end.
 type endless byte
 
 func (e endless) Read(p []byte) (int, error) {

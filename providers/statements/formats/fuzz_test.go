@@ -12,8 +12,9 @@ import (
 	"github.com/doisoat/doisoat/providers/statements/formats"
 )
 
-// FuzzParse checks what holds for any input: no panic, no empty success, sums
-// that are the sums of the lines, and a report that can be written.
+// FuzzParse checks the promises of Parse for every input: no panic, no success
+// without a statement, sums that equal the sums of the lines, and a report that
+// can be written.
 func FuzzParse(f *testing.F) {
 	samples, err := filepath.Glob("../testdata/*/*/input.*")
 	if err != nil || len(samples) == 0 {
@@ -39,7 +40,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// check fails the test when a file contradicts the package's promises.
+// check fails the test when a file breaks a promise of the package.
 func check(t *testing.T, f statements.File) {
 	t.Helper()
 	if f.Outcome == statements.Reject != (len(f.Statements) == 0) || f.Outcome != statements.OK && len(f.Problems) == 0 {

@@ -31,7 +31,7 @@ type answerStatement struct {
 	Currency     string         `json:"currency"`
 	Opening      *answerBalance `json:"opening"`
 	Closing      *answerBalance `json:"closing"`
-	Entries      int            `json:"entries"` // all of them
+	Entries      int            `json:"entries"` // of every status
 	Booked       int            `json:"booked_entries"`
 	SumCredit    string         `json:"sum_credit"`
 	SumDebit     string         `json:"sum_debit"`
@@ -48,7 +48,7 @@ type answerLine struct {
 	ValueDate   *string        `json:"value_date"`
 	Amount      string         `json:"amount"`
 	Currency    *string        `json:"currency"`
-	Status      *string        `json:"status"` // null where the file has none: booked
+	Status      *string        `json:"status"` // null when the file has none: booked
 	Reversal    bool           `json:"reversal"`
 	Ref         *string        `json:"ref"`
 	TxDetails   int            `json:"tx_details"`
@@ -91,7 +91,7 @@ func TestLabelledSamples(t *testing.T) {
 	}
 }
 
-// got puts a file into the shape of the answers; what an answer leaves out is left out.
+// got converts a file into the form of the answers. It leaves out the members that the answer leaves out.
 func got(f statements.File, want []answerStatement) []answerStatement {
 	var out []answerStatement
 	for i, s := range f.Statements {
@@ -100,7 +100,7 @@ func got(f statements.File, want []answerStatement) []answerStatement {
 			Opening: gotBalance(s.Opening), Closing: gotBalance(s.Closing), Entries: len(s.Lines), Booked: s.Entries,
 			SumCredit: s.SumCredit.String(), SumDebit: s.SumDebit.String(), BalanceCheck: string(s.BalanceCheck),
 		}
-		sparse := i < len(want) && want[i].ID == nil // our replica says less
+		sparse := i < len(want) && want[i].ID == nil // the answers of our replicas have fewer members
 		if sparse {
 			a.ID, a.Sequence = nil, nil
 			a.Opening, a.Closing = &answerBalance{Amount: a.Opening.Amount}, &answerBalance{Amount: a.Closing.Amount}
@@ -138,7 +138,7 @@ func gotLine(l statements.Line, sparse bool) answerLine {
 			EndToEndID: optional(d.EndToEndID), BankRef: optional(d.BankRef), Currency: optional(string(d.Currency)),
 		}
 		if len(d.CreditorReferences) > 0 {
-			detail.Structured = &d.CreditorReferences[0] // the answers have the first
+			detail.Structured = &d.CreditorReferences[0] // the answers hold only the first
 		}
 		if d.Amount.Valid {
 			amount := d.Amount.Decimal.Abs().String()
@@ -226,7 +226,7 @@ func TestChainOfDays(t *testing.T) {
 	}
 }
 
-// folders lists sample folders; a pattern without any is a mistake of the test.
+// folders lists sample folders. It fails the test for a pattern without a folder.
 func folders(t *testing.T, patterns ...string) []string {
 	t.Helper()
 	var all []string

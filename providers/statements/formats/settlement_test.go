@@ -270,7 +270,7 @@ func TestReportOfRejectedFile(t *testing.T) {
 	}
 }
 
-// windows1258 writes s with the tone marks apart, as that charset has them.
+// windows1258 writes s in Windows-1258, whose tone marks are separate characters.
 func windows1258(t *testing.T, s string) string {
 	t.Helper()
 	var b strings.Builder
