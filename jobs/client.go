@@ -16,8 +16,8 @@ import (
 	"github.com/doisoat/doisoat/providers"
 )
 
-// How long finished jobs are kept. Discarded and cancelled work is kept as long
-// as somebody may ask what became of it.
+// How long finished jobs are kept. People may ask about discarded and cancelled jobs, so River
+// keeps them longer.
 const (
 	keepDone = 24 * time.Hour
 	keepDead = 90 * 24 * time.Hour

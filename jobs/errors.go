@@ -11,11 +11,10 @@ import (
 	"github.com/doisoat/doisoat/internal/fault"
 )
 
-// hopeless tells whether trying again can never help. What is wrong with the
-// input, or with the state of the thing, stays wrong: a new event makes a new
-// job. What is not available, or not known, is tried again; a use case that
-// must not be repeated guards itself. Mistakes of ours are tried again too:
-// the next release may have them right.
+// hopeless reports whether another try cannot help. Wrong input, or a status that does not allow
+// the work, stays wrong; a new event makes a new job. An unavailable service and an unknown outcome
+// are tried again, and a use case that must not be repeated guards itself. Internal faults are
+// tried again too, because the next release may mend them.
 func hopeless(err error) bool {
 	switch fault.KindOf(err) {
 	case fault.Invalid, fault.Unauthenticated, fault.Forbidden, fault.NotFound, fault.Conflict, fault.Precondition:
@@ -26,8 +25,8 @@ func hopeless(err error) bool {
 	return false
 }
 
-// errorHandler writes the one log line of a failed job and decides what
-// becomes of it. Arguments are never written.
+// errorHandler writes the one log line of a failed job, and decides whether the job is tried again.
+// It never logs arguments.
 type errorHandler struct{ log *slog.Logger }
 
 // HandleError implements river.ErrorHandler.

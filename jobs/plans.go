@@ -28,7 +28,7 @@ const (
 // plan says how one kind of job is run.
 type plan struct {
 	queue    string
-	attempts int           // then it is discarded; a sweep finds what is still due
+	attempts int           // after the last one the job is discarded; a sweep finds the work that is still due
 	timeout  time.Duration // of one try
 	first    time.Duration // wait after the first failure; doubles each time
 	longest  time.Duration // wait at most
@@ -86,8 +86,8 @@ func queueNames() []string {
 	return names
 }
 
-// planner gives every inserted job the queue and the number of attempts of its
-// plan, so that rooms say what is to be done and not how.
+// planner gives every inserted job the queue and the number of attempts of its plan, so that a room
+// names only the job.
 type planner struct{ river.MiddlewareDefaults }
 
 // InsertMany implements rivertype.JobInsertMiddleware.

@@ -78,7 +78,8 @@ func selectPaymentRate(ctx context.Context, tx pgx.Tx, authority string, p Perio
 					where b.dossier_id = e.dossier_id and b.status in (2, 4, 5, 6, 9, 10) and b.at < @start
 					limit 1) is null)
 		select d.procedure, d.agency, count(*) as dossiers, count(*) filter (where c.zero) as zero,
-			count(*) filter (where not c.zero and exists (select from payments.capture k where k.dossier_id = d.id and k.evidence <> 'identified')) as paid
+			count(*) filter (where not c.zero and exists (
+				select from payments.capture k where k.dossier_id = d.id and k.evidence <> 'identified')) as paid
 		from began b
 		join dossiers.dossier d on d.id = b.dossier_id
 		cross join lateral (select coalesce(bool_and(due = 0), true) as zero from dossiers.charge where dossier_id = d.id) c

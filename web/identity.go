@@ -12,15 +12,15 @@ import (
 
 type actorKey struct{}
 
-// Actor returns who acts in a request that passed Authenticate; else nobody,
-// whom every room refuses.
+// Actor returns the actor of a request that passed Authenticate. Without Authenticate it returns an
+// empty actor, which every room refuses.
 func Actor(ctx context.Context) auth.Actor {
 	actor, _ := ctx.Value(actorKey{}).(auth.Actor)
 	return actor
 }
 
-// Authenticate lets only callers with a good key pass. check is given the text
-// after "Bearer " and nothing else; it is empty when there is no such header.
+// Authenticate lets only callers with a valid key pass. check gets only the text after "Bearer "; a
+// request without this header is refused before check.
 func Authenticate(check func(ctx context.Context, bearer string) (auth.Actor, error)) mux.MiddlewareFunc {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -28,7 +28,7 @@ const DefaultRequestsPerSecond = 1000
 // noRoute is the route template of requests that no route takes.
 const noRoute = "none"
 
-// notes collect what the log line and the metrics of a request say.
+// notes collect the facts of a request for its log line and its metrics.
 type notes struct {
 	id    string
 	ip    string // of the caller; never written to the log
@@ -89,8 +89,8 @@ func recordRoute(next http.Handler) http.Handler {
 	})
 }
 
-// Wrap puts around a router what must also hold for 404 and 405: request id,
-// log line, metrics, panic recovery and security headers.
+// Wrap adds to a router the parts that also apply to 404 and 405: request id, log line, metrics,
+// panic recovery and security headers.
 func Wrap(router http.Handler, log *slog.Logger, metrics prometheus.Registerer) http.Handler {
 	seconds := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "doisoat_http_request_seconds",
@@ -207,7 +207,8 @@ func recoverPanics(next http.Handler) http.Handler {
 			}
 			err := fmt.Errorf("panic: %v\n%s", cause, debug.Stack())
 			if answer, ok := w.(*recorder); ok && answer.code != 0 {
-				// Too late for another status: cut the connection so that nobody takes half an answer for a whole one.
+				// Too late for another status: cut the connection, so that the caller does not take
+				// half an answer for a whole one.
 				note(r.Context(), func(n *notes) { n.code, n.err = "internal", err })
 				answer.code = http.StatusInternalServerError
 				panic(http.ErrAbortHandler)

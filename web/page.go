@@ -18,7 +18,7 @@ func ServeStyle(w http.ResponseWriter, r *http.Request) {
 	http.ServeFileFS(w, r, styleFile, "style.css")
 }
 
-// pagePolicy lets a page load our own style sheet and nothing else.
+// pagePolicy lets a page load only the style sheet of this program.
 const pagePolicy = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 // RenderPage answers with a page. It renders to memory first: a template that

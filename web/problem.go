@@ -25,10 +25,10 @@ var (
 	ErrTimeout     = fault.New(fault.Unavailable, "http.timeout", "the request took too long, nothing was stored")
 )
 
-// internalDetail is all that a caller learns of a mistake of ours.
+// internalDetail is the only text that a caller sees of an internal fault.
 const internalDetail = "something went wrong on our side; nothing was stored"
 
-// retryAfterSeconds is what we ask callers to wait when we are not available.
+// retryAfterSeconds is the time after which callers may try again while the service is unavailable.
 const retryAfterSeconds = 2
 
 // ProblemType is the media type of every error.
@@ -70,8 +70,8 @@ var statusByKind = map[fault.Kind]int{
 	fault.Internal:        http.StatusInternalServerError,
 }
 
-// ProblemOf describes err for the caller. What is no fault, or an internal one,
-// shows nothing of itself.
+// ProblemOf describes err for the caller. The text of an error that is no fault, and of an internal
+// fault, is not shown.
 func ProblemOf(err error) Problem {
 	var tooLarge *http.MaxBytesError
 	switch e, ok := fault.Of(err); {

@@ -53,8 +53,8 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger
 	return nil
 }
 
-// ExtendDeadlines gives a request the time that a large upload needs. Deadlines
-// of connections are the machine's time, whatever clock the rooms are given.
+// ExtendDeadlines gives a request the time for a large upload. Deadlines of connections follow the
+// machine's clock, so the clock of the rooms does not change them.
 func ExtendDeadlines(w http.ResponseWriter) error {
 	c, now := http.NewResponseController(w), time.Now() //nolint:forbidigo // the connection knows only the machine's clock
 	return errors.Join(c.SetReadDeadline(now.Add(uploadTimeout)), c.SetWriteDeadline(now.Add(uploadTimeout+writeTimeout)))

@@ -27,7 +27,7 @@ var large = map[string]struct {
 	"cmd/doisoat": {1890, 19, "one file per command"},
 	"fees":        {3920, 22, "fees/schedule takes the documents, fees/quote the price"},
 	"refunds":     {2020, 11, "refunds/routes takes the payment order and the sending"},
-	"web/api":     {2892, 25, "one small file per noun of the API"},
+	"web/api":     {2890, 25, "one small file per noun of the API"},
 }
 
 func TestPackagesAreSmall(t *testing.T) {
@@ -64,8 +64,8 @@ func TestPackagesAreSmall(t *testing.T) {
 
 // Lines that may be longer than maxLineLength today, in code and in tests. Lower both with every line that goes; wanted is 0.
 const (
-	longLines     = 82
-	longTestLines = 230
+	longLines     = 63
+	longTestLines = 150
 )
 
 func TestLinesAreShort(t *testing.T) {

@@ -1,11 +1,8 @@
-// Package api is the HTTP surface for portals, finance systems and providers:
-// /v1 as openapi.yaml describes it, the providers' callbacks, and the health
-// and documentation pages.
+// Package api is the HTTP surface for portals, finance systems and providers: /v1 as openapi.yaml describes it, the providers' callbacks,
+// and the health and documentation pages.
 //
-// It owns no data and holds no rule: a handler decodes, calls one use case and
-// encodes. openapi.yaml is the source; web/api/openapi is generated from it, requests
-// are validated against it before a handler sees them, and a test compares it
-// with the router.
+// It owns no data and holds no rule: a handler decodes, calls one use case and encodes. openapi.yaml is the source; web/api/openapi is
+// generated from it, requests are validated against it before a handler sees them, and a test compares it with the router.
 package api
 
 import (
@@ -61,8 +58,7 @@ type Rooms struct {
 	Reports    *reports.Service
 }
 
-// Options of New. Without Console a page says that the console is missing;
-// without Pay the surface has no pages for payers.
+// Options of New. Without Console a page says that the console is missing; without Pay the surface has no pages for payers.
 type Options struct {
 	Log               *slog.Logger
 	Metrics           *prometheus.Registry

@@ -21,7 +21,10 @@ func TestQuote(t *testing.T) {
 	a := h.must(200, auth.RolePortal, http.MethodPost, "/v1/quotes", `{"authority":"H41",
 		"submission":{"channel":"online","service_level":"toan_trinh","submitted_at":"2024-05-02T09:00:00+07:00"},
 		"applicant":{"groups":[]},"items":[{"fee_type":"LP_DKKD","base":100000}]}`)
-	got := []any{a.at("currency"), a.at("gross"), a.at("discount"), a.at("due"), a.at("items.0.kind"), a.at("items.0.applied.0.policy"), a.at("items.0.applied.0.legal_basis")}
+	got := []any{
+		a.at("currency"), a.at("gross"), a.at("discount"), a.at("due"), a.at("items.0.kind"), a.at("items.0.applied.0.policy"),
+		a.at("items.0.applied.0.legal_basis"),
+	}
 	want := []any{"VND", 100000.0, 40000.0, 60000.0, "le_phi", "NA-2023-60", "14/2023/NQ-HĐND"}
 	if diff := cmp.Diff(got, want); diff != "" {
 		t.Errorf("quote (-got +want):\n%s\n%s", diff, a.body)
@@ -53,12 +56,14 @@ func TestDossierAndPayment(t *testing.T) {
 	}
 
 	pay := h.must(201, auth.RolePortal, http.MethodPost, "/v1/dossiers/H41.12-240502-0001/payments",
-		`{"provider":"vnpay","return_url":"https://dvc.example.gov.vn/kq?ma=1","payer":{"ip":"203.113.152.1"}}`, "Idempotency-Key", "key-00000001")
+		`{"provider":"vnpay","return_url":"https://dvc.example.gov.vn/kq?ma=1","payer":{"ip":"203.113.152.1"}}`,
+		"Idempotency-Key", "key-00000001")
 	got := []any{pay.at("amount"), pay.at("status"), pay.at("checkout.kind"), pay.at("dossier"), len(pay.text("reference"))}
 	if diff := cmp.Diff(got, []any{60000.0, "pending", "redirect", "H41.12-240502-0001", 12}); diff != "" {
 		t.Errorf("payment (-got +want):\n%s\n%s", diff, pay.body)
 	}
-	if live := h.must(200, auth.RolePortal, http.MethodPost, "/v1/dossiers/H41.12-240502-0001/payments", `{"provider":"vnpay"}`); live.text("id") != pay.text("id") {
+	live := h.must(200, auth.RolePortal, http.MethodPost, "/v1/dossiers/H41.12-240502-0001/payments", `{"provider":"vnpay"}`)
+	if live.text("id") != pay.text("id") {
 		t.Errorf("a second payment was made: %s", live.body)
 	}
 
@@ -81,7 +86,10 @@ func TestDossierAndPayment(t *testing.T) {
 	}
 
 	done := h.must(200, auth.RolePortal, http.MethodGet, "/v1/payments/"+pay.text("id"), "")
-	got = []any{done.at("status"), done.at("captured"), done.at("captures.0.amount"), done.at("captures.0.evidence"), done.at("attempts.0.status")}
+	got = []any{
+		done.at("status"), done.at("captured"), done.at("captures.0.amount"), done.at("captures.0.evidence"),
+		done.at("attempts.0.status"),
+	}
 	if diff := cmp.Diff(got, []any{"captured", 60000.0, 60000.0, "callback", "captured"}); diff != "" {
 		t.Errorf("paid payment (-got +want):\n%s\n%s", diff, done.body)
 	}
@@ -161,8 +169,12 @@ func (h *harness) reconcile(t *testing.T, reference string) {
 		t.Errorf("the same file: %s", again.body)
 	}
 	lines := h.must(200, auth.RoleAccountant, http.MethodGet, "/v1/statements/"+kept.text("id")+"/lines?limit=1", "")
-	lines2 := h.must(200, auth.RoleAccountant, http.MethodGet, "/v1/statements/"+kept.text("id")+"/lines?cursor="+lines.text("next_cursor"), "")
-	got := []any{lines.at("items.0.amount"), lines.at("items.0.fee"), lines.at("items.0.net"), lines2.at("items.0.amount"), lines2.at("next_cursor")}
+	lines2 := h.must(200, auth.RoleAccountant, http.MethodGet,
+		"/v1/statements/"+kept.text("id")+"/lines?cursor="+lines.text("next_cursor"), "")
+	got := []any{
+		lines.at("items.0.amount"), lines.at("items.0.fee"), lines.at("items.0.net"), lines2.at("items.0.amount"),
+		lines2.at("next_cursor"),
+	}
 	if diff := cmp.Diff(got, []any{60000.0, 660.0, 59340.0, 5000.0, nil}); diff != "" {
 		t.Errorf("lines (-got +want):\n%s", diff)
 	}
@@ -171,7 +183,10 @@ func (h *harness) reconcile(t *testing.T, reference string) {
 	}
 
 	run := h.must(201, auth.RoleAccountant, http.MethodPost, "/v1/runs", `{"source":"vnpay-h41","business_date":"2024-05-02"}`)
-	got = []any{run.at("status"), run.at("identity.total"), run.at("identity.matched"), run.at("identity.breaks"), run.at("holds"), run.at("unexplained")}
+	got = []any{
+		run.at("status"), run.at("identity.total"), run.at("identity.matched"), run.at("identity.breaks"), run.at("holds"),
+		run.at("unexplained"),
+	}
 	if diff := cmp.Diff(got, []any{"review", 65000.0, 60000.0, 5000.0, true, 0.0}); diff != "" {
 		t.Errorf("run (-got +want):\n%s\n%s", diff, run.body)
 	}
@@ -187,11 +202,15 @@ func (h *harness) reconcile(t *testing.T, reference string) {
 		t.Errorf("breaks (-got +want):\n%s\n%s", diff, breaks.body)
 	}
 	matches := h.must(200, auth.RoleAccountant, http.MethodGet, "/v1/matches?run="+run.text("id"), "")
-	got = []any{matches.at("items.0.amount"), matches.at("items.0.lane"), matches.at("items.0.lines.1"), matches.at("items.1"), matches.at("next_cursor")}
+	got = []any{
+		matches.at("items.0.amount"), matches.at("items.0.lane"), matches.at("items.0.lines.1"), matches.at("items.1"),
+		matches.at("next_cursor"),
+	}
 	if diff := cmp.Diff(got, []any{60000.0, "settlement", nil, nil, nil}); diff != "" {
 		t.Errorf("matches (-got +want):\n%s\n%s", diff, matches.body)
 	}
-	if a := h.must(404, auth.RoleAccountant, http.MethodPost, "/v1/matches/mat_1/revoke", `{"reason":"x"}`); a.text("code") != "cases.match_not_found" {
+	a := h.must(404, auth.RoleAccountant, http.MethodPost, "/v1/matches/mat_1/revoke", `{"reason":"x"}`)
+	if a.text("code") != "cases.match_not_found" {
 		t.Errorf("revoke: %s", a.body)
 	}
 	h.must(403, auth.RoleAccountant, http.MethodPost, "/v1/runs/"+run.text("id")+"/close", "")
@@ -268,7 +287,8 @@ func (h *harness) checkBook(t *testing.T) {
 			next = "/v1/ledger/accounts?limit=2&cursor=" + next
 		}
 	}
-	if diff := cmp.Diff(seen, []string{"A-CLR-vnpay", "L-TAMTHU-LEPHI", "M-COLLECTED", "M-DISCOUNT", "M-OBLIGATION", "M-RECEIVABLE"}); diff != "" {
+	want := []string{"A-CLR-vnpay", "L-TAMTHU-LEPHI", "M-COLLECTED", "M-DISCOUNT", "M-OBLIGATION", "M-RECEIVABLE"}
+	if diff := cmp.Diff(seen, want); diff != "" {
 		t.Errorf("accounts (-got +want):\n%s", diff)
 	}
 }
@@ -291,22 +311,50 @@ func TestRefusals(t *testing.T) {
 		{"wrong role", auth.RoleAuditor, "POST", dossiers, dossierBody, 403, "auth.forbidden", nil},
 		{"no body", auth.RolePortal, "POST", dossiers, "", 422, "http.invalid", []string{""}},
 		{"not JSON", auth.RolePortal, "POST", dossiers, "{", 400, "http.malformed", nil},
-		{"member twice", auth.RolePortal, "POST", dossiers, change(`"base":100000`, `"base":100000,"base":1`), 400, "http.duplicate_member", []string{"/items/0/base"}},
+		{
+			"member twice", auth.RolePortal, "POST", dossiers, change(`"base":100000`, `"base":100000,"base":1`),
+			400, "http.duplicate_member",
+			[]string{"/items/0/base"},
+		},
 		{"text after the value", auth.RolePortal, "POST", dossiers, dossierBody + "{}", 400, "http.malformed", nil},
 		{"unknown member", auth.RolePortal, "POST", dossiers, change(`"agency"`, `"x":1,"agency"`), 422, "http.invalid", []string{"/x"}},
-		{"unknown member deep down", auth.RolePortal, "POST", dossiers, change(`"fee_type"`, `"price":1,"fee_type"`), 422, "http.invalid", []string{"/items/0/price"}},
+		{
+			"unknown member deep down", auth.RolePortal, "POST", dossiers, change(`"fee_type"`, `"price":1,"fee_type"`),
+			422, "http.invalid",
+			[]string{"/items/0/price"},
+		},
 		{"negative amount", auth.RolePortal, "POST", dossiers, change("100000", "-1"), 422, "http.invalid", []string{"/items/0/base"}},
 		{"amount as text", auth.RolePortal, "POST", dossiers, change("100000", `"100000"`), 422, "http.invalid", []string{"/items/0/base"}},
 		{"amount with a fraction", auth.RolePortal, "POST", dossiers, change("100000", "0.5"), 422, "http.invalid", []string{"/items/0/base"}},
 		{"amount with an exponent", auth.RolePortal, "POST", dossiers, change("100000", "1e5"), 422, "http.invalid", nil},
-		{"amount too large", auth.RolePortal, "POST", dossiers, change("100000", "1000000000001"), 422, "http.invalid", []string{"/items/0/base"}},
+		{
+			"amount too large", auth.RolePortal, "POST", dossiers, change("100000", "1000000000001"),
+			422, "http.invalid",
+			[]string{"/items/0/base"},
+		},
 		{"missing member", auth.RolePortal, "POST", dossiers, change(`"agency":"H41.12",`, ""), 422, "http.invalid", []string{"/agency"}},
-		{"several at once", auth.RolePortal, "POST", dossiers, strings.Replace(change("online", "phone"), "LP_DKKD", "lp", 1), 422, "http.invalid", []string{"/items/0/fee_type", "/submission/channel"}},
+		{
+			"several at once", auth.RolePortal, "POST", dossiers, strings.Replace(change("online", "phone"), "LP_DKKD", "lp", 1),
+			422, "http.invalid",
+			[]string{"/items/0/fee_type", "/submission/channel"},
+		},
 		{"code of another shape", auth.RolePortal, "POST", dossiers, change("H41.12-240502-0001", "X-1"), 422, "http.invalid", []string{"/code"}},
-		{"no date", auth.RolePortal, "POST", dossiers, change("2024-05-02T09:00:00+07:00", "yesterday"), 422, "http.invalid", []string{"/submission/submitted_at"}},
+		{
+			"no date", auth.RolePortal, "POST", dossiers, change("2024-05-02T09:00:00+07:00", "yesterday"),
+			422, "http.invalid",
+			[]string{"/submission/submitted_at"},
+		},
 		{"NUL", auth.RolePortal, "POST", dossiers, change("Nguyễn", `\u0000`), 422, "http.invalid", []string{"/applicant/name"}},
-		{"no items", auth.RolePortal, "POST", dossiers, change(`[{"fee_type":"LP_DKKD","base":100000}]`, "[]"), 422, "http.invalid", []string{"/items"}},
-		{"unknown fee", auth.RolePortal, "POST", dossiers, change("LP_DKKD", "LP_KHONG_CO"), 422, "fees.unknown_fee_type", []string{"/items/0/fee_type"}},
+		{
+			"no items", auth.RolePortal, "POST", dossiers, change(`[{"fee_type":"LP_DKKD","base":100000}]`, "[]"),
+			422, "http.invalid",
+			[]string{"/items"},
+		},
+		{
+			"unknown fee", auth.RolePortal, "POST", dossiers, change("LP_DKKD", "LP_KHONG_CO"),
+			422, "fees.unknown_fee_type",
+			[]string{"/items/0/fee_type"},
+		},
 		{"unknown dossier", auth.RolePortal, "GET", dossiers + "/H41-240502-9999", "", 404, "dossiers.not_found", nil},
 		{"limit too large", auth.RolePortal, "GET", "/v1/payments?limit=201", "", 400, "http.parameter", []string{"?limit"}},
 		{"limit no number", auth.RolePortal, "GET", "/v1/payments?limit=x", "", 400, "http.parameter", []string{"?limit"}},
@@ -316,13 +364,34 @@ func TestRefusals(t *testing.T) {
 		{"NUL in a filter", auth.RolePortal, "GET", "/v1/payments?dossier=%00", "", 400, "http.parameter", []string{"?dossier"}},
 		{"made-up cursor", auth.RolePortal, "GET", "/v1/payments?cursor=abc", "", 400, "http.parameter", []string{"?cursor"}},
 		{"made-up id", auth.RolePortal, "GET", "/v1/payments/abc", "", 404, "payments.not_found", nil},
-		{"id of another noun", auth.RoleAuditor, "GET", "/v1/ledger/entries/pay_00000000000000000000000000000000", "", 404, "ledger.entry_not_found", nil},
-		{"other authority", auth.RolePortal, "POST", "/v1/quotes", `{"authority":"H26","submission":{"channel":"online","submitted_at":"2024-05-02T09:00:00+07:00"},"items":[{"fee_type":"LP_DKKD","base":1}]}`, 403, "auth.forbidden", []string{"/authority"}},
-		{"other authority's book", auth.RoleAuditor, "GET", "/v1/ledger/trial-balance?authority=H26", "", 403, "auth.forbidden", []string{"?authority"}},
+		{
+			"id of another noun", auth.RoleAuditor, "GET", "/v1/ledger/entries/pay_00000000000000000000000000000000", "",
+			404, "ledger.entry_not_found", nil,
+		},
+		{
+			"other authority", auth.RolePortal, "POST", "/v1/quotes",
+			`{"authority":"H26","submission":{"channel":"online","submitted_at":"2024-05-02T09:00:00+07:00"},
+				"items":[{"fee_type":"LP_DKKD","base":1}]}`,
+			403, "auth.forbidden",
+			[]string{"/authority"},
+		},
+		{
+			"other authority's book", auth.RoleAuditor, "GET", "/v1/ledger/trial-balance?authority=H26", "",
+			403, "auth.forbidden",
+			[]string{"?authority"},
+		},
 		{"no route", auth.RolePortal, "GET", "/v1/nothing", "", 404, "http.no_route", nil},
 		{"wrong method", auth.RolePortal, "DELETE", dossiers, "", 405, "http.method", nil},
-		{"merchant without settings", auth.RoleAdmin, "POST", "/v1/merchant-accounts", `{"authority":"H41","provider":"vnpay","settings":{},"secrets":{}}`, 422, "providers.settings", nil},
-		{"provider that is none", auth.RolePortal, "POST", dossiers + "/H41-240502-9999/payments", `{"provider":"cash"}`, 422, "payments.provider", []string{"/provider"}},
+		{
+			"merchant without settings", auth.RoleAdmin, "POST", "/v1/merchant-accounts",
+			`{"authority":"H41","provider":"vnpay","settings":{},"secrets":{}}`,
+			422, "providers.settings", nil,
+		},
+		{
+			"provider that is none", auth.RolePortal, "POST", dossiers + "/H41-240502-9999/payments", `{"provider":"cash"}`,
+			422, "payments.provider",
+			[]string{"/provider"},
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			a := h.ask(tt.role, tt.method, tt.path, tt.body)
@@ -349,8 +418,9 @@ func TestRefusals(t *testing.T) {
 func TestPolicyAndFeeType(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
-	const policy = `{"id":"NA-TEST-1","status":"draft","authority":{"code":"H41","name":"HĐND tỉnh Nghệ An","level":"province"},"territory":["H41"],
-		"legal_basis":{"number":"1/2024/NQ-HĐND","issued":"2024-01-01","kind":"nghi_quyet_hdnd"},"scope":{"mode":"fee_type_list","fee_types":["LP_GPXD"],"list_complete":true},
+	const policy = `{"id":"NA-TEST-1","status":"draft","authority":{"code":"H41","name":"HĐND tỉnh Nghệ An","level":"province"},
+		"territory":["H41"],"legal_basis":{"number":"1/2024/NQ-HĐND","issued":"2024-01-01","kind":"nghi_quyet_hdnd"},
+		"scope":{"mode":"fee_type_list","fee_types":["LP_GPXD"],"list_complete":true},
 		"condition":{"submission_channel":["online"],"service_level":null},"effect":{"kind":"share_of_base","numerator":1,"denominator":2},
 		"valid_from":"2024-01-01","valid_to":null}`
 	first := h.must(201, auth.RoleAdmin, http.MethodPost, "/v1/policies", policy)

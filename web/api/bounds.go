@@ -11,10 +11,9 @@ import (
 	"github.com/doisoat/doisoat/web"
 )
 
-// checkBounds refuses a body that would cost the validator too much. The
-// validator collects the faults of every value before it answers, so a list
-// that is too long and many unknown members are refused before it starts.
-// checkBounds stops at maxFaults; its own cost is linear in the document.
+// checkBounds refuses a body that would cost the validator too much. The validator collects the faults of every value before it answers,
+// so a list that is too long and many unknown members are refused before it starts. checkBounds stops at maxFaults; its own cost is
+// linear in the document.
 func checkBounds(doc *openapi3.T, r *http.Request) error {
 	body, ok := web.Document(r.Context())
 	if !ok {

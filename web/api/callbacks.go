@@ -12,9 +12,8 @@ import (
 	"github.com/doisoat/doisoat/web"
 )
 
-// receiveCallback hands a provider's message over as it arrived and answers in
-// the provider's words after the commit. A message larger than its provider
-// sends is refused before anything reads it.
+// receiveCallback hands a provider's message over as it arrived and answers in the provider's words after the commit. A message larger
+// than its provider sends is refused before anything reads it.
 func (s *server) receiveCallback(w http.ResponseWriter, r *http.Request) {
 	bounds, _ := s.rooms.Callbacks.Bounds(mux.Vars(r)["provider"]) // zero for a stranger: Receive answers
 	if bounds.Query > 0 && len(r.URL.RawQuery) > bounds.Query {
@@ -38,8 +37,8 @@ func (s *server) receiveCallback(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(reply.Body) // a provider that is gone calls again
 }
 
-// protocolHeaders keeps what protocols sign or name. What proxies add is
-// nobody's signature, and a message is kept for years.
+// protocolHeaders keeps only the headers that a protocol of a provider signs or reads. Headers that proxies add are dropped, because a
+// message is kept for years and the provider has not signed them.
 func protocolHeaders(all http.Header) http.Header {
 	kept := http.Header{}
 	for name, values := range all {

@@ -28,7 +28,8 @@ func (s *server) FindDay(ctx context.Context, r openapi.FindDayRequestObject) (o
 
 func dayEventView(e days.Event) openapi.DayEvent {
 	return openapi.DayEvent{
-		Number: e.Number, Change: openapi.DayChange(e.Change), At: e.At, ApprovedBy: e.ApprovedBy, ProposedBy: e.ProposedBy, Proposal: shownID(e.Proposal),
+		Number: e.Number, Change: openapi.DayChange(e.Change), At: e.At, ApprovedBy: e.ApprovedBy, ProposedBy: e.ProposedBy,
+		Proposal: shownID(e.Proposal),
 	}
 }
 

@@ -37,7 +37,8 @@ func TestBusinessDays(t *testing.T) {
 	refused(409, "ledger.day_proposed", auth.RoleChiefAccountant, day+"/proposals", closing)
 	at := day + "/proposals/" + first.text("id")
 	refused(403, "auth.forbidden", auth.RoleAccountant, at+"/approve", `{}`)
-	refused(404, "ledger.day_proposal_not_found", auth.RoleChiefAccountant, "/v1/ledger/days/2024-04-28/proposals/"+first.text("id")+"/approve", `{}`)
+	refused(404, "ledger.day_proposal_not_found", auth.RoleChiefAccountant,
+		"/v1/ledger/days/2024-04-28/proposals/"+first.text("id")+"/approve", `{}`)
 	refused(404, "ledger.day_proposal_not_found", auth.RoleChiefAccountant, day+"/proposals/pay_1/approve", `{}`)
 	for range 2 {
 		if a := h.must(200, auth.RoleChiefAccountant, http.MethodPost, at+"/approve", `{"note":"Đồng ý"}`); a.text("status") != "approved" {
@@ -52,7 +53,10 @@ func TestBusinessDays(t *testing.T) {
 	refused(403, "approval.same_person", auth.RoleChiefAccountant, day+"/proposals/"+own.text("id")+"/reject", `{}`)
 
 	found := h.must(200, auth.RoleAuditor, http.MethodGet, day, "")
-	got := []any{found.at("status"), found.at("events.0.change"), found.at("events.0.proposal"), found.at("events.1"), found.at("proposals.1.status")}
+	got := []any{
+		found.at("status"), found.at("events.0.change"), found.at("events.0.proposal"), found.at("events.1"),
+		found.at("proposals.1.status"),
+	}
 	if diff := cmp.Diff(got, []any{"closed", "close", first.text("id"), nil, "proposed"}); diff != "" {
 		t.Errorf("day (-got +want):\n%s\n%s", diff, found.body)
 	}

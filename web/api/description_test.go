@@ -27,7 +27,8 @@ func TestDescriptionAndRouterAgree(t *testing.T) {
 	t.Parallel()
 	var routed []string
 	pages := &pay.Pages{}
-	err := newRouter(Rooms{}, Options{Metrics: prometheus.NewRegistry(), Pay: pages.Routes}).Walk(func(route *mux.Route, _ *mux.Router, _ []*mux.Route) error {
+	router := newRouter(Rooms{}, Options{Metrics: prometheus.NewRegistry(), Pay: pages.Routes})
+	err := router.Walk(func(route *mux.Route, _ *mux.Router, _ []*mux.Route) error {
 		path, err := route.GetPathTemplate()
 		if err != nil {
 			return nil //nolint:nilerr // a subrouter without a path of its own

@@ -69,7 +69,8 @@ func (s *server) AddCharges(ctx context.Context, r openapi.AddChargesRequestObje
 // ReportStatus handles POST /v1/dossiers/{code}/status.
 func (s *server) ReportStatus(ctx context.Context, r openapi.ReportStatusRequestObject) (openapi.ReportStatusResponseObject, error) {
 	d, err := s.rooms.Dossiers.RecordStatus(ctx, web.Actor(ctx), r.Code, dossiers.StatusReport{
-		Status: dossiers.Status(r.Body.Status), At: r.Body.At, Reason: string(r.Body.Reason), Note: r.Body.Note, //nolint:gosec // the description says 1 to 10
+		Status: dossiers.Status(r.Body.Status), //nolint:gosec // the description says 1 to 10
+		At:     r.Body.At, Reason: string(r.Body.Reason), Note: r.Body.Note,
 	})
 	if err != nil {
 		return nil, err
@@ -109,15 +110,14 @@ func itemRequests(items []openapi.ItemRequest) []fees.ItemRequest {
 	return list
 }
 
-// dossierView puts what other rooms know beside a dossier.
+// dossierView shows a dossier together with its payments and refunds, which belong to other rooms.
 func (s *server) dossierView(ctx context.Context, d dossiers.Dossier) (openapi.Dossier, error) {
 	t := d.Totals()
 	view := openapi.Dossier{
 		Code: d.Code, Authority: d.Authority, Agency: d.Agency, Procedure: d.Procedure, Status: openapi.DossierStatus(d.Status),
 		Undeliverable: d.Undeliverable, PricingDate: dateView(d.PricingDate), Currency: string(d.Currency), CreatedAt: d.CreatedAt,
-		Gross: t.Gross, Discount: t.Discount, Subsidy: t.Subsidy, Due: t.Due, Paid: t.Paid, Refunded: t.Refunded,
-		Waived: t.Waived, Outstanding: t.Outstanding,
-		Charges: views(d.Charges, chargeView), Receipts: views(d.Receipts, receiptView),
+		Gross: t.Gross, Discount: t.Discount, Subsidy: t.Subsidy, Due: t.Due, Paid: t.Paid, Refunded: t.Refunded, Waived: t.Waived,
+		Outstanding: t.Outstanding, Charges: views(d.Charges, chargeView), Receipts: views(d.Receipts, receiptView),
 	}
 	var err error
 	if view.Payments, err = s.paymentsOf(ctx, d.Code); err != nil {
@@ -129,11 +129,11 @@ func (s *server) dossierView(ctx context.Context, d dossiers.Dossier) (openapi.D
 
 func chargeView(c dossiers.Charge) openapi.Charge {
 	return openapi.Charge{
-		ID: c.ID.String(), FeeType: c.FeeType, Kind: openapi.FeeKind(c.Kind), Quantity: int64(c.Quantity),
-		Base: c.Base, Discount: c.Discount, Subsidy: c.Subsidy, Due: c.Due,
-		Paid: c.Paid, Refunded: c.Refunded, Waived: c.Waived, Outstanding: c.Outstanding(),
-		Reason: openapi.PriceReason(c.Explanation.Reason), Applied: views(c.Explanation.Applied, appliedView), NotApplied: views(c.Explanation.NotApplied, notAppliedView),
-		Texts: textsView(c.Explanation.Texts), Assessed: openapi.Assessed{Ground: c.Ground}, Corrects: shownID(c.Corrects),
+		ID: c.ID.String(), FeeType: c.FeeType, Kind: openapi.FeeKind(c.Kind), Quantity: int64(c.Quantity), Base: c.Base, Discount: c.Discount,
+		Subsidy: c.Subsidy, Due: c.Due, Paid: c.Paid, Refunded: c.Refunded, Waived: c.Waived, Outstanding: c.Outstanding(),
+		Reason: openapi.PriceReason(c.Explanation.Reason), Texts: textsView(c.Explanation.Texts),
+		Applied: views(c.Explanation.Applied, appliedView), NotApplied: views(c.Explanation.NotApplied, notAppliedView),
+		Assessed: openapi.Assessed{Ground: c.Ground}, Corrects: shownID(c.Corrects),
 	}
 }
 

@@ -17,10 +17,9 @@ func (s *server) CreateQuote(ctx context.Context, r openapi.CreateQuoteRequestOb
 		return nil, errOtherAuthority
 	}
 	q, err := s.rooms.Fees.Quote(ctx, actor, fees.Request{
-		Authority: r.Body.Authority, Procedure: r.Body.Procedure,
-		Channel: fees.Channel(r.Body.Submission.Channel), Level: fees.ServiceLevel(r.Body.Submission.ServiceLevel),
-		SubmittedAt: r.Body.Submission.SubmittedAt, Groups: r.Body.Applicant.Groups, Items: itemRequests(r.Body.Items),
-		Agency: r.Body.Agency, PaymentChannel: fees.PaymentChannel(r.Body.Submission.PaymentChannel),
+		Authority: r.Body.Authority, Procedure: r.Body.Procedure, Channel: fees.Channel(r.Body.Submission.Channel),
+		Level: fees.ServiceLevel(r.Body.Submission.ServiceLevel), SubmittedAt: r.Body.Submission.SubmittedAt, Groups: r.Body.Applicant.Groups,
+		Items: itemRequests(r.Body.Items), Agency: r.Body.Agency, PaymentChannel: fees.PaymentChannel(r.Body.Submission.PaymentChannel),
 		AcceptedAt: r.Body.Submission.AcceptedAt, IssuedAt: r.Body.Submission.IssuedAt,
 	})
 	if err != nil {
@@ -35,10 +34,9 @@ func (s *server) CreateQuote(ctx context.Context, r openapi.CreateQuoteRequestOb
 
 func quoteItemView(item fees.Item) openapi.QuoteItem {
 	return openapi.QuoteItem{
-		FeeType: item.FeeType, Kind: openapi.FeeKind(item.Kind), Quantity: item.Quantity, Base: item.Base.Minor,
-		Discount: item.Discount.Minor, Subsidy: item.Subsidy.Minor, Due: item.Due.Minor, Reason: openapi.PriceReason(item.Reason),
-		Applied: views(item.Applied, appliedView), NotApplied: views(item.NotApplied, notAppliedView),
-		Texts: textsView(item.Texts), Assessed: openapi.Assessed{Ground: item.Ground},
+		FeeType: item.FeeType, Kind: openapi.FeeKind(item.Kind), Quantity: item.Quantity, Base: item.Base.Minor, Discount: item.Discount.Minor,
+		Subsidy: item.Subsidy.Minor, Due: item.Due.Minor, Reason: openapi.PriceReason(item.Reason), Applied: views(item.Applied, appliedView),
+		NotApplied: views(item.NotApplied, notAppliedView), Texts: textsView(item.Texts), Assessed: openapi.Assessed{Ground: item.Ground},
 	}
 }
 

@@ -92,12 +92,15 @@ func newHarnessOn(t *testing.T, db *pgtest.DB) *harness {
 	}
 	rooms := api.Rooms{
 		Auth: all.Auth, Fees: all.Fees, Dossiers: all.Dossiers, Ledger: all.Ledger, Seal: all.Seal, Reports: all.Reports,
-		Merchants: all.Merchants, Payments: all.Payments, Callbacks: all.Callbacks, Refunds: all.Refunds, Repricing: all.Repricing, Remittance: all.Remittance,
-		Statements: all.Statements, Reconcile: all.Reconcile, Cases: all.Cases,
+		Merchants: all.Merchants, Payments: all.Payments, Callbacks: all.Callbacks, Refunds: all.Refunds, Repricing: all.Repricing,
+		Remittance: all.Remittance, Statements: all.Statements, Reconcile: all.Reconcile, Cases: all.Cases,
 	}
-	h := &harness{t: t, keys: map[auth.Role]string{}, log: &lockedBuffer{}, refunds: all.Refunds, repricing: all.Repricing, client: &http.Client{
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
+	h := &harness{
+		t: t, keys: map[auth.Role]string{}, log: &lockedBuffer{}, refunds: all.Refunds, repricing: all.Repricing,
+		client: &http.Client{
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+	}
 	h.db, h.again, h.fees = db, all.Repricing.PriceAgain, all.Fees
 	h.loadFees(all.Fees)
 	makers := keys.Service{DB: postgres.DB{Pool: db.App, Now: now}, Random: rand.Reader}

@@ -31,7 +31,8 @@ func (s *server) ListAccounts(ctx context.Context, r openapi.ListAccountsRequest
 	if err != nil {
 		return nil, err
 	}
-	cut, next, err := pageOf(views(list, accountView), r.Params.Cursor, r.Params.Limit, func(a openapi.Account) string { return a.Code + " " + a.Currency })
+	cut, next, err := pageOf(views(list, accountView), r.Params.Cursor, r.Params.Limit,
+		func(a openapi.Account) string { return a.Code + " " + a.Currency })
 	if err != nil {
 		return nil, err
 	}

@@ -39,8 +39,8 @@ type idOf[T any] interface {
 	encoding.TextUnmarshaler
 }
 
-// parseID reads an id. A text that is no id of this noun names a thing that
-// does not exist, so the caller gets the room's error of absence.
+// parseID reads an id. A text that is no id of this noun names a thing that does not exist, so the caller gets the room's error of
+// absence.
 func parseID[T any, P idOf[T]](text string, absent error) (id T, err error) {
 	if P(&id).UnmarshalText([]byte(text)) != nil {
 		return id, absent

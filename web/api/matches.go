@@ -49,10 +49,11 @@ func matchView(m cases.Match) openapi.Match {
 		inputs = map[string]string{}
 	}
 	return openapi.Match{
-		ID: m.ID.String(), Run: m.Run.String(), Lane: openapi.MatchLane(m.Lane), Kind: openapi.MatchKind(m.Kind), Rule: m.Rule, Version: int64(m.Version),
-		Score: int64(m.Score), Amount: m.Amount.Minor, Currency: string(m.Amount.Currency), Inputs: inputs, Entry: shownID(m.Entry),
-		Lines: shownIDs(m.Lines), Captures: shownIDs(m.Captures), Refunds: shownIDs(m.Refunds), Transits: shownIDs(m.Transits), BookLines: shownIDs(m.BookLines),
-		BookRows: int64(m.BookRows), CreatedAt: m.CreatedAt, CreatedBy: m.CreatedBy,
+		ID: m.ID.String(), Run: m.Run.String(), Lane: openapi.MatchLane(m.Lane), Kind: openapi.MatchKind(m.Kind),
+		Rule: m.Rule, Version: int64(m.Version), Score: int64(m.Score), Amount: m.Amount.Minor, Currency: string(m.Amount.Currency),
+		Inputs: inputs, Entry: shownID(m.Entry),
+		Lines: shownIDs(m.Lines), Captures: shownIDs(m.Captures), Refunds: shownIDs(m.Refunds), Transits: shownIDs(m.Transits),
+		BookLines: shownIDs(m.BookLines), BookRows: int64(m.BookRows), CreatedAt: m.CreatedAt, CreatedBy: m.CreatedBy,
 		RevokedAt: orZeroTime(m.RevokedAt), RevokedBy: m.RevokedBy, RevokeReason: m.RevokeReason,
 	}
 }

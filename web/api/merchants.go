@@ -51,8 +51,8 @@ func (s *server) RotateSecret(ctx context.Context, r openapi.RotateSecretRequest
 	return openapi.RotateSecret204Response{}, nil
 }
 
-// merchantView shows the path that whoever notifies must call: for bank
-// transfers that is a notifier, not the provider of the payment.
+// merchantView shows the path for callbacks. Its caller is the notifier for bank transfers, and the provider of the payment in all other
+// cases.
 func merchantView(m merchants.Account) openapi.MerchantAccount {
 	caller := m.Provider
 	if notifier := m.Settings["notifier"]; notifier != "" {

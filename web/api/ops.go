@@ -21,8 +21,7 @@ var ErrNotReady = fault.New(fault.Unavailable, "http.not_ready", "the service is
 
 func healthz(w http.ResponseWriter, _ *http.Request) { writeOK(w) }
 
-// readyz asks what the process stands on. Unlike healthz its failure means
-// "send nobody here now", not "restart me".
+// readyz checks the dependencies of the process. When readyz fails, send no requests to the process; restart it only when healthz fails.
 func readyz(ready func(ctx context.Context) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if ready != nil {
@@ -48,8 +47,8 @@ func serveDescription(w http.ResponseWriter, _ *http.Request) {
 	_, _ = w.Write(describedOnce()) // the caller is gone when this fails
 }
 
-// docsPolicy is wider than elsewhere: Swagger UI starts itself with an inline
-// script and styles its elements inline. Everything still comes from here only.
+// docsPolicy is wider than elsewhere: Swagger UI starts itself with an inline script and styles its elements inline. Everything still
+// comes from here only.
 const docsPolicy = "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; " +
 	"img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 

@@ -83,7 +83,8 @@ func TestUploadRefusals(t *testing.T) {
 			}
 		})
 	}
-	if a := h.ask("portal", http.MethodPost, "/v1/statements", file+"--x--", "Content-Type", "multipart/form-data; boundary=x"); a.status != 403 {
+	if a := h.ask("portal", http.MethodPost, "/v1/statements", file+"--x--",
+		"Content-Type", "multipart/form-data; boundary=x"); a.status != 403 {
 		t.Errorf("a portal uploads: got %d, want 403: %s", a.status, a.body)
 	}
 }

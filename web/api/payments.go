@@ -106,7 +106,7 @@ func attemptView(a payments.Attempt) openapi.Attempt {
 	}
 }
 
-// paymentTimeline tells what happened in order; the payment's own state comes last when it has moved.
+// paymentTimeline lists the events of a payment in order. The payment's own status comes last when it is no longer pending.
 func paymentTimeline(d payments.Details) []openapi.TimelineEvent {
 	list := []openapi.TimelineEvent{{At: d.CreatedAt, Event: "created"}}
 	for _, a := range d.Attempts {
@@ -144,7 +144,9 @@ func checkoutView(c *providers.Checkout) *openapi.Checkout {
 		view.Qr = openapi.CheckoutQR{Payload: c.QR.Payload, Png: c.QR.PNG}
 	}
 	if c.Transfer != nil {
-		view.Transfer = openapi.CheckoutTransfer{Bank: c.Transfer.Bank, Account: c.Transfer.Account, Name: c.Transfer.Name, Content: c.Transfer.Content}
+		view.Transfer = openapi.CheckoutTransfer{
+			Bank: c.Transfer.Bank, Account: c.Transfer.Account, Name: c.Transfer.Name, Content: c.Transfer.Content,
+		}
 	}
 	return view
 }

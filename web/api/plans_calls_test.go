@@ -57,7 +57,10 @@ const sepayNotice = `{"id":92704,"gateway":"VietinBank","transactionDate":"2024-
 var paymentCalls = []call{
 	{auth.RoleAdmin, "GET /v1/merchant-accounts?limit=1", "", "next=next_cursor"},
 	{auth.RoleAdmin, "GET /v1/merchant-accounts?cursor=$next", "", ""},
-	{auth.RolePortal, "POST /v1/dossiers/H41.12-240502-0001/payments", `{"provider":"vnpay","payer":{"ip":"203.113.152.1"}}`, "payment=id reference=reference"},
+	{
+		auth.RolePortal, "POST /v1/dossiers/H41.12-240502-0001/payments", `{"provider":"vnpay","payer":{"ip":"203.113.152.1"}}`,
+		"payment=id reference=reference",
+	},
 	{auth.RolePortal, "POST /v1/payments/$payment/cancel", "", ""},
 	{auth.RolePortal, "POST /v1/dossiers/H41.12-240502-0001/payments", `{"provider":"vnpay"}`, "payment=id reference=reference"},
 	{auth.RolePortal, "POST /v1/payments/$payment/inquire", "", ""},
@@ -82,7 +85,10 @@ var paymentCalls = []call{
 }
 
 var refundCalls = []call{
-	{auth.RoleAccountant, "POST /v1/dossiers/H41.12-240502-0001/refunds", `{"reason":"SERVICE_IMPOSSIBLE","expected_refundable":60000}`, "refund=id"},
+	{
+		auth.RoleAccountant, "POST /v1/dossiers/H41.12-240502-0001/refunds", `{"reason":"SERVICE_IMPOSSIBLE","expected_refundable":60000}`,
+		"refund=id",
+	},
 	{auth.RoleAccountant, "GET /v1/refunds/$refund", "", ""},
 	{auth.RoleChiefAccountant, "POST /v1/refunds/$refund/approve", `{"note":"Đồng ý"}`, ""},
 	{auth.RoleAccountant, "GET /v1/refunds?limit=2", "", "next=next_cursor"},
@@ -101,20 +107,30 @@ var remittanceCalls = []call{
 	{auth.RoleAccountant, "GET /v1/splits?limit=2", "", "next=next_cursor"},
 	{auth.RoleAccountant, "GET /v1/splits?cursor=$next", "", ""},
 	{auth.RoleAccountant, "GET /v1/splits/$split", "", ""},
-	{auth.RoleAccountant, "POST /v1/splits/$split/vouchers", `{"kind":"budget_le_phi","account":"vcb-h41","number":"GNT-1","document_date":"2024-05-02","treasury":"KBNN"}`, "voucher=id"},
+	{
+		auth.RoleAccountant, "POST /v1/splits/$split/vouchers",
+		`{"kind":"budget_le_phi","account":"vcb-h41","number":"GNT-1","document_date":"2024-05-02","treasury":"KBNN"}`, "voucher=id",
+	},
 	{auth.RoleChiefAccountant, "POST /v1/vouchers/$voucher/reject", `{"reason":"Sai số"}`, ""},
-	{auth.RoleAccountant, "POST /v1/splits/$split/vouchers", `{"kind":"budget_le_phi","account":"vcb-h41","number":"GNT-2","document_date":"2024-05-02","treasury":"KBNN"}`, "voucher=id"},
+	{
+		auth.RoleAccountant, "POST /v1/splits/$split/vouchers",
+		`{"kind":"budget_le_phi","account":"vcb-h41","number":"GNT-2","document_date":"2024-05-02","treasury":"KBNN"}`, "voucher=id",
+	},
 	{auth.RoleChiefAccountant, "POST /v1/vouchers/$voucher/approve", "", ""},
 }
 
 // plansPolicy lowers a fee in 2026; it replaces the policy before it.
 const plansPolicy = `{"id":"NA-2026-50","authority":{"code":"H41","name":"HĐND tỉnh Nghệ An","level":"province"},"territory":["H41"],
-	"legal_basis":{"number":"5/NQ-HĐND"},"scope":{"mode":"fee_type_list","fee_types":["LP_GPXD"]},"condition":{"submission_channel":["online"]},
+	"legal_basis":{"number":"5/NQ-HĐND"},"scope":{"mode":"fee_type_list","fee_types":["LP_GPXD"]},
+	"condition":{"submission_channel":["online"]},
 	"effect":{"kind":"share_of_base","numerator":1,"denominator":2},"valid_from":"2026-01-01","replaces":["NA-2025-00"],
 	"cases":[{"submitted_on":"2026-02-01","channel":"online","fee_type":"LP_GPXD","base":80000,"expected_due":40000}]}`
 
 var feeCalls = []call{
-	{auth.RoleAdmin, "POST /v1/fee-types", `{"code":"LP_GPXD","name":"Lệ phí cấp giấy phép xây dựng","kind":"le_phi","rates":[{"valid_from":"2023-01-01","base":75000}]}`, ""},
+	{
+		auth.RoleAdmin, "POST /v1/fee-types",
+		`{"code":"LP_GPXD","name":"Lệ phí cấp giấy phép xây dựng","kind":"le_phi","rates":[{"valid_from":"2023-01-01","base":75000}]}`, "",
+	},
 	{auth.RolePortal, "GET /v1/fee-types?limit=2", "", "next=next_cursor"},
 	{auth.RolePortal, "GET /v1/fee-types?cursor=$next", "", ""},
 	{auth.RolePolicyEditor, "POST /v1/policies", plansPolicy, ""},
@@ -123,7 +139,10 @@ var feeCalls = []call{
 	{auth.RolePolicyEditor, "POST /v1/policies", strings.Replace(plansPolicy, "2026-01-01", "2026-01-02", 1), ""},
 	{auth.RolePolicyEditor, "POST /v1/policies/NA-2026-50/submit", "", ""},
 	{auth.RolePolicyApprover, "POST /v1/policies/NA-2026-50/approve", "", ""},
-	{auth.RolePolicyApprover, "POST /v1/policies/NA-2026-50/repeal", `{"valid_to":"2026-06-30","legal_basis":"9/NQ-HĐND","reason":"thay đổi"}`, ""},
+	{
+		auth.RolePolicyApprover, "POST /v1/policies/NA-2026-50/repeal",
+		`{"valid_to":"2026-06-30","legal_basis":"9/NQ-HĐND","reason":"thay đổi"}`, "",
+	},
 	{auth.RolePortal, "GET /v1/policies?authority=H41&limit=2", "", "next=next_cursor"},
 	{auth.RolePortal, "GET /v1/policies?cursor=$next", "", ""},
 	{auth.RolePortal, "GET /v1/policies/NA-2023-60", "", ""},

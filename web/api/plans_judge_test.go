@@ -329,7 +329,8 @@ func (c *court) walk(n node, most int, fault func(string)) {
 	case rows == 0:
 	case n.Type == "Seq Scan" || n.Type == "Parallel Seq Scan":
 		fault(fmt.Sprintf("reads all %d rows of %s.%s", rows, n.Schema, n.Relation))
-	case strings.HasPrefix(n.Type, "Index") && n.Condition == "" && c.large[n.Schema+"."+n.Index] > 0 && (n.Loops == 0 || kept+wasted > mostWasted):
+	case strings.HasPrefix(n.Type, "Index") && n.Condition == "" && c.large[n.Schema+"."+n.Index] > 0 &&
+		(n.Loops == 0 || kept+wasted > mostWasted):
 		fault(fmt.Sprintf("walks through the index %s from its end", n.Index))
 	case wasted > float64(most) && wasted > wastedPerRow*kept:
 		fault(fmt.Sprintf("throws away %.0f rows of %s.%s for %.0f that it keeps", wasted, n.Schema, n.Relation, kept))

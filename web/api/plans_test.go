@@ -214,7 +214,8 @@ func (p *play) fill(db *pgtest.DB) {
 			return err
 		}
 		defer conn.Release()
-		const settings = `set session_replication_role = replica; set statement_timeout = 0; set work_mem = '256MB'; set maintenance_work_mem = '512MB'`
+		const settings = `set session_replication_role = replica; set statement_timeout = 0;
+			set work_mem = '256MB'; set maintenance_work_mem = '512MB'`
 		for _, step := range append([]string{settings}, steps...) {
 			start := time.Now()
 			if _, err := conn.Exec(ctx, step); err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/doisoat/doisoat/web/api/openapi"
 )
 
-// CreatePolicy handles POST /v1/policies: an editor drafts, an admin records what was adopted.
+// CreatePolicy handles POST /v1/policies: an editor drafts a policy, an admin records an adopted policy.
 func (s *server) CreatePolicy(ctx context.Context, r openapi.CreatePolicyRequestObject) (openapi.CreatePolicyResponseObject, error) {
 	actor := web.Actor(ctx)
 	p, err := fees.ParsePolicy(*r.Body)
@@ -116,15 +116,15 @@ func (s *server) FindPolicy(ctx context.Context, r openapi.FindPolicyRequestObje
 func (s *server) policyView(p fees.RecordedPolicy) openapi.Policy {
 	today := calendar.On(s.now())
 	view := openapi.Policy{
-		ID: p.Policy.ID, Version: int64(p.Policy.Version), Status: openapi.PolicyStatus(p.Policy.Status), StatusToday: openapi.PolicyStatus(p.Policy.StatusOn(today)),
-		ValidFrom: dateView(p.Policy.ValidFrom), ValidTo: dateView(p.Policy.ValidTo), DeclaredValidTo: dateView(p.Policy.DeclaredValidTo),
-		Sha256: hexText(p.SHA256), RecordedAt: p.RecordedAt, DraftedBy: p.DraftedBy, SubmittedBy: p.SubmittedBy, ReplacedBy: p.ReplacedBy,
-		Policy: p.Policy.Document,
+		ID: p.Policy.ID, Version: int64(p.Policy.Version), Status: openapi.PolicyStatus(p.Policy.Status),
+		StatusToday: openapi.PolicyStatus(p.Policy.StatusOn(today)), ValidFrom: dateView(p.Policy.ValidFrom),
+		ValidTo: dateView(p.Policy.ValidTo), DeclaredValidTo: dateView(p.Policy.DeclaredValidTo), Sha256: hexText(p.SHA256),
+		RecordedAt: p.RecordedAt, DraftedBy: p.DraftedBy, SubmittedBy: p.SubmittedBy, ReplacedBy: p.ReplacedBy, Policy: p.Policy.Document,
 	}
 	for _, a := range p.History {
 		view.History = append(view.History, openapi.PolicyAct{
-			Version: int64(a.Version), Act: openapi.PolicyActAct(a.Act), From: openapi.PolicyStatus(a.FromStatus), To: openapi.PolicyStatus(a.ToStatus),
-			Authority: a.Authority, Actor: a.Actor, At: a.At, Reason: a.Reason, LegalBasis: a.LegalBasis,
+			Version: int64(a.Version), Act: openapi.PolicyActAct(a.Act), From: openapi.PolicyStatus(a.FromStatus),
+			To: openapi.PolicyStatus(a.ToStatus), Authority: a.Authority, Actor: a.Actor, At: a.At, Reason: a.Reason, LegalBasis: a.LegalBasis,
 			ValidTo: dateView(a.EndsOn), ReplacedBy: a.ReplacedBy,
 		})
 	}

@@ -115,7 +115,8 @@ func TestPolicyLifeOverHTTP(t *testing.T) {
 	h := newHarness(t)
 	draft := func(id, from, extra string) string {
 		return fmt.Sprintf(`{"id":"%s","authority":{"code":"H41","name":"HĐND tỉnh Nghệ An","level":"province"},"territory":["H41"],
-			"legal_basis":{"number":"5/NQ-HĐND"},"scope":{"mode":"fee_type_list","fee_types":["LP_GPXD"]},"condition":{"submission_channel":["online"]},
+			"legal_basis":{"number":"5/NQ-HĐND"},"scope":{"mode":"fee_type_list","fee_types":["LP_GPXD"]},
+			"condition":{"submission_channel":["online"]},
 			"effect":{"kind":"share_of_base","numerator":1,"denominator":2},"valid_from":"%s"%s,
 			"cases":[{"submitted_on":"2026-02-01","channel":"online","fee_type":"LP_GPXD","base":80000,"expected_due":40000}]}`, id, from, extra)
 	}
@@ -126,7 +127,8 @@ func TestPolicyLifeOverHTTP(t *testing.T) {
 	post(201, auth.RolePolicyEditor, "", draft("NA-2026-50", "2026-01-01", ""))
 	post(200, auth.RolePolicyEditor, "", draft("NA-2026-50", "2026-01-01", ""))
 	clash := post(409, auth.RolePolicyEditor, "/NA-2026-50/submit", "")
-	if got := clash.text("code") + " " + clash.text("errors.0.detail"); !strings.Contains(got, "fees.overlap") || !strings.Contains(got, "NA-2025-00") || !strings.Contains(got, "thay thế") {
+	text := clash.text("code") + " " + clash.text("errors.0.detail")
+	if !strings.Contains(text, "fees.overlap") || !strings.Contains(text, "NA-2025-00") || !strings.Contains(text, "thay thế") {
 		t.Errorf("the refusal says %s", clash.body)
 	}
 	second := post(201, auth.RolePolicyEditor, "", draft("NA-2026-50", "2026-01-01", `,"replaces":["NA-2025-00"]`))
@@ -138,11 +140,13 @@ func TestPolicyLifeOverHTTP(t *testing.T) {
 	approved := post(200, auth.RolePolicyApprover, "/NA-2026-50/approve", "")
 	replaced := h.must(200, auth.RolePortal, http.MethodGet, "/v1/policies/NA-2025-00", "")
 	post(422, auth.RolePolicyApprover, "/NA-2026-50/repeal", `{"valid_to":"2025-06-30","legal_basis":"9/NQ-HĐND"}`)
-	repealed := post(200, auth.RolePolicyApprover, "/NA-2026-50/repeal", `{"valid_to":"2026-06-30","legal_basis":"9/NQ-HĐND","reason":"thay đổi"}`)
+	repealed := post(200, auth.RolePolicyApprover, "/NA-2026-50/repeal",
+		`{"valid_to":"2026-06-30","legal_basis":"9/NQ-HĐND","reason":"thay đổi"}`)
 	post(409, auth.RolePolicyApprover, "/NA-2026-50/approve", "")
 	post(404, auth.RolePolicyApprover, "/NONE/approve", "")
 	got := []any{
-		second.at("version"), submitted.at("status"), rejected.at("status"), third.at("version"), approved.at("status"), approved.at("status_today"),
+		second.at("version"), submitted.at("status"), rejected.at("status"), third.at("version"), approved.at("status"),
+		approved.at("status_today"),
 		replaced.at("status"), replaced.at("replaced_by"), replaced.at("valid_to"), replaced.at("status_today"),
 		repealed.at("status"), repealed.at("valid_to"), repealed.at("history.4.act"), repealed.at("policy.valid_from"),
 	}
@@ -159,20 +163,28 @@ func TestPolicyLifeOverHTTP(t *testing.T) {
 func TestPricingByAcceptanceOverHTTP(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
-	h.must(201, auth.RoleAdmin, http.MethodPost, "/v1/policies", `{"id":"NA-ACC","status":"approved","authority":{"code":"H41","level":"province"},"territory":["H41"],
-		"legal_basis":{"number":"5/NQ-HĐND"},"scope":{"mode":"fee_type_list","fee_types":["P_NUOC_MAT"]},"effect":{"kind":"exempt"},"pricing_date_basis":"acceptance",
+	h.must(201, auth.RoleAdmin, http.MethodPost, "/v1/policies",
+		`{"id":"NA-ACC","status":"approved","authority":{"code":"H41","level":"province"},"territory":["H41"],
+		"legal_basis":{"number":"5/NQ-HĐND"},"scope":{"mode":"fee_type_list","fee_types":["P_NUOC_MAT"]},"effect":{"kind":"exempt"},
+		"pricing_date_basis":"acceptance",
 		"valid_from":"2024-05-01"}`)
 	quote := func(accepted string) answer {
-		return h.must(200, auth.RolePortal, http.MethodPost, "/v1/quotes", `{"authority":"H41","submission":{"channel":"online","submitted_at":"2024-04-30T10:00:00+07:00"`+accepted+`},
+		return h.must(200, auth.RolePortal, http.MethodPost, "/v1/quotes",
+			`{"authority":"H41","submission":{"channel":"online","submitted_at":"2024-04-30T10:00:00+07:00"`+accepted+`},
 			"items":[{"fee_type":"P_NUOC_MAT","base":100}]}`)
 	}
-	before, early, onTime := quote(""), quote(`,"accepted_at":"2024-04-30T23:59:59+07:00"`), quote(`,"accepted_at":"2024-05-01T00:00:00+07:00"`)
-	got := []any{before.at("due"), before.at("items.0.not_applied.1.why"), early.at("due"), early.at("items.0.not_applied.1.why"), onTime.at("due")}
+	before, early, onTime := quote(""), quote(`,"accepted_at":"2024-04-30T23:59:59+07:00"`),
+		quote(`,"accepted_at":"2024-05-01T00:00:00+07:00"`)
+	got := []any{
+		before.at("due"), before.at("items.0.not_applied.1.why"), early.at("due"), early.at("items.0.not_applied.1.why"),
+		onTime.at("due"),
+	}
 	if diff := cmp.Diff(got, []any{100.0, "pricing_day_unknown", 100.0, "not_yet_in_force", 0.0}); diff != "" {
 		t.Errorf("quotes (-got +want):\n%s\n%s", diff, before.body)
 	}
 	const code = "H41.12-240430-0001"
-	h.must(201, auth.RolePortal, http.MethodPost, "/v1/dossiers", `{"authority":"H41","code":"`+code+`","agency":"H41.12","submission":{"channel":"online","submitted_at":"2024-04-30T10:00:00+07:00"},
+	h.must(201, auth.RolePortal, http.MethodPost, "/v1/dossiers",
+		`{"authority":"H41","code":"`+code+`","agency":"H41.12","submission":{"channel":"online","submitted_at":"2024-04-30T10:00:00+07:00"},
 		"applicant":{"name":"Nguyễn Văn A"},"items":[{"fee_type":"P_NUOC_MAT","base":100}]}`)
 	h.must(200, auth.RolePortal, http.MethodPost, "/v1/dossiers/"+code+"/status", `{"status":2,"at":"2024-05-01T08:00:00+07:00"}`)
 	d := h.must(201, auth.RolePortal, http.MethodPost, "/v1/dossiers/"+code+"/charges", `{"items":[{"fee_type":"P_NUOC_MAT","base":70}]}`)

@@ -46,8 +46,8 @@ type previewAnswer struct {
 	lines   bool
 }
 
-// VisitPreviewPolicyResponse implements PreviewPolicyResponseObject. What goes
-// wrong before the first line is a problem document like any other.
+// VisitPreviewPolicyResponse implements PreviewPolicyResponseObject. An error before the first line is answered with a problem document;
+// after the first line the status is sent already.
 func (p previewAnswer) VisitPreviewPolicyResponse(w http.ResponseWriter) error {
 	if err := web.ExtendDeadlines(w); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return err
@@ -86,7 +86,8 @@ func (p previewAnswer) VisitPreviewPolicyResponse(w http.ResponseWriter) error {
 
 func previewView(policy string, p replay.Preview) openapi.Preview {
 	return openapi.Preview{
-		Policy: policy, Total: previewRow(p.Total), Procedures: views(p.Procedures, previewRow), Agencies: views(p.Agencies, previewRow), Unpriced: p.Unpriced,
+		Policy: policy, Total: previewRow(p.Total), Procedures: views(p.Procedures, previewRow), Agencies: views(p.Agencies, previewRow),
+		Unpriced: p.Unpriced,
 	}
 }
 

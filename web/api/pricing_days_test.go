@@ -44,9 +44,11 @@ func TestPricingDaysOverHTTP(t *testing.T) {
 		t.Run(basis, func(t *testing.T) {
 			t.Parallel()
 			h := newHarness(t)
-			h.must(201, auth.RoleAdmin, http.MethodPost, "/v1/policies", `{"id":"NA-DAY","status":"approved","authority":{"code":"H41","level":"province"},"territory":["H41"],
+			h.must(201, auth.RoleAdmin, http.MethodPost, "/v1/policies",
+				`{"id":"NA-DAY","status":"approved","authority":{"code":"H41","level":"province"},"territory":["H41"],
 				"legal_basis":{"number":"5/NQ-HĐND"},"scope":{"mode":"fee_type_list","fee_types":["P_NUOC_MAT"]},
-				"effect":{"kind":"share_of_base","numerator":1,"denominator":2},"pricing_date_basis":"`+basis+`","valid_from":"2024-04-10","valid_to":"2024-04-20"}`)
+				"effect":{"kind":"share_of_base","numerator":1,"denominator":2},"pricing_date_basis":"`+basis+`",
+				"valid_from":"2024-04-10","valid_to":"2024-04-20"}`)
 			serial := 0
 			due := func(at string) float64 {
 				t.Helper()
@@ -56,7 +58,8 @@ func TestPricingDaysOverHTTP(t *testing.T) {
 					submitted = at
 				}
 				d := h.must(201, auth.RolePortal, http.MethodPost, "/v1/dossiers", `{"authority":"H41","code":"`+code+`","agency":"H41.12",
-					"submission":{"channel":"online","submitted_at":"`+submitted+`"},"applicant":{"name":"Nguyễn Văn A"},"items":[{"fee_type":"P_NUOC_MAT","base":100}]}`)
+					"submission":{"channel":"online","submitted_at":"`+submitted+`"},"applicant":{"name":"Nguyễn Văn A"},
+					"items":[{"fee_type":"P_NUOC_MAT","base":100}]}`)
 				if status != 0 {
 					if got := d.at("outstanding"); got != 100.0 {
 						t.Errorf("%s, not known yet: got %v, want 100", at, got)
@@ -79,7 +82,8 @@ func TestPricingDaysOverHTTP(t *testing.T) {
 			if diff := cmp.Diff(dues(), []float64{100, 50, 50, 50, 50, 50, 50, 100}); diff != "" {
 				t.Errorf("whole window (-got +want):\n%s", diff)
 			}
-			h.must(200, auth.RolePolicyApprover, http.MethodPost, "/v1/policies/NA-DAY/repeal", `{"valid_to":"2024-04-15","legal_basis":"6/NQ-HĐND","reason":"Bãi bỏ"}`)
+			h.must(200, auth.RolePolicyApprover, http.MethodPost, "/v1/policies/NA-DAY/repeal",
+				`{"valid_to":"2024-04-15","legal_basis":"6/NQ-HĐND","reason":"Bãi bỏ"}`)
 			if diff := cmp.Diff(dues(), []float64{100, 50, 50, 50, 100, 100, 100, 100}); diff != "" {
 				t.Errorf("repealed early (-got +want):\n%s", diff)
 			}
@@ -91,21 +95,26 @@ func TestPricingDaysOverHTTP(t *testing.T) {
 func TestKnownDayOverHTTP(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
-	h.must(201, auth.RoleAdmin, http.MethodPost, "/v1/policies", `{"id":"NA-ACC","status":"approved","authority":{"code":"H41","level":"province"},"territory":["H41"],
-		"legal_basis":{"number":"5/NQ-HĐND"},"scope":{"mode":"fee_type_list","fee_types":["P_NUOC_MAT"]},"effect":{"kind":"share_of_base","numerator":1,"denominator":4},
+	h.must(201, auth.RoleAdmin, http.MethodPost, "/v1/policies",
+		`{"id":"NA-ACC","status":"approved","authority":{"code":"H41","level":"province"},"territory":["H41"],
+		"legal_basis":{"number":"5/NQ-HĐND"},"scope":{"mode":"fee_type_list","fee_types":["P_NUOC_MAT"]},
+		"effect":{"kind":"share_of_base","numerator":1,"denominator":4},
 		"pricing_date_basis":"acceptance","valid_from":"2024-05-01"}`)
 	const code = "H41.12-240430-0001"
-	h.must(201, auth.RolePortal, http.MethodPost, "/v1/dossiers", `{"authority":"H41","code":"`+code+`","agency":"H41.12","submission":{"channel":"online","submitted_at":"2024-04-30T10:00:00+07:00"},
+	h.must(201, auth.RolePortal, http.MethodPost, "/v1/dossiers",
+		`{"authority":"H41","code":"`+code+`","agency":"H41.12","submission":{"channel":"online","submitted_at":"2024-04-30T10:00:00+07:00"},
 		"applicant":{"name":"Nguyễn Văn A"},"items":[{"fee_type":"P_NUOC_MAT","base":100}]}`)
 	for _, report := range []string{
-		`{"status":4,"at":"2024-05-01T09:00:00+07:00"}`, `{"status":2,"at":"2024-05-01T08:00:00+07:00"}`, `{"status":2,"at":"2024-05-01T08:00:00+07:00"}`,
+		`{"status":4,"at":"2024-05-01T09:00:00+07:00"}`, `{"status":2,"at":"2024-05-01T08:00:00+07:00"}`,
+		`{"status":2,"at":"2024-05-01T08:00:00+07:00"}`,
 	} {
 		h.must(200, auth.RolePortal, http.MethodPost, "/v1/dossiers/"+code+"/status", report)
 	}
 	if got := h.priceAgain(); got != 1 {
 		t.Errorf("jobs: got %d, want 1", got)
 	}
-	h.must(200, auth.RolePortal, http.MethodPost, "/v1/dossiers/"+code+"/status", `{"status":2,"at":"2024-04-30T11:00:00+07:00"}`) // before the policy: too late to say
+	// Before the policy: too late to say.
+	h.must(200, auth.RolePortal, http.MethodPost, "/v1/dossiers/"+code+"/status", `{"status":2,"at":"2024-04-30T11:00:00+07:00"}`)
 	if got := h.priceAgain(); got != 1 {
 		t.Errorf("jobs after a late report: got %d, want the same 1", got)
 	}

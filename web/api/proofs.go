@@ -14,8 +14,7 @@ import (
 	"github.com/doisoat/doisoat/web/api/openapi"
 )
 
-// Proofs are written by the room that verifies them: what leaves here must be
-// the file that doisoat verify reads, to the byte.
+// The room that verifies a proof also encodes it, so that the answer equals, byte for byte, the file that doisoat verify reads.
 type (
 	dailyProof     struct{ seal.DailyProof }
 	inclusionProof struct{ proof.InclusionProof }

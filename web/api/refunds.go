@@ -128,10 +128,10 @@ func documentOf(d openapi.RefundDocument) refunds.Document {
 func refundView(r refunds.Refund) openapi.Refund {
 	return openapi.Refund{
 		ID: r.ID.String(), Dossier: r.DossierCode, Payment: r.PaymentID.String(), Status: openapi.RefundStatus(r.Status),
-		Reason: openapi.RefundReason(r.Reason), Origin: openapi.RefundOrigin(r.Origin), Amount: r.Amount.Minor, Currency: string(r.Amount.Currency),
-		Route: openapi.RefundRoute(r.Route), Stage: openapi.RefundStage(r.Stage), Reference: r.Reference, Note: r.Note, Deadline: dateView(r.Deadline), CreatedAt: r.RequestedAt,
-		RequestedBy: r.RequestedBy, DecidedBy: r.DecidedBy, DecisionReason: r.DecisionReason,
-		TransactionID: r.Transaction, Items: views(r.Items, refundItemView),
+		Reason: openapi.RefundReason(r.Reason), Origin: openapi.RefundOrigin(r.Origin), Amount: r.Amount.Minor,
+		Currency: string(r.Amount.Currency), Route: openapi.RefundRoute(r.Route), Stage: openapi.RefundStage(r.Stage), Reference: r.Reference,
+		Note: r.Note, Deadline: dateView(r.Deadline), CreatedAt: r.RequestedAt, RequestedBy: r.RequestedBy, DecidedBy: r.DecidedBy,
+		DecisionReason: r.DecisionReason, TransactionID: r.Transaction, Items: views(r.Items, refundItemView),
 	}
 }
 
@@ -139,7 +139,7 @@ func refundItemView(item refunds.Item) openapi.RefundItem {
 	return openapi.RefundItem{Charge: shownID(item.Charge), Amount: item.Amount}
 }
 
-// refundDetails adds the timeline: what a payer asks for first.
+// refundDetails is refundView with the timeline, which payers ask for first.
 func refundDetails(r refunds.Refund) openapi.Refund {
 	view := refundView(r)
 	view.Timeline = []openapi.TimelineEvent{{At: r.RequestedAt, Event: string(refunds.Requested), Actor: r.RequestedBy, Detail: r.Note}}

@@ -25,7 +25,10 @@ func TestRemittanceRoutes(t *testing.T) {
 		{auth.RoleAccountant, http.MethodGet, "/v1/splits/spl_none", "", http.StatusNotFound, "remittance.not_found"},
 		{auth.RoleAccountant, http.MethodPost, "/v1/splits/spl_none/vouchers", voucher, http.StatusNotFound, "remittance.not_found"},
 		{auth.RoleChiefAccountant, http.MethodPost, "/v1/vouchers/vch_none/approve", "", http.StatusNotFound, "remittance.not_found"},
-		{auth.RoleChiefAccountant, http.MethodPost, "/v1/vouchers/vch_none/reject", `{"reason":"sai"}`, http.StatusNotFound, "remittance.not_found"},
+		{
+			auth.RoleChiefAccountant, http.MethodPost, "/v1/vouchers/vch_none/reject", `{"reason":"sai"}`,
+			http.StatusNotFound, "remittance.not_found",
+		},
 		{auth.RoleAccountant, http.MethodPost, "/v1/refunds/ref_none/confirm", document, http.StatusNotFound, "refunds.not_found"},
 		{auth.RoleAccountant, http.MethodPost, "/v1/refunds/ref_none/return", document, http.StatusNotFound, "refunds.not_found"},
 		{auth.RoleAccountant, http.MethodPost, "/v1/refunds/ref_none/confirm", `{"number":""}`, http.StatusUnprocessableEntity, "http.invalid"},

@@ -42,7 +42,9 @@ func (s *server) ReportPaymentRate(
 		return openapi.ReportPaymentRate200TextCsvResponse{Body: body, ContentLength: length, Headers: headers}, err
 	case openapi.ReportFormatXlsx:
 		body, length, err := written(report.Table().XLSX)
-		return openapi.ReportPaymentRate200ApplicationVndOpenxmlformatsOfficedocumentSpreadsheetmlSheetResponse{Body: body, ContentLength: length, Headers: headers}, err
+		return openapi.ReportPaymentRate200ApplicationVndOpenxmlformatsOfficedocumentSpreadsheetmlSheetResponse{
+			Body: body, ContentLength: length, Headers: headers,
+		}, err
 	default:
 		return openapi.ReportPaymentRate200JSONResponse{Body: paymentRateView(report), Headers: headers}, nil
 	}
@@ -50,8 +52,9 @@ func (s *server) ReportPaymentRate(
 
 func paymentRateView(r reports.PaymentRate) openapi.PaymentRate {
 	return openapi.PaymentRate{
-		From: dateView(r.Period.From), To: dateView(r.Period.To), Rounding: openapi.Rounding(r.Rounding), Decimals: int32(r.Decimals), //nolint:gosec // at most reports.MaxDecimals
-		Total: countsView(r.Total, r), Rows: views(r.Rows, func(row reports.PaymentRateRow) openapi.PaymentRateRow {
+		From: dateView(r.Period.From), To: dateView(r.Period.To), Rounding: openapi.Rounding(r.Rounding),
+		Decimals: int32(r.Decimals), //nolint:gosec // at most reports.MaxDecimals
+		Total:    countsView(r.Total, r), Rows: views(r.Rows, func(row reports.PaymentRateRow) openapi.PaymentRateRow {
 			return openapi.PaymentRateRow{Procedure: row.Procedure, Agency: row.Agency, Counts: countsView(row.Counts, r)}
 		}),
 	}
@@ -82,7 +85,9 @@ func (s *server) ReportPolicyCost(
 		return openapi.ReportPolicyCost200TextCsvResponse{Body: body, ContentLength: length, Headers: headers}, err
 	case openapi.ReportFormatXlsx:
 		body, length, err := written(report.Table().XLSX)
-		return openapi.ReportPolicyCost200ApplicationVndOpenxmlformatsOfficedocumentSpreadsheetmlSheetResponse{Body: body, ContentLength: length, Headers: headers}, err
+		return openapi.ReportPolicyCost200ApplicationVndOpenxmlformatsOfficedocumentSpreadsheetmlSheetResponse{
+			Body: body, ContentLength: length, Headers: headers,
+		}, err
 	default:
 		return openapi.ReportPolicyCost200JSONResponse{Body: policyCostView(report), Headers: headers}, nil
 	}

@@ -55,18 +55,22 @@ func TestPreviewOfADraft(t *testing.T) {
 
 	lines := h.must(200, auth.RolePolicyEditor, http.MethodPost, "/v1/policies/NA-2027-50/preview?progress=true", body)
 	text := strings.Split(strings.TrimSpace(string(lines.body)), "\n")
-	if kind := lines.header.Get("Content-Type"); len(text) != 2 || text[0] != `{"done":2,"total":2}` || !strings.HasPrefix(text[1], `{"result":{`) || kind != "application/x-ndjson" {
+	if kind := lines.header.Get("Content-Type"); len(text) != 2 || text[0] != `{"done":2,"total":2}` ||
+		!strings.HasPrefix(text[1], `{"result":{`) || kind != "application/x-ndjson" {
 		t.Errorf("got %s, %q; want a line of progress and the result", kind, text)
 	}
 
 	// A recorded policy previews by its id alone; its own text changes nothing.
-	if got := h.must(200, auth.RolePolicyApprover, http.MethodPost, "/v1/policies/NA-2023-60/preview", `{"period": {"from": "2024-05-01", "to": "2024-05-31"}, "dates": "as_written"}`); got.at("total.changed") != 0.0 {
+	if got := h.must(200, auth.RolePolicyApprover, http.MethodPost, "/v1/policies/NA-2023-60/preview",
+		`{"period": {"from": "2024-05-01", "to": "2024-05-31"}, "dates": "as_written"}`); got.at("total.changed") != 0.0 {
 		t.Errorf("got %v changed, want 0", got.at("total.changed"))
 	}
-	h.must(404, auth.RolePolicyEditor, http.MethodPost, "/v1/policies/NA-NONE/preview", `{"period": {"from": "2024-05-01", "to": "2024-05-31"}}`)
+	h.must(404, auth.RolePolicyEditor, http.MethodPost, "/v1/policies/NA-NONE/preview",
+		`{"period": {"from": "2024-05-01", "to": "2024-05-31"}}`)
 	h.must(403, auth.RolePortal, http.MethodPost, "/v1/policies/NA-2023-60/preview", `{"period": {"from": "2024-05-01", "to": "2024-05-31"}}`)
 	for _, query := range []string{"", "?progress=true"} {
-		if got := h.must(422, auth.RolePolicyEditor, http.MethodPost, "/v1/policies/NA-2023-60/preview"+query, `{"period": {"from": "2024-05-31", "to": "2024-05-01"}}`); got.text("code") != "repricing.period" {
+		if got := h.must(422, auth.RolePolicyEditor, http.MethodPost, "/v1/policies/NA-2023-60/preview"+query,
+			`{"period": {"from": "2024-05-31", "to": "2024-05-01"}}`); got.text("code") != "repricing.period" {
 			t.Errorf("got %s, want repricing.period", got.body)
 		}
 	}
@@ -94,8 +98,9 @@ func TestPublishedRates(t *testing.T) {
 			t.Errorf("%s: got rate_units %v", test.query, got.at("total.rate_units"))
 		}
 	}
-	if got := h.must(422, auth.RoleAuditor, http.MethodGet, "/v1/reports/payment-rate?dossiers=5&zero=3&paid=3", ""); got.text("code") != "reports.counts" {
-		t.Errorf("got %s, want reports.counts", got.body)
+	counts := h.must(422, auth.RoleAuditor, http.MethodGet, "/v1/reports/payment-rate?dossiers=5&zero=3&paid=3", "")
+	if counts.text("code") != "reports.counts" {
+		t.Errorf("got %s, want reports.counts", counts.body)
 	}
 	if got := h.must(422, auth.RoleAuditor, http.MethodGet, "/v1/reports/payment-rate", ""); got.text("code") != "reports.period" {
 		t.Errorf("got %s, want reports.period", got.body)
@@ -158,7 +163,8 @@ func TestPolicyCostIsTheBook(t *testing.T) {
 		at := fmt.Sprintf("rows.%d.", i)
 		rows = append(rows, row{got.text(at + "policy"), got.text(at + "procedure"), got.text(at + "agency"), got.text(at + "month")})
 	}
-	if diff := cmp.Diff(rows, []row{{"NA-2023-60", "1.001612", "H41.12", "2024-05"}, {"NA-2023-60", "=1+1", "H41.13", "2024-05"}}, cmp.AllowUnexported(row{})); diff != "" {
+	if diff := cmp.Diff(rows, []row{{"NA-2023-60", "1.001612", "H41.12", "2024-05"}, {"NA-2023-60", "=1+1", "H41.13", "2024-05"}},
+		cmp.AllowUnexported(row{})); diff != "" {
 		t.Errorf("rows (-got +want):\n%s", diff)
 	}
 	balance := -1.0
@@ -181,7 +187,10 @@ func TestPolicyCostIsTheBook(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := [][]string{
-		{"Chính sách", "Mã thủ tục", "Cơ quan", "Tháng", "Số hồ sơ", "Số tiền giảm trừ", "Trong đó miễn theo luật", "Ngân sách cấp bù", "Loại tiền"},
+		{
+			"Chính sách", "Mã thủ tục", "Cơ quan", "Tháng", "Số hồ sơ", "Số tiền giảm trừ", "Trong đó miễn theo luật", "Ngân sách cấp bù",
+			"Loại tiền",
+		},
 		{"NA-2023-60", "1.001612", "H41.12", "2024-05", "1", "40000", "0", "0", "VND"},
 		{"NA-2023-60", "'=1+1", "H41.13", "2024-05", "1", "40000", "0", "0", "VND"},
 		{"Tổng cộng", "", "", "", "", "80000", "0", "0", "VND"},
@@ -244,7 +253,8 @@ func TestPaymentRateCountsDossiers(t *testing.T) {
 	if diff := cmp.Diff(got.at("total"), any(want)); diff != "" {
 		t.Errorf("total (-got +want):\n%s", diff)
 	}
-	if got := h.must(200, auth.RoleAuditor, http.MethodGet, "/v1/reports/payment-rate?from=2024-05-03&to=2024-05-03", ""); got.text("total.rate") != "–" {
-		t.Errorf("the day after: got %s, want no rate", got.body)
+	empty := h.must(200, auth.RoleAuditor, http.MethodGet, "/v1/reports/payment-rate?from=2024-05-03&to=2024-05-03", "")
+	if empty.text("total.rate") != "–" {
+		t.Errorf("the day after: got %s, want no rate", empty.body)
 	}
 }

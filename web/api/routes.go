@@ -17,9 +17,8 @@ import (
 
 const uploadRoute = "/v1/statements"
 
-// New returns the whole surface with its middleware. It panics when the
-// embedded description is broken or the metrics are registered already: both
-// are mistakes of ours, found at start.
+// New returns the whole surface with its middleware. It panics when the embedded description is broken or the metrics are registered
+// already: both are mistakes of this program, found at start.
 func New(rooms Rooms, o Options) http.Handler {
 	return web.Wrap(newRouter(rooms, o), o.Log, o.Metrics)
 }
@@ -64,9 +63,8 @@ func newRouter(rooms Rooms, o Options) *mux.Router {
 	return router
 }
 
-// bodies bounds the body, and lets JSON pass when it is sound and has the
-// described shape. An upload's address and headers are checked here and its body
-// is bounded; the handler reads the body, which is too large to hold twice.
+// bodies bounds the body, and lets JSON pass when it is sound and has the described shape. An upload's address and headers are checked
+// here and its body is bounded; the handler reads the body, which is too large to hold twice.
 func bodies(doc *openapi3.T) mux.MiddlewareFunc {
 	validate, exceptBody := validator(doc), shapeCheck(doc, true)
 	return func(next http.Handler) http.Handler {
@@ -86,9 +84,8 @@ func bodies(doc *openapi3.T) mux.MiddlewareFunc {
 	}
 }
 
-// refuseBody answers for a body that passed validation and still did not fit
-// its Go type, such as 1.5e3 for an integer or a 31 February, or an upload that
-// is not multipart.
+// refuseBody answers for a body that passed validation and still did not fit its Go type, such as 1.5e3 for an integer or a 31 February,
+// or an upload that is not multipart.
 func refuseBody(w http.ResponseWriter, r *http.Request, err error) {
 	var (
 		wrong *json.UnmarshalTypeError

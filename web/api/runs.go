@@ -109,7 +109,8 @@ func runView(run reconcile.Run) openapi.Run {
 	return openapi.Run{
 		ID: run.ID.String(), Source: run.Source, BusinessDate: dateView(run.BusinessDate), Number: int64(run.Number),
 		Status: openapi.RunStatus(run.State), Currency: string(run.Currency), CreatedAt: run.CreatedAt, MatchedAt: orZeroTime(run.MatchedAt),
-		ClosedAt: orZeroTime(run.ClosedAt), ClosedBy: run.ClosedBy, Lanes: views(run.Lanes, totalView), Breaks: views(run.Report.Breaks, totalView),
+		ClosedAt: orZeroTime(run.ClosedAt), ClosedBy: run.ClosedBy,
+		Lanes: views(run.Lanes, totalView), Breaks: views(run.Report.Breaks, totalView),
 		Identity: identityView(run.SourceSide), BookIdentity: identityView(run.BookSide), Lines: int64(run.Lines), Items: int64(run.Items),
 		Unexplained: int64(run.Unexplained), Holds: run.Holds(),
 	}

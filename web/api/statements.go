@@ -15,7 +15,7 @@ import (
 	"github.com/doisoat/doisoat/web/api/openapi"
 )
 
-// maxField bounds a text part of an upload; maxFileName what is kept of a file's name.
+// maxField bounds a text part of an upload; maxFileName bounds the stored part of a file's name.
 const (
 	maxField    = 256
 	maxFileName = 200
@@ -104,14 +104,15 @@ func (s *server) ListStatementLines(
 func lineView(l statements.Line) openapi.StatementLine {
 	return openapi.StatementLine{
 		ID: l.ID.String(), Row: int64(l.Row), BookingDate: dateView(l.BookingDate), ValueDate: dateView(l.ValueDate), Kind: string(l.Kind),
-		Amount: l.Amount.Minor, Fee: l.Fee, Net: l.Net, Currency: string(l.Amount.Currency), Ref: l.Reference,
-		TransactionID: l.TransactionID, BankReference: l.BankRef, Batch: l.BatchID, Content: l.Content, Status: openapi.StatementLineStatus(l.Status),
+		Amount: l.Amount.Minor, Fee: l.Fee, Net: l.Net, Currency: string(l.Amount.Currency), Ref: l.Reference, TransactionID: l.TransactionID,
+		BankReference: l.BankRef, Batch: l.BatchID, Content: l.Content, Status: openapi.StatementLineStatus(l.Status),
 	}
 }
 
 func statementView(st statements.Statement) openapi.Statement {
 	return openapi.Statement{
-		ID: shownID(st.ID), DuplicateOf: shownID(st.DuplicateOf), Source: st.Source, Status: openapi.StatementStatus(st.Status), FileName: st.FileName, Format: string(st.Format), Profile: st.Profile,
+		ID: shownID(st.ID), DuplicateOf: shownID(st.DuplicateOf), Source: st.Source, Status: openapi.StatementStatus(st.Status),
+		FileName: st.FileName, Format: string(st.Format), Profile: st.Profile,
 		Sha256: hexText(st.SHA256[:]), Size: st.Size, RowsAccepted: int64(st.RowsAccepted), RowsKnown: int64(st.RowsKnown),
 		RowsRefused: int64(st.RowsRefused), PeriodFrom: dateView(st.PeriodFrom), PeriodTo: dateView(st.PeriodTo), ReceivedAt: st.ReceivedAt,
 		Totals: views(st.Totals, controlTotalsView), Problems: views(st.Problems, problemView),
@@ -120,9 +121,8 @@ func statementView(st statements.Statement) openapi.Statement {
 
 func controlTotalsView(t statements.ControlTotal) openapi.ControlTotals {
 	return openapi.ControlTotals{
-		Account: t.Account, Currency: string(t.Currency), From: dateView(t.From), To: dateView(t.To), Opening: t.Opening,
-		Closing: t.Closing, Entries: int64(t.Entries), SumCredit: t.SumCredit, SumDebit: t.SumDebit,
-		BalanceCheck: openapi.ControlTotalsBalanceCheck(t.BalanceCheck),
+		Account: t.Account, Currency: string(t.Currency), From: dateView(t.From), To: dateView(t.To), Opening: t.Opening, Closing: t.Closing,
+		Entries: int64(t.Entries), SumCredit: t.SumCredit, SumDebit: t.SumDebit, BalanceCheck: openapi.ControlTotalsBalanceCheck(t.BalanceCheck),
 	}
 }
 
@@ -130,8 +130,8 @@ func problemView(p statements.Problem) openapi.StatementProblem {
 	return openapi.StatementProblem{Row: int64(p.Row), Code: string(p.Code), Detail: p.Detail}
 }
 
-// readUpload reads the parts in any order. Uploads are not validated against
-// the description before, so the checks are here: each part once, none unknown.
+// readUpload reads the parts in any order. Uploads are not validated against the description before, so the checks are here: each part
+// once, none unknown.
 func readUpload(parts *multipart.Reader) (upload, error) {
 	var u upload
 	seen := map[string]bool{}

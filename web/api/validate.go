@@ -74,8 +74,8 @@ func dropGeneratorHints(tree any) {
 	}
 }
 
-// validator refuses a request that does not have the described shape. Defaults
-// are not written into the request: a handler reads the caller's own body.
+// validator refuses a request that does not have the described shape. Defaults are not written into the request: a handler reads the
+// caller's own body.
 func validator(doc *openapi3.T) mux.MiddlewareFunc {
 	checked := shapeCheck(doc, false)
 	return func(next http.Handler) http.Handler {
@@ -134,9 +134,8 @@ func queryNames(doc *openapi3.T) map[string][]string {
 	return known
 }
 
-// checkAddress refuses a query parameter that is unknown or stands twice: a
-// misspelt filter would otherwise list everything. Texts must be UTF-8 without
-// NUL, which PostgreSQL cannot store.
+// checkAddress refuses a query parameter that is unknown or stands twice: a misspelt filter would otherwise list everything. Texts must
+// be UTF-8 without NUL, which PostgreSQL cannot store.
 func checkAddress(r *http.Request, known map[string][]string) error {
 	for name, v := range mux.Vars(r) {
 		if !storable(v) {
@@ -167,8 +166,8 @@ func pathTemplate(r *http.Request) string {
 
 func storable(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
 
-// shapeFault turns the validator's tree of errors into one fault with pointers:
-// web.ErrParameter when only parameters are wrong, else web.ErrInvalid.
+// shapeFault turns the validator's tree of errors into one fault with pointers. The fault is web.ErrParameter when only parameters are
+// wrong, and web.ErrInvalid in all other cases.
 func shapeFault(err error) error {
 	fields, parametersOnly := collect(err, nil, true)
 	slices.SortFunc(fields, func(a, b fault.Field) int { return strings.Compare(a.Pointer+a.Detail, b.Pointer+b.Detail) })
@@ -210,7 +209,7 @@ func collect(err error, fields []fault.Field, parametersOnly bool) ([]fault.Fiel
 	return append(fields, schemaFaults("", request.Err)...), false
 }
 
-// schemaFaults walks what went wrong in one value down to the leaves.
+// schemaFaults collects the errors at the leaves of one value's tree of errors.
 func schemaFaults(prefix string, err error) []fault.Field {
 	switch e := err.(type) { //nolint:errorlint // the tree is walked level by level
 	case openapi3.MultiError:
