@@ -178,15 +178,15 @@ func manual() string {
 	var b strings.Builder
 	b.WriteString(`# Permissions
 
-Who may do what. This page is printed from the table in ` + "`internal/auth/permission.go`" + ` and a test keeps the two alike:
-` + "`go test ./internal/auth -run TestManual -update`" + ` prints it anew.
+This page lists the permissions of each role. ` + "`make docs`" + ` prints the page from the table in
+` + "`internal/auth/permission.go`" + `, and a test compares the two.
 
-Every actor belongs to one authority and sees nothing of another, whatever its role: row-level security in PostgreSQL
-sees to that. A maker never checks what the same actor made, also where a role would allow both: database constraints
-see to that. ` + "`operator`" + ` is a person at the server's command line and ` + "`system`" + ` a job; neither is ever an API key.
+Every actor belongs to one authority. Row-level security in PostgreSQL hides the rows of other authorities from every
+role. A maker never checks their own proposal, also when a role has both permissions: database constraints refuse the
+act. ` + "`operator`" + ` is a person at the server's command line, and ` + "`system`" + ` is a job; neither has an API key.
 
 `)
-	b.WriteString("| permission | what it allows |")
+	b.WriteString("| permission | allowed acts |")
 	for _, r := range Roles() {
 		fmt.Fprintf(&b, " %s |", strings.ReplaceAll(string(r), "_", " "))
 	}
