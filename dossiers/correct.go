@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/fees/quote"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/ident"
 	"github.com/doisoat/doisoat/internal/money"
@@ -35,7 +35,7 @@ type Difference struct {
 	Dossier  ID
 	Charge   ChargeID
 	Assessed Sums
-	Lawful   fees.Item
+	Lawful   quote.Item
 }
 
 // Change is the amount that the payer owes more; below 0 the payer owes less.

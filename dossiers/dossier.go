@@ -4,7 +4,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/fees/quote"
+	"github.com/doisoat/doisoat/fees/schedule"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/fault"
 	"github.com/doisoat/doisoat/internal/ident"
@@ -68,17 +69,17 @@ type Applicant struct {
 
 // Registration is a portal's request to record a new dossier.
 type Registration struct {
-	Authority      string             `json:"authority"`
-	Code           string             `json:"code"`
-	Agency         string             `json:"agency"`
-	Procedure      string             `json:"procedure,omitempty"`
-	Channel        string             `json:"channel"`
-	ServiceLevel   string             `json:"service_level,omitempty"`
-	PaymentChannel string             `json:"payment_channel,omitempty"` // how it will be paid; empty: not stated
-	SubmittedAt    time.Time          `json:"submitted_at"`
-	Applicant      Applicant          `json:"applicant"`
-	Items          []fees.ItemRequest `json:"items"`
-	IdempotencyKey string             `json:"-"`
+	Authority      string              `json:"authority"`
+	Code           string              `json:"code"`
+	Agency         string              `json:"agency"`
+	Procedure      string              `json:"procedure,omitempty"`
+	Channel        string              `json:"channel"`
+	ServiceLevel   string              `json:"service_level,omitempty"`
+	PaymentChannel string              `json:"payment_channel,omitempty"` // how it will be paid; empty: not stated
+	SubmittedAt    time.Time           `json:"submitted_at"`
+	Applicant      Applicant           `json:"applicant"`
+	Items          []quote.ItemRequest `json:"items"`
+	IdempotencyKey string              `json:"-"`
 }
 
 // Dossier is a case with its charges.
@@ -96,8 +97,8 @@ type Dossier struct {
 	Currency       money.Currency
 	Status         Status
 	StatusAt       time.Time
-	Stage          fees.Stage // how far the service came, for the refund rules
-	Undeliverable  string     // refund reason, or nothing
+	Stage          schedule.Stage // how far the service came, for the refund rules
+	Undeliverable  string         // refund reason, or nothing
 	CreatedAt      time.Time
 	Charges        []Charge
 	Receipts       []Receipt
@@ -109,7 +110,7 @@ type Charge struct {
 	DossierID   ID
 	Line        int16
 	FeeType     string
-	Kind        fees.Kind
+	Kind        schedule.Kind
 	Quantity    int32
 	Ground      string // of an amount that the agency assessed itself, or nothing
 	Base        int64
@@ -128,10 +129,10 @@ type Charge struct {
 
 // Explanation is the reasoning of the quote, in the words that the payer read.
 type Explanation struct {
-	Reason     fees.Reason       `json:"reason"`
-	Applied    []fees.Applied    `json:"applied"`
-	NotApplied []fees.NotApplied `json:"not_applied"`
-	Texts      fees.Texts        `json:"texts"`
+	Reason     schedule.Reason    `json:"reason"`
+	Applied    []quote.Applied    `json:"applied"`
+	NotApplied []quote.NotApplied `json:"not_applied"`
+	Texts      quote.Texts        `json:"texts"`
 }
 
 // Outstanding is the amount of the charge that is still to be paid.
@@ -141,7 +142,7 @@ func (c Charge) Outstanding() int64 { return c.Due - c.Waived - (c.Paid - c.Refu
 // with a negative amount.
 type Receipt struct {
 	ID       ident.ID[receiptKind]
-	Kind     fees.Kind
+	Kind     schedule.Kind
 	Amount   int64
 	Currency money.Currency
 	IssuedAt time.Time
@@ -175,13 +176,13 @@ func (d Dossier) Totals() Totals {
 
 // stageAfter returns the stage after a reported status. The stage never goes back. A status that ends the service (3,
 // 7, 8) does not move the stage: a dossier that was withdrawn before its acceptance counts as not accepted.
-func stageAfter(stage fees.Stage, s Status) fees.Stage {
+func stageAfter(stage schedule.Stage, s Status) schedule.Stage {
 	switch s {
 	case Finished, Returned:
-		return fees.Delivered
+		return schedule.Delivered
 	case Accepted, Processing, MoreAsked, FeeAsked:
-		if stage == fees.BeforeAcceptance {
-			return fees.Processing
+		if stage == schedule.BeforeAcceptance {
+			return schedule.Processing
 		}
 	case Registered, NotAccepted, Withdrawn, Stopped:
 	}
@@ -190,11 +191,11 @@ func stageAfter(stage fees.Stage, s Status) fees.Stage {
 
 // ReportsOf lists the statuses whose report sets the day of acceptance, or the day of the result. Some
 // policies count from such a day.
-func ReportsOf(day fees.Basis) []Status {
+func ReportsOf(day schedule.Basis) []Status {
 	switch day {
-	case fees.ByAcceptance:
+	case schedule.ByAcceptance:
 		return []Status{Accepted}
-	case fees.ByIssue:
+	case schedule.ByIssue:
 		return []Status{Finished, Returned}
 	default:
 		return nil
@@ -202,8 +203,8 @@ func ReportsOf(day fees.Basis) []Status {
 }
 
 // dayBy returns the day that a report of the status sets, if any.
-func dayBy(s Status) (fees.Basis, bool) {
-	for _, day := range []fees.Basis{fees.ByAcceptance, fees.ByIssue} {
+func dayBy(s Status) (schedule.Basis, bool) {
+	for _, day := range []schedule.Basis{schedule.ByAcceptance, schedule.ByIssue} {
 		if slices.Contains(ReportsOf(day), s) {
 			return day, true
 		}
@@ -244,9 +245,9 @@ func (ProposeRefunds) Kind() string { return "propose_dossier_refunds" }
 // PriceAgain asks the refunds room to price the charges of a dossier again, because a portal reported
 // acceptance or the result for the first time.
 type PriceAgain struct {
-	Authority string     `json:"authority" river:"unique"`
-	Dossier   ID         `json:"dossier" river:"unique"`
-	Day       fees.Basis `json:"day" river:"unique"`
+	Authority string         `json:"authority" river:"unique"`
+	Dossier   ID             `json:"dossier" river:"unique"`
+	Day       schedule.Basis `json:"day" river:"unique"`
 }
 
 // Kind implements river.JobArgs.

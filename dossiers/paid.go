@@ -7,7 +7,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/fees/schedule"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/ledger"
@@ -26,7 +26,7 @@ func RecordPaid(b *pgx.Batch, d Dossier, list []Paid, capture uuid.UUID, now tim
 		return
 	}
 	changes := make([]change, len(list))
-	perKind := map[fees.Kind]int64{}
+	perKind := map[schedule.Kind]int64{}
 	for i, p := range list {
 		changes[i] = change{charge: p.Charge.ID, paid: p.Amount}
 		perKind[p.Charge.Kind] += p.Amount
@@ -42,7 +42,7 @@ func RecordRefunded(ctx context.Context, act postgres.Act, d Dossier, list []Pai
 		return nil
 	}
 	changes := make([]change, len(list))
-	perKind := map[fees.Kind]int64{}
+	perKind := map[schedule.Kind]int64{}
 	for i, p := range list {
 		changes[i] = change{charge: p.Charge.ID, refunded: p.Amount, waived: p.Amount}
 		perKind[p.Charge.Kind] -= p.Amount

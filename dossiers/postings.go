@@ -5,15 +5,15 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/fees/schedule"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/money"
 	"github.com/doisoat/doisoat/ledger"
 )
 
 // TamThu is the provisional collection account of a kind of fee.
-func TamThu(kind fees.Kind) string {
-	if kind == fees.LePhi {
+func TamThu(kind schedule.Kind) string {
+	if kind == schedule.LePhi {
 		return ledger.ProvisionalLePhi
 	}
 	return ledger.ProvisionalPhi

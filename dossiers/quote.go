@@ -6,7 +6,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/fees/quote"
+	"github.com/doisoat/doisoat/fees/schedule"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/ident"
 )
@@ -14,23 +15,23 @@ import (
 // quote prices items of a dossier by the schedule in force on its pricing date. A policy may count the day of
 // acceptance or of the result: quote takes this day from the earliest status report. When the day is not
 // reported yet, the charge is priced without it, and PriceAgain prices it again after the report.
-func (s *Service) quote(ctx context.Context, tx pgx.Tx, d Dossier, a Applicant, items []fees.ItemRequest) (fees.Quote, error) {
+func (s *Service) quote(ctx context.Context, tx pgx.Tx, d Dossier, a Applicant, items []quote.ItemRequest) (quote.Quote, error) {
 	var accepted, issued time.Time
-	if d.Stage != fees.BeforeAcceptance {
+	if d.Stage != schedule.BeforeAcceptance {
 		var err error
 		if accepted, issued, err = Milestones(ctx, tx, d.ID); err != nil {
-			return fees.Quote{}, err
+			return quote.Quote{}, err
 		}
 	}
-	schedule, err := s.Fees.Schedule(ctx, tx, d.Authority, LastDay(d.PricingDate, accepted, issued))
+	norms, err := s.Fees.Schedule(ctx, tx, d.Authority, LastDay(d.PricingDate, accepted, issued))
 	if err != nil {
-		return fees.Quote{}, err
+		return quote.Quote{}, err
 	}
-	return fees.Price(fees.Request{
-		Authority: d.Authority, Procedure: d.Procedure, Channel: fees.Channel(d.Channel), Level: fees.ServiceLevel(d.ServiceLevel),
-		SubmittedAt: d.SubmittedAt, Groups: a.Groups, Items: items, Agency: d.Agency, PaymentChannel: fees.PaymentChannel(d.PaymentChannel),
+	return quote.Price(quote.Request{
+		Authority: d.Authority, Procedure: d.Procedure, Channel: schedule.Channel(d.Channel), Level: schedule.ServiceLevel(d.ServiceLevel),
+		SubmittedAt: d.SubmittedAt, Groups: a.Groups, Items: items, Agency: d.Agency, PaymentChannel: schedule.PaymentChannel(d.PaymentChannel),
 		AcceptedAt: accepted, IssuedAt: issued,
-	}, schedule)
+	}, norms)
 }
 
 // LastDay returns the last day that the price of a dossier may depend on.
@@ -44,10 +45,10 @@ func LastDay(submitted calendar.Date, times ...time.Time) calendar.Date {
 }
 
 // chargeOf makes a charge of a quoted item, with the reasons in the words that the payer read.
-func chargeOf(d Dossier, q fees.Item, line int16, now time.Time) Charge {
+func chargeOf(d Dossier, q quote.Item, line int16, now time.Time) Charge {
 	c := Charge{
 		ID: ident.New[chargeKind](), DossierID: d.ID, Line: line, FeeType: q.FeeType, Kind: q.Kind,
-		Quantity: int32(q.Quantity), //nolint:gosec // fees.MaxQuantity bounds it
+		Quantity: int32(q.Quantity), //nolint:gosec // schedule.MaxQuantity bounds it
 		Ground:   q.Ground, Base: q.Base.Minor, Discount: q.Discount.Minor, Subsidy: q.Subsidy.Minor, Due: q.Due.Minor,
 		Currency:    q.Base.Currency,
 		Explanation: Explanation{Reason: q.Reason, Applied: q.Applied, NotApplied: q.NotApplied, Texts: q.Texts},
@@ -59,15 +60,15 @@ func chargeOf(d Dossier, q fees.Item, line int16, now time.Time) Charge {
 
 // granted lists the amount that each policy took off the charge. The list has one element, or several when a
 // policy multiplies with others.
-func (c Charge) granted() []fees.Applied {
-	var list []fees.Applied
+func (c Charge) granted() []quote.Applied {
+	var list []quote.Applied
 	for _, a := range c.Explanation.Applied {
-		if a.Rule != fees.RuleSubsidy {
+		if a.Rule != quote.RuleSubsidy {
 			list = append(list, a)
 		}
 	}
 	if len(list) == 0 {
-		list = []fees.Applied{{Policy: c.Policy, Amount: c.Discount}}
+		list = []quote.Applied{{Policy: c.Policy, Amount: c.Discount}}
 	}
 	return list
 }
@@ -75,7 +76,7 @@ func (c Charge) granted() []fees.Applied {
 // SubsidyPolicy returns the policy under which a budget pays part of the charge, or nothing.
 func (c Charge) SubsidyPolicy() string {
 	for _, a := range c.Explanation.Applied {
-		if a.Rule == fees.RuleSubsidy {
+		if a.Rule == quote.RuleSubsidy {
 			return a.Policy
 		}
 	}

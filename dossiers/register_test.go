@@ -11,7 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/doisoat/doisoat/dossiers"
-	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/fees/quote"
+	"github.com/doisoat/doisoat/fees/schedule"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/auth/registry"
 	"github.com/doisoat/doisoat/internal/calendar"
@@ -56,7 +57,7 @@ func TestRegisterAssesses(t *testing.T) {
 	if diff := cmp.Diff(d.Totals(), want); diff != "" {
 		t.Errorf("totals (-got +want):\n%s", diff)
 	}
-	if got := d.Charges[0]; got.Policy != "NA-2023-60" || got.Kind != fees.LePhi || len(got.Explanation.Applied) != 1 ||
+	if got := d.Charges[0]; got.Policy != "NA-2023-60" || got.Kind != schedule.LePhi || len(got.Explanation.Applied) != 1 ||
 		len(d.Receipts) != 0 {
 		t.Errorf("charge %+v, receipts %v, want NA-2023-60 applied and no receipt", got, d.Receipts)
 	}
@@ -171,7 +172,7 @@ func TestNothingDue(t *testing.T) {
 	if got, want := d.Totals(), (dossiers.Totals{Gross: 100_000, Discount: 100_000}); got != want {
 		t.Errorf("totals: got %+v, want %+v", got, want)
 	}
-	if len(d.Receipts) != 1 || d.Receipts[0].Amount != 0 || d.Receipts[0].Kind != fees.LePhi {
+	if len(d.Receipts) != 1 || d.Receipts[0].Amount != 0 || d.Receipts[0].Kind != schedule.LePhi {
 		t.Errorf("receipts: got %+v, want one of 0", d.Receipts)
 	}
 	if diff := cmp.Diff(o.postings("assessment"), []string{"D M-DISCOUNT 100000 NA-2025-00", "C M-OBLIGATION 100000"}); diff != "" {
@@ -187,7 +188,7 @@ func TestSubsidy(t *testing.T) {
 	d := o.register(dossiers.Registration{
 		Authority: "H26", Code: "H26.01-260102-0001", Agency: "H26.01", Channel: "online", ServiceLevel: "toan_trinh",
 		SubmittedAt: time.Date(2026, 1, 2, 3, 0, 0, 0, time.UTC), Applicant: dossiers.Applicant{Name: name},
-		Items: []fees.ItemRequest{{FeeType: "P_CONG_BO_DN", Base: &base}},
+		Items: []quote.ItemRequest{{FeeType: "P_CONG_BO_DN", Base: &base}},
 	})
 	if got, want := d.Totals(), (dossiers.Totals{Gross: 100_000, Subsidy: 100_000}); got != want {
 		t.Errorf("totals: got %+v, want %+v", got, want)
@@ -205,7 +206,7 @@ func TestAddCharges(t *testing.T) {
 	o := newOffice(t)
 	first := o.register(registration())
 	base := int64(30_000)
-	items := []fees.ItemRequest{{FeeType: "P_CONG_BO_DN", Base: &base, Assessed: &fees.Assessed{Ground: "an amount of the test"}}}
+	items := []quote.ItemRequest{{FeeType: "P_CONG_BO_DN", Base: &base, Assessed: &quote.Assessed{Ground: "an amount of the test"}}}
 	d, err := o.AddCharges(t.Context(), portal, first.Code, items, "")
 	if err != nil {
 		t.Fatal(err)
@@ -259,7 +260,7 @@ func TestRegisterRefuses(t *testing.T) {
 		"time":                 {func(r *dossiers.Registration) { r.SubmittedAt = time.Time{} }, dossiers.ErrInvalid},
 		"no items":             {func(r *dossiers.Registration) { r.Items = nil }, dossiers.ErrInvalid},
 		"too many items": {func(r *dossiers.Registration) {
-			r.Items = make([]fees.ItemRequest, dossiers.MaxCharges+1)
+			r.Items = make([]quote.ItemRequest, dossiers.MaxCharges+1)
 		}, dossiers.ErrInvalid},
 	} {
 		r := registration()
@@ -309,7 +310,7 @@ func TestScheduleAndClockAreTheAuthoritys(t *testing.T) {
 	}
 	passport := func(base int64, at time.Time) dossiers.Registration {
 		r := registration()
-		r.Channel, r.SubmittedAt, r.Items = "direct", at, []fees.ItemRequest{{FeeType: "LP_HO_CHIEU", Base: &base}}
+		r.Channel, r.SubmittedAt, r.Items = "direct", at, []quote.ItemRequest{{FeeType: "LP_HO_CHIEU", Base: &base}}
 		return r
 	}
 	for what, tt := range map[string]struct {
@@ -318,8 +319,8 @@ func TestScheduleAndClockAreTheAuthoritys(t *testing.T) {
 		want    error
 		pointer string
 	}{
-		"base 1":              {1, today, fees.ErrFixedBase, "/items/0/base"},
-		"base 0":              {0, today, fees.ErrFixedBase, "/items/0/base"},
+		"base 1":              {1, today, quote.ErrFixedBase, "/items/0/base"},
+		"base 0":              {0, today, quote.ErrFixedBase, "/items/0/base"},
 		"2099":                {200_000, time.Date(2099, 1, 1, 0, 0, 0, 0, time.UTC), auth.ErrSubmittedAt, "/submission/submitted_at"},
 		"1990":                {200_000, time.Date(1990, 1, 1, 0, 0, 0, 0, time.UTC), auth.ErrSubmittedAt, "/submission/submitted_at"},
 		"more than 5 minutes": {200_000, today.Add(5*time.Minute + time.Second), auth.ErrSubmittedAt, "/submission/submitted_at"},
@@ -331,14 +332,14 @@ func TestScheduleAndClockAreTheAuthoritys(t *testing.T) {
 		if !errors.Is(err, tt.want) || f == nil || f.Fields[0].Pointer != tt.pointer {
 			t.Errorf("%s: got %v, want %v at %s", what, err, tt.want, tt.pointer)
 		}
-		_, err = o.Fees.Quote(t.Context(), portal, fees.Request{Authority: "H41", Channel: fees.Direct, SubmittedAt: tt.at, Items: r.Items})
+		_, err = o.Fees.Quote(t.Context(), portal, quote.Request{Authority: "H41", Channel: schedule.Direct, SubmittedAt: tt.at, Items: r.Items})
 		if !errors.Is(err, tt.want) {
 			t.Errorf("quote, %s: got %v, want %v", what, err, tt.want)
 		}
 	}
 	// The clock of the portal runs ahead: a report of this moment still moves the status.
 	r := passport(150_000, today.Add(5*time.Minute))
-	r.Items[0].Assessed = &fees.Assessed{Ground: "Quyết định 12/QĐ-CA"}
+	r.Items[0].Assessed = &quote.Assessed{Ground: "Quyết định 12/QĐ-CA"}
 	o.register(r)
 	d, err := o.RecordStatus(t.Context(), portal, r.Code, dossiers.StatusReport{Status: dossiers.Processing, At: today})
 	if err != nil || d.Status != dossiers.Processing {

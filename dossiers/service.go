@@ -14,6 +14,8 @@ import (
 	"github.com/riverqueue/river"
 
 	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/fees/quote"
+	"github.com/doisoat/doisoat/fees/schedule"
 	"github.com/doisoat/doisoat/internal/audit"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/auth/registry"
@@ -91,13 +93,13 @@ func (s *Service) register(ctx context.Context, act postgres.Act, r Registration
 		ID: ident.New[dossierKind](), Authority: act.Actor.Authority, Code: r.Code, Agency: r.Agency, Procedure: r.Procedure,
 		Channel: r.Channel, ServiceLevel: r.ServiceLevel, PaymentChannel: r.PaymentChannel, SubmittedAt: r.SubmittedAt,
 		PricingDate: calendar.On(r.SubmittedAt),
-		Status:      Registered, Stage: fees.BeforeAcceptance, StatusAt: status, CreatedAt: act.Now,
+		Status:      Registered, Stage: schedule.BeforeAcceptance, StatusAt: status, CreatedAt: act.Now,
 	}
-	quote, err := s.quote(ctx, act, d, r.Applicant, r.Items)
+	priced, err := s.quote(ctx, act, d, r.Applicant, r.Items)
 	if err != nil {
 		return Dossier{}, false, err
 	}
-	d.Currency = quote.Currency
+	d.Currency = priced.Currency
 	ciphertext, key, err := s.encryptApplicant(d.ID, r.Applicant)
 	if err != nil {
 		return Dossier{}, false, err
@@ -105,7 +107,7 @@ func (s *Service) register(ctx context.Context, act postgres.Act, r Registration
 	if err := insertDossier(ctx, act, d, ciphertext, key, hash, r.IdempotencyKey); err != nil {
 		return Dossier{}, false, err
 	}
-	if err := s.assess(ctx, act, &d, quote, request{}); err != nil {
+	if err := s.assess(ctx, act, &d, priced, request{}); err != nil {
 		return Dossier{}, false, err
 	}
 	totals := d.Totals()
@@ -119,7 +121,7 @@ func (s *Service) register(ctx context.Context, act postgres.Act, r Registration
 // AddCharges assesses further items of a dossier (supplementary obligation) at the dossier's pricing date. It locks the
 // dossier. The same idempotency key with the same items changes nothing. The same key with other items is ErrKeyReused.
 func (s *Service) AddCharges(
-	ctx context.Context, actor auth.Actor, code string, items []fees.ItemRequest, key string,
+	ctx context.Context, actor auth.Actor, code string, items []quote.ItemRequest, key string,
 ) (d Dossier, err error) {
 	if err := auth.Require(actor, auth.PermDossierWrite); err != nil {
 		return Dossier{}, err
@@ -143,12 +145,12 @@ func (s *Service) AddCharges(
 		if len(items) == 0 || len(d.Charges)+len(items) > MaxCharges {
 			return ErrInvalid.At("/items", "a dossier has 1 to 100 items")
 		}
-		quote, err := s.quote(ctx, act, d, applicant, items)
+		priced, err := s.quote(ctx, act, d, applicant, items)
 		if err != nil {
 			return err
 		}
 		before := d.Totals()
-		if err := s.assess(ctx, act, &d, quote, asked); err != nil {
+		if err := s.assess(ctx, act, &d, priced, asked); err != nil {
 			return err
 		}
 		return audit.Record(ctx, act, audit.Event{
@@ -248,10 +250,10 @@ func fill(ctx context.Context, tx pgx.Tx, row dossierRow) (Dossier, error) {
 }
 
 // assess turns a quote into charges, posts their entry and issues zero receipts.
-func (s *Service) assess(ctx context.Context, act postgres.Act, d *Dossier, quote fees.Quote, by request) error {
-	charges := make([]Charge, len(quote.Items))
-	due := map[fees.Kind]int64{}
-	for i, q := range quote.Items {
+func (s *Service) assess(ctx context.Context, act postgres.Act, d *Dossier, priced quote.Quote, by request) error {
+	charges := make([]Charge, len(priced.Items))
+	due := map[schedule.Kind]int64{}
+	for i, q := range priced.Items {
 		charges[i] = chargeOf(*d, q, int16(len(d.Charges)+i+1), act.Now) //nolint:gosec // MaxCharges bounds it
 		due[charges[i].Kind] += charges[i].Due
 	}
@@ -330,7 +332,7 @@ type request struct {
 	hash []byte
 }
 
-func requestOf(key string, items []fees.ItemRequest) (request, error) {
+func requestOf(key string, items []quote.ItemRequest) (request, error) {
 	if key == "" {
 		return request{}, nil
 	}

@@ -9,7 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/doisoat/doisoat/dossiers"
-	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/fees/quote"
+	"github.com/doisoat/doisoat/fees/schedule"
 	"github.com/doisoat/doisoat/internal/auth"
 )
 
@@ -45,8 +46,8 @@ func TestStatusOutOfOrder(t *testing.T) {
 		got = append(got, fmt.Sprintf("%d at %d, %s", d.Status, d.StatusAt.UTC().Hour(), d.Stage))
 	}
 	want := []string{
-		"2 at 2, " + string(fees.Processing), "9 at 9, " + string(fees.Delivered), "9 at 9, " + string(fees.Delivered),
-		"9 at 9, " + string(fees.Delivered), "9 at 9, " + string(fees.Delivered), "10 at 10, " + string(fees.Delivered),
+		"2 at 2, " + string(schedule.Processing), "9 at 9, " + string(schedule.Delivered), "9 at 9, " + string(schedule.Delivered),
+		"9 at 9, " + string(schedule.Delivered), "9 at 9, " + string(schedule.Delivered), "10 at 10, " + string(schedule.Delivered),
 	}
 	if diff := cmp.Diff(got, want); diff != "" {
 		t.Errorf("status after each report (-got +want):\n%s", diff)
@@ -136,7 +137,7 @@ func TestPersonalDataIsSealed(t *testing.T) {
 	o := newOffice(t)
 	d := o.register(registration())
 	base := int64(30_000)
-	items := []fees.ItemRequest{{FeeType: "P_CONG_BO_DN", Base: &base, Assessed: &fees.Assessed{Ground: "an amount of the test"}}}
+	items := []quote.ItemRequest{{FeeType: "P_CONG_BO_DN", Base: &base, Assessed: &quote.Assessed{Ground: "an amount of the test"}}}
 	if _, err := o.AddCharges(t.Context(), portal, d.Code, items, ""); err != nil {
 		t.Fatal(err)
 	}

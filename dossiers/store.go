@@ -11,7 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/fees/schedule"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/ident"
 	"github.com/doisoat/doisoat/internal/money"
@@ -33,7 +33,7 @@ type dossierRow struct {
 	Applicant      []byte         `db:"applicant"`
 	Status         Status         `db:"status"`
 	StatusAt       time.Time      `db:"status_at"`
-	Stage          fees.Stage     `db:"stage"`
+	Stage          schedule.Stage `db:"stage"`
 	Undeliverable  string         `db:"undeliverable"`
 	RequestHash    []byte         `db:"request_hash"`
 	IdempotencyKey *string        `db:"idempotency_key"`
@@ -75,7 +75,7 @@ type chargeRow struct {
 	DossierID   ID             `db:"dossier_id"`
 	Line        int16          `db:"line"`
 	FeeType     string         `db:"fee_type"`
-	Kind        fees.Kind      `db:"kind"`
+	Kind        schedule.Kind  `db:"kind"`
 	Quantity    int32          `db:"quantity"`
 	Ground      string         `db:"assessed_ground"`
 	Base        int64          `db:"base"`
@@ -145,7 +145,7 @@ func Milestones(ctx context.Context, tx pgx.Tx, dossier ID) (accepted, issued ti
 			greatest(min(e.at) filter (where e.status = any(@finished)), max(d.submitted_at) filter (where e.status = any(@finished)))
 		from dossiers.status_event e join dossiers.dossier d on d.id = e.dossier_id
 		where e.dossier_id = @dossier`,
-		pgx.StrictNamedArgs{"dossier": dossier, "accepted": ReportsOf(fees.ByAcceptance), "finished": ReportsOf(fees.ByIssue)},
+		pgx.StrictNamedArgs{"dossier": dossier, "accepted": ReportsOf(schedule.ByAcceptance), "finished": ReportsOf(schedule.ByIssue)},
 	).Scan(&first, &last)
 	if first != nil {
 		accepted = *first
@@ -262,13 +262,13 @@ type change struct {
 }
 
 // insertReceipts sums the amounts per kind and writes one receipt per kind; the same cause again changes nothing.
-func insertReceipts(b *pgx.Batch, d Dossier, perKind map[fees.Kind]int64, causeKind string, cause uuid.UUID, now time.Time) {
+func insertReceipts(b *pgx.Batch, d Dossier, perKind map[schedule.Kind]int64, causeKind string, cause uuid.UUID, now time.Time) {
 	var (
 		ids     []uuid.UUID
 		kinds   []string
 		amounts []int64
 	)
-	for _, kind := range []fees.Kind{fees.Phi, fees.LePhi} {
+	for _, kind := range []schedule.Kind{schedule.Phi, schedule.LePhi} {
 		if amount, ok := perKind[kind]; ok {
 			ids = append(ids, ident.New[receiptKind]().UUID())
 			kinds = append(kinds, string(kind))

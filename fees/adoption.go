@@ -6,26 +6,28 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/doisoat/doisoat/fees/schedule"
 	"github.com/doisoat/doisoat/internal/approval"
 	"github.com/doisoat/doisoat/internal/audit"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/internal/fault"
 	"github.com/doisoat/doisoat/internal/postgres"
 )
 
 // DraftPolicy records a policy as a draft of the actor's authority, or the next
 // version of one that is still a draft or was rejected. The same content again
 // changes nothing and created is false. Needs auth.PermPolicyDraft. Faults:
-// ErrPolicy, ErrOwner, and ErrState for a policy that is submitted or adopted.
-func (s Service) DraftPolicy(ctx context.Context, actor auth.Actor, p Policy) (drafted RecordedPolicy, created bool, err error) {
+// ErrPolicy, ErrOwner, and ErrStatus for a policy that is submitted or adopted.
+func (s Service) DraftPolicy(ctx context.Context, actor auth.Actor, p schedule.Policy) (drafted RecordedPolicy, created bool, err error) {
 	if err := auth.Require(actor, auth.PermPolicyDraft); err != nil {
 		return RecordedPolicy{}, false, err
 	}
-	var found problems
-	p.validate(&found, "")
-	found.require(p.Document != nil, "", "has no document: policies come from ParsePolicy or ParseFile")
-	found.require(p.Status == Draft, "/status", "an editor records drafts; a policy is adopted by its approval, not by what it says of itself")
-	if err := found.fault(ErrPolicy); err != nil {
+	var found fault.Problems
+	p.ValidateAt(&found, "")
+	found.Require(p.Document != nil, "", "has no document: policies come from ParsePolicy or ParseFile")
+	found.Require(p.Status == schedule.Draft, "/status", "an editor records drafts; a policy is adopted by its approval, not by its document")
+	if err := found.As(schedule.ErrPolicy); err != nil {
 		return RecordedPolicy{}, false, err
 	}
 	if p.Authority.Code != actor.Authority {
@@ -46,7 +48,7 @@ func (s Service) DraftPolicy(ctx context.Context, actor auth.Actor, p Policy) (d
 	return drafted, created, err
 }
 
-func notItsOwn(p Policy, actor string) error {
+func notItsOwn(p schedule.Policy, actor string) error {
 	return ErrOwner.With("policy %s is a matter of %s, not of %s", p.ID, p.Authority.Code, actor).
 		At("/authority/code", "is not the authority of your key")
 }
@@ -65,12 +67,12 @@ func (s Service) draft(ctx context.Context, act postgres.Act, d document) (bool,
 		return false, err
 	case before.owner != act.Actor.Authority:
 		return false, ErrOwner.With("%s belongs to %s", d.id, before.owner)
-	case before.Policy.Status == Draft && bytes.Equal(before.SHA256, d.sha):
+	case before.Policy.Status == schedule.Draft && bytes.Equal(before.SHA256, d.sha):
 		return false, nil
-	case before.Policy.Status == Submitted:
-		return false, ErrState.With("%s is submitted: it must be rejected before it changes", d.id)
-	case !before.Policy.Status.revisable():
-		return false, ErrState.With("%s is adopted and stays as it is: draft a policy that names it in replaces, or repeal it", d.id)
+	case before.Policy.Status == schedule.Submitted:
+		return false, ErrStatus.With("%s is submitted: it must be rejected before it changes", d.id)
+	case !before.Policy.Status.Revisable():
+		return false, ErrStatus.With("%s is adopted and stays as it is: draft a policy that names it in replaces, or repeal it", d.id)
 	}
 	d.version = before.Policy.Version + 1
 	if err := insertPolicies(ctx, act, []document{d}); err != nil {
@@ -81,13 +83,13 @@ func (s Service) draft(ctx context.Context, act postgres.Act, d document) (bool,
 	return true, audit.Record(ctx, act, e)
 }
 
-// SubmitPolicy hands a draft to the checker. What would stand against its
-// adoption stands against its submission: an incomplete document, a fee of the
-// centre, an overlap with an adopted policy, a case that fails. Needs
-// auth.PermPolicyDraft. Faults: ErrNotFound, ErrOwner, ErrState, ErrPolicy,
+// SubmitPolicy hands a draft to the checker. Every fault that would prevent the
+// adoption prevents the submission: an incomplete document, a fee of the centre,
+// an overlap with an adopted policy, a case that fails. Needs
+// auth.PermPolicyDraft. Faults: ErrNotFound, ErrOwner, ErrStatus, ErrPolicy,
 // ErrCentralFee, ErrClash, ErrCases. Submitting again changes nothing.
 func (s Service) SubmitPolicy(ctx context.Context, actor auth.Actor, id, note string) (RecordedPolicy, error) {
-	return s.act(ctx, actor, auth.PermPolicyDraft, id, step{act: ActSubmit, reason: note})
+	return s.act(ctx, actor, auth.PermPolicyDraft, id, step{act: schedule.ActSubmit, reason: note})
 }
 
 // ApprovePolicy adopts a submitted policy, after the same examination as on
@@ -95,19 +97,19 @@ func (s Service) SubmitPolicy(ctx context.Context, actor auth.Actor, id, note st
 // first. Another person than the maker must approve: approval.ErrSamePerson. Needs
 // auth.PermPolicyApprove. Other faults as SubmitPolicy. Approving again changes nothing.
 func (s Service) ApprovePolicy(ctx context.Context, actor auth.Actor, id, note string) (RecordedPolicy, error) {
-	return s.act(ctx, actor, auth.PermPolicyApprove, id, step{act: ActApprove, reason: note})
+	return s.act(ctx, actor, auth.PermPolicyApprove, id, step{act: schedule.ActApprove, reason: note})
 }
 
 // RejectPolicy refuses a submitted policy for a reason that its maker reads.
-// Needs auth.PermPolicyApprove. Faults: ErrNotFound, ErrOwner, ErrState, approval.ErrSamePerson.
+// Needs auth.PermPolicyApprove. Faults: ErrNotFound, ErrOwner, ErrStatus, approval.ErrSamePerson.
 func (s Service) RejectPolicy(ctx context.Context, actor auth.Actor, id, reason string) (RecordedPolicy, error) {
 	if err := auth.Require(actor, auth.PermPolicyApprove); err != nil {
 		return RecordedPolicy{}, err
 	}
 	if reason == "" {
-		return RecordedPolicy{}, ErrPolicy.At("/reason", "is needed: the maker reads it")
+		return RecordedPolicy{}, schedule.ErrPolicy.At("/reason", "is needed: the maker reads it")
 	}
-	return s.act(ctx, actor, auth.PermPolicyApprove, id, step{act: ActReject, reason: reason})
+	return s.act(ctx, actor, auth.PermPolicyApprove, id, step{act: schedule.ActReject, reason: reason})
 }
 
 // Repeal is the act that ends a policy before its time.
@@ -118,20 +120,21 @@ type Repeal struct {
 }
 
 // RepealPolicy ends an adopted policy of the actor's authority, or of one
-// merged into it. The version stays as it was recorded, its end first announced
-// stays known, and what was priced before stays. Needs auth.PermPolicyApprove.
-// Faults: ErrNotFound, ErrOwner, ErrState, approval.ErrSamePerson, ErrRepeal.
+// merged into it. The recorded version, the end first announced and all earlier
+// prices stay. Needs auth.PermPolicyApprove.
+// Faults: ErrNotFound, ErrOwner, ErrStatus, approval.ErrSamePerson, ErrRepeal.
 func (s Service) RepealPolicy(ctx context.Context, actor auth.Actor, id string, r Repeal) (RecordedPolicy, error) {
 	if err := auth.Require(actor, auth.PermPolicyApprove); err != nil {
 		return RecordedPolicy{}, err
 	}
-	var found problems
-	found.require(r.LegalBasis != "", "/legal_basis", "is needed: a repeal rests on a text as an adoption does")
-	found.require(!r.LastDay.IsZero(), "/valid_to", "is needed: the last day in force")
-	if err := found.fault(ErrRepeal); err != nil {
+	var found fault.Problems
+	found.Require(r.LegalBasis != "", "/legal_basis", "is needed: a repeal rests on a text as an adoption does")
+	found.Require(!r.LastDay.IsZero(), "/valid_to", "is needed: the last day in force")
+	if err := found.As(ErrRepeal); err != nil {
 		return RecordedPolicy{}, err
 	}
-	return s.act(ctx, actor, auth.PermPolicyApprove, id, step{act: ActRepeal, reason: r.Reason, legalBasis: r.LegalBasis, endsOn: r.LastDay})
+	repeal := step{act: schedule.ActRepeal, reason: r.Reason, legalBasis: r.LegalBasis, endsOn: r.LastDay}
+	return s.act(ctx, actor, auth.PermPolicyApprove, id, repeal)
 }
 
 // act does one act of a person about the newest version of a policy.
@@ -157,12 +160,12 @@ func (s Service) act(ctx context.Context, actor auth.Actor, perm auth.Permission
 			return err
 		}
 		steps := []step{next.leading()}
-		if next.act == ActSubmit || next.act == ActApprove {
+		if next.act == schedule.ActSubmit || next.act == schedule.ActApprove {
 			replaced, err := s.examine(ctx, act, now.Policy)
 			if err != nil {
 				return err
 			}
-			if next.act == ActApprove {
+			if next.act == schedule.ActApprove {
 				steps = append(steps, replaced...)
 			}
 		}
@@ -182,7 +185,7 @@ func (r RecordedPolicy) doneBefore(actor auth.Actor, next step) bool {
 	}
 	last := r.History[len(r.History)-1]
 	return last.Version == r.Policy.Version && last.Act == next.act && last.Actor == actor.ID && last.EndsOn == next.endsOn &&
-		(next.act == ActSubmit || next.act == ActApprove || last.Reason == next.reason && last.LegalBasis == next.legalBasis)
+		(next.act == schedule.ActSubmit || next.act == schedule.ActApprove || last.Reason == next.reason && last.LegalBasis == next.legalBasis)
 }
 
 // leading is the step with the status it leads to.
@@ -196,7 +199,7 @@ func (n step) allowed(ctx context.Context, act postgres.Act) error {
 	p := n.about.Policy
 	if n.about.owner != act.Actor.Authority {
 		successor := false
-		if n.act == ActRepeal {
+		if n.act == schedule.ActRepeal {
 			merged, err := mergedInto(ctx, act, act.Actor.Authority)
 			if err != nil {
 				return err
@@ -208,15 +211,15 @@ func (n step) allowed(ctx context.Context, act postgres.Act) error {
 		}
 	}
 	if _, ok := p.Status.After(n.act); !ok {
-		return ErrState.With("a policy in status %s does not take the act %s", p.Status, n.act)
+		return ErrStatus.With("a policy in status %s does not take the act %s", p.Status, n.act)
 	}
-	if n.act != ActSubmit {
+	if n.act != schedule.ActSubmit {
 		makers := approval.Proposal{MadeBy: []string{n.about.DraftedBy, n.about.SubmittedBy}, Open: true}
 		if _, err := approval.Check(act.Actor, makers); err != nil {
 			return err
 		}
 	}
-	if n.act != ActRepeal {
+	if n.act != schedule.ActRepeal {
 		return nil
 	}
 	switch {

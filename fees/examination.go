@@ -6,6 +6,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/doisoat/doisoat/fees/quote"
+	"github.com/doisoat/doisoat/fees/schedule"
 	"github.com/doisoat/doisoat/internal/auth/registry"
 	"github.com/doisoat/doisoat/internal/fault"
 	"github.com/doisoat/doisoat/internal/postgres"
@@ -13,8 +15,8 @@ import (
 
 // examine asks whether a policy could be adopted as things stand, and returns
 // the acts that its adoption would mean for the policies it replaces.
-func (s Service) examine(ctx context.Context, act postgres.Act, p Policy) ([]step, error) {
-	p.Status = Approved
+func (s Service) examine(ctx context.Context, act postgres.Act, p schedule.Policy) ([]step, error) {
+	p.Status = schedule.Approved
 	if err := p.Validate(); err != nil {
 		return nil, err
 	}
@@ -24,33 +26,33 @@ func (s Service) examine(ctx context.Context, act postgres.Act, p Policy) ([]ste
 	if err := stillGoverns(ctx, act, p); err != nil {
 		return nil, err
 	}
-	schedule, others, err := surroundings(ctx, act, p)
+	norms, others, err := surroundings(ctx, act, p)
 	if err != nil {
 		return nil, err
 	}
-	if err := p.centralFees(schedule.FeeTypes); err != nil {
+	if err := centralFees(&p, norms.FeeTypes); err != nil {
 		return nil, err
 	}
 	merged, err := mergedInto(ctx, act, act.Actor.Authority)
 	if err != nil {
 		return nil, err
 	}
-	replaced, err := p.replace(others, append(merged, act.Actor.Authority))
+	replaced, err := replace(&p, others, append(merged, act.Actor.Authority))
 	if err != nil {
 		return nil, err
 	}
-	schedule.Policies = []Policy{p}
+	norms.Policies = []schedule.Policy{p}
 	for _, o := range others {
-		schedule.Policies = append(schedule.Policies, o.Policy)
+		norms.Policies = append(norms.Policies, o.Policy)
 	}
-	if err := p.clashes(schedule); err != nil {
+	if err := clashes(&p, norms); err != nil {
 		return nil, err
 	}
-	return replaced, p.failing(schedule)
+	return replaced, failing(&p, norms)
 }
 
 // stillGoverns refuses policies of an authority that was merged away before their first day.
-func stillGoverns(ctx context.Context, tx pgx.Tx, p Policy) error {
+func stillGoverns(ctx context.Context, tx pgx.Tx, p schedule.Policy) error {
 	owner, err := registry.FindAuthority(ctx, tx, p.Authority.Code)
 	if err != nil || owner.ValidTo.IsZero() || !p.ValidFrom.After(owner.ValidTo) {
 		return err
@@ -62,82 +64,85 @@ func stillGoverns(ctx context.Context, tx pgx.Tx, p Policy) error {
 }
 
 // surroundings are the fee types and the other policies where the policy or its cases apply.
-func surroundings(ctx context.Context, tx pgx.Tx, p Policy) (Schedule, []RecordedPolicy, error) {
+func surroundings(ctx context.Context, tx pgx.Tx, p schedule.Policy) (quote.Schedule, []RecordedPolicy, error) {
 	places := slices.Clone(p.Territory)
 	for _, c := range p.Cases {
 		if c.Territory != "" {
 			places = append(places, c.Territory)
 		}
 	}
-	filter := policyFilter{territories: places, limit: maxPolicies}
-	if slices.Contains(places, Everywhere) {
-		places = append(places, anyProvince)
+	filter := policyFilter{territories: places, limit: schedule.MaxPolicies}
+	if slices.Contains(places, schedule.Everywhere) {
+		places = append(places, quote.AnyProvince)
 		filter.territories = nil
 	}
 	types, err := feeTypesAcross(ctx, tx, places)
 	if err != nil {
-		return Schedule{}, nil, err
+		return quote.Schedule{}, nil, err
 	}
 	others, err := findPolicies(ctx, tx, filter)
 	if err != nil {
-		return Schedule{}, nil, err
+		return quote.Schedule{}, nil, err
 	}
 	others = slices.DeleteFunc(others, func(o RecordedPolicy) bool { return o.Policy.ID == p.ID })
-	return Schedule{FeeTypes: types}, others, nil
+	return quote.Schedule{FeeTypes: types}, others, nil
 }
 
 // centralFees refuses a council's policy that names fees it cannot reach: the
 // rate of a central fee changes by a central text, or a subsidy pays it.
-func (p *Policy) centralFees(types []FeeType) error {
-	var found problems
+func centralFees(p *schedule.Policy, types []schedule.FeeType) error {
+	var found fault.Problems
 	for i, code := range p.Scope.FeeTypes {
 		for _, f := range types {
-			if f.Code == code && p.reach(f).why == WhyCentralFee {
-				found.add(pointer("/scope/fee_types", i), "%s is set by the central government (do trung ương quy định mức thu): a council may subsidise it, not change it", code)
+			if f.Code == code && quote.BeyondCouncil(p, f) {
+				found.Add(
+					fault.Element("/scope/fee_types", i),
+					"%s is set by the central government (do trung ương quy định mức thu): a council may subsidise it, not change it", code,
+				)
 				break
 			}
 		}
 	}
-	return found.fault(ErrCentralFee)
+	return found.As(ErrCentralFee)
 }
 
 // replace ends the policies that p names in replaces on the day before its
 // first, in others itself, and returns the acts that do so. Only policies of
 // the same authority, or of one merged into it, can be replaced.
-func (p *Policy) replace(others []RecordedPolicy, mine []string) ([]step, error) {
+func replace(p *schedule.Policy, others []RecordedPolicy, mine []string) ([]step, error) {
 	var steps []step
 	last := p.ValidFrom.AddDays(-1)
 	for i := range others {
 		o := &others[i]
 		at := slices.Index(p.Replaces, o.Policy.ID)
-		to, can := o.Policy.Status.After(ActSupersede)
+		to, can := o.Policy.Status.After(schedule.ActSupersede)
 		switch {
 		case at < 0 || !can || !o.Policy.ValidTo.IsZero() && !o.Policy.ValidTo.After(last):
 			continue // not named, no longer alive, or over by then
 		case !slices.Contains(mine, o.owner):
 			return nil, ErrOwner.With("%s belongs to %s and cannot be replaced by %s", o.Policy.ID, o.owner, p.Authority.Code).
-				At(pointer("/replaces", at), "is a policy of another authority")
+				At(fault.Element("/replaces", at), "is a policy of another authority")
 		}
 		end := last
 		if never := o.Policy.ValidFrom.AddDays(-1); never.After(end) {
 			end = never // it would have started later, and never does
 		}
-		steps = append(steps, step{about: *o, act: ActSupersede, to: to, endsOn: end, replacedBy: p.ID})
-		o.Policy.endOn(end)
+		steps = append(steps, step{about: *o, act: schedule.ActSupersede, to: to, endsOn: end, replacedBy: p.ID})
+		o.Policy.EndOn(end)
 		o.Policy.Status = to
 	}
 	return steps, nil
 }
 
 // clashes explains every adopted policy that p overlaps with or contradicts.
-func (p *Policy) clashes(s Schedule) error {
+func clashes(p *schedule.Policy, s quote.Schedule) error {
 	e := ErrClash
 	for i := range s.Policies {
 		other := &s.Policies[i]
-		if other.ID == p.ID || !other.Status.adopted() || len(e.Fields) == maxProblems {
+		if other.ID == p.ID || !other.Status.Adopted() || len(e.Fields) == fault.MaxProblems {
 			continue
 		}
-		said, found := clash(p, other, s.FeeTypes)
+		said, found := quote.Clash(p, other, s.FeeTypes)
 		if !found {
 			continue
 		}
@@ -153,15 +158,15 @@ func (p *Policy) clashes(s Schedule) error {
 }
 
 // failing evaluates the policy's own cases as if it were adopted.
-func (p *Policy) failing(s Schedule) error {
-	var found problems
-	for _, c := range CheckPolicy(p, s) {
+func failing(p *schedule.Policy, s quote.Schedule) error {
+	var found fault.Problems
+	for _, c := range quote.CheckPolicy(p, s) {
 		if !c.OK {
-			found = append(found, fault.Field{Pointer: pointer("/cases", c.Case), Detail: c.Why})
+			found = append(found, fault.Field{Pointer: fault.Element("/cases", c.Case), Detail: c.Why})
 		}
 	}
-	if len(found) > maxProblems {
-		found = found[:maxProblems]
+	if len(found) > fault.MaxProblems {
+		found = found[:fault.MaxProblems]
 	}
-	return found.fault(ErrCases)
+	return found.As(ErrCases)
 }

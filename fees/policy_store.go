@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/doisoat/doisoat/fees/schedule"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/postgres"
 )
@@ -14,7 +15,8 @@ import (
 // lockPolicies lets one writer of policies work at a time: whether two of them
 // contradict each other is a question about all.
 func lockPolicies(ctx context.Context, tx pgx.Tx) error {
-	_, err := tx.Exec(ctx, `select pg_advisory_xact_lock(hashtextextended('fees.record.' || @noun, 0))`, pgx.StrictNamedArgs{"noun": string(policyTexts)})
+	_, err := tx.Exec(ctx, `select pg_advisory_xact_lock(hashtextextended('fees.record.' || @noun, 0))`,
+		pgx.StrictNamedArgs{"noun": string(policyTexts)})
 	if err != nil {
 		return fmt.Errorf("lock policies: %w", err)
 	}
@@ -40,14 +42,22 @@ func findPolicies(ctx context.Context, tx pgx.Tx, f policyFilter) ([]RecordedPol
 			and (@start_by::date is null or p.valid_from is null or p.valid_from <= @start_by)
 		order by p.policy
 		limit @limit`,
-		pgx.StrictNamedArgs{"id": f.id, "owner": f.owner, "after": f.after, "territories": f.territories, "start_by": f.startBy, "limit": f.limit})
+		pgx.StrictNamedArgs{
+			"id":          f.id,
+			"owner":       f.owner,
+			"after":       f.after,
+			"territories": f.territories,
+			"start_by":    f.startBy,
+			"limit":       f.limit,
+		},
+	)
 	if err != nil {
 		return nil, fmt.Errorf("read policies: %w", err)
 	}
 	type row struct {
 		Version     int
 		Authority   string
-		Status      Status
+		Status      schedule.Status
 		EndsOn      calendar.Date
 		ReplacedBy  string
 		Document    []byte
@@ -63,13 +73,13 @@ func findPolicies(ctx context.Context, tx pgx.Tx, f policyFilter) ([]RecordedPol
 	}
 	list := make([]RecordedPolicy, len(found))
 	for i, r := range found {
-		p, err := decodeRecorded(r.Document, r.Version)
+		p, err := schedule.DecodeRecorded(r.Document, r.Version)
 		if err != nil {
 			return nil, err
 		}
 		p.Status = r.Status
 		if !r.EndsOn.IsZero() {
-			p.endOn(r.EndsOn)
+			p.EndOn(r.EndsOn)
 		}
 		list[i] = RecordedPolicy{
 			Policy: p, SHA256: r.SHA, RecordedAt: r.RecordedAt, DraftedBy: r.RecordedBy, SubmittedBy: r.SubmittedBy,
@@ -77,14 +87,6 @@ func findPolicies(ctx context.Context, tx pgx.Tx, f policyFilter) ([]RecordedPol
 		}
 	}
 	return list, nil
-}
-
-// endOn cuts the window; the end first announced stays known.
-func (p *Policy) endOn(last calendar.Date) {
-	if p.DeclaredValidTo.IsZero() {
-		p.DeclaredValidTo = p.ValidTo
-	}
-	p.ValidTo = last
 }
 
 // findOnePolicy returns a policy as it stands, or ErrNotFound.
@@ -124,7 +126,9 @@ func insertActs(ctx context.Context, act postgres.Act, list []step) error {
 	var ends []*string
 	for _, s := range list {
 		p := s.about
-		ids, versions, seqs = append(ids, p.Policy.ID), append(versions, int32(p.Policy.Version)), append(seqs, int32(p.acts+1)) //nolint:gosec // versions and acts of one policy are few
+		ids = append(ids, p.Policy.ID)
+		versions = append(versions, int32(p.Policy.Version)) //nolint:gosec // versions of one policy are few
+		seqs = append(seqs, int32(p.acts+1))                 //nolint:gosec // acts of one policy are few
 		acts, from, to = append(acts, string(s.act)), append(from, string(p.Policy.Status)), append(to, string(s.to))
 		drafted, submitted = append(drafted, p.DraftedBy), append(submitted, p.SubmittedBy)
 		reasons, bases = append(reasons, s.reason), append(bases, s.legalBasis)

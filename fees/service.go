@@ -12,10 +12,13 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/doisoat/doisoat/fees/quote"
+	"github.com/doisoat/doisoat/fees/schedule"
 	"github.com/doisoat/doisoat/internal/audit"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/auth/registry"
 	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/internal/fault"
 	"github.com/doisoat/doisoat/internal/page"
 	"github.com/doisoat/doisoat/internal/postgres"
 )
@@ -25,8 +28,8 @@ type Service struct {
 	DB postgres.DB
 }
 
-// Recorded says what a load did: how many documents were new, became a new
-// version, or were recorded already with the same content.
+// Recorded counts the documents of a load: new ones, ones that became the next
+// version, and ones that were recorded already with the same content.
 type Recorded struct {
 	New       int `json:"new"`
 	Changed   int `json:"changed"`
@@ -38,21 +41,21 @@ type Recorded struct {
 // recorded version leaves an audit event. A province's fee types must have its
 // own territory, national ones come from an authority above the provinces.
 // Needs auth.PermFeesWrite. Faults: ErrFeeType, ErrOwner.
-func (s Service) LoadFeeTypes(ctx context.Context, actor auth.Actor, types []FeeType) (Recorded, error) {
+func (s Service) LoadFeeTypes(ctx context.Context, actor auth.Actor, types []schedule.FeeType) (Recorded, error) {
 	if err := auth.Require(actor, auth.PermFeesWrite); err != nil {
 		return Recorded{}, err
 	}
 	docs := make([]document, len(types))
-	var p problems
+	var p fault.Problems
 	for i, f := range types {
-		f.validate(&p, pointer("", i))
+		f.ValidateAt(&p, fault.Element("", i))
 		text, err := json.Marshal(f)
 		if err != nil {
 			return Recorded{}, fmt.Errorf("write fee type %s: %w", f.Code, err)
 		}
 		docs[i] = document{id: f.Code, kind: f.Kind, territory: []string{f.Territory}, text: text}
 	}
-	if err := p.fault(ErrFeeType); err != nil {
+	if err := p.As(schedule.ErrFeeType); err != nil {
 		return Recorded{}, err
 	}
 	return s.load(ctx, actor, feeTypes, docs)
@@ -62,24 +65,24 @@ func (s Service) LoadFeeTypes(ctx context.Context, actor auth.Actor, types []Fee
 // none, as LoadFeeTypes does. A policy must name the actor's authority and its
 // level; a province's territory is itself and those merged into it. One that
 // two people act about stays theirs. Needs auth.PermFeesWrite. Faults:
-// ErrPolicy, ErrOwner, ErrState.
-func (s Service) LoadPolicies(ctx context.Context, actor auth.Actor, policies []Policy) (Recorded, error) {
+// ErrPolicy, ErrOwner, ErrStatus.
+func (s Service) LoadPolicies(ctx context.Context, actor auth.Actor, policies []schedule.Policy) (Recorded, error) {
 	if err := auth.Require(actor, auth.PermFeesWrite); err != nil {
 		return Recorded{}, err
 	}
 	docs := make([]document, len(policies))
-	var p problems
+	var p fault.Problems
 	for i, policy := range policies {
-		at := pointer("", i)
-		policy.validate(&p, at)
-		p.require(policy.Document != nil, at, "has no document: policies come from ParsePolicy or ParseFile")
+		at := fault.Element("", i)
+		policy.ValidateAt(&p, at)
+		p.Require(policy.Document != nil, at, "has no document: policies come from ParsePolicy or ParseFile")
 		if policy.Authority.Code != actor.Authority {
 			return Recorded{}, ErrOwner.With("policy %s was adopted by %s, not by %s", policy.ID, policy.Authority.Code, actor.Authority).
 				At(at+"/authority/code", "is not the authority that records it")
 		}
 		docs[i] = documentOf(policy)
 	}
-	if err := p.fault(ErrPolicy); err != nil {
+	if err := p.As(schedule.ErrPolicy); err != nil {
 		return Recorded{}, err
 	}
 	return s.load(ctx, actor, policyTexts, docs)
@@ -88,9 +91,9 @@ func (s Service) LoadPolicies(ctx context.Context, actor auth.Actor, policies []
 // document is one fee type or policy on its way into the store.
 type document struct {
 	id        string
-	kind      Kind   // fee type
-	level     Level  // policy
-	status    Status // policy
+	kind      schedule.Kind   // fee type
+	level     schedule.Level  // policy
+	status    schedule.Status // policy
 	territory []string
 	basis     string
 	from, to  calendar.Date
@@ -99,7 +102,7 @@ type document struct {
 	version   int
 }
 
-func documentOf(p Policy) document {
+func documentOf(p schedule.Policy) document {
 	return document{
 		id: p.ID, level: p.Authority.Level, status: p.Status, territory: p.Territory, text: p.Document,
 		basis: p.LegalBasis.String(), from: p.ValidFrom, to: p.ValidTo,
@@ -116,7 +119,7 @@ func (s Service) load(ctx context.Context, actor auth.Actor, n noun, docs []docu
 	slices.SortFunc(docs, func(a, b document) int { return strings.Compare(a.id, b.id) })
 	for i := 1; i < len(docs); i++ {
 		if docs[i].id == docs[i-1].id {
-			return Recorded{}, ErrDocument.With("%s appears twice", docs[i].id)
+			return Recorded{}, schedule.ErrDocument.With("%s appears twice", docs[i].id)
 		}
 	}
 	var done Recorded
@@ -153,7 +156,8 @@ func (s Service) load(ctx context.Context, actor auth.Actor, n noun, docs []docu
 		return audit.RecordAll(ctx, act, events)
 	})
 	if postgres.Constraint(err) == "policy_version_follows" {
-		return Recorded{}, ErrState.With("a policy that was submitted, adopted or repealed by two people is not recorded anew").Because(err)
+		return Recorded{}, ErrStatus.With("a policy that was submitted, adopted or repealed by two people is not recorded anew").
+			Because(err)
 	}
 	return done, err
 }
@@ -176,7 +180,7 @@ func checkOwner(ctx context.Context, tx pgx.Tx, owner string, docs []document) e
 	if err != nil {
 		return err
 	}
-	national := Level(found.Level) != LevelProvince
+	national := schedule.Level(found.Level) != schedule.LevelProvince
 	var merged []string
 	if !national {
 		if merged, err = mergedInto(ctx, tx, owner); err != nil {
@@ -184,11 +188,13 @@ func checkOwner(ctx context.Context, tx pgx.Tx, owner string, docs []document) e
 		}
 	}
 	for _, d := range docs {
-		if d.level != "" && d.level != Level(found.Level) {
+		if d.level != "" && d.level != schedule.Level(found.Level) {
 			return ErrOwner.With("%s says level %s, but %s is of level %s", d.id, d.level, owner, found.Level)
 		}
-		if d.kind != "" && (national != (d.territory[0] == Everywhere)) {
-			return ErrOwner.With("%s: a province records fee types of its own territory, a national authority those of %q", d.id, Everywhere)
+		if d.kind != "" && (national != (d.territory[0] == schedule.Everywhere)) {
+			return ErrOwner.With(
+				"%s: a province records fee types of its own territory, a national authority those of %q", d.id, schedule.Everywhere,
+			)
 		}
 		for _, code := range d.territory {
 			if !national && code != owner && (d.kind != "" || !slices.Contains(merged, code)) {
@@ -206,11 +212,11 @@ func fingerprint(text []byte) ([]byte, error) {
 	d.UseNumber()
 	var value any
 	if err := d.Decode(&value); err != nil {
-		return nil, ErrDocument.Because(err)
+		return nil, schedule.ErrDocument.Because(err)
 	}
 	canonical, err := json.Marshal(value)
 	if err != nil {
-		return nil, ErrDocument.Because(err)
+		return nil, schedule.ErrDocument.Because(err)
 	}
 	sum := sha256.Sum256(canonical)
 	return sum[:], nil
@@ -219,7 +225,7 @@ func fingerprint(text []byte) ([]byte, error) {
 // RecordedPolicy is a policy as it stands: its newest version, with the status
 // and the end that the acts about it gave it.
 type RecordedPolicy struct {
-	Policy      Policy
+	Policy      schedule.Policy
 	SHA256      []byte
 	RecordedAt  time.Time
 	DraftedBy   string // who recorded this version
@@ -274,11 +280,11 @@ func (s Service) ListPolicies(
 
 // ListFeeTypes returns the fee types in force for a territory, its own and the
 // national ones it does not hide, by code. Needs auth.PermFeesRead.
-func (s Service) ListFeeTypes(ctx context.Context, actor auth.Actor, territory string) ([]FeeType, error) {
+func (s Service) ListFeeTypes(ctx context.Context, actor auth.Actor, territory string) ([]schedule.FeeType, error) {
 	if err := auth.Require(actor, auth.PermFeesRead); err != nil {
 		return nil, err
 	}
-	var list []FeeType
+	var list []schedule.FeeType
 	err := postgres.ReadTx(ctx, s.DB.Pool, actor.Authority, func(tx pgx.Tx) (err error) {
 		list, err = feeTypesOf(ctx, tx, territory)
 		return err
@@ -286,20 +292,22 @@ func (s Service) ListFeeTypes(ctx context.Context, actor auth.Actor, territory s
 	return list, err
 }
 
-// Schedule returns what Price needs for a territory on a pricing date, with
-// two queries: the latest version of every fee type and of every policy there,
-// past and future ones too, so that a quote can say why they do not apply.
-// Policies that start more than a year after the date are left out.
-func (Service) Schedule(ctx context.Context, tx pgx.Tx, territory string, on calendar.Date) (Schedule, error) {
+// Schedule returns the schedule of a territory on a pricing date with two
+// queries: the latest version of every fee type and of every policy there. It
+// includes past and future policies, so that a quote can say why they do not
+// apply, but none that starts more than a year after the date.
+func (Service) Schedule(ctx context.Context, tx pgx.Tx, territory string, on calendar.Date) (quote.Schedule, error) {
 	types, err := feeTypesOf(ctx, tx, territory)
 	if err != nil {
-		return Schedule{}, err
+		return quote.Schedule{}, err
 	}
-	policies, err := findPolicies(ctx, tx, policyFilter{territories: []string{territory}, startBy: on.AddDays(366), limit: maxPolicies})
+	policies, err := findPolicies(
+		ctx, tx, policyFilter{territories: []string{territory}, startBy: on.AddDays(366), limit: schedule.MaxPolicies},
+	)
 	if err != nil {
-		return Schedule{}, err
+		return quote.Schedule{}, err
 	}
-	s := Schedule{FeeTypes: types, Policies: make([]Policy, len(policies))}
+	s := quote.Schedule{FeeTypes: types, Policies: make([]schedule.Policy, len(policies))}
 	for i, p := range policies {
 		s.Policies[i] = p.Policy
 	}
@@ -308,23 +316,23 @@ func (Service) Schedule(ctx context.Context, tx pgx.Tx, territory string, on cal
 
 // Quote prices a request by the schedule recorded for its authority and keeps
 // nothing. Needs auth.PermQuote. Faults: those of Price and auth.ErrSubmittedAt.
-func (s Service) Quote(ctx context.Context, actor auth.Actor, r Request) (Quote, error) {
+func (s Service) Quote(ctx context.Context, actor auth.Actor, r quote.Request) (quote.Quote, error) {
 	if err := auth.Require(actor, auth.PermQuote); err != nil {
-		return Quote{}, err
+		return quote.Quote{}, err
 	}
-	var schedule Schedule
+	var norms quote.Schedule
 	err := postgres.ReadTx(ctx, s.DB.Pool, actor.Authority, func(tx pgx.Tx) (err error) {
-		if err := r.validate(); err != nil {
+		if err := r.Validate(); err != nil {
 			return err
 		}
 		if err := registry.CheckSubmitted(ctx, tx, r.Authority, r.SubmittedAt, s.DB.Now()); err != nil {
 			return err
 		}
-		schedule, err = s.Schedule(ctx, tx, r.Authority, calendar.On(r.SubmittedAt))
+		norms, err = s.Schedule(ctx, tx, r.Authority, calendar.On(r.SubmittedAt))
 		return err
 	})
 	if err != nil {
-		return Quote{}, err
+		return quote.Quote{}, err
 	}
-	return Price(r, schedule)
+	return quote.Price(r, norms)
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/doisoat/doisoat/fees/schedule"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/postgres"
 )
@@ -30,7 +31,9 @@ type recordedVersion struct {
 // lockVersions lets one load per noun run at a time and returns the latest
 // versions of docs. Fee types are looked up within the owner, policies everywhere.
 func (n noun) lockVersions(ctx context.Context, tx pgx.Tx, owner string, docs []document) (map[string]recordedVersion, error) {
-	if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock(hashtextextended('fees.record.' || @noun, 0))`, pgx.StrictNamedArgs{"noun": string(n)}); err != nil {
+	_, err := tx.Exec(ctx, `select pg_advisory_xact_lock(hashtextextended('fees.record.' || @noun, 0))`,
+		pgx.StrictNamedArgs{"noun": string(n)})
+	if err != nil {
 		return nil, fmt.Errorf("lock %s versions: %w", n, err)
 	}
 	ids := make([]string, len(docs))
@@ -81,7 +84,8 @@ func insertFeeTypes(ctx context.Context, act postgres.Act, docs []document) erro
 	var texts, shas [][]byte
 	for _, d := range docs {
 		codes, kinds, territories = append(codes, d.id), append(kinds, string(d.kind)), append(territories, d.territory[0])
-		versions, texts, shas = append(versions, int32(d.version)), append(texts, d.text), append(shas, d.sha) //nolint:gosec // versions are few
+		versions = append(versions, int32(d.version)) //nolint:gosec // versions are few
+		texts, shas = append(texts, d.text), append(shas, d.sha)
 	}
 	_, err := act.Exec(ctx, `
 		insert into fees.fee_type (authority, code, kind, recorded_at)
@@ -117,7 +121,8 @@ func insertPolicies(ctx context.Context, act postgres.Act, docs []document) erro
 			return err
 		}
 		ids, statuses, bases = append(ids, d.id), append(statuses, string(d.status)), append(bases, d.basis)
-		territories, versions = append(territories, string(territory)), append(versions, int32(d.version)) //nolint:gosec // versions are few
+		territories = append(territories, string(territory))
+		versions = append(versions, int32(d.version)) //nolint:gosec // versions are few
 		from, to = append(from, day(d.from)), append(to, day(d.to))
 		texts, shas = append(texts, d.text), append(shas, d.sha)
 	}
@@ -158,15 +163,16 @@ func day(d calendar.Date) *string {
 
 // mergedInto returns the authorities whose territory an authority took over. Authorities are public knowledge.
 func mergedInto(ctx context.Context, tx pgx.Tx, owner string) ([]string, error) {
-	rows, err := tx.Query(ctx, `select a.code from auth.authority a where a.successor = @owner order by a.code`, pgx.StrictNamedArgs{"owner": owner})
+	rows, err := tx.Query(ctx, `select a.code from auth.authority a where a.successor = @owner order by a.code`,
+		pgx.StrictNamedArgs{"owner": owner})
 	if err != nil {
 		return nil, fmt.Errorf("read merged authorities: %w", err)
 	}
 	return pgx.CollectRows(rows, pgx.RowTo[string])
 }
 
-// feeTypesOf returns the latest fee types of a territory: its own, else the national ones.
-func feeTypesOf(ctx context.Context, tx pgx.Tx, territory string) ([]FeeType, error) {
+// feeTypesOf returns the latest fee types of a territory: its own, and the national ones that they do not hide.
+func feeTypesOf(ctx context.Context, tx pgx.Tx, territory string) ([]schedule.FeeType, error) {
 	return queryFeeTypes(ctx, tx, `
 		select distinct on (l.code) l.version, l.document
 		from (
@@ -179,7 +185,7 @@ func feeTypesOf(ctx context.Context, tx pgx.Tx, territory string) ([]FeeType, er
 		pgx.StrictNamedArgs{"territory": territory})
 }
 
-func queryFeeTypes(ctx context.Context, tx pgx.Tx, query string, args pgx.StrictNamedArgs) ([]FeeType, error) {
+func queryFeeTypes(ctx context.Context, tx pgx.Tx, query string, args pgx.StrictNamedArgs) ([]schedule.FeeType, error) {
 	rows, err := tx.Query(ctx, query, args)
 	if err != nil {
 		return nil, fmt.Errorf("read fee types: %w", err)
@@ -192,7 +198,7 @@ func queryFeeTypes(ctx context.Context, tx pgx.Tx, query string, args pgx.Strict
 	if err != nil {
 		return nil, fmt.Errorf("read fee types: %w", err)
 	}
-	list := make([]FeeType, len(found))
+	list := make([]schedule.FeeType, len(found))
 	for i, r := range found {
 		if err := json.Unmarshal(r.Document, &list[i]); err != nil {
 			return nil, fmt.Errorf("read recorded fee type: %w", err)
@@ -203,7 +209,7 @@ func queryFeeTypes(ctx context.Context, tx pgx.Tx, query string, args pgx.Strict
 }
 
 // feeTypesAcross returns the latest fee types of several territories and the national ones, hidden ones too.
-func feeTypesAcross(ctx context.Context, tx pgx.Tx, territories []string) ([]FeeType, error) {
+func feeTypesAcross(ctx context.Context, tx pgx.Tx, territories []string) ([]schedule.FeeType, error) {
 	return queryFeeTypes(ctx, tx, `
 		select distinct on (l.code, l.territory) l.version, l.document
 		from (

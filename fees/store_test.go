@@ -10,6 +10,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/fees/quote"
+	"github.com/doisoat/doisoat/fees/schedule"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/auth/registry"
 	"github.com/doisoat/doisoat/internal/calendar"
@@ -36,7 +38,7 @@ func newStore(t *testing.T) (fees.Service, *pgtest.DB) {
 // seed loads the catalogue and the demo policies, each by its owner.
 func seed(t *testing.T, s fees.Service) {
 	t.Helper()
-	if _, err := s.LoadFeeTypes(t.Context(), auth.Operator("BTC"), fees.Catalogue().FeeTypes); err != nil {
+	if _, err := s.LoadFeeTypes(t.Context(), auth.Operator("BTC"), schedule.Catalogue().FeeTypes); err != nil {
 		t.Fatalf("LoadFeeTypes: %v", err)
 	}
 	file := demoFile(t)
@@ -47,9 +49,9 @@ func seed(t *testing.T, s fees.Service) {
 	}
 }
 
-func schedule(t *testing.T, s fees.Service, territory, on string) fees.Schedule {
+func scheduleOf(t *testing.T, s fees.Service, territory, on string) quote.Schedule {
 	t.Helper()
-	var got fees.Schedule
+	var got quote.Schedule
 	err := postgres.ReadTx(t.Context(), s.DB.Pool, territory, func(tx pgx.Tx) (err error) {
 		got, err = s.Schedule(context.WithoutCancel(t.Context()), tx, territory, calendar.MustParse(on))
 		return err
@@ -65,20 +67,21 @@ func TestScheduleFromStorePricesLikeTheFile(t *testing.T) {
 	t.Parallel()
 	s, _ := newStore(t)
 	seed(t, s)
-	got := schedule(t, s, "H41", "2025-08-01")
+	got := scheduleOf(t, s, "H41", "2025-08-01")
 	ids := []string{}
 	for _, p := range got.Policies {
 		ids = append(ids, p.ID)
 	}
-	if diff := cmp.Diff(ids, []string{"HT-2014-EX", "NA-2023-60", "NA-2025-00", "TT47-DKDN", "TT63-GPLX", "TT63-PP", "TT64-2025"}); diff != "" {
+	want := []string{"HT-2014-EX", "NA-2023-60", "NA-2025-00", "TT47-DKDN", "TT63-GPLX", "TT63-PP", "TT64-2025"}
+	if diff := cmp.Diff(ids, want); diff != "" {
 		t.Errorf("policies of H41 (-got +want):\n%s", diff)
 	}
-	if diff := cmp.Diff(got.FeeTypes, fees.Catalogue().FeeTypes); diff != "" {
+	if diff := cmp.Diff(got.FeeTypes, schedule.Catalogue().FeeTypes); diff != "" {
 		t.Errorf("fee types (-got +want):\n%s", diff)
 	}
 	for _, p := range demoFile(t).Policies {
-		for _, c := range fees.CheckPolicy(&p, schedule(t, s, p.Territory[0], "2025-08-01")) {
-			if !c.OK && p.Territory[0] != fees.Everywhere && p.Cases[c.Case].Territory == "" {
+		for _, c := range quote.CheckPolicy(&p, scheduleOf(t, s, p.Territory[0], "2025-08-01")) {
+			if !c.OK && p.Territory[0] != schedule.Everywhere && p.Cases[c.Case].Territory == "" {
 				t.Errorf("%s case %d: %s", c.Policy, c.Case, c.Why)
 			}
 		}
@@ -99,23 +102,27 @@ func TestLoadIsRepeatable(t *testing.T) {
 	// Only the layout changes: no new version.
 	spaced := mine[0]
 	spaced.Document = append([]byte(" \n"), spaced.Document...)
-	if got, err := s.LoadPolicies(t.Context(), owner, []fees.Policy{spaced}); err != nil || got != (fees.Recorded{Unchanged: 1}) {
+	if got, err := s.LoadPolicies(t.Context(), owner, []schedule.Policy{spaced}); err != nil || got != (fees.Recorded{Unchanged: 1}) {
 		t.Errorf("spaced: %+v, %v", got, err)
 	}
-	changed, err := fees.ParsePolicy([]byte(`{"id":"NA-2023-60","status":"draft","authority":{"code":"H41","level":"province"},"territory":["H41"],
-		"legal_basis":{"number":null},"scope":{"mode":"all_under_authority"},"effect":{"kind":"exempt"}}`))
+	changed, err := schedule.ParsePolicy(
+		[]byte(`{"id":"NA-2023-60","status":"draft","authority":{"code":"H41","level":"province"},"territory":["H41"],
+		"legal_basis":{"number":null},"scope":{"mode":"all_under_authority"},"effect":{"kind":"exempt"}}`),
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := s.LoadPolicies(t.Context(), owner, []fees.Policy{changed}); err != nil || got != (fees.Recorded{Changed: 1}) {
+	if got, err := s.LoadPolicies(t.Context(), owner, []schedule.Policy{changed}); err != nil || got != (fees.Recorded{Changed: 1}) {
 		t.Errorf("changed: %+v, %v", got, err)
 	}
 	found, err := s.FindPolicy(t.Context(), auth.System("H26"), "NA-2023-60")
-	if err != nil || found.Policy.Version != 2 || found.Policy.Status != fees.Draft || !found.RecordedAt.Equal(now) {
+	if err != nil || found.Policy.Version != 2 || found.Policy.Status != schedule.Draft || !found.RecordedAt.Equal(now) {
 		t.Errorf("FindPolicy = %+v, %v, want version 2, draft", found, err)
 	}
 	var events int
-	if err := db.Owner.QueryRow(t.Context(), `select count(*) from audit.event where authority = 'H41' and act = 'policy.record'`).Scan(&events); err != nil || events != 3 {
+	recorded := `select count(*) from audit.event where authority = 'H41' and act = 'policy.record'`
+	if err := db.Owner.QueryRow(t.Context(), recorded).Scan(&events); err != nil ||
+		events != 3 {
 		t.Errorf("%d audit events, %v, want 3", events, err)
 	}
 }
@@ -125,21 +132,23 @@ func TestLoadRefuses(t *testing.T) {
 	s, _ := newStore(t)
 	seed(t, s)
 	file := demoFile(t)
-	parse := func(text string) []fees.Policy {
-		p, err := fees.ParsePolicy([]byte(text))
+	parse := func(text string) []schedule.Policy {
+		p, err := schedule.ParsePolicy([]byte(text))
 		if err != nil {
 			t.Fatal(err)
 		}
-		return []fees.Policy{p}
+		return []schedule.Policy{p}
 	}
-	policy := func(id, authority, level, territory string) []fees.Policy {
-		return parse(`{"id":"` + id + `","status":"draft","authority":{"code":"` + authority + `","level":"` + level + `"},"territory":["` + territory + `"],
-			"scope":{"mode":"all_under_authority"},"effect":{"kind":"exempt"}}`)
+	policy := func(id, authority, level, territory string) []schedule.Policy {
+		return parse(
+			`{"id":"` + id + `","status":"draft","authority":{"code":"` + authority + `","level":"` + level + `"},"territory":["` + territory + `"],
+			"scope":{"mode":"all_under_authority"},"effect":{"kind":"exempt"}}`,
+		)
 	}
 	tests := []struct {
 		name  string
 		actor auth.Actor
-		list  []fees.Policy
+		list  []schedule.Policy
 		want  error
 	}{
 		{"wrong role", auth.Actor{Authority: "H41", Role: auth.RoleAccountant, ID: "key_x"}, file.OwnedBy("H41"), auth.ErrForbidden},
@@ -147,7 +156,12 @@ func TestLoadRefuses(t *testing.T) {
 		{"territory of another", auth.Operator("H41"), policy("X-1", "H41", "province", "H26"), fees.ErrOwner},
 		{"province as ministry", auth.Operator("H41"), policy("X-2", "H41", "central", "*"), fees.ErrOwner},
 		{"id of another", auth.Operator("H26"), policy("NA-2025-00", "H26", "province", "H26"), fees.ErrOwner},
-		{"twice in one load", auth.Operator("H41"), append(policy("X-3", "H41", "province", "H41"), policy("X-3", "H41", "province", "H41")...), fees.ErrDocument},
+		{
+			"twice in one load",
+			auth.Operator("H41"),
+			append(policy("X-3", "H41", "province", "H41"), policy("X-3", "H41", "province", "H41")...),
+			schedule.ErrDocument,
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -160,7 +174,7 @@ func TestLoadRefuses(t *testing.T) {
 	if _, err := s.LoadPolicies(t.Context(), auth.Operator("H17"), file.OwnedBy("H17")); err != nil {
 		t.Errorf("a merged territory is its successor's: %v", err)
 	}
-	if _, err := s.LoadFeeTypes(t.Context(), auth.Operator("H41"), fees.Catalogue().FeeTypes[:1]); !errors.Is(err, fees.ErrOwner) {
+	if _, err := s.LoadFeeTypes(t.Context(), auth.Operator("H41"), schedule.Catalogue().FeeTypes[:1]); !errors.Is(err, fees.ErrOwner) {
 		t.Errorf("national fee types by a province: %v, want %v", err, fees.ErrOwner)
 	}
 	if _, err := s.FindPolicy(t.Context(), auth.System("H41"), "NONE"); !errors.Is(err, fees.ErrNotFound) {
@@ -173,16 +187,24 @@ func TestProvinceHidesNationalFeeType(t *testing.T) {
 	s, _ := newStore(t)
 	seed(t, s)
 	base := int64(90000)
-	own := fees.FeeType{
-		Code: "LP_DKKD", Name: "Lệ phí đăng ký kinh doanh", Territory: "H41", Kind: fees.LePhi, SetBy: fees.SetByCouncil, CollectedBy: fees.CollectedLocal,
-		Rates: []fees.Rate{{Base: &base, ValidFrom: calendar.MustParse("2025-01-01")}},
+	own := schedule.FeeType{
+		Code: "LP_DKKD", Name: "Lệ phí đăng ký kinh doanh", Territory: "H41", Kind: schedule.LePhi,
+		SetBy: schedule.SetByCouncil, CollectedBy: schedule.CollectedLocal,
+		Rates: []schedule.Rate{{Base: &base, ValidFrom: calendar.MustParse("2025-01-01")}},
 	}
-	if _, err := s.LoadFeeTypes(t.Context(), auth.Operator("H41"), []fees.FeeType{own}); err != nil {
+	if _, err := s.LoadFeeTypes(t.Context(), auth.Operator("H41"), []schedule.FeeType{own}); err != nil {
 		t.Fatalf("LoadFeeTypes: %v", err)
 	}
 	for territory, want := range map[string]int64{"H41": 90000, "H56": 100000} {
-		q, err := fees.Price(fees.Request{Authority: territory, Channel: fees.Direct, SubmittedAt: now, Items: []fees.ItemRequest{{FeeType: "LP_DKKD"}}},
-			schedule(t, s, territory, "2025-08-01"))
+		q, err := quote.Price(
+			quote.Request{
+				Authority:   territory,
+				Channel:     schedule.Direct,
+				SubmittedAt: now,
+				Items:       []quote.ItemRequest{{FeeType: "LP_DKKD"}},
+			},
+			scheduleOf(t, s, territory, "2025-08-01"),
+		)
 		if err != nil || q.Due.Minor != want {
 			t.Errorf("%s: due %v, %v, want %d", territory, q.Due, err, want)
 		}
@@ -235,7 +257,8 @@ func TestDatabaseRefuses(t *testing.T) {
 		"update":          {`update fees.policy_version set status = 'draft'`, "42501"},
 		"delete":          {`delete from fees.policy_version`, "42501"},
 		"other authority": {`insert into fees.policy (id, authority, recorded_at) values ('X', 'H26', now())`, "42501"},
-		"other's policy":  {`insert into fees.policy_version select policy, 9, 'H41', status, territory, legal_basis, valid_from, valid_to, document, sha, recorded_at, recorded_by from fees.policy_version where policy = 'HN-2023-00'`, "23503"},
+		"other's policy": {`insert into fees.policy_version select policy, 9, 'H41', status, territory, legal_basis, valid_from, ` +
+			`valid_to, document, sha, recorded_at, recorded_by from fees.policy_version where policy = 'HN-2023-00'`, "23503"},
 	} {
 		err := postgres.WriteTx(t.Context(), db.App, "H41", func(tx pgx.Tx) error {
 			_, err := tx.Exec(t.Context(), tt.sql)

@@ -19,6 +19,8 @@ import (
 
 	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/fees/quote"
+	"github.com/doisoat/doisoat/fees/schedule"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/auth/registry"
 	"github.com/doisoat/doisoat/internal/postgres"
@@ -74,7 +76,7 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-func (w *world) seed(schedule *fees.Service) {
+func (w *world) seed(norms *fees.Service) {
 	w.t.Helper()
 	list, err := registry.KnownAuthorities()
 	if err != nil {
@@ -83,7 +85,7 @@ func (w *world) seed(schedule *fees.Service) {
 	if err := registry.EnsureAuthorities(w.t.Context(), w.db.Owner, registry.ReachingBack(list, 5000)); err != nil {
 		w.t.Fatal(err)
 	}
-	if _, err := schedule.LoadFeeTypes(w.t.Context(), auth.Operator("BTC"), fees.Catalogue().FeeTypes); err != nil {
+	if _, err := norms.LoadFeeTypes(w.t.Context(), auth.Operator("BTC"), schedule.Catalogue().FeeTypes); err != nil {
 		w.t.Fatal(err)
 	}
 	// The far side's callbacks go nowhere: jobs have to find everything out.
@@ -129,7 +131,7 @@ func (w *world) pay(code string) payments.Payment {
 	base := int64(100_000)
 	_, _, err := w.dossiers.Register(w.t.Context(), portal, dossiers.Registration{
 		Authority: province, Code: code, Agency: province, Channel: "direct", SubmittedAt: time.Date(2024, 5, 2, 2, 0, 0, 0, time.UTC),
-		Applicant: dossiers.Applicant{Name: "Người nộp"}, Items: []fees.ItemRequest{{FeeType: "LP_DKKD", Base: &base}},
+		Applicant: dossiers.Applicant{Name: "Người nộp"}, Items: []quote.ItemRequest{{FeeType: "LP_DKKD", Base: &base}},
 	})
 	if err != nil {
 		w.t.Fatal(err)

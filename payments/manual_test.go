@@ -7,7 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/doisoat/doisoat/dossiers"
-	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/fees/schedule"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/ident"
 	"github.com/doisoat/doisoat/internal/money"
@@ -20,8 +20,8 @@ func TestManual(t *testing.T) {
 	day, now := calendar.MustParse("2026-11-20"), time.Date(2026, 11, 20, 3, 0, 0, 0, time.UTC)
 	dossier := dossiers.ID(uuid.New())
 	charges := []dossiers.Charge{
-		{ID: dossiers.ChargeID(uuid.New()), DossierID: dossier, Kind: fees.Phi, FeeType: "P_CONG_BO_DN", Due: 60_000, Currency: money.VND},
-		{ID: dossiers.ChargeID(uuid.New()), DossierID: dossier, Kind: fees.LePhi, FeeType: "LP_DKKD", Due: 20_000, Currency: money.VND},
+		{ID: dossiers.ChargeID(uuid.New()), DossierID: dossier, Kind: schedule.Phi, FeeType: "P_CONG_BO_DN", Due: 60_000, Currency: money.VND},
+		{ID: dossiers.ChargeID(uuid.New()), DossierID: dossier, Kind: schedule.LePhi, FeeType: "LP_DKKD", Due: 20_000, Currency: money.VND},
 	}
 	example := func(title, when, provider string, amount int64, open []dossiers.Charge) ledgertest.Example {
 		c := Capture{

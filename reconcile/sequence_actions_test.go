@@ -8,7 +8,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/doisoat/doisoat/dossiers"
-	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/fees/quote"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/payments"
@@ -52,15 +52,15 @@ func one[T any](t *rapid.T, list []T, label string) T {
 	return list[rapid.IntRange(0, len(list)-1).Draw(t, label)]
 }
 
-func (s *sequence) items(t *rapid.T) []fees.ItemRequest {
-	var list []fees.ItemRequest
+func (s *sequence) items(t *rapid.T) []quote.ItemRequest {
+	var list []quote.ItemRequest
 	for range rapid.IntRange(1, 3).Draw(t, "items") {
 		fee := rapid.SampledFrom([]string{"LP_DKKD", "LP_HO_TICH", "P_CONG_BO_DN", "P_CONG_BO_DN", "LP_DKDN", "P_LU_HANH", "LP_GPXD", "P_GDBD"}).Draw(t, "fee")
-		if slices.ContainsFunc(list, func(i fees.ItemRequest) bool { return i.FeeType == fee }) {
+		if slices.ContainsFunc(list, func(i quote.ItemRequest) bool { return i.FeeType == fee }) {
 			continue
 		}
 		base := rapid.Int64Range(1, 200_000).Draw(t, "base")
-		list = append(list, fees.ItemRequest{FeeType: fee, Base: &base, Assessed: &fees.Assessed{Ground: "an amount of the test"}})
+		list = append(list, quote.ItemRequest{FeeType: fee, Base: &base, Assessed: &quote.Assessed{Ground: "an amount of the test"}})
 	}
 	return list
 }

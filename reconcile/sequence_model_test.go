@@ -8,7 +8,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/doisoat/doisoat/dossiers"
-	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/fees/schedule"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/refunds"
@@ -137,7 +137,7 @@ func (m *model) open(date calendar.Date) calendar.Date {
 
 func (d *modelDossier) chargeOf(c dossiers.Charge) *modelCharge {
 	mc := &modelCharge{
-		id: c.ID, feeType: c.FeeType, phi: c.Kind == fees.Phi, base: c.Base, discount: c.Discount, subsidy: c.Subsidy, due: c.Due,
+		id: c.ID, feeType: c.FeeType, phi: c.Kind == schedule.Phi, base: c.Base, discount: c.Discount, subsidy: c.Subsidy, due: c.Due,
 	}
 	mc.first = mc
 	for _, x := range d.charges {

@@ -26,6 +26,7 @@ import (
 	"github.com/doisoat/doisoat/cases"
 	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/fees/schedule"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/auth/registry"
 	"github.com/doisoat/doisoat/internal/calendar"
@@ -70,12 +71,12 @@ func newCountry(t *testing.T) *country {
 	known, err := registry.KnownAuthorities()
 	ok(err)
 	ok(registry.EnsureAuthorities(t.Context(), c.db.Owner, registry.ReachingBack(known, 5000)))
-	types := fees.Catalogue().FeeTypes
+	types := schedule.Catalogue().FeeTypes
 	for i := range types {
-		types[i].Terms = []fees.Terms{{
-			ValidFrom: calendar.MustParse("2020-01-01"), Retained: &fees.Share{Numerator: 7, Denominator: 10}, LegalBasis: "Thông tư thử nghiệm",
+		types[i].Terms = []schedule.Terms{{
+			ValidFrom: calendar.MustParse("2020-01-01"), Retained: &schedule.Share{Numerator: 7, Denominator: 10}, LegalBasis: "Thông tư thử nghiệm",
 		}}
-		if types[i].Kind != fees.Phi {
+		if types[i].Kind != schedule.Phi {
 			types[i].Terms = nil
 		}
 	}
@@ -189,14 +190,14 @@ const always = `"valid_from": "2024-01-01"`
 // policy puts a policy, or its next version, into force for what is filed online.
 func (s *sequence) policy(t *rapid.T, name, fee, effect, window string) {
 	s.policies++
-	p, err := fees.ParsePolicy(fmt.Appendf(nil, `{
+	p, err := schedule.ParsePolicy(fmt.Appendf(nil, `{
 		"id": "%[1]s-%[2]s", "status": "in_force", "authority": {"code": "%[1]s", "name": "HĐND", "level": "province"}, "territory": ["%[1]s"],
 		"legal_basis": {"number": "%[3]d/2024/NQ-HĐND", "kind": "nghi_quyet_hdnd"},
 		"scope": {"mode": "fee_type_list", "fee_types": ["%[4]s"], "list_complete": true},
 		"condition": {"submission_channel": ["online"], "service_level": ["toan_trinh", "mot_phan"], "payment_channel": "any"},
 		"effect": %[5]s, %[6]s}`, s.code, name, s.policies, fee, effect, window))
 	s.ok(t, err)
-	_, err = s.fees.LoadPolicies(t.Context(), auth.Operator(s.code), []fees.Policy{p})
+	_, err = s.fees.LoadPolicies(t.Context(), auth.Operator(s.code), []schedule.Policy{p})
 	s.ok(t, err)
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/doisoat/doisoat/cases"
 	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/fees/schedule"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/postgres"
@@ -147,17 +148,17 @@ func TestBouncedRefundComesBack(t *testing.T) {
 func TestVoucherLeavesTheBank(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	schedule := &fees.Service{DB: postgres.DB{Pool: w.App, Now: w.Clock.Now}}
-	types := fees.Catalogue().FeeTypes
-	i := slices.IndexFunc(types, func(f fees.FeeType) bool { return f.Code == "P_CONG_BO_DN" })
-	types[i].Terms = []fees.Terms{{
-		ValidFrom: calendar.MustParse("2020-01-01"), Retained: &fees.Share{Numerator: 7, Denominator: 10}, LegalBasis: "Thông tư thử nghiệm",
+	recorder := &fees.Service{DB: postgres.DB{Pool: w.App, Now: w.Clock.Now}}
+	types := schedule.Catalogue().FeeTypes
+	i := slices.IndexFunc(types, func(f schedule.FeeType) bool { return f.Code == "P_CONG_BO_DN" })
+	types[i].Terms = []schedule.Terms{{
+		ValidFrom: calendar.MustParse("2020-01-01"), Retained: &schedule.Share{Numerator: 7, Denominator: 10}, LegalBasis: "Thông tư thử nghiệm",
 	}}
-	_, err := schedule.LoadFeeTypes(t.Context(), auth.Operator("BTC"), types[i:i+1])
+	_, err := recorder.LoadFeeTypes(t.Context(), auth.Operator("BTC"), types[i:i+1])
 	w.Must(err)
 	w.Transferred(80_000)
 	w.Clock.Advance(24 * time.Hour)
-	remit := &remittance.Service{DB: postgres.DB{Pool: w.App, Now: w.Clock.Now}, Fees: schedule}
+	remit := &remittance.Service{DB: postgres.DB{Pool: w.App, Now: w.Clock.Now}, Fees: recorder}
 	split, _, err := remit.Split(t.Context(), accountant, remittance.SplitRequest{PeriodTo: day, Currency: "VND"})
 	w.Must(err)
 	next := day.AddDays(1)

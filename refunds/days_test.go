@@ -10,22 +10,23 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/doisoat/doisoat/dossiers"
-	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/fees/quote"
+	"github.com/doisoat/doisoat/fees/schedule"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/refunds"
 )
 
 // byDay records a policy that collects percent of the business fee by some day of a dossier.
-func (w *world) byDay(id string, basis fees.Basis, percent int, window string) {
+func (w *world) byDay(id string, basis schedule.Basis, percent int, window string) {
 	w.t.Helper()
-	p, err := fees.ParsePolicy(fmt.Appendf(nil, `{
+	p, err := schedule.ParsePolicy(fmt.Appendf(nil, `{
 		"id": %q, "status": "in_force", "authority": {"code": "H41", "name": "HĐND tỉnh Nghệ An", "level": "province"},
 		"territory": ["H41"], "legal_basis": {"number": "14/2023/NQ-HĐND", "kind": "nghi_quyet_hdnd"},
 		"scope": {"mode": "fee_type_list", "fee_types": ["LP_DKKD"], "list_complete": true}, "pricing_date_basis": %q,
 		"effect": {"kind": "share_of_base", "numerator": %d, "denominator": 100}, %s}`, id, basis, percent, window))
 	w.ok(err)
-	_, err = w.fees.LoadPolicies(w.t.Context(), auth.Operator(province), []fees.Policy{p})
+	_, err = w.fees.LoadPolicies(w.t.Context(), auth.Operator(province), []schedule.Policy{p})
 	w.ok(err)
 }
 
@@ -62,7 +63,7 @@ const always = `"valid_from": "2024-01-01"`
 func TestDayOfAcceptanceComesOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.byDay("NA-ACC", fees.ByAcceptance, 60, always)
+	w.byDay("NA-ACC", schedule.ByAcceptance, 60, always)
 	paid, unpaid := w.business(), w.business()
 	w.capture(w.create(paid))
 	waiting := w.create(unpaid)
@@ -78,7 +79,7 @@ func TestDayOfAcceptanceComesOnce(t *testing.T) {
 		w.report(d, dossiers.Processing, at.Add(time.Minute))
 	}
 	acceptance := w.days()
-	if diff := cmp.Diff(acceptance, []dossiers.PriceAgain{{Authority: province, Dossier: paid.ID, Day: fees.ByAcceptance}, {Authority: province, Dossier: unpaid.ID, Day: fees.ByAcceptance}}); diff != "" {
+	if diff := cmp.Diff(acceptance, []dossiers.PriceAgain{{Authority: province, Dossier: paid.ID, Day: schedule.ByAcceptance}, {Authority: province, Dossier: unpaid.ID, Day: schedule.ByAcceptance}}); diff != "" {
 		t.Errorf("jobs (-got +want):\n%s", diff)
 	}
 	w.priceAgain(acceptance...)
@@ -106,7 +107,7 @@ func TestDayOfAcceptanceComesOnce(t *testing.T) {
 	}
 
 	// A later text, and a day before all others: what is done stays done.
-	w.byDay("NA-ACC", fees.ByAcceptance, 20, always)
+	w.byDay("NA-ACC", schedule.ByAcceptance, 20, always)
 	_, err := w.db.Owner.Exec(t.Context(), `delete from river.river_job`) // as River does with old ones
 	w.ok(err)
 	w.report(paid, dossiers.Accepted, at.Add(-48*time.Hour))
@@ -131,7 +132,7 @@ func TestDayOfAcceptanceComesOnce(t *testing.T) {
 func TestDayReportedAtOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.byDay("NA-ISSUE", fees.ByIssue, 60, always)
+	w.byDay("NA-ISSUE", schedule.ByIssue, 60, always)
 	d := w.business()
 	w.capture(w.create(d))
 	at := w.clock.Now()
@@ -143,7 +144,7 @@ func TestDayReportedAtOnce(t *testing.T) {
 	if got := w.days(); len(got) != 1 {
 		t.Fatalf("jobs: got %d, want 1", len(got))
 	}
-	atOnce(t, 6, func(int) error { return w.repricing.PriceAgain(t.Context(), province, d.ID, fees.ByIssue) })
+	atOnce(t, 6, func(int) error { return w.repricing.PriceAgain(t.Context(), province, d.ID, schedule.ByIssue) })
 	if list := w.refundsOf(d); len(list) != 1 || list[0].Amount.Minor != 40_000 {
 		t.Errorf("got %+v, want one proposal of 40000", list)
 	}
@@ -152,14 +153,14 @@ func TestDayReportedAtOnce(t *testing.T) {
 // TestTwoDaysInAnyOrder: acceptance lowers to 50, the result to 30; the order of the jobs does not matter.
 func TestTwoDaysInAnyOrder(t *testing.T) {
 	t.Parallel()
-	for name, order := range map[string][]fees.Basis{
-		"in order": {fees.ByAcceptance, fees.ByIssue}, "out of order": {fees.ByIssue, fees.ByAcceptance},
+	for name, order := range map[string][]schedule.Basis{
+		"in order": {schedule.ByAcceptance, schedule.ByIssue}, "out of order": {schedule.ByIssue, schedule.ByAcceptance},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
-			w.byDay("NA-ACC", fees.ByAcceptance, 50, always)
-			w.byDay("NA-ISSUE", fees.ByIssue, 30, always)
+			w.byDay("NA-ACC", schedule.ByAcceptance, 50, always)
+			w.byDay("NA-ISSUE", schedule.ByIssue, 30, always)
 			d := w.business()
 			w.report(d, dossiers.Finished, w.clock.Now())
 			w.report(d, dossiers.Accepted, w.clock.Now().Add(-time.Minute)) // reported late
@@ -177,8 +178,8 @@ func TestTwoDaysInAnyOrder(t *testing.T) {
 	t.Run("each when it comes", func(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t)
-		w.byDay("NA-ACC", fees.ByAcceptance, 50, always)
-		w.byDay("NA-ISSUE", fees.ByIssue, 30, always)
+		w.byDay("NA-ACC", schedule.ByAcceptance, 50, always)
+		w.byDay("NA-ISSUE", schedule.ByIssue, 30, always)
 		d := w.business()
 		w.capture(w.create(d))
 		for _, status := range []dossiers.Status{dossiers.Accepted, dossiers.Finished} {
@@ -204,7 +205,7 @@ func TestDayAsksForMore(t *testing.T) {
 	d := w.business()
 	w.capture(w.create(d))
 	w.policy("NA-SUBMITTED", 80)
-	w.byDay("NA-ACC", fees.ByAcceptance, 60, always)
+	w.byDay("NA-ACC", schedule.ByAcceptance, 60, always)
 	w.report(d, dossiers.Accepted, w.clock.Now())
 	w.priceAgain(w.days()...)
 	d = w.find(d.Code)
@@ -228,17 +229,17 @@ func TestDayLeavesTheRestToPeople(t *testing.T) {
 	if got := w.days(); len(got) != 0 {
 		t.Errorf("jobs while no policy counts another day: got %d, want none", len(got))
 	}
-	w.priceAgain(dossiers.PriceAgain{Authority: province, Dossier: wrong.ID, Day: fees.ByAcceptance})
+	w.priceAgain(dossiers.PriceAgain{Authority: province, Dossier: wrong.ID, Day: schedule.ByAcceptance})
 	if list := w.refundsOf(wrong); len(list) != 0 {
 		t.Errorf("a policy found wrong: got %d proposals, want none", len(list))
 	}
-	w.byDay("NA-ISSUE", fees.ByIssue, 10, always)
+	w.byDay("NA-ISSUE", schedule.ByIssue, 10, always)
 	w.report(ended, dossiers.Stopped, w.clock.Now())
 	w.report(ended, dossiers.Returned, w.clock.Now())
 	if got := w.days(); len(got) != 0 {
 		t.Errorf("jobs of a dossier that ended: got %d, want none", len(got))
 	}
-	w.priceAgain(dossiers.PriceAgain{Authority: province, Dossier: ended.ID, Day: fees.ByIssue})
+	w.priceAgain(dossiers.PriceAgain{Authority: province, Dossier: ended.ID, Day: schedule.ByIssue})
 	if c := w.find(ended.Code).Charges[0]; c.Waived != 0 {
 		t.Errorf("ended: got %d waived by its day, want nothing", c.Waived)
 	}
@@ -251,7 +252,7 @@ func TestPricingDaysToTheSecond(t *testing.T) {
 		whole = `"valid_from": "2024-04-10", "valid_to": "2024-04-20"`
 		cut   = `"valid_from": "2024-04-10", "valid_to": "2024-04-15", "declared_valid_to": "2024-04-20"`
 	)
-	for basis, status := range map[fees.Basis]dossiers.Status{fees.BySubmission: 0, fees.ByAcceptance: dossiers.Accepted, fees.ByIssue: dossiers.Finished} {
+	for basis, status := range map[schedule.Basis]dossiers.Status{schedule.BySubmission: 0, schedule.ByAcceptance: dossiers.Accepted, schedule.ByIssue: dossiers.Finished} {
 		for name, window := range map[string]string{"whole": whole, "cut": cut} {
 			t.Run(string(basis)+" "+name, func(t *testing.T) {
 				t.Parallel()
@@ -273,16 +274,16 @@ func TestPricingDaysToTheSecond(t *testing.T) {
 					at, err := time.Parse(time.RFC3339Nano, tt.at)
 					w.ok(err)
 					submitted := at
-					if basis != fees.BySubmission {
+					if basis != schedule.BySubmission {
 						submitted = calendar.MustParse("2024-04-01").Start()
 					}
 					base := int64(100_000)
 					d, _, err := w.dossiers.Register(t.Context(), portal, dossiers.Registration{
 						Authority: province, Code: fmt.Sprintf("H41.12-240401-%04d", i), Agency: "H41.12", Channel: "online", SubmittedAt: submitted,
-						Applicant: dossiers.Applicant{Name: "Người nộp"}, Items: []fees.ItemRequest{{FeeType: "LP_DKKD", Base: &base}},
+						Applicant: dossiers.Applicant{Name: "Người nộp"}, Items: []quote.ItemRequest{{FeeType: "LP_DKKD", Base: &base}},
 					})
 					w.ok(err)
-					if basis != fees.BySubmission {
+					if basis != schedule.BySubmission {
 						if got := d.Totals().Outstanding; got != 100_000 {
 							t.Errorf("%s, not known yet: got %d, want 100000", tt.at, got)
 						}

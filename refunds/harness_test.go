@@ -21,6 +21,8 @@ import (
 
 	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/fees/quote"
+	"github.com/doisoat/doisoat/fees/schedule"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/auth/registry"
 	"github.com/doisoat/doisoat/internal/calendar"
@@ -159,7 +161,7 @@ func newWorld(t *testing.T) *world {
 	w.ok(err)
 	w.rooms, err = wire(w.db.App, ring, &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, w.clock.Now)
 	w.ok(err)
-	_, err = w.fees.LoadFeeTypes(t.Context(), auth.Operator("BTC"), fees.Catalogue().FeeTypes)
+	_, err = w.fees.LoadFeeTypes(t.Context(), auth.Operator("BTC"), schedule.Catalogue().FeeTypes)
 	w.ok(err)
 
 	w.far = &farSide{seen: map[string][]map[string]string{}, sim: farsides.New(farsides.Options{Now: w.clock.Now, HangFor: 100 * time.Millisecond})}
@@ -218,9 +220,9 @@ func (w *world) consistent() {
 func (w *world) dossier(feeTypes ...string) dossiers.Dossier {
 	w.t.Helper()
 	w.serial++
-	items := make([]fees.ItemRequest, len(feeTypes))
+	items := make([]quote.ItemRequest, len(feeTypes))
 	for i, f := range feeTypes {
-		items[i] = fees.ItemRequest{FeeType: f}
+		items[i] = quote.ItemRequest{FeeType: f}
 	}
 	d, _, err := w.dossiers.Register(w.t.Context(), portal, dossiers.Registration{
 		Authority: province, Code: "H41.12-240502-" + string(rune('0'+w.serial)) + "001", Agency: "H41.12", Channel: "direct",

@@ -5,7 +5,7 @@ import (
 	"crypto/sha256"
 
 	"github.com/doisoat/doisoat/dossiers"
-	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/fees/schedule"
 	"github.com/doisoat/doisoat/internal/audit"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/calendar"
@@ -45,15 +45,15 @@ func (s *Service) ProposeForDossier(ctx context.Context, authority string, id do
 }
 
 // decisions looks up the rule of each charge's fee for a reason at the dossier's stage.
-func (s *Service) decisions(ctx context.Context, act postgres.Act, d dossiers.Dossier, reason string) (map[dossiers.ChargeID]fees.RefundDecision, error) {
-	schedule, err := s.Fees.Schedule(ctx, act, d.Authority, d.PricingDate)
+func (s *Service) decisions(ctx context.Context, act postgres.Act, d dossiers.Dossier, reason string) (map[dossiers.ChargeID]schedule.RefundDecision, error) {
+	norms, err := s.Fees.Schedule(ctx, act, d.Authority, d.PricingDate)
 	if err != nil {
 		return nil, err
 	}
-	found := make(map[dossiers.ChargeID]fees.RefundDecision, len(d.Charges))
+	found := make(map[dossiers.ChargeID]schedule.RefundDecision, len(d.Charges))
 	for _, c := range d.Charges {
-		fee := fees.FeeType{}
-		for _, f := range schedule.FeeTypes {
+		fee := schedule.FeeType{}
+		for _, f := range norms.FeeTypes {
 			if f.Code == c.FeeType && (fee.Code == "" || f.Territory == d.Authority) {
 				fee = f
 			}
@@ -64,20 +64,20 @@ func (s *Service) decisions(ctx context.Context, act postgres.Act, d dossiers.Do
 }
 
 // inFull keeps the items whose charge is refunded in full. Excess is proposed by its own capture.
-func inFull(items []Item, decisions map[dossiers.ChargeID]fees.RefundDecision) []Item {
+func inFull(items []Item, decisions map[dossiers.ChargeID]schedule.RefundDecision) []Item {
 	var kept []Item
 	for _, i := range items {
-		if !i.Charge.IsZero() && decisions[i.Charge] == fees.RefundFull {
+		if !i.Charge.IsZero() && decisions[i.Charge] == schedule.RefundFull {
 			kept = append(kept, i)
 		}
 	}
 	return kept
 }
 
-func (s *Service) waiveUnpaid(ctx context.Context, act postgres.Act, d dossiers.Dossier, decisions map[dossiers.ChargeID]fees.RefundDecision, reason string) error {
+func (s *Service) waiveUnpaid(ctx context.Context, act postgres.Act, d dossiers.Dossier, decisions map[dossiers.ChargeID]schedule.RefundDecision, reason string) error {
 	var list []dossiers.Waiver
 	for _, c := range d.Charges {
-		if left := c.Outstanding(); left > 0 && decisions[c.ID] == fees.RefundFull {
+		if left := c.Outstanding(); left > 0 && decisions[c.ID] == schedule.RefundFull {
 			list = append(list, dossiers.Waiver{Charge: c, Amount: left})
 		}
 	}
@@ -86,7 +86,7 @@ func (s *Service) waiveUnpaid(ctx context.Context, act postgres.Act, d dossiers.
 			return err
 		}
 	}
-	rules := map[string]fees.RefundDecision{}
+	rules := map[string]schedule.RefundDecision{}
 	for id, decision := range decisions {
 		rules[id.String()] = decision
 	}

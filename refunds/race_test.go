@@ -6,13 +6,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/fees/quote"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/providers"
 	"github.com/doisoat/doisoat/refunds"
 )
 
-func itemsOf(feeType string) []fees.ItemRequest { return []fees.ItemRequest{{FeeType: feeType}} }
+func itemsOf(feeType string) []quote.ItemRequest { return []quote.ItemRequest{{FeeType: feeType}} }
 
 // hold stops the far side after it did one command's work, until release is called.
 func (w *world) hold(command string) (reached <-chan struct{}, release func()) {

@@ -8,7 +8,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/doisoat/doisoat/dossiers"
-	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/fees/quote"
+	"github.com/doisoat/doisoat/fees/schedule"
 	"github.com/doisoat/doisoat/internal/approval"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/ledger"
@@ -20,14 +21,14 @@ import (
 // policy records the text of one policy, or its next version.
 func (w *world) policy(id string, percent int) {
 	w.t.Helper()
-	p, err := fees.ParsePolicy(fmt.Appendf(nil, `{
+	p, err := schedule.ParsePolicy(fmt.Appendf(nil, `{
 		"id": %q, "status": "in_force", "authority": {"code": "H41", "name": "HĐND tỉnh Nghệ An", "level": "province"},
 		"territory": ["H41"], "legal_basis": {"number": "14/2023/NQ-HĐND", "kind": "nghi_quyet_hdnd"},
 		"scope": {"mode": "fee_type_list", "fee_types": ["LP_DKKD"], "list_complete": true},
 		"effect": {"kind": "share_of_base", "numerator": %d, "denominator": 100},
 		"valid_from": "2024-01-01"}`, id, percent))
 	w.ok(err)
-	_, err = w.fees.LoadPolicies(w.t.Context(), auth.Operator(province), []fees.Policy{p})
+	_, err = w.fees.LoadPolicies(w.t.Context(), auth.Operator(province), []schedule.Policy{p})
 	w.ok(err)
 }
 
@@ -39,7 +40,7 @@ func (w *world) business() dossiers.Dossier {
 	d, _, err := w.dossiers.Register(w.t.Context(), portal, dossiers.Registration{
 		Authority: province, Code: fmt.Sprintf("H41.12-240502-%d001", w.serial), Agency: "H41.12", Channel: "online",
 		SubmittedAt: w.clock.Now().Add(-time.Hour), Applicant: dossiers.Applicant{Name: "Người nộp"},
-		Items: []fees.ItemRequest{{FeeType: "LP_DKKD", Base: &base}},
+		Items: []quote.ItemRequest{{FeeType: "LP_DKKD", Base: &base}},
 	})
 	w.ok(err)
 	return d

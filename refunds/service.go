@@ -13,6 +13,7 @@ import (
 
 	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/fees/schedule"
 	"github.com/doisoat/doisoat/internal/approval"
 	"github.com/doisoat/doisoat/internal/audit"
 	"github.com/doisoat/doisoat/internal/auth"
@@ -51,7 +52,7 @@ func (s *Service) Request(ctx context.Context, actor auth.Actor, dossierCode str
 	if err := auth.Require(actor, auth.PermRefundRequest); err != nil {
 		return Refund{}, false, err
 	}
-	if !slices.Contains(fees.RefundReasons(), q.Reason) {
+	if !slices.Contains(schedule.RefundReasons(), q.Reason) {
 		return Refund{}, false, ErrInvalid.At("/reason", "is not a refund reason")
 	}
 	err = postgres.InTx(ctx, s.DB, actor, func(act postgres.Act) error {

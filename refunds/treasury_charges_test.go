@@ -8,7 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/fees/schedule"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/money"
 	"github.com/doisoat/doisoat/ledger"
@@ -20,14 +20,14 @@ import (
 // subsidy records a policy by which a budget pays a fee of 100 000 wholly, or its next version, which pays nothing.
 func (w *treasury) subsidy(payer int) {
 	w.t.Helper()
-	p, err := fees.ParsePolicy(fmt.Appendf(nil, `{
+	p, err := schedule.ParsePolicy(fmt.Appendf(nil, `{
 		"id": "NA-SUBSIDY", "status": "in_force", "authority": {"code": "H41", "name": "HĐND tỉnh Nghệ An", "level": "province"},
 		"territory": ["H41"], "legal_basis": {"number": "14/2023/NQ-HĐND", "kind": "nghi_quyet_hdnd"},
 		"scope": {"mode": "fee_type_list", "fee_types": ["LP_DKKD"], "list_complete": true},
 		"effect": {"kind": "subsidy", "payer_share": {"numerator": %d, "denominator": 1}, "funder": "NSĐP"},
 		"valid_from": "2024-01-01"}`, payer))
 	w.ok(err)
-	_, err = w.fees.LoadPolicies(w.t.Context(), auth.Operator(province), []fees.Policy{p})
+	_, err = w.fees.LoadPolicies(w.t.Context(), auth.Operator(province), []schedule.Policy{p})
 	w.ok(err)
 }
 
@@ -144,7 +144,7 @@ func TestCorrectedChargeIsOneShare(t *testing.T) {
 	w.reprice(w.world.propose("NA-WRONG"))
 	w.capture(w.create(w.find(d.Code)))
 	s := w.split()
-	w.same("parts", s.Parts, []remittance.Part{{FeeType: "LP_DKKD", Kind: fees.LePhi, Charges: 1, Amount: 90_000, Budget: 90_000}})
+	w.same("parts", s.Parts, []remittance.Part{{FeeType: "LP_DKKD", Kind: schedule.LePhi, Charges: 1, Amount: 90_000, Budget: 90_000}})
 	w.approved(d)
 	w.same("given back", w.real(), map[string]int64{"A-CLR-vnpay": 90_000, "L-REFUND": 90_000})
 	found, err := w.remit.Find(t.Context(), auditor, s.ID)

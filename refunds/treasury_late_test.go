@@ -8,7 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/doisoat/doisoat/dossiers"
-	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/fees/schedule"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/money"
 	"github.com/doisoat/doisoat/ledger"
@@ -41,7 +41,7 @@ func (w *treasury) collect(tx pgx.Tx, c dossiers.Charge, account, cause string, 
 func (w *treasury) divides(minor int64) {
 	w.t.Helper()
 	s := w.split()
-	w.same("parts", s.Parts, []remittance.Part{{FeeType: lePhi, Kind: fees.LePhi, Charges: 1, Amount: minor, Budget: minor}})
+	w.same("parts", s.Parts, []remittance.Part{{FeeType: lePhi, Kind: schedule.LePhi, Charges: 1, Amount: minor, Budget: minor}})
 	w.nothing()
 }
 
@@ -128,12 +128,12 @@ func TestCollectionOfLaterDaysWaits(t *testing.T) {
 	})
 	s := w.split()
 	w.same("today", s.Parts, []remittance.Part{
-		{FeeType: lePhi, Kind: fees.LePhi, Charges: 1, Amount: 50_000, Budget: 50_000},
-		{FeeType: phi, Kind: fees.Phi, Charges: 1, Amount: 100_000, Retained: 70_000, Budget: 30_000},
+		{FeeType: lePhi, Kind: schedule.LePhi, Charges: 1, Amount: 50_000, Budget: 50_000},
+		{FeeType: phi, Kind: schedule.Phi, Charges: 1, Amount: 100_000, Retained: 70_000, Budget: 30_000},
 	})
 	s = w.split()
 	w.same("tomorrow", s.Parts, []remittance.Part{
-		{FeeType: lePhi, Kind: fees.LePhi, Charges: 1, Amount: 20_000, Budget: 20_000},
-		{FeeType: phi, Kind: fees.Phi, Charges: 1, Amount: 30_000, Retained: 21_000, Budget: 9_000},
+		{FeeType: lePhi, Kind: schedule.LePhi, Charges: 1, Amount: 20_000, Budget: 20_000},
+		{FeeType: phi, Kind: schedule.Phi, Charges: 1, Amount: 30_000, Retained: 21_000, Budget: 9_000},
 	})
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 
-	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/fees/schedule"
 	"github.com/doisoat/doisoat/internal/approval"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/calendar"
@@ -33,10 +33,10 @@ func newTreasury(t *testing.T) *treasury {
 	t.Helper()
 	w := &treasury{world: newWorld(t)}
 	w.remit = &remittance.Service{DB: postgres.DB{Pool: w.db.App, Now: w.clock.Now}, Fees: w.fees}
-	types := fees.Catalogue().FeeTypes
-	i := slices.IndexFunc(types, func(f fees.FeeType) bool { return f.Code == phi })
-	types[i].Terms = []fees.Terms{{
-		ValidFrom: calendar.MustParse("2020-01-01"), Retained: &fees.Share{Numerator: 7, Denominator: 10}, LegalBasis: "Thông tư thử nghiệm",
+	types := schedule.Catalogue().FeeTypes
+	i := slices.IndexFunc(types, func(f schedule.FeeType) bool { return f.Code == phi })
+	types[i].Terms = []schedule.Terms{{
+		ValidFrom: calendar.MustParse("2020-01-01"), Retained: &schedule.Share{Numerator: 7, Denominator: 10}, LegalBasis: "Thông tư thử nghiệm",
 	}}
 	_, err := w.fees.LoadFeeTypes(t.Context(), auth.Operator("BTC"), types[i:i+1])
 	w.ok(err)
@@ -246,7 +246,7 @@ func TestDeclinedAfterTheSplit(t *testing.T) {
 	w.status(r.ID, refunds.Declined)
 	w.same("declined", w.real(), map[string]int64{"A-CLR-vnpay": 150_000, "L-NSNN": 70_001, "L-RETAIN": 46_666, "L-TAMTHU-PHI": 33_333})
 	s := w.split()
-	w.same("the next period", s.Parts, []remittance.Part{{FeeType: phi, Kind: fees.Phi, Charges: 1, Amount: 33_333, Retained: 23_333, Budget: 10_000}})
+	w.same("the next period", s.Parts, []remittance.Part{{FeeType: phi, Kind: schedule.Phi, Charges: 1, Amount: 33_333, Retained: 23_333, Budget: 10_000}})
 	w.approved(d)
 	w.same("taken from both periods", w.real(), map[string]int64{"A-CLR-vnpay": 150_000, "L-REFUND": 150_000})
 }
@@ -354,8 +354,8 @@ func TestSplitsAndVouchers(t *testing.T) {
 	w.paid(lePhi)
 	s := w.split()
 	w.same("parts", s.Parts, []remittance.Part{
-		{FeeType: lePhi, Kind: fees.LePhi, Charges: 2, Amount: 100_000, Budget: 100_000},
-		{FeeType: phi, Kind: fees.Phi, Charges: 1, Amount: 100_000, Retained: 70_000, Budget: 30_000},
+		{FeeType: lePhi, Kind: schedule.LePhi, Charges: 2, Amount: 100_000, Budget: 100_000},
+		{FeeType: phi, Kind: schedule.Phi, Charges: 1, Amount: 100_000, Retained: 70_000, Budget: 30_000},
 	})
 	w.same("book", w.real(), map[string]int64{"A-CLR-vnpay": 200_000, "L-NSNN": 130_000, "L-RETAIN": 70_000})
 	again, created, err := w.remit.Split(t.Context(), accountant, ask)
@@ -417,10 +417,10 @@ func TestSplitsAndVouchers(t *testing.T) {
 func TestSplitNeedsTheTerms(t *testing.T) {
 	t.Parallel()
 	w := newTreasury(t)
-	types := fees.Catalogue().FeeTypes
-	i := slices.IndexFunc(types, func(f fees.FeeType) bool { return f.Code == phi })
-	types[i].Terms = []fees.Terms{{
-		ValidFrom: calendar.MustParse("2025-01-01"), Retained: &fees.Share{Numerator: 1, Denominator: 1}, LegalBasis: "Thông tư thử nghiệm",
+	types := schedule.Catalogue().FeeTypes
+	i := slices.IndexFunc(types, func(f schedule.FeeType) bool { return f.Code == phi })
+	types[i].Terms = []schedule.Terms{{
+		ValidFrom: calendar.MustParse("2025-01-01"), Retained: &schedule.Share{Numerator: 1, Denominator: 1}, LegalBasis: "Thông tư thử nghiệm",
 	}}
 	_, err := w.fees.LoadFeeTypes(t.Context(), auth.Operator("BTC"), types[i:i+1])
 	w.ok(err)

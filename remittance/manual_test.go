@@ -7,7 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/doisoat/doisoat/dossiers"
-	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/fees/schedule"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/ident"
 	"github.com/doisoat/doisoat/internal/money"
@@ -22,12 +22,12 @@ func TestManual(t *testing.T) {
 	dossier := dossiers.ID(uuid.New())
 	shares := []share{
 		{
-			Charge: dossiers.ChargeID(uuid.New()), Dossier: dossier, FeeType: "P_CONG_BO_DN", Kind: fees.Phi, Amount: 60_001,
-			Retention: retention{fees.Share{Numerator: 7, Denominator: 10}, "Thông tư"},
+			Charge: dossiers.ChargeID(uuid.New()), Dossier: dossier, FeeType: "P_CONG_BO_DN", Kind: schedule.Phi, Amount: 60_001,
+			Retention: retention{schedule.Share{Numerator: 7, Denominator: 10}, "Thông tư"},
 		},
 		{
-			Charge: dossiers.ChargeID(uuid.New()), Dossier: dossier, FeeType: "LP_DKKD", Kind: fees.LePhi, Amount: 20_000,
-			Retention: retention{fees.Share{Denominator: 1}, ""},
+			Charge: dossiers.ChargeID(uuid.New()), Dossier: dossier, FeeType: "LP_DKKD", Kind: schedule.LePhi, Amount: 20_000,
+			Retention: retention{schedule.Share{Denominator: 1}, ""},
 		},
 	}
 	for i, x := range shares {

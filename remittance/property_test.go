@@ -7,7 +7,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/doisoat/doisoat/dossiers"
-	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/fees/schedule"
 	"github.com/doisoat/doisoat/internal/money"
 )
 
@@ -17,7 +17,7 @@ func TestTakingBackInParts(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		denominator := rapid.Int64Range(1, 1000).Draw(t, "denominator")
-		r := retention{fees.Share{Numerator: rapid.Int64Range(0, denominator).Draw(t, "numerator"), Denominator: denominator}, "basis"}
+		r := retention{schedule.Share{Numerator: rapid.Int64Range(0, denominator).Draw(t, "numerator"), Denominator: denominator}, "basis"}
 		left := rapid.Int64Range(1, 10_000_000).Draw(t, "amount")
 		retained, budget, err := r.divide(money.Dong(left))
 		if err != nil {
@@ -49,7 +49,7 @@ func TestTakingBackInParts(t *testing.T) {
 func TestTakeOne(t *testing.T) {
 	t.Parallel()
 	charge := dossiers.Charge{Currency: money.VND}
-	half := retention{fees.Share{Numerator: 1, Denominator: 2}, "basis"}
+	half := retention{schedule.Share{Numerator: 1, Denominator: 2}, "basis"}
 	open := []openShare{{Left: 30, Retention: half}, {Left: 100, Retention: half, Taken: Taken{Waiting: true}}}
 	for _, x := range []struct {
 		name         string

@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/fees/schedule"
 	"github.com/doisoat/doisoat/internal/audit"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/calendar"
@@ -119,15 +120,15 @@ func (q SplitRequest) validate(today calendar.Date) error {
 
 // apply divides each share by its fee type's terms on the last day of the period.
 func (s *Service) apply(ctx context.Context, tx pgx.Tx, authority string, q SplitRequest, shares []share) error {
-	schedule, err := s.Fees.Schedule(ctx, tx, authority, q.PeriodTo)
+	norms, err := s.Fees.Schedule(ctx, tx, authority, q.PeriodTo)
 	if err != nil {
 		return err
 	}
-	ratios := retentions(schedule.FeeTypes, authority, q.PeriodTo)
+	ratios := retentions(norms.FeeTypes, authority, q.PeriodTo)
 	for i := range shares {
 		x := &shares[i]
-		x.Retention.share = fees.Share{Denominator: 1} // lệ phí: nothing stays (Luật 97/2015/QH13)
-		if x.Kind == fees.Phi {
+		x.Retention.share = schedule.Share{Denominator: 1} // lệ phí: nothing stays (Luật 97/2015/QH13)
+		if x.Kind == schedule.Phi {
 			known := false
 			if x.Retention, known = ratios[x.FeeType]; !known {
 				return ErrNoRatio.With("the terms of %s name no retained share on %s", x.FeeType, q.PeriodTo)
@@ -144,8 +145,8 @@ func (s *Service) apply(ctx context.Context, tx pgx.Tx, authority string, q Spli
 
 // retentions finds the retained share of each fee type that has one in force;
 // an authority's own fee type hides the national one.
-func retentions(types []fees.FeeType, authority string, on calendar.Date) map[string]retention {
-	chosen := map[string]fees.FeeType{}
+func retentions(types []schedule.FeeType, authority string, on calendar.Date) map[string]retention {
+	chosen := map[string]schedule.FeeType{}
 	for _, f := range types {
 		if earlier, known := chosen[f.Code]; !known || earlier.Territory != authority {
 			chosen[f.Code] = f

@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"github.com/doisoat/doisoat/dossiers"
-	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/fees/schedule"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/fault"
 	"github.com/doisoat/doisoat/internal/ident"
@@ -44,7 +44,7 @@ var (
 // retention is the part of a phí that the agency keeps, with its legal basis. Both come from the fee type's
 // terms on the last day of the period.
 type retention struct {
-	share      fees.Share
+	share      schedule.Share
 	legalBasis string
 }
 
@@ -70,7 +70,7 @@ type Split struct {
 // sums that refunds took from these shares since the split.
 type Part struct {
 	FeeType       string
-	Kind          fees.Kind
+	Kind          schedule.Kind
 	Charges       int64
 	Amount        int64
 	Retained      int64
@@ -84,7 +84,7 @@ type share struct {
 	Charge    dossiers.ChargeID
 	Dossier   dossiers.ID
 	FeeType   string
-	Kind      fees.Kind
+	Kind      schedule.Kind
 	Amount    int64
 	Retained  int64
 	Retention retention
@@ -92,7 +92,7 @@ type share struct {
 
 // divide cuts an amount: the agency keeps the floor of its ratio, the budget has the rest.
 func (r retention) divide(amount money.Amount) (retained, budget money.Amount, err error) {
-	return fees.Terms{Retained: &r.share}.Split(amount)
+	return schedule.Terms{Retained: &r.share}.Split(amount)
 }
 
 // take returns the amounts to take from each side when a refund takes amount from the rest (left) of a share.

@@ -7,7 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/doisoat/doisoat/dossiers"
-	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/fees/schedule"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/money"
 	"github.com/doisoat/doisoat/ledger"
@@ -315,7 +315,7 @@ func selectHeld(ctx context.Context, tx pgx.Tx, d dossiers.Dossier) (map[dossier
 		select coalesce(c.corrects, c.id), sum(case p.side when 'C' then p.amount else -p.amount end)::bigint
 		from ledger.posting p join ledger.account a on a.id = p.account_id join dossiers.charge c on c.id = p.charge_id
 		where p.dossier_id = $1 and a.code in ($2, $3)
-		group by coalesce(c.corrects, c.id)`, d.ID, dossiers.TamThu(fees.Phi), dossiers.TamThu(fees.LePhi))
+		group by coalesce(c.corrects, c.id)`, d.ID, dossiers.TamThu(schedule.Phi), dossiers.TamThu(schedule.LePhi))
 	if err != nil {
 		return nil, err
 	}

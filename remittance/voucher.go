@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/fees/schedule"
 	"github.com/doisoat/doisoat/internal/approval"
 	"github.com/doisoat/doisoat/internal/audit"
 	"github.com/doisoat/doisoat/internal/auth"
@@ -275,7 +275,7 @@ func (s Split) lines(kind VoucherKind, account string) ([]line, error) {
 func (k VoucherKind) moves(p Part) int64 {
 	budget, retained := p.Budget-p.TakenBudget, p.Retained-p.TakenRetained
 	switch {
-	case (k == BudgetLePhi) != (p.Kind == fees.LePhi):
+	case (k == BudgetLePhi) != (p.Kind == schedule.LePhi):
 		return 0
 	case k == ToWaiting:
 		return budget + retained

@@ -6,7 +6,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/doisoat/doisoat/dossiers"
-	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/fees/schedule"
 	"github.com/doisoat/doisoat/internal/audit"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/postgres"
@@ -17,7 +17,7 @@ import (
 // proposes a refund OVERPAID for paid money, or adds a charge with the difference. A charge that a
 // person gave back or waived is left to people. It acts once per dossier and day, so a second run
 // or a second report of the day changes nothing.
-func (s *Service) PriceAgain(ctx context.Context, authority string, id dossiers.ID, day fees.Basis) error {
+func (s *Service) PriceAgain(ctx context.Context, authority string, id dossiers.ID, day schedule.Basis) error {
 	return postgres.InTx(ctx, s.DB, auth.System(authority), func(act postgres.Act) error {
 		d, err := dossiers.LockByID(ctx, act, id)
 		if err != nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/doisoat/doisoat/dossiers"
-	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/fees/schedule"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/payments"
@@ -153,7 +153,7 @@ func (s *Service) repriceDossier(ctx context.Context, act postgres.Act, r Repric
 // day that was reported.
 type grounds struct {
 	repricing ID
-	day       fees.Basis
+	day       schedule.Basis
 	seed      uuid.UUID // derives the cause of a waiver, the same in every run
 	note      string
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/doisoat/doisoat/dossiers"
-	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/fees/schedule"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/repricing/replay"
@@ -172,7 +172,7 @@ func handledBy(ctx context.Context, tx pgx.Tx, id ID, charges []dossiers.ChargeI
 }
 
 // insertDay marks that a dossier was priced again because of a day; false when it was before.
-func insertDay(ctx context.Context, act postgres.Act, d dossiers.Dossier, day fees.Basis) (first bool, err error) {
+func insertDay(ctx context.Context, act postgres.Act, d dossiers.Dossier, day schedule.Basis) (first bool, err error) {
 	tag, err := act.Exec(ctx, `
 		insert into repricing.day (dossier_id, day, authority, recorded_at)
 		values ($1, $2, $3, $4)

@@ -4,7 +4,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/fees/quote"
+	"github.com/doisoat/doisoat/fees/schedule"
 	"github.com/doisoat/doisoat/internal/fault"
 	"github.com/doisoat/doisoat/providers"
 	"github.com/doisoat/doisoat/web"
@@ -46,8 +47,8 @@ func TestOneReaderOfJSON(t *testing.T) {
 			t.Errorf("%s: a provider's message gives %v, want it taken: %t", name, err, tt.sound)
 		}
 		// A sound file without policies is refused for its content, as fees.policy.
-		_, err = fees.CheckFile(strings.NewReader(tt.text))
-		if e, ok := fault.Of(err); !ok || (e.Code == fees.ErrPolicy.Code) != tt.sound {
+		_, err = quote.CheckFile(strings.NewReader(tt.text))
+		if e, ok := fault.Of(err); !ok || (e.Code == schedule.ErrPolicy.Code) != tt.sound {
 			t.Errorf("%s: a policies file gives %v, want its text taken: %t", name, err, tt.sound)
 		}
 	}

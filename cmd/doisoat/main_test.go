@@ -24,7 +24,7 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	policies, err := filepath.Abs("../../fees/demo/policies.json")
+	policies, err := filepath.Abs("../../fees/schedule/demo/policies.json")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,7 @@ package main
 import (
 	"fmt"
 
-	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/fees/quote"
 )
 
 type policyCommand struct {
@@ -24,7 +24,7 @@ func (c *policyCheckCommand) Run(p *program) error {
 		return err
 	}
 	defer f.Close()
-	report, err := fees.CheckFile(f)
+	report, err := quote.CheckFile(f)
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.File, err)
 	}
@@ -41,7 +41,7 @@ func (c *policyCheckCommand) Run(p *program) error {
 	return nil
 }
 
-func (c *policyCheckCommand) print(p *program, report fees.CheckReport) {
+func (c *policyCheckCommand) print(p *program, report quote.CheckReport) {
 	for _, one := range report.Cases {
 		mark := "ok  "
 		if !one.OK {

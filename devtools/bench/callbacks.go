@@ -19,7 +19,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/doisoat/doisoat/dossiers"
-	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/fees/quote"
+	"github.com/doisoat/doisoat/fees/schedule"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/ident"
 	"github.com/doisoat/doisoat/internal/secret"
@@ -66,7 +67,7 @@ func (s *stage) newCounter(ctx context.Context, pool *pgxpool.Pool) (*counter, e
 	}
 	all.Close() // each measurement has a group of its own
 	c := &counter{owner: s.owner, receiving: all.Callbacks}
-	if _, err := all.Fees.LoadFeeTypes(ctx, auth.Operator("BTC"), fees.Catalogue().FeeTypes); err != nil {
+	if _, err := all.Fees.LoadFeeTypes(ctx, auth.Operator("BTC"), schedule.Catalogue().FeeTypes); err != nil {
 		return nil, err
 	}
 	account, err := all.Merchants.Register(ctx, auth.Operator(authority), vnpay.Name, map[string]string{
@@ -81,7 +82,7 @@ func (s *stage) newCounter(ctx context.Context, pool *pgxpool.Pool) (*counter, e
 	d, _, err := all.Dossiers.Register(ctx, portal, dossiers.Registration{
 		Authority: authority, Code: "H41.12-000000-0000", Agency: "H41.12", Channel: "direct", SubmittedAt: time.Now(),
 		Applicant: dossiers.Applicant{Name: "Bench", Identifier: "040190001234"},
-		Items:     []fees.ItemRequest{{FeeType: "LP_DKKD", Base: &due, Assessed: &fees.Assessed{Ground: "bench"}}},
+		Items:     []quote.ItemRequest{{FeeType: "LP_DKKD", Base: &due, Assessed: &quote.Assessed{Ground: "bench"}}},
 	})
 	if err != nil {
 		return nil, err

@@ -54,6 +54,8 @@ var rows = map[string]int{
 	"providers/simulator/simtest":  7,
 
 	"fees":               5,
+	"fees/quote":         4,
+	"fees/schedule":      3,
 	"internal/auth/keys": 5,
 	"ledger":             4,
 

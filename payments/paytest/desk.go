@@ -27,7 +27,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/doisoat/doisoat/dossiers"
-	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/fees/quote"
+	"github.com/doisoat/doisoat/fees/schedule"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/auth/registry"
 	"github.com/doisoat/doisoat/internal/money"
@@ -154,7 +155,7 @@ func New(t *testing.T) *Desk {
 	d.Must(err)
 	t.Cleanup(rooms.Close)
 	d.Rooms, d.Service, d.Callbacks, d.Dossiers = rooms, rooms.Payments, rooms.Callbacks, rooms.Dossiers
-	_, err = rooms.Fees.LoadFeeTypes(t.Context(), auth.Operator("BTC"), fees.Catalogue().FeeTypes)
+	_, err = rooms.Fees.LoadFeeTypes(t.Context(), auth.Operator("BTC"), schedule.Catalogue().FeeTypes)
 	d.Must(err)
 	d.VNPAY, err = d.Merchants.Register(
 		t.Context(),
@@ -209,14 +210,14 @@ func (d *Desk) serveCallback(w http.ResponseWriter, r *http.Request) {
 // Dossier registers one that owes the given amounts, one fee each.
 func (d *Desk) Dossier(number int, due ...int64) dossiers.Dossier {
 	d.T.Helper()
-	var items []fees.ItemRequest
+	var items []quote.ItemRequest
 	for i := range due {
 		items = append(
 			items,
-			fees.ItemRequest{
+			quote.ItemRequest{
 				FeeType:  []string{"P_CONG_BO_DN", "LP_DKKD"}[i%2],
 				Base:     &due[i],
-				Assessed: &fees.Assessed{Ground: "an amount of the test"},
+				Assessed: &quote.Assessed{Ground: "an amount of the test"},
 			},
 		)
 	}

@@ -7,7 +7,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/doisoat/doisoat/dossiers"
-	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/fees/quote"
+	"github.com/doisoat/doisoat/fees/schedule"
 	"github.com/doisoat/doisoat/internal/calendar"
 )
 
@@ -26,17 +27,17 @@ func (s *Service) Differences(
 	if err := p.validate(); err != nil {
 		return nil, 0, Place{}, err
 	}
-	schedule, err := s.Fees.Schedule(ctx, tx, authority, p.To)
+	norms, err := s.Fees.Schedule(ctx, tx, authority, p.To)
 	if err != nil {
 		return nil, 0, Place{}, err
 	}
-	q := pastQuery{authority: authority, period: p, after: after, policy: policy, asks: []fees.Schedule{schedule}, limit: limit}
-	return s.differences(ctx, tx, q, schedule)
+	q := pastQuery{authority: authority, period: p, after: after, policy: policy, asks: []quote.Schedule{norms}, limit: limit}
+	return s.differences(ctx, tx, q, norms)
 }
 
 // DifferencesOf is Differences for one dossier, which the caller has locked.
 func (s *Service) DifferencesOf(ctx context.Context, tx pgx.Tx, d dossiers.Dossier, policy string) ([]dossiers.Difference, error) {
-	schedule, err := s.Fees.Schedule(ctx, tx, d.Authority, d.PricingDate)
+	norms, err := s.Fees.Schedule(ctx, tx, d.Authority, d.PricingDate)
 	if err != nil {
 		return nil, err
 	}
@@ -47,10 +48,10 @@ func (s *Service) DifferencesOf(ctx context.Context, tx pgx.Tx, d dossiers.Dossi
 		after:     on.Begin(),
 		only:      d.ID,
 		policy:    policy,
-		asks:      []fees.Schedule{schedule},
+		asks:      []quote.Schedule{norms},
 		limit:     1,
 	}
-	list, _, _, err := s.differences(ctx, tx, q, schedule)
+	list, _, _, err := s.differences(ctx, tx, q, norms)
 	return list, err
 }
 
@@ -62,25 +63,25 @@ func (s *Service) DifferencesByDay(
 	ctx context.Context,
 	tx pgx.Tx,
 	d dossiers.Dossier,
-	day fees.Basis,
+	day schedule.Basis,
 ) (list []dossiers.Difference, err error) {
 	accepted, issued, err := dossiers.Milestones(ctx, tx, d.ID)
 	if err != nil {
 		return nil, err
 	}
-	schedule, err := s.Fees.Schedule(ctx, tx, d.Authority, dossiers.LastDay(d.PricingDate, accepted, issued))
+	norms, err := s.Fees.Schedule(ctx, tx, d.Authority, dossiers.LastDay(d.PricingDate, accepted, issued))
 	if err != nil {
 		return nil, err
 	}
-	on, lawful := Period{d.PricingDate, d.PricingDate}, newPricer(d.Authority, schedule)
-	q := pastQuery{authority: d.Authority, period: on, after: on.Begin(), only: d.ID, asks: []fees.Schedule{schedule}, limit: 1}
+	on, lawful := Period{d.PricingDate, d.PricingDate}, newPricer(d.Authority, norms)
+	q := pastQuery{authority: d.Authority, period: on, after: on.Begin(), only: d.ID, asks: []quote.Schedule{norms}, limit: 1}
 	_, _, err = s.readPast(ctx, tx, q, func(d past) error {
 		if d.undeliverable != "" {
 			return nil
 		}
 		without := d
 		without.issued = calendar.Date{}
-		if day == fees.ByAcceptance { // it comes before the result
+		if day == schedule.ByAcceptance { // it comes before the result
 			without.accepted = calendar.Date{}
 		}
 		for i := range d.charges {
@@ -106,9 +107,9 @@ func (s *Service) differences(
 	ctx context.Context,
 	tx pgx.Tx,
 	q pastQuery,
-	schedule fees.Schedule,
+	norms quote.Schedule,
 ) (list []dossiers.Difference, seen int, end Place, err error) {
-	lawful := newPricer(q.authority, schedule)
+	lawful := newPricer(q.authority, norms)
 	seen, end, err = s.readPast(ctx, tx, q, func(d past) error {
 		if d.undeliverable != "" {
 			return nil
@@ -119,7 +120,7 @@ func (s *Service) differences(
 			if err != nil {
 				return err
 			}
-			touched := c.under || slices.ContainsFunc(now.item.Applied, func(a fees.Applied) bool { return a.Policy == q.policy })
+			touched := c.under || slices.ContainsFunc(now.item.Applied, func(a quote.Applied) bool { return a.Policy == q.policy })
 			if now.ok && touched && now.sums != c.sums {
 				list = append(list, dossiers.Difference{Dossier: d.id, Charge: c.id, Assessed: c.sums, Lawful: now.item})
 			}

@@ -12,6 +12,8 @@ import (
 
 	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/fees/quote"
+	"github.com/doisoat/doisoat/fees/schedule"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/auth/registry"
 	"github.com/doisoat/doisoat/internal/postgres"
@@ -48,16 +50,16 @@ func newOffice(t testing.TB) office {
 		t.Fatal(err)
 	}
 	now := func() time.Time { return today }
-	schedule := &fees.Service{DB: postgres.DB{Pool: db.App, Now: now}}
-	if _, err := schedule.LoadFeeTypes(t.Context(), auth.Operator("BTC"), fees.Catalogue().FeeTypes); err != nil {
+	norms := &fees.Service{DB: postgres.DB{Pool: db.App, Now: now}}
+	if _, err := norms.LoadFeeTypes(t.Context(), auth.Operator("BTC"), schedule.Catalogue().FeeTypes); err != nil {
 		t.Fatal(err)
 	}
-	file, err := fees.ParseFile(fees.DemoPolicies())
+	file, err := schedule.ParseFile(schedule.DemoPolicies())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, owner := range file.Owners() {
-		if _, err := schedule.LoadPolicies(t.Context(), auth.Operator(owner), file.OwnedBy(owner)); err != nil {
+		if _, err := norms.LoadPolicies(t.Context(), auth.Operator(owner), file.OwnedBy(owner)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -69,8 +71,8 @@ func newOffice(t testing.TB) office {
 	if err != nil {
 		t.Fatal(err)
 	}
-	filing := &dossiers.Service{DB: postgres.DB{Pool: db.App, Now: now}, Fees: schedule, Secret: ring, Jobs: jobs}
-	return office{&replay.Service{DB: postgres.DB{Pool: db.App, Now: now}, Fees: schedule, Dossiers: filing}, db, t}
+	filing := &dossiers.Service{DB: postgres.DB{Pool: db.App, Now: now}, Fees: norms, Secret: ring, Jobs: jobs}
+	return office{&replay.Service{DB: postgres.DB{Pool: db.App, Now: now}, Fees: norms, Dossiers: filing}, db, t}
 }
 
 // registration asks for the business household fee of NA-2023-60, on its first day.
@@ -80,7 +82,7 @@ func registration() dossiers.Registration {
 		Authority: "H41", Code: "H41.12-231107-0001", Agency: "H41.12", Channel: "online", ServiceLevel: "toan_trinh",
 		SubmittedAt: time.Date(2023, 11, 7, 9, 0, 0, 987654321, time.FixedZone("", 7*3600)),
 		Applicant:   dossiers.Applicant{Name: name, Identifier: identifier},
-		Items:       []fees.ItemRequest{{FeeType: "LP_DKKD", Base: &base}},
+		Items:       []quote.ItemRequest{{FeeType: "LP_DKKD", Base: &base}},
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/doisoat/doisoat/dossiers"
-	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/fees/schedule"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/postgres"
@@ -22,7 +22,7 @@ const previewPage = 50_000
 // policy counts on its own dates. Without AsWritten it counts throughout the period, and the
 // policies that it replaces do not count.
 type PreviewRequest struct {
-	Policy    fees.Policy
+	Policy    schedule.Policy
 	Period    Period
 	AsWritten bool
 }

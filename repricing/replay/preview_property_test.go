@@ -12,7 +12,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/doisoat/doisoat/dossiers"
-	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/fees/quote"
+	"github.com/doisoat/doisoat/fees/schedule"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/postgres"
@@ -38,7 +39,7 @@ func (l lot) moment(from calendar.Date, days int) time.Time {
 }
 
 // policy is some policy that a preview may have to mind.
-func (l lot) policy(t *testing.T, id string) fees.Policy {
+func (l lot) policy(t *testing.T, id string) schedule.Policy {
 	t.Helper()
 	from := calendar.MustParse("2023-12-20").AddDays(l.IntN(40))
 	scope := map[string]any{
@@ -89,7 +90,7 @@ func (l lot) policy(t *testing.T, id string) fees.Policy {
 
 // facts are what one dossier was recorded with; groups are known only here.
 type facts struct {
-	ask     fees.Request
+	ask     quote.Request
 	events  []event
 	charges []chargeFacts
 }
@@ -108,17 +109,17 @@ type chargeFacts struct {
 
 // facts need not be lawful. Acceptance and result are reported up to twice, sometimes by a clock that went wrong.
 func (l lot) facts() facts {
-	f := facts{ask: fees.Request{
+	f := facts{ask: quote.Request{
 		Authority: "H41",
 		Agency:    fmt.Sprintf("H41.%d", 1+l.IntN(3)),
 		Procedure: one(l, "", "1.1", "1.2", "1.3"),
-		Channel:   one(l, fees.Online, fees.Direct, fees.Postal),
+		Channel:   one(l, schedule.Online, schedule.Direct, schedule.Postal),
 		Level: one(
 			l,
 			"",
-			fees.ToanTrinh,
+			schedule.ToanTrinh,
 		),
-		PaymentChannel: one(l, "", fees.PaidOnline, fees.PaidCash),
+		PaymentChannel: one(l, "", schedule.PaidOnline, schedule.PaidCash),
 		SubmittedAt:    l.moment(calendar.MustParse("2023-12-25"), 45),
 		Groups:         one(l, nil, nil, []string{"ho_ngheo"}, []string{"tre_em", "ho_ngheo"}),
 	}}
@@ -218,7 +219,7 @@ func (o office) record(l lot, n int) []facts {
 }
 
 // oneByOne is the preview as its definition says it: each dossier priced by itself at its own times.
-func oneByOne(t *testing.T, list []facts, p replay.Period, today, changed fees.Schedule) replay.Preview {
+func oneByOne(t *testing.T, list []facts, p replay.Period, today, changed quote.Schedule) replay.Preview {
 	t.Helper()
 	want := replay.Preview{Procedures: []replay.PreviewRow{}, Agencies: []replay.PreviewRow{}} // also when nothing is in the period
 	rows := map[string]map[string]*replay.PreviewRow{"procedure": {}, "agency": {}}
@@ -268,11 +269,11 @@ func oneByOne(t *testing.T, list []facts, p replay.Period, today, changed fees.S
 	return want
 }
 
-func priceOf(t *testing.T, f facts, c chargeFacts, s fees.Schedule) (dossiers.Sums, bool) {
+func priceOf(t *testing.T, f facts, c chargeFacts, s quote.Schedule) (dossiers.Sums, bool) {
 	t.Helper()
-	f.ask.Items = []fees.ItemRequest{{FeeType: c.fee, Base: &c.unit, Quantity: c.quantity}}
-	q, err := fees.PriceKept(f.ask, s)
-	if fees.ErrNoFeeType.Is(err) {
+	f.ask.Items = []quote.ItemRequest{{FeeType: c.fee, Base: &c.unit, Quantity: c.quantity}}
+	q, err := quote.PriceKept(f.ask, s)
+	if quote.ErrNoFeeType.Is(err) {
 		return dossiers.Sums{}, false
 	}
 	if err != nil {
@@ -296,22 +297,22 @@ func rowOf(rows map[string]*replay.PreviewRow, key string) *replay.PreviewRow {
 func TestPreviewIsOneByOne(t *testing.T) {
 	t.Parallel()
 	l, o := newLot(t), newOffice(t)
-	var policies []fees.Policy
+	var policies []schedule.Policy
 	for i := range 6 {
 		policies = append(policies, l.policy(t, fmt.Sprintf("NA-%d", i)))
 	}
 	if _, err := o.Fees.LoadPolicies(t.Context(), auth.Operator("H41"), policies); err != nil {
 		t.Fatal(err)
 	}
-	_, err := o.Fees.LoadFeeTypes(t.Context(), auth.Operator("H41"), []fees.FeeType{
+	_, err := o.Fees.LoadFeeTypes(t.Context(), auth.Operator("H41"), []schedule.FeeType{
 		{ // on some days only
 			Code:        "LP_TAM",
 			Name:        "Lệ phí tạm",
 			Territory:   "H41",
-			Kind:        fees.LePhi,
-			SetBy:       fees.SetByCouncil,
-			CollectedBy: fees.CollectedLocal,
-			Rates:       []fees.Rate{{ValidFrom: calendar.MustParse("2024-01-05"), ValidTo: calendar.MustParse("2024-01-20")}},
+			Kind:        schedule.LePhi,
+			SetBy:       schedule.SetByCouncil,
+			CollectedBy: schedule.CollectedLocal,
+			Rates:       []schedule.Rate{{ValidFrom: calendar.MustParse("2024-01-05"), ValidTo: calendar.MustParse("2024-01-20")}},
 		},
 	})
 	if err != nil {
@@ -323,7 +324,7 @@ func TestPreviewIsOneByOne(t *testing.T) {
 		p := replay.Period{From: calendar.MustParse("2023-12-24").AddDays(l.IntN(20))}
 		p.To = p.From.AddDays(l.IntN(40))
 		r := replay.PreviewRequest{Policy: l.policy(t, one(l, "NA-0", "NA-DRAFT")), Period: p, AsWritten: l.IntN(2) == 0}
-		var today fees.Schedule
+		var today quote.Schedule
 		err := postgres.ReadTx(t.Context(), o.App, "H41", func(tx pgx.Tx) (err error) {
 			today, err = o.Fees.Schedule(t.Context(), tx, "H41", p.To)
 			return err

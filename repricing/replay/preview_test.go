@@ -8,7 +8,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/doisoat/doisoat/dossiers"
-	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/fees/quote"
+	"github.com/doisoat/doisoat/fees/schedule"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/repricing/replay"
@@ -25,9 +26,9 @@ const draft = `{
 	"effect": {"kind": "share_of_base", "numerator": 50, "denominator": 100},
 	"valid_from": "2027-01-01", "valid_to": "2027-12-31", "replaces": ["NA-2023-60"]}`
 
-func parsed(t testing.TB, text string) fees.Policy {
+func parsed(t testing.TB, text string) schedule.Policy {
 	t.Helper()
-	p, err := fees.ParsePolicy([]byte(text))
+	p, err := schedule.ParsePolicy([]byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +45,7 @@ func TestPreview(t *testing.T) {
 			"H41.12-231107-%04d",
 			serial,
 		), agency, procedure, channel, day
-		r.Items = []fees.ItemRequest{{FeeType: fee, Base: &base, Assessed: &fees.Assessed{Ground: "an amount of the test"}}}
+		r.Items = []quote.ItemRequest{{FeeType: fee, Base: &base, Assessed: &quote.Assessed{Ground: "an amount of the test"}}}
 		r.Applicant.Groups = groups
 		o.register(r)
 	}

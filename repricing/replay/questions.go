@@ -10,7 +10,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/doisoat/doisoat/dossiers"
-	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/fees/quote"
+	"github.com/doisoat/doisoat/fees/schedule"
 	"github.com/doisoat/doisoat/internal/calendar"
 )
 
@@ -26,10 +27,10 @@ type questions struct {
 	milestone bool            // some policy counts the day of acceptance or of the result
 }
 
-func questionsOf(authority string, p Period, schedules ...fees.Schedule) questions {
+func questionsOf(authority string, p Period, schedules ...quote.Schedule) questions {
 	q := questions{
 		authority: authority, period: p, turns: []calendar.Date{p.From}, sensitive: sensitive(schedules),
-		milestone: slices.ContainsFunc(schedules, fees.Schedule.AsksForMilestones),
+		milestone: slices.ContainsFunc(schedules, quote.Schedule.AsksForMilestones),
 	}
 	for _, s := range schedules {
 		q.turns = append(q.turns, s.Turns()...)
@@ -111,7 +112,7 @@ func (q questions) read(ctx context.Context, tx pgx.Tx, after, until Place) ([]q
 	rows, err := tx.Query(ctx, selectQuestions, pgx.StrictNamedArgs{
 		"authority": q.authority, "from": after.Date, "to": until.Date, "date": after.Date, "id": after.Dossier.UUID(),
 		"until": until.Date, "until_id": until.Dossier.UUID(), "turns": q.turns, "sensitive": q.sensitive,
-		"milestones": q.milestone, "accepted": dossiers.ReportsOf(fees.ByAcceptance), "finished": dossiers.ReportsOf(fees.ByIssue),
+		"milestones": q.milestone, "accepted": dossiers.ReportsOf(schedule.ByAcceptance), "finished": dossiers.ReportsOf(schedule.ByIssue),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read questions: %w", err)

@@ -17,6 +17,8 @@ import (
 
 	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/fees/quote"
+	"github.com/doisoat/doisoat/fees/schedule"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/fault"
 	"github.com/doisoat/doisoat/internal/postgres"
@@ -86,7 +88,7 @@ type pastQuery struct {
 	after     Place
 	only      dossiers.ID // zero: all
 	policy    string      // asked about; may be empty
-	asks      []fees.Schedule
+	asks      []quote.Schedule
 	limit     int
 }
 
@@ -119,8 +121,8 @@ func (s *Service) readPast(ctx context.Context, tx pgx.Tx, q pastQuery, each fun
 	rows, err := tx.Query(ctx, selectPast, pgx.StrictNamedArgs{
 		"authority": q.authority, "from": q.period.From, "to": q.period.To, "date": q.after.Date, "id": q.after.Dossier.UUID(),
 		"only": q.only, "sensitive": sensitive(q.asks), "policy": q.policy, "limit": q.limit,
-		"milestones": slices.ContainsFunc(q.asks, fees.Schedule.AsksForMilestones),
-		"accepted":   dossiers.ReportsOf(fees.ByAcceptance), "finished": dossiers.ReportsOf(fees.ByIssue),
+		"milestones": slices.ContainsFunc(q.asks, quote.Schedule.AsksForMilestones),
+		"accepted":   dossiers.ReportsOf(schedule.ByAcceptance), "finished": dossiers.ReportsOf(schedule.ByIssue),
 	})
 	if err != nil {
 		return 0, Place{}, err
@@ -197,7 +199,7 @@ func dayOf(at *time.Time, submitted calendar.Date) calendar.Date {
 }
 
 // sensitive lists the fees whose price may depend on the applicant under any of the schedules.
-func sensitive(schedules []fees.Schedule) []string {
+func sensitive(schedules []quote.Schedule) []string {
 	list := []string{}
 	for _, s := range schedules {
 		for _, f := range s.FeeTypes {
@@ -213,7 +215,7 @@ func sensitive(schedules []fees.Schedule) []string {
 // the price of each item.
 type pricer struct {
 	authority string
-	schedule  fees.Schedule
+	schedule  quote.Schedule
 	agencies  bool // some policy is for some agencies only
 	known     map[asked]answered
 }
@@ -230,13 +232,13 @@ type asked struct {
 }
 
 type answered struct {
-	item fees.Item
+	item quote.Item
 	sums dossiers.Sums
 	ok   bool // false: the schedule holds no such fee on that date
 }
 
-func newPricer(authority string, schedule fees.Schedule) *pricer {
-	return &pricer{authority: authority, schedule: schedule, agencies: schedule.AsksForAgency(), known: map[asked]answered{}}
+func newPricer(authority string, norms quote.Schedule) *pricer {
+	return &pricer{authority: authority, schedule: norms, agencies: norms.AsksForAgency(), known: map[asked]answered{}}
 }
 
 func (p *pricer) price(d *past, c *pastCharge) (answered, error) {
@@ -250,16 +252,16 @@ func (p *pricer) price(d *past, c *pastCharge) (answered, error) {
 	if a, ok := p.known[ask]; ok {
 		return a, nil
 	}
-	r := fees.Request{
-		Authority: p.authority, Procedure: d.procedure, Channel: fees.Channel(d.channel), Level: fees.ServiceLevel(d.level),
-		Agency: d.agency, PaymentChannel: fees.PaymentChannel(d.paying),
+	r := quote.Request{
+		Authority: p.authority, Procedure: d.procedure, Channel: schedule.Channel(d.channel), Level: schedule.ServiceLevel(d.level),
+		Agency: d.agency, PaymentChannel: schedule.PaymentChannel(d.paying),
 		SubmittedAt: d.date.Start(), AcceptedAt: startOf(d.accepted), IssuedAt: startOf(d.issued), Groups: strings.Fields(c.groups),
-		Items: []fees.ItemRequest{{FeeType: c.feeType, Base: &ask.unit, Quantity: c.quantity}},
+		Items: []quote.ItemRequest{{FeeType: c.feeType, Base: &ask.unit, Quantity: c.quantity}},
 	}
-	q, err := fees.PriceKept(r, p.schedule)
+	q, err := quote.PriceKept(r, p.schedule)
 	a := answered{ok: true}
 	switch {
-	case fees.ErrNoFeeType.Is(err):
+	case quote.ErrNoFeeType.Is(err):
 		a.ok = false
 	case err != nil:
 		return answered{}, err
@@ -282,6 +284,6 @@ func startOf(d calendar.Date) time.Time {
 	return d.Start()
 }
 
-func sumsOf(i fees.Item) dossiers.Sums {
+func sumsOf(i quote.Item) dossiers.Sums {
 	return dossiers.Sums{Gross: i.Base.Minor, Discount: i.Discount.Minor, Subsidy: i.Subsidy.Minor, Due: i.Due.Minor}
 }

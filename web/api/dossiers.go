@@ -4,7 +4,7 @@ import (
 	"context"
 
 	"github.com/doisoat/doisoat/dossiers"
-	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/fees/quote"
 	"github.com/doisoat/doisoat/ledger/balances"
 	"github.com/doisoat/doisoat/web"
 	"github.com/doisoat/doisoat/web/api/openapi"
@@ -99,12 +99,12 @@ func (s *server) ReadDossierLedger(
 	return openapi.ReadDossierLedger200JSONResponse{Dossier: r.Code, Entries: shown}, nil
 }
 
-func itemRequests(items []openapi.ItemRequest) []fees.ItemRequest {
-	list := make([]fees.ItemRequest, len(items))
+func itemRequests(items []openapi.ItemRequest) []quote.ItemRequest {
+	list := make([]quote.ItemRequest, len(items))
 	for i, item := range items {
-		list[i] = fees.ItemRequest{FeeType: item.FeeType, Base: item.Base, Quantity: item.Quantity}
+		list[i] = quote.ItemRequest{FeeType: item.FeeType, Base: item.Base, Quantity: item.Quantity}
 		if item.Assessed.Ground != "" {
-			list[i].Assessed = &fees.Assessed{Ground: item.Assessed.Ground}
+			list[i].Assessed = &quote.Assessed{Ground: item.Assessed.Ground}
 		}
 	}
 	return list

@@ -6,6 +6,8 @@ import (
 	"errors"
 
 	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/fees/quote"
+	"github.com/doisoat/doisoat/fees/schedule"
 	"github.com/doisoat/doisoat/web"
 	"github.com/doisoat/doisoat/web/api/openapi"
 )
@@ -16,10 +18,10 @@ func (s *server) CreateQuote(ctx context.Context, r openapi.CreateQuoteRequestOb
 	if r.Body.Authority != actor.Authority {
 		return nil, errOtherAuthority
 	}
-	q, err := s.rooms.Fees.Quote(ctx, actor, fees.Request{
-		Authority: r.Body.Authority, Procedure: r.Body.Procedure, Channel: fees.Channel(r.Body.Submission.Channel),
-		Level: fees.ServiceLevel(r.Body.Submission.ServiceLevel), SubmittedAt: r.Body.Submission.SubmittedAt, Groups: r.Body.Applicant.Groups,
-		Items: itemRequests(r.Body.Items), Agency: r.Body.Agency, PaymentChannel: fees.PaymentChannel(r.Body.Submission.PaymentChannel),
+	q, err := s.rooms.Fees.Quote(ctx, actor, quote.Request{
+		Authority: r.Body.Authority, Procedure: r.Body.Procedure, Channel: schedule.Channel(r.Body.Submission.Channel),
+		Level: schedule.ServiceLevel(r.Body.Submission.ServiceLevel), SubmittedAt: r.Body.Submission.SubmittedAt, Groups: r.Body.Applicant.Groups,
+		Items: itemRequests(r.Body.Items), Agency: r.Body.Agency, PaymentChannel: schedule.PaymentChannel(r.Body.Submission.PaymentChannel),
 		AcceptedAt: r.Body.Submission.AcceptedAt, IssuedAt: r.Body.Submission.IssuedAt,
 	})
 	if err != nil {
@@ -32,7 +34,7 @@ func (s *server) CreateQuote(ctx context.Context, r openapi.CreateQuoteRequestOb
 	return openapi.CreateQuote200JSONResponse(view), nil
 }
 
-func quoteItemView(item fees.Item) openapi.QuoteItem {
+func quoteItemView(item quote.Item) openapi.QuoteItem {
 	return openapi.QuoteItem{
 		FeeType: item.FeeType, Kind: openapi.FeeKind(item.Kind), Quantity: item.Quantity, Base: item.Base.Minor, Discount: item.Discount.Minor,
 		Subsidy: item.Subsidy.Minor, Due: item.Due.Minor, Reason: openapi.PriceReason(item.Reason), Applied: views(item.Applied, appliedView),
@@ -40,14 +42,14 @@ func quoteItemView(item fees.Item) openapi.QuoteItem {
 	}
 }
 
-func appliedView(a fees.Applied) openapi.Applied {
+func appliedView(a quote.Applied) openapi.Applied {
 	return openapi.Applied{
 		Policy: a.Policy, Version: int64(a.Version), LegalBasis: a.LegalBasis, Effect: a.Effect,
 		Rule: openapi.AppliedRule(a.Rule), Amount: a.Amount, Funder: a.Funder, Texts: textsView(a.Texts),
 	}
 }
 
-func notAppliedView(n fees.NotApplied) openapi.NotApplied {
+func notAppliedView(n quote.NotApplied) openapi.NotApplied {
 	return openapi.NotApplied{Policy: n.Policy, Version: int64(n.Version), Why: string(n.Why), Detail: n.Detail, Texts: textsView(n.Texts)}
 }
 
@@ -56,11 +58,11 @@ func (s *server) RegisterFeeType(
 	ctx context.Context, r openapi.RegisterFeeTypeRequestObject,
 ) (openapi.RegisterFeeTypeResponseObject, error) {
 	actor := web.Actor(ctx)
-	f := fees.FeeType{Territory: actor.Authority, SetBy: fees.SetByCouncil, CollectedBy: fees.CollectedLocal}
+	f := schedule.FeeType{Territory: actor.Authority, SetBy: schedule.SetByCouncil, CollectedBy: schedule.CollectedLocal}
 	if err := json.Unmarshal(*r.Body, &f); err != nil {
-		return nil, errors.Join(fees.ErrDocument, err)
+		return nil, errors.Join(schedule.ErrDocument, err)
 	}
-	done, err := s.rooms.Fees.LoadFeeTypes(ctx, actor, []fees.FeeType{f})
+	done, err := s.rooms.Fees.LoadFeeTypes(ctx, actor, []schedule.FeeType{f})
 	if err != nil {
 		return nil, err
 	}
@@ -87,18 +89,18 @@ func (s *server) ListFeeTypes(ctx context.Context, r openapi.ListFeeTypesRequest
 	if err != nil {
 		return nil, err
 	}
-	cut, next, err := pageOf(list, r.Params.Cursor, r.Params.Limit, func(f fees.FeeType) string { return f.Code + " " + f.Territory })
+	cut, next, err := pageOf(list, r.Params.Cursor, r.Params.Limit, func(f schedule.FeeType) string { return f.Code + " " + f.Territory })
 	if err != nil {
 		return nil, err
 	}
 	return openapi.ListFeeTypes200JSONResponse{Items: views(cut, feeTypeView), NextCursor: next}, nil
 }
 
-func feeTypeView(f fees.FeeType) openapi.FeeType {
+func feeTypeView(f schedule.FeeType) openapi.FeeType {
 	if f.Rates == nil {
-		f.Rates = []fees.Rate{}
+		f.Rates = []schedule.Rate{}
 	}
 	return openapi.FeeType{FeeType: f, Version: f.Version}
 }
 
-func textsView(t fees.Texts) openapi.Texts { return openapi.Texts{Vi: t.Vi, En: t.En} }
+func textsView(t quote.Texts) openapi.Texts { return openapi.Texts{Vi: t.Vi, En: t.En} }

@@ -23,6 +23,7 @@ import (
 
 	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/fees/schedule"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/auth/keys"
 	"github.com/doisoat/doisoat/internal/auth/registry"
@@ -51,7 +52,7 @@ type harness struct {
 	keys   map[auth.Role]string
 	makers keys.Service // of keys of other provinces
 	db     *pgtest.DB
-	again  func(ctx context.Context, authority string, id dossiers.ID, day fees.Basis) error // what the job of a known day does
+	again  func(ctx context.Context, authority string, id dossiers.ID, day schedule.Basis) error // what the job of a known day does
 	log    *lockedBuffer
 	routes routers.Router // of the served description, to hold answers against it
 
@@ -137,7 +138,7 @@ func (h *harness) description() *openapi3.T {
 
 func (h *harness) loadFees(s *fees.Service) {
 	h.t.Helper()
-	file, err := fees.ParseFile(fees.DemoPolicies())
+	file, err := schedule.ParseFile(schedule.DemoPolicies())
 	if err != nil {
 		h.t.Fatal(err)
 	}

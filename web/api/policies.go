@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/fees/schedule"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/web"
@@ -13,7 +14,7 @@ import (
 // CreatePolicy handles POST /v1/policies: an editor drafts a policy, an admin records an adopted policy.
 func (s *server) CreatePolicy(ctx context.Context, r openapi.CreatePolicyRequestObject) (openapi.CreatePolicyResponseObject, error) {
 	actor := web.Actor(ctx)
-	p, err := fees.ParsePolicy(*r.Body)
+	p, err := schedule.ParsePolicy(*r.Body)
 	if err != nil {
 		return nil, err
 	}
@@ -35,8 +36,8 @@ func (s *server) CreatePolicy(ctx context.Context, r openapi.CreatePolicyRequest
 	}, nil
 }
 
-func (s *server) recordPolicy(ctx context.Context, actor auth.Actor, p fees.Policy) (fees.RecordedPolicy, bool, error) {
-	done, err := s.rooms.Fees.LoadPolicies(ctx, actor, []fees.Policy{p})
+func (s *server) recordPolicy(ctx context.Context, actor auth.Actor, p schedule.Policy) (fees.RecordedPolicy, bool, error) {
+	done, err := s.rooms.Fees.LoadPolicies(ctx, actor, []schedule.Policy{p})
 	if err != nil {
 		return fees.RecordedPolicy{}, false, err
 	}

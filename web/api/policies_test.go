@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/fees/schedule"
 	"github.com/doisoat/doisoat/internal/auth"
 )
 
@@ -21,13 +21,13 @@ const listedProcedure = "1.000001"
 func TestPolicyCasesOverHTTP(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
-	file, err := fees.ParseFile(fees.DemoPolicies())
+	file, err := schedule.ParseFile(schedule.DemoPolicies())
 	if err != nil {
 		t.Fatal(err)
 	}
 	asked := 0
 	for _, p := range file.Policies {
-		if p.Scope.Mode == fees.ProcedureList && len(p.Scope.Procedures) == 0 {
+		if p.Scope.Mode == schedule.ProcedureList && len(p.Scope.Procedures) == 0 {
 			h.listProcedure(p)
 		}
 		for i, c := range p.Cases {
@@ -35,7 +35,7 @@ func TestPolicyCasesOverHTTP(t *testing.T) {
 			if authority == "" {
 				authority = p.Territory[0]
 			}
-			if authority == fees.Everywhere {
+			if authority == schedule.Everywhere {
 				authority = province
 			}
 			procedure := c.Procedure
@@ -67,7 +67,7 @@ func TestPolicyCasesOverHTTP(t *testing.T) {
 }
 
 // listProcedure records the policy's next version, with a procedure in its list, as its authority's admin.
-func (h *harness) listProcedure(p fees.Policy) {
+func (h *harness) listProcedure(p schedule.Policy) {
 	h.t.Helper()
 	var document map[string]any
 	if err := json.Unmarshal(p.Document, &document); err != nil {
@@ -81,11 +81,11 @@ func (h *harness) listProcedure(p fees.Policy) {
 	h.must(201, h.roleOf(p.Authority.Code, auth.RoleAdmin), http.MethodPost, "/v1/policies", string(text))
 }
 
-func (h *harness) quoteAs(authority, procedure string, c fees.Case) answer {
+func (h *harness) quoteAs(authority, procedure string, c schedule.Case) answer {
 	h.t.Helper()
 	level := c.ServiceLevel
 	if level == "" {
-		level = fees.ToanTrinh
+		level = schedule.ToanTrinh
 	}
 	// Each case is asked on its own day, since an authority refuses dates far from the clock.
 	submitted := c.SubmittedOn.Start().Add(12 * time.Hour)

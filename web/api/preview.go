@@ -7,7 +7,7 @@ import (
 	"net/http"
 
 	"github.com/doisoat/doisoat/dossiers"
-	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/fees/schedule"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/repricing/replay"
 	"github.com/doisoat/doisoat/web"
@@ -19,12 +19,12 @@ func (s *server) PreviewPolicy(ctx context.Context, r openapi.PreviewPolicyReque
 	actor := web.Actor(ctx)
 	q := replay.PreviewRequest{Period: periodOf(r.Body.Period), AsWritten: r.Body.Dates == openapi.PreviewRequestDatesAsWritten}
 	if len(r.Body.Policy) > 0 {
-		p, err := fees.ParsePolicy(r.Body.Policy)
+		p, err := schedule.ParsePolicy(r.Body.Policy)
 		if err != nil {
 			return nil, err
 		}
 		if p.ID != r.ID {
-			return nil, fees.ErrPolicy.At("/policy/id", "is not the policy of the address")
+			return nil, schedule.ErrPolicy.At("/policy/id", "is not the policy of the address")
 		}
 		q.Policy = p
 	} else {

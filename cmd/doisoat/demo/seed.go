@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/fees/schedule"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/auth/keys"
 	"github.com/doisoat/doisoat/internal/postgres"
@@ -86,17 +87,17 @@ func (d *Seeds) Plant(ctx context.Context, far *farsides.Simulator) (map[string]
 // norms loads the national fee types and every demo policy under its own
 // authority. A code or id that is recorded already keeps its version.
 func (d *Seeds) norms(ctx context.Context) error {
-	file, err := fees.ParseFile(fees.DemoPolicies())
+	file, err := schedule.ParseFile(schedule.DemoPolicies())
 	if err != nil {
 		return err
 	}
 	national := auth.Operator(nationalFees)
-	recorded, err := d.Rooms.Fees.ListFeeTypes(ctx, national, fees.Everywhere)
+	recorded, err := d.Rooms.Fees.ListFeeTypes(ctx, national, schedule.Everywhere)
 	if err != nil {
 		return fmt.Errorf("fee types: %w", err)
 	}
-	missing := slices.DeleteFunc(file.AllFeeTypes(), func(f fees.FeeType) bool {
-		return slices.ContainsFunc(recorded, func(r fees.FeeType) bool { return r.Code == f.Code })
+	missing := slices.DeleteFunc(file.AllFeeTypes(), func(f schedule.FeeType) bool {
+		return slices.ContainsFunc(recorded, func(r schedule.FeeType) bool { return r.Code == f.Code })
 	})
 	if len(missing) > 0 {
 		if _, err := d.Rooms.Fees.LoadFeeTypes(ctx, national, missing); err != nil {
@@ -112,8 +113,8 @@ func (d *Seeds) norms(ctx context.Context) error {
 }
 
 // policies loads those of the list that are not recorded yet.
-func (d *Seeds) policies(ctx context.Context, operator auth.Actor, list []fees.Policy) error {
-	var missing []fees.Policy
+func (d *Seeds) policies(ctx context.Context, operator auth.Actor, list []schedule.Policy) error {
+	var missing []schedule.Policy
 	for _, policy := range list {
 		switch _, err := d.Rooms.Fees.FindPolicy(ctx, operator, policy.ID); {
 		case errors.Is(err, fees.ErrNotFound):

@@ -3,12 +3,12 @@
 // web/api imports it. It owns no data and holds no rule.
 package openapi
 
-import "github.com/doisoat/doisoat/fees"
+import "github.com/doisoat/doisoat/fees/schedule"
 
 //go:generate go tool -modfile=../../../tools/go.mod oapi-codegen -config oapi-codegen.yaml -o gen.go ../openapi.yaml
 
 // FeeTypeDocument is a fee type as recorded, with its version.
 type FeeTypeDocument struct {
-	fees.FeeType
+	schedule.FeeType
 	Version int `json:"version"`
 }

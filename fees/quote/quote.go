@@ -1,4 +1,4 @@
-package fees
+package quote
 
 import (
 	"cmp"
@@ -8,55 +8,28 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/doisoat/doisoat/fees/schedule"
 	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/internal/fault"
 	"github.com/doisoat/doisoat/internal/money"
 )
 
-// Channel is how a dossier was submitted.
-type Channel string
-
-// The submission channels: trực tuyến, trực tiếp, bưu chính.
-const (
-	Online Channel = "online"
-	Direct Channel = "direct"
-	Postal Channel = "postal"
-)
-
-// ServiceLevel is how much of the service happens online.
-type ServiceLevel string
-
-// The levels of NĐ 42/2022/NĐ-CP.
-const (
-	ToanTrinh ServiceLevel = "toan_trinh"
-	MotPhan   ServiceLevel = "mot_phan"
-)
-
-// Request asks what items cost. Authority is the province whose territory the
+// Request asks for the price of items. Authority is the province whose territory the
 // dossier belongs to; Groups holds codes of exempt groups and cases.
 type Request struct {
 	Authority   string
 	Procedure   string
-	Channel     Channel
-	Level       ServiceLevel // may be empty: not stated
+	Channel     schedule.Channel
+	Level       schedule.ServiceLevel // may be empty: not stated
 	SubmittedAt time.Time
 	Groups      []string
 	Items       []ItemRequest
 
-	Agency         string         // who collects; may be empty: not stated
-	PaymentChannel PaymentChannel // how the payer will pay; may be empty: not stated
-	AcceptedAt     time.Time      // when the agency accepted the dossier; zero: not yet
-	IssuedAt       time.Time      // when the result was ready; zero: not yet
+	Agency         string                  // who collects; may be empty: not stated
+	PaymentChannel schedule.PaymentChannel // how the payer will pay; may be empty: not stated
+	AcceptedAt     time.Time               // when the agency accepted the dossier; zero: not yet
+	IssuedAt       time.Time               // when the result was ready; zero: not yet
 }
-
-// PaymentChannel is how a payer pays. No policy found so far asks for one.
-type PaymentChannel string
-
-// The payment channels a policy may ask for.
-const (
-	PaidAnyhow PaymentChannel = "any"
-	PaidOnline PaymentChannel = "online"
-	PaidCash   PaymentChannel = "cash"
-)
 
 // ItemRequest is one fee to price. Base is the amount of one unit in minor
 // units; nil takes the rate of the schedule. Where the schedule has an amount,
@@ -74,24 +47,11 @@ type Assessed struct {
 	Ground string `json:"ground"`
 }
 
-// MaxGround bounds the ground of an assessed amount, in characters.
-const MaxGround = 500
-
-// Schedule is everything a quote needs to know about an authority.
-type Schedule struct {
-	FeeTypes []FeeType
-	Policies []Policy
-}
-
-// Reason sums up in one word why due differs from base.
-type Reason string
-
-// The reasons. An exemption by law is never counted as an online discount.
+// Limits of a request.
 const (
-	ReasonExempt     Reason = "exempt_by_law"
-	ReasonDiscounted Reason = "discounted"
-	ReasonSubsidised Reason = "subsidised" // only a budget's subsidy lowers what the payer pays
-	ReasonNone       Reason = "none"
+	MaxItems  = 100
+	MaxGround = 500 // characters of the ground of an assessed amount
+	maxGroups = 50
 )
 
 // Rule is the part a policy plays in an item.
@@ -104,8 +64,8 @@ const (
 	RuleSubsidy   Rule = "subsidy"
 )
 
-// Applied is a policy that changed an item. Amount is what it took off the
-// payer's bill, in minor units of the quote's currency.
+// Applied is a policy that changed an item. Amount is the reduction for the
+// payer, in minor units of the quote's currency.
 type Applied struct {
 	Policy     string `json:"policy"`
 	Version    int    `json:"version"`
@@ -129,14 +89,14 @@ type NotApplied struct {
 // Item is one priced fee: Base = Due + Discount + Subsidy, all ≥ 0.
 type Item struct {
 	FeeType    string
-	Kind       Kind
+	Kind       schedule.Kind
 	Quantity   int64
 	Ground     string // of an assessed amount, or nothing
 	Base       money.Amount
 	Discount   money.Amount
 	Subsidy    money.Amount
 	Due        money.Amount
-	Reason     Reason
+	Reason     schedule.Reason
 	Applied    []Applied
 	NotApplied []NotApplied
 	Texts      Texts // the item as a whole
@@ -156,9 +116,9 @@ type Quote struct {
 // Price quotes every item of r. It is pure: the answer depends on r and s
 // alone, not on the order of policies or fee types. Of several versions of a
 // policy the highest counts. The pricing date is the day of submission in Viet
-// Nam; a policy that counts the day of acceptance or of the result waits for
-// it: until then it does not apply, and says so. Faults: ErrRequest, ErrNoFeeType and ErrFixedBase, with pointers into
-// the request as the API spells it.
+// Nam. A policy that counts the day of acceptance or of the result does not apply
+// before that day is known, and NotApplied says so. Faults: ErrRequest,
+// ErrNoFeeType and ErrFixedBase, with pointers into the request as the API spells it.
 func Price(r Request, s Schedule) (Quote, error) {
 	return price(r, s, override{})
 }
@@ -179,17 +139,25 @@ type override struct {
 }
 
 func price(r Request, s Schedule, o override) (Quote, error) {
-	if err := r.validate(); err != nil {
+	if err := r.Validate(); err != nil {
 		return Quote{}, err
 	}
 	on := calendar.On(r.SubmittedAt)
-	q := Quote{Currency: money.VND, PricingDate: on, Gross: money.Dong(0), Discount: money.Dong(0), Subsidy: money.Dong(0), Due: money.Dong(0)}
+	q := Quote{
+		Currency:    money.VND,
+		PricingDate: on,
+		Gross:       money.Dong(0),
+		Discount:    money.Dong(0),
+		Subsidy:     money.Dong(0),
+		Due:         money.Dong(0),
+	}
 	policies := latest(s.Policies)
 	for i, ask := range r.Items {
-		at := pointer("/items", i)
+		at := fault.Element("/items", i)
 		fee, rate, ok := findFee(s.FeeTypes, ask.FeeType, r.Authority, on)
 		if !ok {
-			return Quote{}, ErrNoFeeType.With("fee type %q is not in the schedule on %s", ask.FeeType, on).At(at+"/fee_type", "is not in the schedule on that date")
+			return Quote{}, ErrNoFeeType.With("fee type %q is not in the schedule on %s", ask.FeeType, on).
+				At(at+"/fee_type", "is not in the schedule on that date")
 		}
 		unit, err := unitBase(ask, rate, at, o.anyBase)
 		if err != nil {
@@ -227,37 +195,44 @@ func (q *Quote) add(item Item) error {
 	return nil
 }
 
-func (r Request) validate() error {
-	var p problems
-	p.require(territoryCode.MatchString(r.Authority), "/authority", "must be an authority code")
-	p.oneOf(string(r.Channel), "/submission/channel", "online", "direct", "postal")
-	p.oneOf(string(r.Level), "/submission/service_level", "", "toan_trinh", "mot_phan")
-	p.oneOf(string(r.PaymentChannel), "/submission/payment_channel", "", string(PaidOnline), string(PaidCash))
-	p.require(r.AcceptedAt.IsZero() || !r.AcceptedAt.Before(r.SubmittedAt), "/submission/accepted_at", "must not come before submitted_at")
-	p.require(r.IssuedAt.IsZero() || !r.IssuedAt.Before(r.SubmittedAt), "/submission/issued_at", "must not come before submitted_at")
-	p.require(len(r.Agency) <= maxCode, "/agency", "must have at most %d characters", maxCode)
-	p.require(!r.SubmittedAt.IsZero(), "/submission/submitted_at", "is needed: it fixes the pricing date")
-	p.require(len(r.Procedure) <= maxCode, "/procedure", "must have at most %d characters", maxCode)
-	p.require(len(r.Groups) <= maxGroups, "/applicant/groups", "must hold at most %d codes", maxGroups)
-	p.require(len(r.Items) > 0 && len(r.Items) <= MaxItems, "/items", "must hold 1 to %d items", MaxItems)
+func (r Request) Validate() error {
+	var p fault.Problems
+	p.Require(schedule.IsTerritory(r.Authority), "/authority", "must be an authority code")
+	p.OneOf(string(r.Channel), "/submission/channel", "online", "direct", "postal")
+	p.OneOf(string(r.Level), "/submission/service_level", "", "toan_trinh", "mot_phan")
+	p.OneOf(string(r.PaymentChannel), "/submission/payment_channel", "", string(schedule.PaidOnline), string(schedule.PaidCash))
+	p.Require(r.AcceptedAt.IsZero() || !r.AcceptedAt.Before(r.SubmittedAt), "/submission/accepted_at", "must not come before submitted_at")
+	p.Require(r.IssuedAt.IsZero() || !r.IssuedAt.Before(r.SubmittedAt), "/submission/issued_at", "must not come before submitted_at")
+	p.Require(len(r.Agency) <= schedule.MaxCode, "/agency", "must have at most %d characters", schedule.MaxCode)
+	p.Require(!r.SubmittedAt.IsZero(), "/submission/submitted_at", "is needed: it fixes the pricing date")
+	p.Require(len(r.Procedure) <= schedule.MaxCode, "/procedure", "must have at most %d characters", schedule.MaxCode)
+	p.Require(len(r.Groups) <= maxGroups, "/applicant/groups", "must hold at most %d codes", maxGroups)
+	p.Require(len(r.Items) > 0 && len(r.Items) <= MaxItems, "/items", "must hold 1 to %d items", MaxItems)
 	for i, item := range r.Items[:min(len(r.Items), MaxItems)] {
-		at := pointer("/items", i)
-		p.require(item.FeeType != "", at+"/fee_type", "is needed")
-		p.require(item.Base == nil || *item.Base >= 0 && *item.Base <= MaxBase, at+"/base", "must lie between 0 and %d", int64(MaxBase))
+		at := fault.Element("/items", i)
+		p.Require(item.FeeType != "", at+"/fee_type", "is needed")
+		p.Require(
+			item.Base == nil || *item.Base >= 0 && *item.Base <= schedule.MaxBase, at+"/base", "must lie between 0 and %d",
+			int64(schedule.MaxBase),
+		)
 		if item.Assessed != nil {
 			ground := strings.TrimSpace(item.Assessed.Ground)
-			p.require(ground != "" && utf8.RuneCountInString(ground) <= MaxGround, at+"/assessed/ground", "must have 1 to %d characters", MaxGround)
-			p.require(item.Base != nil, at+"/base", "is needed: it is the assessed amount")
+			p.Require(
+				ground != "" && utf8.RuneCountInString(ground) <= MaxGround, at+"/assessed/ground", "must have 1 to %d characters", MaxGround,
+			)
+			p.Require(item.Base != nil, at+"/base", "is needed: it is the assessed amount")
 		}
-		p.require(item.Quantity >= 0 && item.Quantity <= MaxQuantity, at+"/quantity", "must lie between 1 and %d", MaxQuantity)
+		p.Require(
+			item.Quantity >= 0 && item.Quantity <= schedule.MaxQuantity, at+"/quantity", "must lie between 1 and %d", schedule.MaxQuantity,
+		)
 	}
-	return p.fault(ErrRequest)
+	return p.As(ErrRequest)
 }
 
 // unitBase is the amount of one unit: of the schedule, or as assessed, or as
 // asked where the schedule has none. It also refuses a quantity that would
 // carry the item above MaxBase.
-func unitBase(ask ItemRequest, rate Rate, at string, anyBase bool) (int64, error) {
+func unitBase(ask ItemRequest, rate schedule.Rate, at string, anyBase bool) (int64, error) {
 	base := ask.Base
 	if base == nil {
 		base = rate.Base
@@ -266,24 +241,26 @@ func unitBase(ask ItemRequest, rate Rate, at string, anyBase bool) (int64, error
 			At(at+"/base", fmt.Sprintf("must be %d or absent; for an amount that the agency assessed give its ground in assessed", *rate.Base))
 	}
 	if base == nil {
-		return 0, ErrRequest.With("the amount of %s is fixed case by case: give its base", ask.FeeType).At(at+"/base", "is needed for this fee type")
+		return 0, ErrRequest.With("the amount of %s is fixed case by case: give its base", ask.FeeType).
+			At(at+"/base", "is needed for this fee type")
 	}
-	if *base > MaxBase/max(ask.Quantity, 1) {
-		return 0, ErrRequest.With("base times quantity of %s is too large", ask.FeeType).At(at+"/quantity", fmt.Sprintf("base times quantity must not exceed %d", int64(MaxBase)))
+	if *base > schedule.MaxBase/max(ask.Quantity, 1) {
+		return 0, ErrRequest.With("base times quantity of %s is too large", ask.FeeType).
+			At(at+"/quantity", fmt.Sprintf("base times quantity must not exceed %d", int64(schedule.MaxBase)))
 	}
 	return *base, nil
 }
 
 // findFee prefers the authority's own fee type to the national one, and of one owner the highest version.
-func findFee(types []FeeType, code, authority string, on calendar.Date) (FeeType, Rate, bool) {
-	var fee FeeType
-	var rate Rate
+func findFee(types []schedule.FeeType, code, authority string, on calendar.Date) (schedule.FeeType, schedule.Rate, bool) {
+	var fee schedule.FeeType
+	var rate schedule.Rate
 	found := false
 	for _, f := range types {
-		if f.Code != code || f.Territory != authority && f.Territory != Everywhere {
+		if f.Code != code || f.Territory != authority && f.Territory != schedule.Everywhere {
 			continue
 		}
-		r, ok := f.rateOn(on)
+		r, ok := f.RateOn(on)
 		own, ownBefore := f.Territory == authority, fee.Territory == authority
 		if ok && (!found || own && !ownBefore || own == ownBefore && f.Version > fee.Version) {
 			fee, rate, found = f, r, true
@@ -293,13 +270,13 @@ func findFee(types []FeeType, code, authority string, on calendar.Date) (FeeType
 }
 
 // latest keeps the highest version of each policy, sorted by id.
-func latest(all []Policy) []*Policy {
-	list := make([]*Policy, 0, len(all))
+func latest(all []schedule.Policy) []*schedule.Policy {
+	list := make([]*schedule.Policy, 0, len(all))
 	for i := range all {
 		list = append(list, &all[i])
 	}
-	slices.SortFunc(list, func(a, b *Policy) int {
+	slices.SortFunc(list, func(a, b *schedule.Policy) int {
 		return cmp.Or(strings.Compare(a.ID, b.ID), cmp.Compare(b.Version, a.Version))
 	})
-	return slices.CompactFunc(list, func(a, b *Policy) bool { return a.ID == b.ID })
+	return slices.CompactFunc(list, func(a, b *schedule.Policy) bool { return a.ID == b.ID })
 }

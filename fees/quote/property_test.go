@@ -1,4 +1,4 @@
-package fees_test
+package quote_test
 
 import (
 	"encoding/json"
@@ -8,18 +8,21 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
-	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/fees/quote"
+	"github.com/doisoat/doisoat/fees/schedule"
 	"github.com/doisoat/doisoat/internal/calendar"
 )
 
 // anyPolicy draws a valid policy; most of them touch the requests that anyRequest draws.
-func anyPolicy(t *rapid.T, id string) fees.Policy {
-	share := rapid.Custom(func(t *rapid.T) fees.Share {
+func anyPolicy(t *rapid.T, id string) schedule.Policy {
+	share := rapid.Custom(func(t *rapid.T) schedule.Share {
 		d := rapid.Int64Range(1, 1000).Draw(t, "denominator")
-		return fees.Share{Numerator: rapid.Int64Range(0, d).Draw(t, "numerator"), Denominator: d}
+		return schedule.Share{Numerator: rapid.Int64Range(0, d).Draw(t, "numerator"), Denominator: d}
 	}).Draw(t, "share")
 	level := rapid.SampledFrom([]string{"province", "central", "law"}).Draw(t, "level")
-	effect := map[string]any{"kind": rapid.SampledFrom([]string{"share_of_base", "fixed_amount", "exempt", "subsidy", "share_by_fee"}).Draw(t, "effect")}
+	effect := map[string]any{
+		"kind": rapid.SampledFrom([]string{"share_of_base", "fixed_amount", "exempt", "subsidy", "share_by_fee"}).Draw(t, "effect"),
+	}
 	switch effect["kind"] {
 	case "share_of_base":
 		effect["numerator"], effect["denominator"] = share.Numerator, share.Denominator
@@ -36,7 +39,10 @@ func anyPolicy(t *rapid.T, id string) fees.Policy {
 	if rapid.Bool().Draw(t, "companion") {
 		effect["companions_still_due"] = []string{"P_CONG_BO_DN"}
 	}
-	scope := map[string]any{"mode": rapid.SampledFrom([]string{"fee_type_list", "procedure_list", "all_under_authority", "fees_set_by_central_government"}).Draw(t, "mode")}
+	scope := map[string]any{
+		"mode": rapid.SampledFrom([]string{"fee_type_list", "procedure_list", "all_under_authority", "fees_set_by_central_government"}).
+			Draw(t, "mode"),
+	}
 	switch scope["mode"] {
 	case "fee_type_list":
 		scope["fee_types"] = rapid.SampledFrom([][]string{{"LP_DKKD"}, {"P_CONG_BO_DN", "LP_DKKD"}, {"P_DTM"}}).Draw(t, "fees")
@@ -48,31 +54,43 @@ func anyPolicy(t *rapid.T, id string) fees.Policy {
 		combination = rapid.SampledFrom([]string{"exclusive_best", "multiply"}).Draw(t, "combination")
 	}
 	document, err := json.Marshal(map[string]any{
-		"combination": combination, "pricing_date_basis": rapid.SampledFrom([]string{"submission", "submission", "acceptance", "issue"}).Draw(t, "basis"),
-		"id": id, "status": rapid.SampledFrom([]string{"in_force", "in_force", "in_force", "draft"}).Draw(t, "status"),
-		"authority": map[string]any{"code": "H41", "level": level}, "territory": []string{rapid.SampledFrom([]string{"H41", "H41", "H26"}).Draw(t, "territory")},
+		"combination":        combination,
+		"pricing_date_basis": rapid.SampledFrom([]string{"submission", "submission", "acceptance", "issue"}).Draw(t, "basis"),
+		"id":                 id, "status": rapid.SampledFrom([]string{"in_force", "in_force", "in_force", "draft"}).Draw(t, "status"),
+		"authority": map[string]any{
+			"code":  "H41",
+			"level": level,
+		}, "territory": []string{rapid.SampledFrom([]string{"H41", "H41", "H26"}).Draw(t, "territory")},
 		"legal_basis": map[string]any{"number": "1/NQ"}, "scope": scope, "effect": effect,
-		"condition":  map[string]any{"submission_channel": rapid.SampledFrom([][]string{nil, {"online"}, {"direct", "postal"}}).Draw(t, "channels")},
+		"condition": map[string]any{
+			"submission_channel": rapid.SampledFrom([][]string{nil, {"online"}, {"direct", "postal"}}).Draw(t, "channels"),
+		},
 		"valid_from": rapid.SampledFrom([]string{"2024-01-01", "2025-06-01", "2026-01-01"}).Draw(t, "from"),
-		"rounding":   map[string]any{"unit": rapid.SampledFrom([]int64{1, 1, 100, 1000}).Draw(t, "unit"), "mode": rapid.SampledFrom([]string{"half_up", "down", "up"}).Draw(t, "rounding")},
-		"exempt_groups": map[string]any{"rule": rapid.SampledFrom([]string{"legal_exemption_first", "applies_only_to_these"}).Draw(t, "rule"), "groups": []string{
-			rapid.SampledFrom([]string{"ho_ngheo", "tre_em"}).Draw(t, "group"),
-		}},
+		"rounding": map[string]any{
+			"unit": rapid.SampledFrom([]int64{1, 1, 100, 1000}).Draw(t, "unit"),
+			"mode": rapid.SampledFrom([]string{"half_up", "down", "up"}).Draw(t, "rounding"),
+		},
+		"exempt_groups": map[string]any{
+			"rule": rapid.SampledFrom([]string{"legal_exemption_first", "applies_only_to_these"}).Draw(t, "rule"),
+			"groups": []string{
+				rapid.SampledFrom([]string{"ho_ngheo", "tre_em"}).Draw(t, "group"),
+			},
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := fees.ParsePolicy(document)
+	p, err := schedule.ParsePolicy(document)
 	if err != nil {
 		t.Fatalf("ParsePolicy(%s): %v", document, err)
 	}
 	return p
 }
 
-func anyRequest(t *rapid.T) fees.Request {
-	r := fees.Request{
+func anyRequest(t *rapid.T) quote.Request {
+	r := quote.Request{
 		Authority: "H41", Procedure: rapid.SampledFrom([]string{"", "1.000001"}).Draw(t, "procedure"),
-		Channel:     rapid.SampledFrom([]fees.Channel{fees.Online, fees.Direct, fees.Postal}).Draw(t, "channel"),
+		Channel:     rapid.SampledFrom([]schedule.Channel{schedule.Online, schedule.Direct, schedule.Postal}).Draw(t, "channel"),
 		Groups:      rapid.SampledFrom([][]string{nil, {"ho_ngheo"}}).Draw(t, "groups"),
 		SubmittedAt: calendar.MustParse("2025-08-01").Start().AddDate(0, 0, rapid.IntRange(-300, 300).Draw(t, "days")),
 	}
@@ -83,9 +101,9 @@ func anyRequest(t *rapid.T) fees.Request {
 		r.IssuedAt = r.SubmittedAt.AddDate(0, 0, rapid.IntRange(0, 90).Draw(t, "days to issue"))
 	}
 	for range rapid.IntRange(1, 3).Draw(t, "items") {
-		base := rapid.OneOf(rapid.Int64Range(0, 500000), rapid.Int64Range(0, fees.MaxBase/10)).Draw(t, "base")
+		base := rapid.OneOf(rapid.Int64Range(0, 500000), rapid.Int64Range(0, schedule.MaxBase/10)).Draw(t, "base")
 		fee := rapid.SampledFrom([]string{"LP_DKKD", "P_CONG_BO_DN", "LP_HO_CHIEU"}).Draw(t, "fee")
-		r.Items = append(r.Items, fees.ItemRequest{
+		r.Items = append(r.Items, quote.ItemRequest{
 			FeeType: fee, Base: &base, Assessed: ofItsOwn(fee, base),
 			Quantity: rapid.Int64Range(0, 10).Draw(t, "quantity"),
 		})
@@ -93,8 +111,8 @@ func anyRequest(t *rapid.T) fees.Request {
 	return r
 }
 
-func anySchedule(t *rapid.T) fees.Schedule {
-	s := fees.Schedule{FeeTypes: fees.Catalogue().FeeTypes}
+func anySchedule(t *rapid.T) quote.Schedule {
+	s := quote.Schedule{FeeTypes: schedule.Catalogue().FeeTypes}
 	for _, id := range []string{"P0", "P1", "P2", "P3", "P4"}[:rapid.IntRange(0, 5).Draw(t, "policies")] {
 		s.Policies = append(s.Policies, anyPolicy(t, id))
 	}
@@ -106,7 +124,7 @@ func TestQuoteAddsUp(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		s := anySchedule(t)
-		q, err := fees.Price(anyRequest(t), s)
+		q, err := quote.Price(anyRequest(t), s)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -116,7 +134,9 @@ func TestQuoteAddsUp(t *testing.T) {
 			exclusive := 0
 			for _, a := range it.Applied {
 				applied += a.Amount
-				if i := slices.IndexFunc(s.Policies, func(p fees.Policy) bool { return p.ID == a.Policy }); s.Policies[i].Combination != fees.Multiply || a.Rule != fees.RuleRate {
+				i := slices.IndexFunc(s.Policies, func(p schedule.Policy) bool { return p.ID == a.Policy })
+				if s.Policies[i].Combination != schedule.Multiply ||
+					a.Rule != quote.RuleRate {
 					exclusive++
 				}
 			}
@@ -124,7 +144,7 @@ func TestQuoteAddsUp(t *testing.T) {
 				it.Base.Minor != it.Due.Minor+it.Discount.Minor+it.Subsidy.Minor || applied != it.Discount.Minor+it.Subsidy.Minor || exclusive > 2 {
 				t.Fatalf("item does not add up: %+v", it)
 			}
-			if (it.Reason == fees.ReasonNone) != (len(it.Applied) == 0) {
+			if (it.Reason == schedule.ReasonNone) != (len(it.Applied) == 0) {
 				t.Fatalf("reason does not fit: %+v", it)
 			}
 			for i, v := range []int64{it.Base.Minor, it.Discount.Minor, it.Subsidy.Minor, it.Due.Minor} {
@@ -142,13 +162,13 @@ func TestQuoteIgnoresOrder(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		r, s := anyRequest(t), anySchedule(t)
-		want, err := fees.Price(r, s)
+		want, err := quote.Price(r, s)
 		if err != nil {
 			t.Fatal(err)
 		}
 		s.Policies = rapid.Permutation(s.Policies).Draw(t, "order")
 		s.FeeTypes = rapid.Permutation(s.FeeTypes).Draw(t, "fee order")
-		got, err := fees.Price(r, s)
+		got, err := quote.Price(r, s)
 		if diff := cmp.Diff(got, want); diff != "" || err != nil {
 			t.Fatalf("another order, another quote (%v):\n%s", err, diff)
 		}
@@ -161,12 +181,12 @@ func TestQuoteWithOneMorePolicy(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		r, s := anyRequest(t), anySchedule(t)
-		before, err := fees.Price(r, s)
+		before, err := quote.Price(r, s)
 		if err != nil {
 			t.Fatal(err)
 		}
 		s.Policies = append(s.Policies, anyPolicy(t, "MORE"))
-		after, err := fees.Price(r, s)
+		after, err := quote.Price(r, s)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -175,12 +195,12 @@ func TestQuoteWithOneMorePolicy(t *testing.T) {
 			if it.Due.Minor > was.Due.Minor {
 				t.Fatalf("due rose from %v to %v", was.Due, it.Due)
 			}
-			if slices.ContainsFunc(it.Applied, func(a fees.Applied) bool { return a.Policy == "MORE" }) {
+			if slices.ContainsFunc(it.Applied, func(a quote.Applied) bool { return a.Policy == "MORE" }) {
 				continue
 			}
-			it.NotApplied = slices.DeleteFunc(it.NotApplied, func(n fees.NotApplied) bool { return n.Policy == "MORE" })
-			if diff := cmp.Diff(it, was, cmp.Transformer("byPolicy", func(l []fees.NotApplied) map[string]fees.NotApplied {
-				m := map[string]fees.NotApplied{}
+			it.NotApplied = slices.DeleteFunc(it.NotApplied, func(n quote.NotApplied) bool { return n.Policy == "MORE" })
+			if diff := cmp.Diff(it, was, cmp.Transformer("byPolicy", func(l []quote.NotApplied) map[string]quote.NotApplied {
+				m := map[string]quote.NotApplied{}
 				for _, n := range l {
 					m[n.Policy] = n
 				}

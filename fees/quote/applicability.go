@@ -1,37 +1,38 @@
-package fees
+package quote
 
 import (
 	"slices"
 	"strings"
 
+	"github.com/doisoat/doisoat/fees/schedule"
 	"github.com/doisoat/doisoat/internal/calendar"
 )
 
-// judge says which part a policy may play in the item, or why none.
+// judge returns the rule that a policy plays in the item, or the reason for
+// which it plays none.
 //
-// A policy is of interest, and so listed when it does not apply, when it names
-// the fee, or covers the authority by name (not merely as part of the whole
-// country), or covers it with a scope that names no fees at all. A circular
-// about other fees and another province's list are silently left out.
+// A policy that does not apply is listed in three cases: it names the fee; it
+// names the authority, not merely the whole country; or it covers the authority
+// with a scope that names no fees. A circular about other fees and another
+// province's list are left out.
 //
-// The reasons are looked for in a fixed order, from where and whether the text
-// is law at all, over what it is about and when, to how and by whom the
-// dossier was submitted; the first one found is given.
-func (c pricing) judge(p *Policy) (Rule, refusal) {
+// The reasons have a fixed order, and the first one found is given: territory,
+// adoption, scope, window, then channel, service level, payment and applicant.
+func (c pricing) judge(p *schedule.Policy) (Rule, refusal) {
 	fee := c.fee.Code
-	covers := slices.Contains(p.Territory, c.request.Authority) || slices.Contains(p.Territory, Everywhere)
-	named := slices.Contains(p.namedFees(), fee)
+	covers := slices.Contains(p.Territory, c.request.Authority) || slices.Contains(p.Territory, schedule.Everywhere)
+	named := slices.Contains(p.NamedFees(), fee)
 	byName := slices.Contains(p.Territory, c.request.Authority)
-	agnostic := p.Scope.Mode != FeeTypeList && len(p.Scope.FeeTypes) == 0
+	agnostic := p.Scope.Mode != schedule.FeeTypeList && len(p.Scope.FeeTypes) == 0
 	if !(named || byName || covers && agnostic || p.ID == c.override.policy) {
 		return "", refusal{why: whyNotWorthListing}
 	}
 	switch {
 	case !covers:
 		return "", refusal{why: WhyOtherTerritory, in: values{"authority": c.request.Authority}}
-	case p.Status == Rejected:
+	case p.Status == schedule.Rejected:
 		return "", refusal{why: WhyRejected}
-	case !p.Status.adopted():
+	case !p.Status.Adopted():
 		return "", refusal{why: WhyDraft}
 	}
 	if r := c.outOfScope(p); r.why != whyNone {
@@ -42,34 +43,34 @@ func (c pricing) judge(p *Policy) (Rule, refusal) {
 	}
 	// An exemption belongs to the person, not to the way of submission: the
 	// channel is not asked for.
-	if p.ExemptGroups.Rule == ExemptionFirst && c.inGroup(p) {
+	if p.ExemptGroups.Rule == schedule.ExemptionFirst && c.inGroup(p) {
 		return RuleExemption, none
 	}
-	if !p.inScope(fee) {
+	if !inScope(p, fee) {
 		return "", refusal{why: WhyCompanion}
 	}
 	if r := c.otherSubmission(p); r.why != whyNone {
 		return "", r
 	}
-	if p.ExemptGroups.Rule == OnlyThese && !c.inGroup(p) {
+	if p.ExemptGroups.Rule == schedule.OnlyThese && !c.inGroup(p) {
 		return "", refusal{why: WhyGroupOnly}
 	}
-	return p.rule(), none
+	return ruleOf(p), none
 }
 
-// rule is the part the policy plays for those it is meant for.
-func (p *Policy) rule() Rule {
+// ruleOf is the part the policy plays for those it is meant for.
+func ruleOf(p *schedule.Policy) Rule {
 	switch p.Effect.Kind {
-	case Exempt:
+	case schedule.Exempt:
 		return RuleExemption
-	case Subsidy:
+	case schedule.Subsidy:
 		return RuleSubsidy
 	default:
 		return RuleRate
 	}
 }
 
-func (c pricing) inGroup(p *Policy) bool {
+func (c pricing) inGroup(p *schedule.Policy) bool {
 	return slices.ContainsFunc(c.request.Groups, func(group string) bool {
 		return slices.Contains(p.ExemptGroups.Groups, group) || slices.Contains(p.ExemptGroups.Cases, group)
 	})
@@ -77,16 +78,16 @@ func (c pricing) inGroup(p *Policy) bool {
 
 // inScope reports whether the policy lowers the fee, as far as its lists go; a
 // companion is named but not lowered.
-func (p *Policy) inScope(fee string) bool {
-	if p.Effect.Kind == ShareByFee {
+func inScope(p *schedule.Policy, fee string) bool {
+	if p.Effect.Kind == schedule.ShareByFee {
 		if _, ok := p.Effect.Shares[fee]; !ok {
 			return false
 		}
 	}
 	switch p.Scope.Mode {
-	case FeeTypeList:
+	case schedule.FeeTypeList:
 		return slices.Contains(p.Scope.FeeTypes, fee)
-	case ProcedureList:
+	case schedule.ProcedureList:
 		return len(p.Scope.FeeTypes) == 0 || slices.Contains(p.Scope.FeeTypes, fee)
 	default:
 		return !slices.Contains(p.Effect.CompanionsStillDue, fee)
@@ -96,33 +97,33 @@ func (p *Policy) inScope(fee string) bool {
 // reach says whether a policy may touch a fee at all, as far as who sets and
 // who collects it goes. A council reaches the fees that councils set; a
 // central fee changes by a central text only, or is paid for by a subsidy.
-func (p *Policy) reach(fee FeeType) refusal {
-	council := p.Authority.Level == LevelProvince
-	subsidyByName := p.Effect.Kind == Subsidy && p.Scope.Mode != AllUnder
+func reach(p *schedule.Policy, fee schedule.FeeType) refusal {
+	council := p.Authority.Level == schedule.LevelProvince
+	subsidyByName := p.Effect.Kind == schedule.Subsidy && p.Scope.Mode != schedule.AllUnder
 	switch {
-	case p.Scope.Mode == CentralFeesAll && fee.SetBy != SetByCentral:
+	case p.Scope.Mode == schedule.CentralFeesAll && fee.SetBy != schedule.SetByCentral:
 		return refusal{why: WhyNotInScope, text: "central_scope"}
-	case p.Scope.Mode == CentralFeesAll && fee.CollectedBy == CollectedVertical:
+	case p.Scope.Mode == schedule.CentralFeesAll && fee.CollectedBy == schedule.CollectedVertical:
 		return refusal{why: WhyVerticalAgency}
-	case council && fee.SetBy == SetByCentral && !subsidyByName:
+	case council && fee.SetBy == schedule.SetByCentral && !subsidyByName:
 		return refusal{why: WhyCentralFee}
-	case p.Scope.Mode == AllUnder && p.Authority.Level == LevelCentral && fee.SetBy != SetByCentral:
+	case p.Scope.Mode == schedule.AllUnder && p.Authority.Level == schedule.LevelCentral && fee.SetBy != schedule.SetByCentral:
 		return refusal{why: WhyNotInScope, text: "central_scope"}
 	}
 	return none
 }
 
-// outOfScope checks what the policy is about, and at which agencies.
-func (c pricing) outOfScope(p *Policy) refusal {
+// outOfScope checks the fee, the procedure and the agency against the scope of the policy.
+func (c pricing) outOfScope(p *schedule.Policy) refusal {
 	fee := c.fee
 	companion := slices.Contains(p.Effect.CompanionsStillDue, fee.Code)
-	if !p.inScope(fee.Code) && !companion {
+	if !inScope(p, fee.Code) && !companion {
 		return refusal{why: WhyNotInScope, in: values{"fee": fee.Code}}
 	}
-	if r := p.reach(fee); r.why != whyNone {
+	if r := reach(p, fee); r.why != whyNone {
 		return r
 	}
-	if p.Scope.Mode == ProcedureList {
+	if p.Scope.Mode == schedule.ProcedureList {
 		listed := slices.Contains(p.Scope.Procedures, c.request.Procedure)
 		if c.override.policy == p.ID && c.override.listed != nil {
 			listed = *c.override.listed
@@ -163,13 +164,13 @@ func shortAgency(code string) string {
 
 // dayFor is the day on which a policy looks: of submission, of acceptance or
 // of the result. ok is false while that day has not come.
-func (c pricing) dayFor(p *Policy) (day calendar.Date, ok bool) {
+func (c pricing) dayFor(p *schedule.Policy) (day calendar.Date, ok bool) {
 	at := c.request.SubmittedAt
 	switch p.PricingDateBasis {
-	case BySubmission:
-	case ByAcceptance:
+	case schedule.BySubmission:
+	case schedule.ByAcceptance:
 		at = c.request.AcceptedAt
-	case ByIssue:
+	case schedule.ByIssue:
 		at = c.request.IssuedAt
 	}
 	if at.IsZero() {
@@ -178,9 +179,9 @@ func (c pricing) dayFor(p *Policy) (day calendar.Date, ok bool) {
 	return calendar.On(at), true
 }
 
-func (c pricing) outOfWindow(p *Policy) refusal {
+func (c pricing) outOfWindow(p *schedule.Policy) refusal {
 	on, known := c.dayFor(p)
-	if !known { // whatever happens to the dossier happens after its submission
+	if !known { // acceptance and result come after the submission
 		if p.ValidTo.IsZero() || !c.on.After(p.ValidTo) {
 			return refusal{why: WhyDayUnknown, in: values{"event": p.PricingDateBasis}}
 		}
@@ -192,9 +193,9 @@ func (c pricing) outOfWindow(p *Policy) refusal {
 		return refusal{why: WhyNotYet, in: in}
 	case p.ValidTo.IsZero() || !on.After(p.ValidTo):
 		return none
-	case p.Status == Superseded:
+	case p.Status == schedule.Superseded:
 		return refusal{why: WhySuperseded, in: in}
-	case p.Status == Repealed || p.DeclaredValidTo.After(p.ValidTo) && !on.After(p.DeclaredValidTo):
+	case p.Status == schedule.Repealed || p.DeclaredValidTo.After(p.ValidTo) && !on.After(p.DeclaredValidTo):
 		return refusal{why: WhyRepealed, in: in}
 	default:
 		return refusal{why: WhyExpired, in: in}
@@ -204,22 +205,28 @@ func (c pricing) outOfWindow(p *Policy) refusal {
 // otherSubmission checks channel, service level and way of payment. A list of
 // all service levels is no condition, so a request that does not state one
 // passes it.
-func (c pricing) otherSubmission(p *Policy) refusal {
+func (c pricing) otherSubmission(p *schedule.Policy) refusal {
 	channels, levels, paying := p.Condition.SubmissionChannel, p.Condition.ServiceLevel, p.Condition.PaymentChannel
 	if len(channels) > 0 && !slices.Contains(channels, c.request.Channel) {
 		return refusal{why: WhyChannel, in: values{"submitted": c.request.Channel, "asked": channels}}
 	}
-	anyLevel := len(levels) == 0 || slices.Contains(levels, ToanTrinh) && slices.Contains(levels, MotPhan)
+	anyLevel := len(levels) == 0 || slices.Contains(levels, schedule.ToanTrinh) && slices.Contains(levels, schedule.MotPhan)
 	switch {
 	case !anyLevel && c.request.Level == "":
 		return refusal{why: WhyServiceLevel, text: "service_level_not_given", in: values{"asked": levels}}
 	case !anyLevel && !slices.Contains(levels, c.request.Level):
 		return refusal{why: WhyServiceLevel, in: values{"submitted": c.request.Level, "asked": levels}}
-	case paying == PaidAnyhow || paying == c.request.PaymentChannel:
+	case paying == schedule.PaidAnyhow || paying == c.request.PaymentChannel:
 		return none
 	case c.request.PaymentChannel == "":
 		return refusal{why: WhyPaymentChannel, text: "payment_channel_not_given", in: values{"asked": paying}}
 	default:
 		return refusal{why: WhyPaymentChannel, in: values{"chosen": c.request.PaymentChannel, "asked": paying}}
 	}
+}
+
+// BeyondCouncil reports whether p, a policy of a council, names a fee that only
+// a central text changes. The quote then refuses it with WhyCentralFee.
+func BeyondCouncil(p *schedule.Policy, fee schedule.FeeType) bool {
+	return reach(p, fee).why == WhyCentralFee
 }

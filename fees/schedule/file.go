@@ -1,4 +1,4 @@
-package fees
+package schedule
 
 import (
 	"cmp"
@@ -12,7 +12,7 @@ import (
 	"github.com/doisoat/doisoat/internal/fault"
 )
 
-// demoPolicies are real policies as read in public texts; see its notes for what is certain and what is not.
+// demoPolicies are real policies as read in public texts; the notes of the file say which parts are certain.
 //
 //go:embed demo/policies.json
 var demoPolicies string
@@ -34,7 +34,7 @@ type File struct {
 }
 
 // ParseFile reads a policies file strictly. Every fault carries JSON pointers
-// and the line and column of what is wrong; nothing is read in part.
+// and the line and column. A file with a fault yields no policy.
 func ParseFile(r io.Reader) (File, error) {
 	text, err := readDocument(r)
 	if err != nil {
@@ -45,27 +45,27 @@ func ParseFile(r io.Reader) (File, error) {
 	if err != nil {
 		return File{}, err
 	}
-	var f problems
-	f.require(file.SchemaVersion == 0 || file.SchemaVersion == 1, "/schema_version", "must be 1")
-	f.oneOf(file.Currency, "/currency", "", "VND")
-	f.oneOf(file.Timezone, "/timezone", "", calendar.HoChiMinh.String())
-	f.require(len(file.Policies) > 0, "/policies", "must hold at least one policy")
-	f.require(len(file.Policies) <= maxPolicies, "/policies", "must hold at most %d policies", maxPolicies)
+	var f fault.Problems
+	f.Require(file.SchemaVersion == 0 || file.SchemaVersion == 1, "/schema_version", "must be 1")
+	f.OneOf(file.Currency, "/currency", "", "VND")
+	f.OneOf(file.Timezone, "/timezone", "", calendar.HoChiMinh.String())
+	f.Require(len(file.Policies) > 0, "/policies", "must hold at least one policy")
+	f.Require(len(file.Policies) <= MaxPolicies, "/policies", "must hold at most %d policies", MaxPolicies)
 	for code := range file.FeeTypes {
 		_, ok := kindOf(code)
-		f.require(ok, "/fee_types/"+code, "must look like P_NAME or LP_NAME in capitals")
+		f.Require(ok, "/fee_types/"+code, "must look like P_NAME or LP_NAME in capitals")
 	}
-	slices.SortFunc(f, comparePointers)
+	f.Sort()
 	seen := map[string]bool{}
 	for i := range file.Policies {
 		p := &file.Policies[i]
-		at := pointer("/policies", i)
+		at := fault.Element("/policies", i)
 		p.fillDefaults()
-		p.validate(&f, at)
-		f.require(!seen[p.ID], at+"/id", "another policy of this file is called %s too", p.ID)
+		p.ValidateAt(&f, at)
+		f.Require(!seen[p.ID], at+"/id", "another policy of this file is called %s too", p.ID)
 		seen[p.ID] = true
 	}
-	if err := f.locate(where).fault(ErrPolicy); err != nil {
+	if err := where.locate(f).As(ErrPolicy); err != nil {
 		return File{}, err
 	}
 	return file, file.keepDocuments(text)
@@ -95,7 +95,7 @@ func (f File) Owners() []string {
 	return slices.Compact(codes)
 }
 
-// OwnedBy returns the policies that one authority adopted.
+// OwnedBy returns the policies adopted by one authority.
 func (f File) OwnedBy(authority string) []Policy {
 	var list []Policy
 	for _, p := range f.Policies {
@@ -117,7 +117,7 @@ func (f File) AllFeeTypes() []FeeType {
 		names[code] = name
 	}
 	for _, p := range f.Policies {
-		for _, code := range p.namedFees() {
+		for _, code := range p.NamedFees() {
 			central[code] = central[code] || p.Authority.Level == LevelCentral
 			names[code] = cmp.Or(names[code], code)
 		}
@@ -131,7 +131,16 @@ func (f File) AllFeeTypes() []FeeType {
 	}
 	for code, name := range names {
 		kind, _ := kindOf(code)
-		fee := FeeType{Code: code, Name: name, Territory: Everywhere, Kind: kind, SetBy: SetByCouncil, CollectedBy: CollectedLocal, Rates: []Rate{{}}, Version: 1}
+		fee := FeeType{
+			Code:        code,
+			Name:        name,
+			Territory:   Everywhere,
+			Kind:        kind,
+			SetBy:       SetByCouncil,
+			CollectedBy: CollectedLocal,
+			Rates:       []Rate{{}},
+			Version:     1,
+		}
 		if central[code] {
 			fee.SetBy = SetByCentral
 		}
@@ -141,13 +150,11 @@ func (f File) AllFeeTypes() []FeeType {
 	return list
 }
 
-// namedFees lists every fee type the policy prices: scope, shares and companions.
-func (p *Policy) namedFees() []string {
+// NamedFees lists every fee type the policy prices: scope, shares and companions.
+func (p *Policy) NamedFees() []string {
 	codes := slices.Concat(p.Scope.FeeTypes, p.Effect.CompanionsStillDue)
 	for code := range p.Effect.Shares {
 		codes = append(codes, code)
 	}
 	return codes
 }
-
-func comparePointers(a, b fault.Field) int { return strings.Compare(a.Pointer, b.Pointer) }

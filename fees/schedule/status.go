@@ -1,8 +1,6 @@
-package fees
+package schedule
 
 import (
-	"time"
-
 	"github.com/doisoat/doisoat/internal/calendar"
 )
 
@@ -18,11 +16,11 @@ const (
 	ActSupersede Act = "supersede"
 )
 
-// transitions is the whole life of a recorded version; what is not here is
-// refused, by this table and by the constraint policy_act_edge. Files of
-// adopted policies bring in_force and in_force_or_past; from there on they live
-// as an approved one does. Coming into force and expiring are matters of the
-// window, not of acts. After a rejection the next version is a draft again.
+// transitions is the whole life of a recorded version. This table and the
+// constraint policy_act_edge refuse every other act. Files of adopted policies
+// bring in_force and in_force_or_past; both take the same acts as approved. The
+// window decides when a policy comes into force and expires, not an act. After a
+// rejection the next version is a draft again.
 var transitions = map[Status]map[Act]Status{
 	Draft:         {ActSubmit: Submitted},
 	Submitted:     {ActApprove: Approved, ActReject: Rejected},
@@ -37,16 +35,16 @@ func (s Status) After(a Act) (to Status, ok bool) {
 	return to, ok
 }
 
-// revisable reports whether an editor may write the next version of a policy in this status.
-func (s Status) revisable() bool { return s == Draft || s == Rejected }
+// Revisable reports whether an editor may write the next version of a policy in this status.
+func (s Status) Revisable() bool { return s == Draft || s == Rejected }
 
-// StatusOn is what the policy is on a day, its window included: approved until
-// it starts, in force, and then expired, repealed or superseded. A policy that
-// will be repealed is in force until its last day.
+// StatusOn returns the status of the policy on a day, its window included:
+// approved until it starts, in force, and then expired, repealed or superseded.
+// A policy that will be repealed is in force until its last day.
 func (p *Policy) StatusOn(on calendar.Date) Status {
 	never := !p.ValidTo.IsZero() && p.ValidTo.Before(p.ValidFrom)
 	switch {
-	case !p.Status.adopted():
+	case !p.Status.Adopted():
 		return p.Status
 	case never || !p.ValidTo.IsZero() && on.After(p.ValidTo):
 		if p.Status == Superseded || p.Status == Repealed {
@@ -61,30 +59,4 @@ func (p *Policy) StatusOn(on calendar.Date) Status {
 	default:
 		return InForce
 	}
-}
-
-// PolicyAct is one recorded act about a version.
-type PolicyAct struct {
-	Version    int
-	Act        Act
-	FromStatus Status
-	ToStatus   Status
-	Authority  string
-	Actor      string
-	At         time.Time
-	Reason     string
-	LegalBasis string
-	EndsOn     calendar.Date
-	ReplacedBy string
-}
-
-// step is an act on its way into the store.
-type step struct {
-	about      RecordedPolicy
-	act        Act
-	to         Status
-	reason     string
-	legalBasis string
-	endsOn     calendar.Date
-	replacedBy string
 }

@@ -1,4 +1,4 @@
-package fees
+package quote
 
 import (
 	"bytes"
@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/doisoat/doisoat/fees/schedule"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/money"
 )
@@ -28,7 +29,7 @@ var textsDocument []byte
 // wording is the shape of texts.json.
 type wording struct {
 	Why     map[string]Texts `json:"why"`     // reason, or a variant of it
-	Applied map[string]Texts `json:"applied"` // what an applied policy did
+	Applied map[string]Texts `json:"applied"` // the effect of an applied policy
 	Item    map[string]Texts `json:"item"`    // the item as a whole
 	Clash   map[string]Texts `json:"clash"`   // why two policies cannot stand side by side
 	Words   map[string]Texts `json:"words"`   // codes in the words of people
@@ -45,10 +46,10 @@ var texts = sync.OnceValue(func() wording {
 	return w
 })
 
-// values are what stands in the braces of a text: words, dates, amounts and codes.
+// values replace the braces of a text: words, dates, amounts and codes.
 type values map[string]any
 
-// fill writes the values into both languages. A name without value is a mistake of ours.
+// fill writes the values into both languages. A name without a value stays in the text, and a test finds it.
 func (t Texts) fill(v values) Texts {
 	var vi, en []string
 	for name, value := range v {
@@ -67,17 +68,17 @@ func say(value any) Texts {
 		return Texts{Vi: fmt.Sprintf("%02d/%02d/%04d", v.Day, int(v.Month), v.Year), En: v.String()}
 	case money.Amount:
 		return Texts{Vi: grouped(v.Minor, ".") + " đồng", En: grouped(v.Minor, ",") + " đồng"}
-	case []Channel:
+	case []schedule.Channel:
 		return sayList(v)
-	case []ServiceLevel:
+	case []schedule.ServiceLevel:
 		return sayList(v)
-	case Channel:
+	case schedule.Channel:
 		return word(string(v))
-	case ServiceLevel:
+	case schedule.ServiceLevel:
 		return word(string(v))
-	case PaymentChannel:
+	case schedule.PaymentChannel:
 		return word(string(v))
-	case Basis:
+	case schedule.Basis:
 		return word(string(v))
 	default:
 		plain := fmt.Sprint(v)
@@ -132,22 +133,22 @@ func (r refusal) texts() Texts {
 	return texts().Why[key].fill(r.in)
 }
 
-// appliedTexts says what a policy did to the item.
+// appliedTexts describes the effect of a policy on the item.
 func appliedTexts(c candidate, fee string, amount money.Amount) Texts {
 	p := c.policy
 	in := values{"policy": p.ID, "basis": p.LegalBasis.String(), "amount": amount, "funder": p.Effect.Funder}
 	key := string(p.Effect.Kind)
 	switch {
 	case c.rule == RuleExemption:
-		key = string(Exempt)
-	case p.Effect.Kind == FixedAmount:
+		key = string(schedule.Exempt)
+	case p.Effect.Kind == schedule.FixedAmount:
 		in["fixed"] = money.Dong(*p.Effect.Amount)
-	case p.Effect.Kind == ShareOfBase || p.Effect.Kind == ShareByFee:
+	case p.Effect.Kind == schedule.ShareOfBase || p.Effect.Kind == schedule.ShareByFee:
 		key = "share"
-		if p.Combination == Multiply {
+		if p.Combination == schedule.Multiply {
 			key = "multiply"
 		}
-		share, _ := p.Effect.share(fee)
+		share, _ := p.Effect.ShareOf(fee)
 		in["numerator"], in["denominator"] = share.Numerator, share.Denominator
 	}
 	return texts().Applied[key].fill(in)

@@ -1,24 +1,25 @@
-package fees
+package quote
 
 import (
 	"slices"
 	"strings"
 
+	"github.com/doisoat/doisoat/fees/schedule"
 	"github.com/doisoat/doisoat/internal/calendar"
 )
 
 // commonFees lists the fees that both policies lower and may lower.
-func commonFees(a, b *Policy, types []FeeType) []string {
-	known := map[string]FeeType{}
-	for _, code := range slices.Concat(a.namedFees(), b.namedFees()) {
-		known[code] = FeeType{Code: code} // not in any schedule yet: nobody sets it
+func commonFees(a, b *schedule.Policy, types []schedule.FeeType) []string {
+	known := map[string]schedule.FeeType{}
+	for _, code := range slices.Concat(a.NamedFees(), b.NamedFees()) {
+		known[code] = schedule.FeeType{Code: code} // not in any schedule yet: neither centre nor council sets it
 	}
 	for _, f := range types {
 		known[f.Code] = f
 	}
 	var common []string
 	for code, f := range known {
-		if a.inScope(code) && b.inScope(code) && a.reach(f).why == whyNone && b.reach(f).why == whyNone {
+		if inScope(a, code) && inScope(b, code) && reach(a, f).why == whyNone && reach(b, f).why == whyNone {
 			common = append(common, code)
 		}
 	}
@@ -27,14 +28,14 @@ func commonFees(a, b *Policy, types []FeeType) []string {
 }
 
 // commonTerritory lists the authorities where both apply; Everywhere meets each.
-func commonTerritory(a, b *Policy) []string {
+func commonTerritory(a, b *schedule.Policy) []string {
 	var common []string
 	for _, code := range a.Territory {
-		if slices.Contains(b.Territory, code) || slices.Contains(b.Territory, Everywhere) {
+		if slices.Contains(b.Territory, code) || slices.Contains(b.Territory, schedule.Everywhere) {
 			common = append(common, code)
 		}
 	}
-	if slices.Contains(a.Territory, Everywhere) {
+	if slices.Contains(a.Territory, schedule.Everywhere) {
 		common = append(common, b.Territory...)
 	}
 	slices.Sort(common)
@@ -42,7 +43,7 @@ func commonTerritory(a, b *Policy) []string {
 }
 
 // commonWindow is the time in which both are in force, an open end being zero.
-func commonWindow(a, b *Policy) (from, to calendar.Date, ok bool) {
+func commonWindow(a, b *schedule.Policy) (from, to calendar.Date, ok bool) {
 	from, to = a.ValidFrom, a.ValidTo
 	if b.ValidFrom.After(from) {
 		from = b.ValidFrom
@@ -59,20 +60,22 @@ func meet[T comparable](a, b []T) bool {
 }
 
 // sameDossiers reports whether one dossier can fall under the conditions of both.
-func sameDossiers(a, b *Policy) bool {
+func sameDossiers(a, b *schedule.Policy) bool {
 	paid, alsoPaid := a.Condition.PaymentChannel, b.Condition.PaymentChannel
 	agencies := len(a.Scope.Agencies) == 0 || len(b.Scope.Agencies) == 0 || slices.ContainsFunc(a.Scope.Agencies, func(x string) bool {
 		return slices.ContainsFunc(b.Scope.Agencies, func(y string) bool { return underAgency(x, y) || underAgency(y, x) })
 	})
-	return agencies && meet(a.Condition.SubmissionChannel, b.Condition.SubmissionChannel) && meet(a.Condition.ServiceLevel, b.Condition.ServiceLevel) &&
-		(paid == PaidAnyhow || alsoPaid == PaidAnyhow || paid == alsoPaid) && meet(a.Scope.Procedures, b.Scope.Procedures)
+	return agencies && meet(a.Condition.SubmissionChannel, b.Condition.SubmissionChannel) &&
+		meet(a.Condition.ServiceLevel, b.Condition.ServiceLevel) &&
+		(paid == schedule.PaidAnyhow || alsoPaid == schedule.PaidAnyhow || paid == alsoPaid) &&
+		meet(a.Scope.Procedures, b.Scope.Procedures)
 }
 
 // samePeople reports whether both are for everybody, or both for the same
 // groups. A rule for some people beside one for all is no contradiction: the
 // combination rules say which goes first.
-func samePeople(a, b *Policy) bool {
-	only, alsoOnly := a.ExemptGroups.Rule == OnlyThese, b.ExemptGroups.Rule == OnlyThese
+func samePeople(a, b *schedule.Policy) bool {
+	only, alsoOnly := a.ExemptGroups.Rule == schedule.OnlyThese, b.ExemptGroups.Rule == schedule.OnlyThese
 	if only != alsoOnly {
 		return false
 	}
@@ -80,12 +83,14 @@ func samePeople(a, b *Policy) bool {
 	return !only || meet(mine, theirs)
 }
 
-// clash says how two policies of the same rank contradict each other: they
+// Clash says how two policies of the same rank contradict each other: they
 // play the same part, on the same fee, in the same place, at the same time, for
 // the same dossiers and people, and neither says that it multiplies.
-func clash(a, b *Policy, types []FeeType) (Texts, bool) {
-	samePart := (a.rule() == RuleSubsidy) == (b.rule() == RuleSubsidy)
-	if a.Authority.Level != b.Authority.Level || !samePart || a.Combination == Multiply || b.Combination == Multiply || !samePeople(a, b) || !sameDossiers(a, b) {
+func Clash(a, b *schedule.Policy, types []schedule.FeeType) (Texts, bool) {
+	samePart := (ruleOf(a) == RuleSubsidy) == (ruleOf(b) == RuleSubsidy)
+	if a.Authority.Level != b.Authority.Level || !samePart || a.Combination == schedule.Multiply || b.Combination == schedule.Multiply ||
+		!samePeople(a, b) ||
+		!sameDossiers(a, b) {
 		return Texts{}, false
 	}
 	from, to, together := commonWindow(a, b)
@@ -93,7 +98,7 @@ func clash(a, b *Policy, types []FeeType) (Texts, bool) {
 	if !together || len(places) == 0 || len(codes) == 0 {
 		return Texts{}, false
 	}
-	mine, theirs := a.Effect.describe(codes[0]), b.Effect.describe(codes[0])
+	mine, theirs := effectPhrase(a.Effect, codes[0]), effectPhrase(b.Effect, codes[0])
 	key := "contradiction"
 	if mine == theirs {
 		key = "overlap"

@@ -1,4 +1,4 @@
-package fees
+package quote
 
 import (
 	"cmp"
@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/doisoat/doisoat/fees/schedule"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/money"
 )
@@ -44,7 +45,7 @@ const (
 // pricing is one item on its way through the policies.
 type pricing struct {
 	request  Request
-	fee      FeeType
+	fee      schedule.FeeType
 	on       calendar.Date // day of submission
 	unit     int64         // minor units of one unit
 	quantity int64
@@ -57,21 +58,22 @@ type pricing struct {
 
 // candidate is a policy that may apply, with the part it would play.
 type candidate struct {
-	policy *Policy
+	policy *schedule.Policy
 	rule   Rule
-	due    money.Amount // rate: what the item would cost
-	pays   money.Amount // subsidy: what the budget would pay
+	due    money.Amount // rate: the amount due under it
+	pays   money.Amount // subsidy: the amount that the budget would pay
 }
 
-// item applies the combination rules: a legal exemption first; else the one
-// rate rule that leaves least to pay, and those that multiply; then the one subsidy that pays most of
-// what remains. Equal rules are told apart by the newer first day, then by id,
-// so that order never matters.
-func (c pricing) item(policies []*Policy) (Item, error) {
+// item applies the combination rules. A legal exemption goes first. Without one,
+// the rate rule that leaves least to pay applies, and then the policies that
+// multiply. Last, the subsidy that pays most of the remaining amount applies.
+// Among equal rules the newer first day wins, then the lower id, so the order of
+// the policies never matters.
+func (c pricing) item(policies []*schedule.Policy) (Item, error) {
 	base := money.Dong(c.unit * c.quantity) // unitBase has checked the product
 	it := Item{
 		FeeType: c.fee.Code, Kind: c.fee.Kind, Quantity: c.quantity, Base: base,
-		Discount: money.Dong(0), Subsidy: money.Dong(0), Due: base, Reason: ReasonNone, Ground: c.ground,
+		Discount: money.Dong(0), Subsidy: money.Dong(0), Due: base, Reason: schedule.ReasonNone, Ground: c.ground,
 	}
 	var exemptions, rates, subsidies []candidate
 	for _, p := range policies {
@@ -100,16 +102,24 @@ func (c pricing) item(policies []*Policy) (Item, error) {
 	return it, nil
 }
 
-func (it *Item) refuse(p *Policy, r refusal) {
+func (it *Item) refuse(p *schedule.Policy, r refusal) {
 	said := r.texts()
 	it.NotApplied = append(it.NotApplied, NotApplied{Policy: p.ID, Version: p.Version, Why: r.why, Detail: said.En, Texts: said})
 }
 
 func (it *Item) apply(c candidate, amount money.Amount) {
 	p := c.policy
-	a := Applied{Policy: p.ID, Version: p.Version, LegalBasis: p.LegalBasis.String(), Effect: p.Effect.describe(it.FeeType), Rule: c.rule, Amount: amount.Minor, Texts: appliedTexts(c, it.FeeType, amount)}
+	a := Applied{
+		Policy:     p.ID,
+		Version:    p.Version,
+		LegalBasis: p.LegalBasis.String(),
+		Effect:     effectPhrase(p.Effect, it.FeeType),
+		Rule:       c.rule,
+		Amount:     amount.Minor,
+		Texts:      appliedTexts(c, it.FeeType, amount),
+	}
 	if c.rule == RuleExemption {
-		a.Effect = string(Exempt)
+		a.Effect = string(schedule.Exempt)
 	}
 	if c.rule == RuleSubsidy {
 		a.Funder = p.Effect.Funder
@@ -128,7 +138,7 @@ func (it *Item) exempt(list []candidate) {
 	for _, other := range list[1:] {
 		it.refuse(other.policy, refusal{why: WhyNothingLeft, text: "nothing_left_after", in: values{"policy": list[0].policy.ID}})
 	}
-	it.Reason, it.Discount, it.Due = ReasonExempt, it.Base, money.Dong(0)
+	it.Reason, it.Discount, it.Due = schedule.ReasonExempt, it.Base, money.Dong(0)
 	it.apply(list[0], it.Discount)
 }
 
@@ -139,13 +149,13 @@ func (c pricing) rate(it *Item, list []candidate) error {
 	for _, r := range list {
 		p := r.policy
 		switch {
-		case p.Combination == Multiply:
+		case p.Combination == schedule.Multiply:
 			multiplying = append(multiplying, r)
 			continue
 		case it.Due.IsZero():
 			it.nothingLeft(p)
 			continue
-		case p.Effect.Kind == FixedAmount && *p.Effect.Amount > c.unit:
+		case p.Effect.Kind == schedule.FixedAmount && *p.Effect.Amount > c.unit:
 			in := values{"fixed": money.Dong(*p.Effect.Amount), "base": money.Dong(c.unit)}
 			it.refuse(p, refusal{why: WhyFixedAboveBase, in: in})
 			continue
@@ -174,7 +184,7 @@ func (c pricing) rate(it *Item, list []candidate) error {
 	return c.multiply(it, multiplying)
 }
 
-// multiply lowers what is left by each policy in turn.
+// multiply lowers the remaining amount by each policy in turn.
 func (c pricing) multiply(it *Item, list []candidate) error {
 	slices.SortFunc(list, func(a, b candidate) int { return newerFirst(b.policy, a.policy) })
 	for _, r := range list {
@@ -197,7 +207,7 @@ func (c pricing) multiply(it *Item, list []candidate) error {
 	return nil
 }
 
-// lower takes the item down to what a rate rule leaves.
+// lower reduces the amount due to the amount that a rate rule leaves.
 func (it *Item) lower(r candidate) error {
 	less, err := it.Due.Sub(r.due)
 	if err != nil {
@@ -206,17 +216,17 @@ func (it *Item) lower(r candidate) error {
 	if it.Discount, err = it.Discount.Add(less); err != nil {
 		return err
 	}
-	it.Reason, it.Due = ReasonDiscounted, r.due
+	it.Reason, it.Due = schedule.ReasonDiscounted, r.due
 	it.apply(r, less)
 	return nil
 }
 
-// reduced is what base becomes under a rate rule, never above base.
-func (c pricing) reduced(p *Policy, base money.Amount) (money.Amount, error) {
-	if p.Effect.Kind == FixedAmount {
+// reduced returns base under a rate rule, never more than base.
+func (c pricing) reduced(p *schedule.Policy, base money.Amount) (money.Amount, error) {
+	if p.Effect.Kind == schedule.FixedAmount {
 		return money.Dong(*p.Effect.Amount * c.quantity), nil // amount ≤ unit, so the product is ≤ base
 	}
-	s, _ := p.Effect.share(c.fee.Code)
+	s, _ := p.Effect.ShareOf(c.fee.Code)
 	due, err := base.Share(s.Numerator, s.Denominator, p.Rounding.Unit, p.Rounding.Mode)
 	if err != nil || due.Minor > base.Minor { // rounding up may climb above the base
 		return base, err
@@ -224,7 +234,7 @@ func (c pricing) reduced(p *Policy, base money.Amount) (money.Amount, error) {
 	return due, nil
 }
 
-// subsidise lets the most generous budget pay of what remains due.
+// subsidise applies the subsidy that pays most of the remaining amount.
 func (c pricing) subsidise(it *Item, list []candidate) error {
 	var useful []candidate
 	for _, s := range list {
@@ -264,14 +274,14 @@ func (c pricing) subsidise(it *Item, list []candidate) error {
 		return err
 	}
 	it.Subsidy = best.pays
-	if it.Reason == ReasonNone {
-		it.Reason = ReasonSubsidised
+	if it.Reason == schedule.ReasonNone {
+		it.Reason = schedule.ReasonSubsidised
 	}
 	it.apply(best, best.pays)
 	return nil
 }
 
-func (it *Item) nothingLeft(p *Policy) {
+func (it *Item) nothingLeft(p *schedule.Policy) {
 	if len(it.Applied) == 0 {
 		it.refuse(p, refusal{why: WhyNothingLeft})
 		return
@@ -280,23 +290,23 @@ func (it *Item) nothingLeft(p *Policy) {
 }
 
 // rank puts a law before a circular before a resolution.
-func rank(p *Policy) int {
-	return slices.Index([]Level{LevelLaw, LevelCentral, LevelProvince}, p.Authority.Level)
+func rank(p *schedule.Policy) int {
+	return slices.Index([]schedule.Level{schedule.LevelLaw, schedule.LevelCentral, schedule.LevelProvince}, p.Authority.Level)
 }
 
-func newerFirst(a, b *Policy) int {
+func newerFirst(a, b *schedule.Policy) int {
 	return cmp.Or(b.ValidFrom.Compare(a.ValidFrom), strings.Compare(a.ID, b.ID))
 }
 
-// describe says the effect in one stable phrase, amounts in minor units.
-func (e Effect) describe(fee string) string {
+// effectPhrase writes the effect in one stable phrase, amounts in minor units.
+func effectPhrase(e schedule.Effect, fee string) string {
 	switch e.Kind {
-	case ShareOfBase, ShareByFee:
-		s, _ := e.share(fee)
+	case schedule.ShareOfBase, schedule.ShareByFee:
+		s, _ := e.ShareOf(fee)
 		return fmt.Sprintf("%s %d/%d", e.Kind, s.Numerator, s.Denominator)
-	case FixedAmount:
+	case schedule.FixedAmount:
 		return fmt.Sprintf("%s %d", e.Kind, *e.Amount)
-	case Subsidy:
+	case schedule.Subsidy:
 		return fmt.Sprintf("%s, payer share %d/%d", e.Kind, e.PayerShare.Numerator, e.PayerShare.Denominator)
 	default:
 		return string(e.Kind)

@@ -1,9 +1,10 @@
-package fees
+package schedule
 
 import (
 	"regexp"
 
 	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/internal/fault"
 	"github.com/doisoat/doisoat/internal/money"
 )
 
@@ -57,8 +58,8 @@ func (f FeeType) TermsOn(on calendar.Date) (terms Terms, ok bool) {
 	return terms, ok
 }
 
-// Split divides what was collected between the agency, which retains the
-// share rounded down, and the budget, which takes the rest: exact to the đồng.
+// Split divides collected money between the agency and the budget. The agency
+// retains its share rounded down; the budget takes the rest, exact to the đồng.
 func (t Terms) Split(collected money.Amount) (retained, budget money.Amount, err error) {
 	if t.Retained == nil {
 		return money.Zero(collected.Currency), collected, nil
@@ -76,8 +77,8 @@ var (
 	budgetCode  = regexp.MustCompile(`^[0-9A-Z.]{1,20}$`)
 )
 
-func (t Terms) validate(p *problems, at string, kind Kind) {
-	p.require(t.ValidTo.IsZero() || !t.ValidTo.Before(t.ValidFrom), at+"/valid_to", "must not come before valid_from")
+func (t Terms) validate(p *fault.Problems, at string, kind Kind) {
+	p.Require(t.ValidTo.IsZero() || !t.ValidTo.Before(t.ValidFrom), at+"/valid_to", "must not come before valid_from")
 	for _, key := range []struct {
 		value, name, shape string
 		form               *regexp.Regexp
@@ -87,13 +88,13 @@ func (t Terms) validate(p *problems, at string, kind Kind) {
 		{t.Budget.Treasury, "treasury", "a treasury code", budgetCode},
 		{t.Budget.CollectingAgency, "collecting_agency", "an agency code", budgetCode},
 	} {
-		p.require(key.value == "" || key.form.MatchString(key.value), at+"/budget/"+key.name, "must be %s", key.shape)
+		p.Require(key.value == "" || key.form.MatchString(key.value), at+"/budget/"+key.name, "must be %s", key.shape)
 	}
-	p.oneOf(string(t.Collection), at+"/collection", "", string(OnSubmission), string(OnAcceptance), string(OnSupplement), string(OnResult))
+	p.OneOf(string(t.Collection), at+"/collection", "", string(OnSubmission), string(OnAcceptance), string(OnSupplement), string(OnResult))
 	if t.Retained == nil {
 		return
 	}
 	t.Retained.validate(p, at+"/retained")
-	p.require(kind == Phi || t.Retained.Numerator == 0, at+"/retained", "a lệ phí goes to the budget whole: nothing is retained")
-	p.require(t.LegalBasis != "" || t.Retained.Numerator == 0, at+"/legal_basis", "a retained share needs its legal basis")
+	p.Require(kind == Phi || t.Retained.Numerator == 0, at+"/retained", "a lệ phí goes to the budget whole: nothing is retained")
+	p.Require(t.LegalBasis != "" || t.Retained.Numerator == 0, at+"/legal_basis", "a retained share needs its legal basis")
 }

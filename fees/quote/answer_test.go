@@ -1,9 +1,10 @@
-package fees_test
+package quote_test
 
 import (
 	"encoding/json"
 
-	"github.com/doisoat/doisoat/fees"
+	"github.com/doisoat/doisoat/fees/quote"
+	"github.com/doisoat/doisoat/fees/schedule"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/money"
 )
@@ -11,17 +12,17 @@ import (
 // itemAnswer and quoteAnswer are a quote in the words of the API: amounts are
 // integers in minor units.
 type itemAnswer struct {
-	FeeType    string            `json:"fee_type"`
-	Kind       fees.Kind         `json:"kind"`
-	Quantity   int64             `json:"quantity"`
-	Base       int64             `json:"base"`
-	Discount   int64             `json:"discount"`
-	Subsidy    int64             `json:"subsidy"`
-	Due        int64             `json:"due"`
-	Reason     fees.Reason       `json:"reason"`
-	Applied    []fees.Applied    `json:"applied"`
-	NotApplied []fees.NotApplied `json:"not_applied"`
-	Texts      fees.Texts        `json:"texts"`
+	FeeType    string             `json:"fee_type"`
+	Kind       schedule.Kind      `json:"kind"`
+	Quantity   int64              `json:"quantity"`
+	Base       int64              `json:"base"`
+	Discount   int64              `json:"discount"`
+	Subsidy    int64              `json:"subsidy"`
+	Due        int64              `json:"due"`
+	Reason     schedule.Reason    `json:"reason"`
+	Applied    []quote.Applied    `json:"applied"`
+	NotApplied []quote.NotApplied `json:"not_applied"`
+	Texts      quote.Texts        `json:"texts"`
 }
 
 type quoteAnswer struct {
@@ -34,12 +35,12 @@ type quoteAnswer struct {
 	Items       []itemAnswer   `json:"items"`
 }
 
-func answerOf(q fees.Quote) ([]byte, error) {
+func answerOf(q quote.Quote) ([]byte, error) {
 	a := quoteAnswer{q.Currency, q.PricingDate, q.Gross.Minor, q.Discount.Minor, q.Subsidy.Minor, q.Due.Minor, []itemAnswer{}}
 	for _, it := range q.Items {
 		a.Items = append(a.Items, itemAnswer{
 			it.FeeType, it.Kind, it.Quantity, it.Base.Minor, it.Discount.Minor, it.Subsidy.Minor, it.Due.Minor, it.Reason,
-			append([]fees.Applied{}, it.Applied...), append([]fees.NotApplied{}, it.NotApplied...), it.Texts,
+			append([]quote.Applied{}, it.Applied...), append([]quote.NotApplied{}, it.NotApplied...), it.Texts,
 		})
 	}
 	return json.MarshalIndent(a, "", " ")

@@ -1,4 +1,4 @@
-package fees
+package schedule
 
 import (
 	"bytes"
@@ -123,7 +123,7 @@ func (w *walker) value(t reflect.Type, node jsondoc.Node, path jsondoc.Path) err
 }
 
 func (w *walker) scalar(t reflect.Type, node jsondoc.Node, path jsondoc.Path) error {
-	if node.Value == nil { // null is an absent member; validation asks for what is needed
+	if node.Value == nil { // null is an absent member; the validation requires the needed ones
 		return nil
 	}
 	if t.Kind() == reflect.Slice || t.Kind() == reflect.Map || t.Kind() == reflect.Struct && !isText(t) {
@@ -186,4 +186,12 @@ func describe(t reflect.Type) string {
 	default:
 		return "an object"
 	}
+}
+
+// locate adds line and column to the details of problems found in a text.
+func (p positions) locate(found fault.Problems) fault.Problems {
+	for i := range found {
+		found[i].Detail += " (" + p.describe(found[i].Pointer) + ")"
+	}
+	return found
 }

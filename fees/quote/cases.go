@@ -1,4 +1,4 @@
-package fees
+package quote
 
 import (
 	"fmt"
@@ -7,11 +7,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/doisoat/doisoat/fees/schedule"
 	"github.com/doisoat/doisoat/internal/fault"
 )
 
-// anyProvince stands for a province where a national policy's case names none.
-const anyProvince = "H41"
+// AnyProvince stands for a province where a national policy's case names none.
+const AnyProvince = "H41"
 
 // CheckReport is the answer of "policy check".
 type CheckReport struct {
@@ -21,34 +22,34 @@ type CheckReport struct {
 }
 
 // CheckedCase is one example of a policy, evaluated. Case is its index in the
-// policy's list; Due is nil when the case could not be priced at all. Why names
-// what was wrong, or, when all is well, the policy that decided.
+// policy's list. Due is nil when the case could not be priced. Why explains the
+// failure; for a case that passes it names the policy that decided.
 type CheckedCase struct {
-	Policy      string `json:"policy"`
-	Case        int    `json:"case"`
-	Note        string `json:"note,omitempty"`
-	ExpectedDue int64  `json:"expected_due"`
-	Due         *int64 `json:"due"`
-	Reason      Reason `json:"reason,omitempty"`
-	Subsidy     int64  `json:"subsidy"`
-	OK          bool   `json:"ok"`
-	Why         string `json:"why"`
+	Policy      string          `json:"policy"`
+	Case        int             `json:"case"`
+	Note        string          `json:"note,omitempty"`
+	ExpectedDue int64           `json:"expected_due"`
+	Due         *int64          `json:"due"`
+	Reason      schedule.Reason `json:"reason,omitempty"`
+	Subsidy     int64           `json:"subsidy"`
+	OK          bool            `json:"ok"`
+	Why         string          `json:"why"`
 }
 
 // CheckFile evaluates the cases of a policies file against all policies of that
-// file, in the file's order. A case's authority is its territory, else the
-// first of the policy; its service level is toan_trinh unless it says
-// otherwise. A file that cannot be read is an error; a case that does not come
-// out as expected is not.
+// file, in the file's order. The authority of a case is its territory; without
+// one, the first territory of the policy. Its service level is toan_trinh when
+// absent. A file that cannot be read is an error. A case with another result than
+// expected is not an error: it counts as failed.
 func CheckFile(r io.Reader) (CheckReport, error) {
-	file, err := ParseFile(r)
+	file, err := schedule.ParseFile(r)
 	if err != nil {
 		return CheckReport{}, err
 	}
 	report := CheckReport{Cases: []CheckedCase{}}
-	schedule := Schedule{FeeTypes: file.AllFeeTypes(), Policies: file.Policies}
+	norms := Schedule{FeeTypes: file.AllFeeTypes(), Policies: file.Policies}
 	for i := range file.Policies {
-		for _, c := range CheckPolicy(&file.Policies[i], schedule) {
+		for _, c := range CheckPolicy(&file.Policies[i], norms) {
 			report.Cases = append(report.Cases, c)
 			if c.OK {
 				report.Passed++
@@ -61,16 +62,16 @@ func CheckFile(r io.Reader) (CheckReport, error) {
 }
 
 // CheckPolicy evaluates the cases of one policy within a schedule that must contain it.
-func CheckPolicy(p *Policy, s Schedule) []CheckedCase {
+func CheckPolicy(p *schedule.Policy, s Schedule) []CheckedCase {
 	list := make([]CheckedCase, len(p.Cases))
 	for i, c := range p.Cases {
-		list[i] = c.check(p, s)
+		list[i] = checkCase(c, p, s)
 		list[i].Case = i
 	}
 	return list
 }
 
-func (c Case) request(p *Policy) Request {
+func requestOf(c schedule.Case, p *schedule.Policy) Request {
 	r := Request{
 		Authority: c.Territory, Procedure: c.Procedure, Channel: c.Channel, Level: c.ServiceLevel, Groups: c.Groups,
 		SubmittedAt: c.SubmittedOn.Start().Add(12 * time.Hour), Items: []ItemRequest{{FeeType: c.FeeType, Base: c.Base}},
@@ -85,11 +86,11 @@ func (c Case) request(p *Policy) Request {
 	if r.Authority == "" {
 		r.Authority = p.Territory[0]
 	}
-	if r.Authority == Everywhere {
-		r.Authority = anyProvince
+	if r.Authority == schedule.Everywhere {
+		r.Authority = AnyProvince
 	}
 	if r.Level == "" {
-		r.Level = ToanTrinh
+		r.Level = schedule.ToanTrinh
 	}
 	if c.Quantity != nil {
 		r.Items[0].Quantity = *c.Quantity
@@ -97,9 +98,9 @@ func (c Case) request(p *Policy) Request {
 	return r
 }
 
-func (c Case) check(p *Policy, s Schedule) CheckedCase {
+func checkCase(c schedule.Case, p *schedule.Policy, s Schedule) CheckedCase {
 	result := CheckedCase{Policy: p.ID, Note: c.Note, ExpectedDue: *c.ExpectedDue}
-	q, err := price(c.request(p), s, override{policy: p.ID, listed: c.ProcedureListed, anyBase: true})
+	q, err := price(requestOf(c, p), s, override{policy: p.ID, listed: c.ProcedureListed, anyBase: true})
 	if err != nil {
 		result.Why = err.Error()
 		if f, ok := fault.Of(err); ok {
@@ -128,7 +129,7 @@ func (c Case) check(p *Policy, s Schedule) CheckedCase {
 	return result
 }
 
-// explain says what decided the item and what became of one policy.
+// explain names the policies that decided the item, and the reason for which one policy did not apply.
 func (it Item) explain(policy string) string {
 	var parts []string
 	mine := false

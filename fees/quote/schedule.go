@@ -1,23 +1,30 @@
-package fees
+package quote
 
 import (
 	"slices"
 
+	"github.com/doisoat/doisoat/fees/schedule"
 	"github.com/doisoat/doisoat/internal/calendar"
 )
 
-// Assuming is the schedule as it would be were p adopted: any recorded text of
-// p gives way to this one. With a window the policy counts from its first to
-// its last day, whatever its own dates are, and those that it replaces do not
-// count: last year's dossiers then answer for next year's policy. A zero window
-// leaves all dates as they are written. s stays as it is.
-func (s Schedule) Assuming(p Policy, from, to calendar.Date) Schedule {
-	p.Status = Approved
+// Schedule is everything a quote needs to know about an authority.
+type Schedule struct {
+	FeeTypes []schedule.FeeType
+	Policies []schedule.Policy
+}
+
+// Assuming returns the schedule as if p were adopted; s does not change. p takes
+// the place of its recorded version. With a window p applies from the first to
+// the last day of the window instead of its own dates, and the policies that it
+// replaces are left out: so last year's dossiers can test next year's policy.
+// With a zero window all dates stay as written.
+func (s Schedule) Assuming(p schedule.Policy, from, to calendar.Date) Schedule {
+	p.Status = schedule.Approved
 	shifted := !from.IsZero()
 	if shifted {
 		p.ValidFrom, p.ValidTo, p.DeclaredValidTo = from, to, calendar.Date{}
 	}
-	after := Schedule{FeeTypes: s.FeeTypes, Policies: make([]Policy, 0, len(s.Policies)+1)}
+	after := Schedule{FeeTypes: s.FeeTypes, Policies: make([]schedule.Policy, 0, len(s.Policies)+1)}
 	for _, other := range s.Policies {
 		if other.ID != p.ID && !(shifted && slices.Contains(p.Replaces, other.ID)) {
 			after.Policies = append(after.Policies, other)
@@ -28,22 +35,22 @@ func (s Schedule) Assuming(p Policy, from, to calendar.Date) Schedule {
 }
 
 // AsksForGroups reports whether the price of a fee may depend on who the
-// applicant is. Where it does not, nobody needs to open what is sealed.
+// applicant is. Where it does not, the encrypted groups stay unread.
 func (s Schedule) AsksForGroups(fee string) bool {
-	return slices.ContainsFunc(s.Policies, func(p Policy) bool {
+	return slices.ContainsFunc(s.Policies, func(p schedule.Policy) bool {
 		return len(p.ExemptGroups.Groups)+len(p.ExemptGroups.Cases) > 0 &&
-			(p.inScope(fee) || slices.Contains(p.Effect.CompanionsStillDue, fee))
+			(inScope(&p, fee) || slices.Contains(p.Effect.CompanionsStillDue, fee))
 	})
 }
 
 // AsksForAgency reports whether some policy is for some agencies only.
 func (s Schedule) AsksForAgency() bool {
-	return slices.ContainsFunc(s.Policies, func(p Policy) bool { return len(p.Scope.Agencies) > 0 })
+	return slices.ContainsFunc(s.Policies, func(p schedule.Policy) bool { return len(p.Scope.Agencies) > 0 })
 }
 
 // AsksForMilestones reports whether some policy counts the day of acceptance or of the result.
 func (s Schedule) AsksForMilestones() bool {
-	return slices.ContainsFunc(s.Policies, func(p Policy) bool { return p.PricingDateBasis != BySubmission })
+	return slices.ContainsFunc(s.Policies, func(p schedule.Policy) bool { return p.PricingDateBasis != schedule.BySubmission })
 }
 
 // Turns lists the days on which a price may change: the first day of a policy

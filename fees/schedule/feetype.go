@@ -1,9 +1,10 @@
-package fees
+package schedule
 
 import (
 	"regexp"
 
 	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/internal/fault"
 	"github.com/doisoat/doisoat/internal/money"
 )
 
@@ -68,8 +69,8 @@ type Rate struct {
 	Note         string        `json:"note,omitempty"`
 }
 
-// rateOn returns the rate in force on a date; the later start wins where windows overlap.
-func (f FeeType) rateOn(on calendar.Date) (Rate, bool) {
+// RateOn returns the rate in force on a date; the later start wins where windows overlap.
+func (f FeeType) RateOn(on calendar.Date) (Rate, bool) {
 	var best Rate
 	found := false
 	for _, r := range f.Rates {
@@ -91,15 +92,15 @@ const (
 	AnyStage         Stage = "any"
 )
 
-// RefundDecision is what a rule says of the money of one charge.
+// RefundDecision is the decision of a rule on the money of one charge.
 type RefundDecision string
 
 // The decisions. Manual leaves it to a person, who sees the rule.
 const (
 	RefundFull     RefundDecision = "full"     // everything paid for the charge
-	RefundExcess   RefundDecision = "excess"   // only what was paid above the lawful amount
+	RefundExcess   RefundDecision = "excess"   // only the part paid above the lawful amount
 	RefundNone     RefundDecision = "none"     // nothing
-	RefundProvider RefundDecision = "provider" // the provider reverses; no money of ours moves
+	RefundProvider RefundDecision = "provider" // the provider reverses; the agency moves no money
 	RefundManual   RefundDecision = "manual"
 )
 
@@ -123,16 +124,18 @@ func RefundReasons() []string {
 	}
 }
 
-// RefundRuleFor returns the rule in force on a day: the fee's own for a reason
-// at a stage, else the general one of the catalogue, else a manual one. A rule
-// for exactly the stage goes before one for any stage, a newer before an older.
+// RefundRuleFor returns the rule in force on a day for a reason at a stage. The
+// fee's own rule goes before the general one of the catalogue; without either, a
+// person decides (RefundManual). A rule for exactly the stage goes before one for
+// any stage, a newer before an older.
 func (f FeeType) RefundRuleFor(reason string, stage Stage, on calendar.Date) RefundRule {
 	for _, rules := range [][]RefundRule{f.Refunds, Catalogue().RefundDefaults} {
 		for _, want := range []Stage{stage, AnyStage} {
 			var best RefundRule
 			found := false
 			for _, r := range rules {
-				if r.Reason == reason && r.Stage == want && on.Within(r.ValidFrom, r.ValidTo) && (!found || r.ValidFrom.After(best.ValidFrom)) {
+				if r.Reason == reason && r.Stage == want && on.Within(r.ValidFrom, r.ValidTo) &&
+					(!found || r.ValidFrom.After(best.ValidFrom)) {
 					best, found = r, true
 				}
 			}
@@ -149,7 +152,7 @@ var feeCode = regexp.MustCompile(`^(P|LP)_[A-Z0-9]+(_[A-Z0-9]+)*$`)
 // kindOf reads the kind off a fee code: P_ is phí, LP_ is lệ phí.
 func kindOf(code string) (Kind, bool) {
 	switch {
-	case !feeCode.MatchString(code) || len(code) > maxCode:
+	case !feeCode.MatchString(code) || len(code) > MaxCode:
 		return "", false
 	case code[0] == 'P':
 		return Phi, true
@@ -160,36 +163,37 @@ func kindOf(code string) (Kind, bool) {
 
 // Validate returns ErrFeeType with one field for each fault found.
 func (f FeeType) Validate() error {
-	var p problems
-	f.validate(&p, "")
-	return p.fault(ErrFeeType)
+	var p fault.Problems
+	f.ValidateAt(&p, "")
+	return p.As(ErrFeeType)
 }
 
-func (f FeeType) validate(p *problems, at string) {
+// ValidateAt adds every fault of the fee type to p; the fee type stands at the pointer at.
+func (f FeeType) ValidateAt(p *fault.Problems, at string) {
 	kind, ok := kindOf(f.Code)
-	p.require(ok, at+"/code", "must look like P_NAME or LP_NAME in capitals")
-	p.require(!ok || f.Kind == kind, at+"/kind", "must agree with the code: P_ is phi, LP_ is le_phi")
-	p.require(f.Name != "", at+"/name", "must not be empty")
-	p.require(f.Territory == Everywhere || territoryCode.MatchString(f.Territory), at+"/territory", "must be * or a province code")
-	p.oneOf(string(f.SetBy), at+"/set_by", "central", "council")
-	p.oneOf(string(f.CollectedBy), at+"/collected_by", "vertical", "local")
+	p.Require(ok, at+"/code", "must look like P_NAME or LP_NAME in capitals")
+	p.Require(!ok || f.Kind == kind, at+"/kind", "must agree with the code: P_ is phi, LP_ is le_phi")
+	p.Require(f.Name != "", at+"/name", "must not be empty")
+	p.Require(f.Territory == Everywhere || IsTerritory(f.Territory), at+"/territory", "must be * or a province code")
+	p.OneOf(string(f.SetBy), at+"/set_by", "central", "council")
+	p.OneOf(string(f.CollectedBy), at+"/collected_by", "vertical", "local")
 	for i, r := range f.Rates {
-		here := pointer(at+"/rates", i)
-		p.require(r.Base == nil || (*r.Base >= 0 && *r.Base <= MaxBase), here+"/base", "must lie between 0 and %d", int64(MaxBase))
-		p.require(r.ValidTo.IsZero() || !r.ValidTo.Before(r.ValidFrom), here+"/valid_to", "must not come before valid_from")
+		here := fault.Element(at+"/rates", i)
+		p.Require(r.Base == nil || (*r.Base >= 0 && *r.Base <= MaxBase), here+"/base", "must lie between 0 and %d", int64(MaxBase))
+		p.Require(r.ValidTo.IsZero() || !r.ValidTo.Before(r.ValidFrom), here+"/valid_to", "must not come before valid_from")
 	}
-	p.oneOf(f.Currency, at+"/currency", "", string(money.VND))
+	p.OneOf(f.Currency, at+"/currency", "", string(money.VND))
 	for i, t := range f.Terms {
-		t.validate(p, pointer(at+"/terms", i), f.Kind)
+		t.validate(p, fault.Element(at+"/terms", i), f.Kind)
 	}
 	for i, r := range f.Refunds {
-		r.validate(p, pointer(at+"/refunds", i))
+		r.validate(p, fault.Element(at+"/refunds", i))
 	}
 }
 
-func (r RefundRule) validate(p *problems, at string) {
-	p.oneOf(r.Reason, at+"/reason", RefundReasons()...)
-	p.oneOf(string(r.Stage), at+"/stage", "before_acceptance", "processing", "delivered", "any")
-	p.require(r.ValidTo.IsZero() || !r.ValidTo.Before(r.ValidFrom), at+"/valid_to", "must not come before valid_from")
-	p.oneOf(string(r.Decision), at+"/decision", "full", "excess", "none", "provider", "manual")
+func (r RefundRule) validate(p *fault.Problems, at string) {
+	p.OneOf(r.Reason, at+"/reason", RefundReasons()...)
+	p.OneOf(string(r.Stage), at+"/stage", "before_acceptance", "processing", "delivered", "any")
+	p.Require(r.ValidTo.IsZero() || !r.ValidTo.Before(r.ValidFrom), at+"/valid_to", "must not come before valid_from")
+	p.OneOf(string(r.Decision), at+"/decision", "full", "excess", "none", "provider", "manual")
 }

@@ -1,10 +1,11 @@
-package fees
+package schedule
 
 import (
 	"encoding/json"
 	"fmt"
 
 	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/internal/fault"
 	"github.com/doisoat/doisoat/internal/money"
 )
 
@@ -24,8 +25,22 @@ const (
 	Superseded    Status = "superseded"
 )
 
-// adopted reports whether somebody with the power to do so adopted the policy.
-func (s Status) adopted() bool { return s != Draft && s != Submitted && s != Rejected }
+// Statuses lists every status that a document may carry, in the order of life.
+func Statuses() []Status {
+	return []Status{Draft, Submitted, Rejected, Approved, InForce, InForceOrPast, Expired, Repealed, Superseded}
+}
+
+// statusNames are the statuses as a document spells them.
+func statusNames() []string {
+	var names []string
+	for _, s := range Statuses() {
+		names = append(names, string(s))
+	}
+	return names
+}
+
+// Adopted reports whether the competent body adopted the policy.
+func (s Status) Adopted() bool { return s != Draft && s != Submitted && s != Rejected }
 
 // Level is the rank of the body that adopted a policy.
 type Level string
@@ -48,7 +63,7 @@ const (
 	CentralFeesAll Mode = "fees_set_by_central_government"
 )
 
-// EffectKind says what a policy does to an item.
+// EffectKind is the effect of a policy on an item.
 type EffectKind string
 
 // The effects. A subsidy leaves the fee as it is: a budget pays in the payer's place.
@@ -73,7 +88,7 @@ const (
 // Combination says how a policy stands beside others on the same item.
 type Combination string
 
-// The combinations. Multiply lowers what the other policies leave; it is never meant unless written.
+// The combinations. Multiply lowers the amount that the other policies leave; a policy multiplies only when its document says so.
 const (
 	ExclusiveBest      Combination = "exclusive_best"
 	ExemptionGoesFirst Combination = "exemption_first"
@@ -171,7 +186,7 @@ type Share struct {
 	Denominator int64 `json:"denominator"`
 }
 
-// Effect says what the policy does; which members are needed depends on Kind.
+// Effect is the change that the policy makes; which members are needed depends on Kind.
 type Effect struct {
 	Kind                EffectKind       `json:"kind"`
 	Numerator           *int64           `json:"numerator"`
@@ -181,7 +196,7 @@ type Effect struct {
 	PayerShare          *Share           `json:"payer_share"`
 	Funder              string           `json:"funder"`
 	FeeAmountUnchanged  *bool            `json:"fee_amount_unchanged"`
-	Ceiling             *int64           `json:"ceiling"` // subsidy: most that one item gets, in minor units
+	Ceiling             *int64           `json:"ceiling"` // subsidy: the maximum for one item, in minor units
 	CompanionsStillDue  []string         `json:"companions_still_due"`
 	ZeroReceiptRequired bool             `json:"zero_receipt_required"`
 	Note                string           `json:"note"`
@@ -233,10 +248,10 @@ func ParsePolicy(document []byte) (Policy, error) {
 	if err != nil {
 		return Policy{}, err
 	}
-	var found problems
+	var found fault.Problems
 	p.fillDefaults()
-	p.validate(&found, "")
-	if err := found.locate(where).fault(ErrPolicy); err != nil {
+	p.ValidateAt(&found, "")
+	if err := where.locate(found).As(ErrPolicy); err != nil {
 		return Policy{}, err
 	}
 	p.Version = 1
@@ -244,8 +259,8 @@ func ParsePolicy(document []byte) (Policy, error) {
 	return p, nil
 }
 
-// decodeRecorded reads a document that was validated before it was recorded.
-func decodeRecorded(document []byte, version int) (Policy, error) {
+// DecodeRecorded reads a document that was validated before it was recorded.
+func DecodeRecorded(document []byte, version int) (Policy, error) {
 	p := Policy{}
 	if err := json.Unmarshal(document, &p); err != nil {
 		return Policy{}, fmt.Errorf("read recorded policy: %w", err)
@@ -263,7 +278,7 @@ func (p Policy) MarshalJSON() ([]byte, error) {
 	return p.Document, nil
 }
 
-// fillDefaults writes down what an absent member means.
+// fillDefaults writes the meaning of absent members into the policy.
 func (p *Policy) fillDefaults() {
 	if p.Status == "" {
 		p.Status = Draft // the least that a document can mean
@@ -285,8 +300,8 @@ func (p *Policy) fillDefaults() {
 	}
 }
 
-// share returns the collected share of a fee for share_of_base and share_by_fee.
-func (e Effect) share(fee string) (Share, bool) {
+// ShareOf returns the collected share of a fee for share_of_base and share_by_fee.
+func (e Effect) ShareOf(fee string) (Share, bool) {
 	if e.Kind == ShareByFee {
 		s, ok := e.Shares[fee]
 		return s, ok
@@ -295,4 +310,12 @@ func (e Effect) share(fee string) (Share, bool) {
 		return Share{}, false
 	}
 	return Share{*e.Numerator, *e.Denominator}, true
+}
+
+// EndOn cuts the window; the end first announced stays known.
+func (p *Policy) EndOn(last calendar.Date) {
+	if p.DeclaredValidTo.IsZero() {
+		p.DeclaredValidTo = p.ValidTo
+	}
+	p.ValidTo = last
 }

@@ -1,8 +1,10 @@
-package fees
+package schedule
 
 import (
 	_ "embed" // the catalogue
 	"sync"
+
+	"github.com/doisoat/doisoat/internal/fault"
 )
 
 //go:embed catalogue.json
@@ -24,15 +26,15 @@ var Catalogue = sync.OnceValue(func() NationalCatalogue {
 	if err != nil {
 		panic(err)
 	}
-	var p problems
+	var p fault.Problems
 	for i := range c.FeeTypes {
 		c.FeeTypes[i].Version = 1
-		c.FeeTypes[i].validate(&p, pointer("/fee_types", i))
+		c.FeeTypes[i].ValidateAt(&p, fault.Element("/fee_types", i))
 	}
 	for i, r := range c.RefundDefaults {
-		r.validate(&p, pointer("/refund_defaults", i))
+		r.validate(&p, fault.Element("/refund_defaults", i))
 	}
-	if err := p.locate(where).fault(ErrFeeType); err != nil {
+	if err := where.locate(p).As(ErrFeeType); err != nil {
 		panic(err)
 	}
 	return c
