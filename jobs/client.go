@@ -70,7 +70,8 @@ func New(pool *pgxpool.Pool, rooms Rooms, o Options) (*river.Client[pgx.Tx], err
 		Middleware:   []rivertype.Middleware{&planner{}},
 		ErrorHandler: errorHandler{o.Log},
 		RetryPolicy:  retries{},
-		// River tells every error too, with its own words; ours is the one line that counts.
+		// River logs every error too, in its own words; the line of errorHandler is the one for
+		// operators.
 		Logger: slog.New(atLeast{slog.LevelWarn, o.Log.Handler()}),
 
 		JobTimeout:                  defaultTimeout,

@@ -160,7 +160,7 @@ func (w *world) until(what string, done func() bool) {
 	}
 }
 
-// killedSweeps leaves what a killed process leaves: sweeps that are running for ever.
+// killedSweeps leaves the rows that a killed process leaves: sweeps with the state running.
 func (w *world) killedSweeps() {
 	w.t.Helper()
 	for _, args := range []river.JobArgs{jobs.SweepInquiries{}, jobs.SweepRefunds{}} {
@@ -175,8 +175,8 @@ func (w *world) killedSweeps() {
 	}
 }
 
-// TestSweepsFindWhatCallbacksLost: a payment nobody told us of is found by the
-// sweep of inquiries; its refund is proposed, sent and asked about by jobs alone.
+// TestSweepsFindWhatCallbacksLost: the sweep of inquiries finds a payment whose callback never
+// came. Jobs alone propose its refund, send the refund and ask about it.
 func TestSweepsFindWhatCallbacksLost(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -57,7 +57,7 @@ func TestRotateSecret(t *testing.T) {
 	if diff := cmp.Diff(got, [][]bool{{true, false, false}, {true, true, false}, {false, true, true}}); diff != "" {
 		t.Errorf("accepted after each rotation (-got +want):\n%s", diff)
 	}
-	// What we send is signed with the newest.
+	// The program signs its requests with the newest secret.
 	d.Far.RegisterVNPAY(paytest.Terminal, keys[2], d.PublicURL+"/callbacks/vnpay/"+d.VNPAY.ID.String())
 	if diff := cmp.Diff(d.PayAt(d.Begin(d.Dossier(1, 60_000).Code, "vnpay"), nil), []string{"00"}); diff != "" {
 		t.Errorf("paid with the newest secret (-got +want):\n%s", diff)

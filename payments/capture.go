@@ -49,7 +49,7 @@ type Allocation struct {
 	Reserved int64 // promised or given back
 }
 
-// Evidence says who told us of a capture.
+// Evidence says from which source a capture is known.
 type Evidence string
 
 // The kinds of evidence.

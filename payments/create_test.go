@@ -48,7 +48,7 @@ func TestCreate(t *testing.T) {
 	}
 }
 
-// A dossier has one live payment; whoever asks again gets it.
+// A dossier has one live payment, so a second request gets the same payment.
 func TestCreateAgain(t *testing.T) {
 	t.Parallel()
 	d := paytest.New(t)
@@ -85,7 +85,7 @@ func TestCreateAgain(t *testing.T) {
 	if _, err := d.Cancel(t.Context(), paytest.Portal, first.ID); err != nil {
 		t.Fatal(err)
 	}
-	// The key still means the first payment, whatever became of it.
+	// The key still means the first payment, also after its cancellation.
 	again, created, err := ask("key-1", "vnpay", "https://dvc.example.gov.vn/kq")
 	if err != nil || created || again.ID != first.ID || again.Status != payments.Cancelled {
 		t.Errorf("key of a cancelled payment: %s %s, created %t, %v", again.ID, again.Status, created, err)

@@ -7,7 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// Every pair of states: what the table does not name is refused.
+// Every pair of statuses: a move that the table does not name is refused.
 func TestEveryEdge(t *testing.T) {
 	t.Parallel()
 	all := []Status{Pending, Unknown, Captured, Settled, Failed, Expired, Cancelled}

@@ -14,7 +14,7 @@ import (
 	"github.com/doisoat/doisoat/statements"
 )
 
-// seen is what a statement answers about itself, in short.
+// seen holds the fields of a statement that the test compares.
 type seen struct {
 	State                    statements.Status
 	Accepted, Known, Refused int

@@ -116,8 +116,9 @@ func Wrap(router http.Handler, log *slog.Logger, metrics prometheus.Registerer) 
 	})
 }
 
-// logRequest writes the one line of a request. Method and template are ours;
-// path, query, headers and bodies may hold codes and secrets and are never written.
+// logRequest writes the one line of a request. The method label and the route template are fixed
+// words of this program. Path, query, headers and bodies may hold codes and secrets, so the line
+// never holds them.
 func logRequest(ctx context.Context, log *slog.Logger, method string, n *notes, answer *recorder, took time.Duration) {
 	level := slog.LevelInfo
 	list := []slog.Attr{

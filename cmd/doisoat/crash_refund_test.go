@@ -13,10 +13,9 @@ import (
 	"github.com/doisoat/doisoat/internal/auth"
 )
 
-// TestEndToEndKilledWhileRefunding kills the program while refunds are being
-// sent: when the provider has booked one and its answer is on the way, and at
-// random moments. A refund must never be sent twice, whatever we remember of it.
-// The refunds are partial, so that the provider would carry out a second one.
+// TestEndToEndKilledWhileRefunding kills the program while it sends refunds: when the provider has
+// booked a refund and its answer is under way, and at random moments. The provider must never get a
+// refund twice. The refunds are partial, so that the provider would carry out a second one.
 func TestEndToEndKilledWhileRefunding(t *testing.T) {
 	t.Parallel()
 	const refunds, part = 10, 20000
@@ -133,10 +132,9 @@ func (d *devProgram) awaitRefunds(booked int) {
 	d.t.Errorf("the provider has not booked %d refunds within %s", booked, settledWithin)
 }
 
-// letTimePass makes refunds and jobs as old as if the program had been down
-// for a quarter of an hour, after which what it was doing counts as
-// interrupted. The jobs that were sending come back before anybody has asked
-// the provider: the worst order for whoever would send again.
+// letTimePass makes refunds and jobs as old as if the program had been down for a quarter of an
+// hour, so that their work counts as interrupted. The sending jobs run again before any inquiry:
+// the worst order for a program that would send twice.
 func (d *devProgram) letTimePass() {
 	d.t.Helper()
 	db := d.database()
@@ -158,7 +156,7 @@ func (d *devProgram) letTimePass() {
 			d.t.Errorf("%d jobs still send refunds after %s", n, settledWithin)
 			break
 		}
-		// what River does ten minutes later; no call of ours takes five seconds here
+		// River does this after ten minutes; no call of the program takes five seconds here
 		change(`update river.river_job set state = 'available', scheduled_at = now()
 			where kind = 'send_refund' and state in ('running', 'retryable') and attempted_at < now() - interval '5 seconds'`)
 	}

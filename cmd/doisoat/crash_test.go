@@ -30,7 +30,8 @@ const (
 	settledWithin    = 40 * time.Second
 )
 
-// load is what portals did and were told, which must hold whatever is killed.
+// load holds the requests of portals and their answers. The answers must stay true after every
+// kill.
 type load struct {
 	d        *devProgram
 	deadline time.Time
@@ -39,12 +40,12 @@ type load struct {
 	mu         sync.Mutex
 	registered map[string]bool   // codes of dossiers answered 200 or 201
 	stored     map[string]string // payment id → VNPAY's number, for IPNs answered 00 or 02
-	problems   []string          // answers that nobody should get, even now
+	problems   []string          // answers that are wrong even while programs are killed
 }
 
-// TestEndToEndKilledUnderLoad kills the program and its database at random
-// moments while portals register and payers pay. Whatever was answered must be
-// in the book afterwards, once, and nothing else.
+// TestEndToEndKilledUnderLoad kills the program and its database at random moments while portals
+// register and payers pay. Afterwards the book must hold every answered request once, and nothing
+// more.
 func TestEndToEndKilledUnderLoad(t *testing.T) {
 	t.Parallel()
 	random, seed := randomness(t)
@@ -95,8 +96,8 @@ func (l *load) await(progress int64) {
 	}
 }
 
-// portal registers dossiers one after the other and lets each be paid. It
-// repeats what was not answered, mostly, as portals do.
+// portal registers dossiers one after the other and lets each be paid. Like a real portal it
+// repeats most of the requests that got no answer.
 func (l *load) portal(number int, random *rand.Rand) {
 	for n := range dossiersOfPortal {
 		if time.Now().After(l.deadline) {
@@ -131,7 +132,7 @@ func (l *load) dossier(code string, random *rand.Rand) {
 	}
 	paid, ok := l.insist(random, func(m manifest) (answer, error) {
 		return l.d.request("", http.MethodPost, m.Simulator+"/control/pay", payScript(payment, mode))
-	}, http.StatusOK, http.StatusConflict) // a conflict: the try before had paid, and we were not told how it went on
+	}, http.StatusOK, http.StatusConflict) // a conflict: the try before had paid, and its answer was lost
 	if !ok || paid.status != http.StatusOK {
 		return
 	}
@@ -148,9 +149,9 @@ func (l *load) dossier(code string, random *rand.Rand) {
 
 func portalKey(m manifest) string { return m.Authorities[firstAuthority].Keys[auth.RolePortal] }
 
-// insist asks until the answer has one of the statuses. It asks again when
-// nobody answered or the program said that it could not; one time in five it
-// gives up then, so that half-done things are left behind for us to find.
+// insist asks until the answer has one of the statuses. It asks again when no answer came or the
+// program was unavailable. One time in five it gives up instead, so that half-done work is left for
+// the checks.
 func (l *load) insist(random *rand.Rand, ask func(m manifest) (answer, error), statuses ...int) (answer, bool) {
 	for time.Now().Before(l.deadline) {
 		a, err := ask(l.d.place())
@@ -214,7 +215,8 @@ func (d *devProgram) postmaster() int {
 		}
 		line, _, _ := bytes.Cut(text, []byte("\n"))
 		pid, err := strconv.Atoi(string(line))
-		// A process id is used again: only a process with our folder in its arguments is ours.
+		// A process id is used again: only a process with the test's folder in its arguments
+		// belongs to the test.
 		if err == nil && strings.Contains(commandLine(pid), filepath.Dir(found[0])) {
 			return pid
 		}
@@ -295,7 +297,7 @@ type farRefund struct {
 	Status    string `json:"status"` // 06: done
 }
 
-// farState is what the simulator remembers.
+// farState is the state of the simulator.
 type farState struct {
 	State struct {
 		Payments   []farPayment               `json:"payments"`
@@ -312,7 +314,7 @@ func (d *devProgram) farState() (s farState) {
 	return s
 }
 
-// compare holds the book against what portals were told and against the far side.
+// compare holds the book against the answers to portals and against the far side.
 func (l *load) compare(t *testing.T) {
 	t.Helper()
 	db := l.d.database()
@@ -373,7 +375,7 @@ func (l *load) compare(t *testing.T) {
 	l.compareDossiers(t, db)
 }
 
-// compareDossiers looks for what was answered and is gone, and for what was done by half.
+// compareDossiers looks for answered requests that are lost, and for half-done work.
 func (l *load) compareDossiers(t *testing.T, db *pgx.Conn) {
 	t.Helper()
 	key := l.d.key(firstAuthority, auth.RolePortal)

@@ -78,8 +78,8 @@ func binary(t *testing.T) string {
 	return filepath.Join(built.dir, "doisoat")
 }
 
-// environment is all that the program learns of ours: nothing of a developer's
-// settings, and where PostgreSQL is installed.
+// environment is the whole environment of the program: no setting of the developer, and the place
+// of PostgreSQL's programs.
 func environment(more ...string) []string {
 	list := []string{"DOISOAT_LOG_LEVEL=debug", "DOISOAT_LOG_FORMAT=json"}
 	for _, name := range []string{"PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "DOISOAT_PG_BIN", "DOISOAT_PG_HOME"} {
@@ -90,8 +90,8 @@ func environment(more ...string) []string {
 	return append(list, more...)
 }
 
-// dataFolder is a temporary folder that the user who runs PostgreSQL may pass
-// through, which those of the testing package are not under root.
+// dataFolder is a temporary folder that the user who runs PostgreSQL may enter. Under root, the
+// folders of the testing package do not allow this.
 func dataFolder(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "doisoat-e2e-")
@@ -114,8 +114,8 @@ const firstAuthority = demo.FirstAuthority
 
 type manifest = demo.Manifest
 
-// devProgram is doisoat dev on a data folder. It can be killed and started
-// again; other goroutines may ask meanwhile and find nobody.
+// devProgram is doisoat dev on a data folder. The test can kill it and start it again. Other
+// goroutines may send requests meanwhile, and get no answer while it is down.
 type devProgram struct {
 	t      *testing.T
 	dir    string
@@ -172,7 +172,7 @@ func (d *devProgram) logTail() string {
 	}
 	end := strings.Join(lines, "")
 	end = end[max(0, len(end)-most):]
-	found, _ := filepath.Glob(filepath.Join(d.dir, "postgres-*.log")) // the pattern is ours and well-formed
+	found, _ := filepath.Glob(filepath.Join(d.dir, "postgres-*.log")) // the pattern is fixed and well-formed
 	for _, file := range found {
 		text, err := os.ReadFile(file)
 		if err != nil {
@@ -201,7 +201,7 @@ func (d *devProgram) start() {
 	defer logs.Close()
 	args := append([]string{"dev", "--data-dir", d.dir, "--listen", "127.0.0.1:0", "--simulator-listen", "127.0.0.1:0"}, d.more...)
 	cmd := exec.Command(program, args...)
-	cmd.Env, cmd.Stdout, cmd.Stderr = d.env, out, logs // files: nothing of ours has to read them
+	cmd.Env, cmd.Stdout, cmd.Stderr = d.env, out, logs // files, so that no goroutine has to read them
 	exited, started := make(chan struct{}), make(chan error)
 	go func() {
 		// The program must not outlive a test that is killed, and Linux ties
@@ -331,7 +331,7 @@ func (d *devProgram) key(authority string, role auth.Role) string {
 	return d.place().Authorities[authority].Keys[role]
 }
 
-// answer is what came back; json is set when it is an object.
+// answer is the response to a request; json is set when the body is an object.
 type answer struct {
 	status int
 	header http.Header
@@ -371,7 +371,7 @@ func (d *devProgram) send(r *http.Request) (answer, error) {
 		return answer{}, err
 	}
 	if strings.Contains(response.Header.Get("Content-Type"), "json") {
-		_ = json.Unmarshal(a.body, &a.json) // what is no object has no members
+		_ = json.Unmarshal(a.body, &a.json) // a body that is no object leaves json empty
 	}
 	return a, nil
 }
@@ -471,7 +471,7 @@ func (d *devProgram) pay(code, provider string) (dossier, payment string) {
 	return dossier, p.text("id")
 }
 
-// payScript tells the simulator to pay what a created payment offers.
+// payScript tells the simulator to pay by the way that a created payment offers.
 func payScript(p answer, callback string) string {
 	target := map[string]any{"outcome": "paid", "callback": callback}
 	if url := p.text("checkout.url"); url != "" {

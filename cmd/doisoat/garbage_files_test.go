@@ -51,8 +51,8 @@ func (d *devProgram) garbageUploads() {
 	}
 }
 
-// garbageFiles are files that are kept and refused: what happened is on
-// record, and no line, match, break or entry comes of it.
+// garbageFiles are files that are kept and refused: the statement is on record, and no line, match,
+// break or entry follows.
 func (d *devProgram) garbageFiles() {
 	accountant := d.key(firstAuthority, auth.RoleAccountant)
 	account := d.place().Authorities[firstAuthority].Merchants["vietqr"].Account
@@ -122,7 +122,7 @@ func (d *devProgram) sameFileTwice(accountant string, good []byte) {
 	}
 }
 
-// entities are ten levels of ten: 10^10 letters when somebody writes them out.
+// entities are ten levels of ten: 10^10 letters for a parser that expands them.
 func entities() string {
 	var b strings.Builder
 	name := "a"

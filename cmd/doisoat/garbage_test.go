@@ -26,9 +26,9 @@ var kept = map[string]string{
 	"ledger.roll_up":            "as above",
 }
 
-// TestEndToEndGarbage sends what nobody should send. Each answer is a problem
-// document with a stable code, or the provider's own words; nothing is a mistake
-// of ours, and nothing is stored.
+// TestEndToEndGarbage sends requests that no caller should send. Each answer is a problem document
+// with a stable code, or the provider's own words. No answer is an internal error, and nothing is
+// stored.
 func TestEndToEndGarbage(t *testing.T) {
 	t.Parallel()
 	d := startDev(t)
@@ -49,7 +49,7 @@ func TestEndToEndGarbage(t *testing.T) {
 	d.mustCheck()
 }
 
-// rowCounts counts the rows of every table but those that keep a trace.
+// rowCounts counts the rows of every table, except tables that keep a trace of refused requests.
 func (d *devProgram) rowCounts() map[string]int64 {
 	db := d.database()
 	counts := map[string]int64{}
@@ -288,7 +288,7 @@ func (d *devProgram) wrongMethods() {
 	}
 }
 
-// garbageCallbacks are answered in the provider's words, or are nobody's.
+// garbageCallbacks are answered in the provider's words; without a known account the answer is 404.
 func (d *devProgram) garbageCallbacks() {
 	merchants := d.place().Authorities[firstAuthority].Merchants
 	ipn, notice := "/callbacks/vnpay/"+merchants["vnpay"].ID, "/callbacks/sepay/"+merchants["vietqr"].ID

@@ -39,7 +39,7 @@ func (c *importCommand) Run(ctx context.Context, p *program) error {
 	if c.Authority == "" || c.Source == "" {
 		return errors.New("import needs --authority and --source, or --dry-run")
 	}
-	// One byte more than is taken, so that too much is seen and told by the room.
+	// One byte more than the limit, so that the room notices a file that is too large.
 	content, err := io.ReadAll(io.LimitReader(f, parsed.MaxBytes+1))
 	if err != nil {
 		return fmt.Errorf("read %s: %w", c.File, err)

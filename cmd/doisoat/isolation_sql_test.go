@@ -29,7 +29,7 @@ var undivided = map[string]string{
 	"auth.authority": "who the authorities are is public",
 }
 
-// table is one table of ours, from the catalog: a table of tomorrow is tested too.
+// table is one table of the program, read from the catalog, so that a new table is tested too.
 type table struct {
 	Name      string // schema and name
 	Divided   bool   // it has an authority column
@@ -66,8 +66,8 @@ func tablesOf(t *testing.T, db *pgx.Conn) []table {
 // quoted writes the name as SQL: "break" is a word of SQL elsewhere.
 func (t table) quoted() string { return pgx.Identifier(strings.Split(t.Name, ".")).Sanitize() }
 
-// databaseIsDivided looks at every table as the application's role, as a
-// mistake in a query of ours would.
+// databaseIsDivided reads every table as the application's role, like a query that forgot the
+// authority.
 func (d *devProgram) databaseIsDivided() {
 	t := d.t
 	owner, app := d.database(), d.database()

@@ -38,9 +38,9 @@ type province struct {
 	statementFile              []byte
 }
 
-// TestEndToEndIsolation fills one province and looks at it from everywhere
-// else: another province's keys, roles that may not, the database without or
-// with another authority, and everything that is kept in clear text.
+// TestEndToEndIsolation fills one province and then tries to read it: with another province's keys,
+// with roles that may not, in the database without or with another authority, and in every clear
+// text that is kept.
 func TestEndToEndIsolation(t *testing.T) {
 	t.Parallel()
 	d := startDev(t)
@@ -201,7 +201,8 @@ func (d *devProgram) strangerSeesNothing(p province) {
 		}
 	}
 	d.strangerListsNothing(p)
-	// What is unique is so within a province: nothing of ours stands in the stranger's way.
+	// A unique value is unique within a province: the rows of one province never conflict with the
+	// rows of another.
 	body := dossierBody(d.t, strings.TrimPrefix(p.paid, "/v1/dossiers/"), map[string]any{"authority": stranger, "agency": stranger})
 	a := d.must(http.StatusCreated, d.key(stranger, auth.RolePortal), http.MethodPost, "/v1/dossiers", body, "Idempotency-Key",
 		"key-of-h41-0001")

@@ -15,8 +15,8 @@ import (
 // TestMain removes the program that tests built.
 func TestMain(m *testing.M) { os.Exit(tests{m}.Run()) }
 
-// TestScripts runs the commands that need no database as a person would. The
-// samples are those of the packages that read them.
+// TestScripts runs the commands that need no database, as a person would. The samples are files of
+// the packages that read them.
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	program := binary(t)

@@ -91,8 +91,8 @@ func verified(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	return code, out.String(), errs.String()
 }
 
-// sealUntil seals until the entry has its proof: a transaction of somebody
-// else on the server may hold the sealer up for a moment.
+// sealUntil seals until the entry has its proof: another transaction on the server may delay the
+// sealer for a moment.
 func (d *devProgram) sealUntil(key, entry string) {
 	d.t.Helper()
 	for range 100 {

@@ -11,7 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// hidden lists what no log and no table may hold in clear.
+// hidden lists the values that no log and no table may hold in clear.
 func (d *devProgram) hidden() map[string]string {
 	list := map[string]string{
 		"applicant's name":                applicantName,

@@ -63,8 +63,8 @@ func TestPackagesAreSmall(t *testing.T) {
 
 // Lines that may be longer than maxLineLength today, in code and in tests. Lower both with every line that goes; wanted is 0.
 const (
-	longLines     = 63
-	longTestLines = 150
+	longLines     = 46
+	longTestLines = 69
 )
 
 func TestLinesAreShort(t *testing.T) {

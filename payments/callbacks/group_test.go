@@ -174,7 +174,7 @@ func TestGroupSharesOneTransaction(t *testing.T) {
 						ctx,
 						act,
 						ledgertest.Captured(ledgertest.NgheAn, ledgertest.Cause(i), 1_000, uuid.Nil),
-					) // what a body writes itself is there too
+					) // the body's own write is in the group's transaction too
 					return err
 				}},
 			)
@@ -202,8 +202,7 @@ func TestGroupSharesOneTransaction(t *testing.T) {
 	}
 }
 
-// What one leaves to be written is seen by the next of its subject, which never
-// runs in the same transaction.
+// Two callers of one subject never share a transaction, so the second sees the writes of the first.
 func TestGroupKeepsSubjectsApart(t *testing.T) {
 	t.Parallel()
 	b := ledgertest.NewBook(t)
@@ -242,7 +241,7 @@ func TestGroupKeepsSubjectsApart(t *testing.T) {
 	}
 }
 
-// One that fails, in whatever way, gets its own answer, and so do the others.
+// A caller that fails gets its own answer, and so do the others, for each kind of failure.
 func TestGroupGoesApart(t *testing.T) {
 	t.Parallel()
 	errOwn := errors.New("of its own")
@@ -258,7 +257,7 @@ func TestGroupGoesApart(t *testing.T) {
 			return nil
 		}, ledger.ErrUnbalanced},
 		"a broken statement": {func(ctx context.Context, act postgres.Act, _ *ledger.Writes) error {
-			_, _ = act.Exec(ctx, `select 1/0`) // the transaction is lost, whatever the body says
+			_, _ = act.Exec(ctx, `select 1/0`) // the transaction is lost, although the body returns nil
 			return nil
 		}, pgx.ErrTxCommitRollback},
 		"a broken write": {func(_ context.Context, _ postgres.Act, w *ledger.Writes) error {
@@ -334,8 +333,8 @@ func TestGroupGoesApart(t *testing.T) {
 	}
 }
 
-// A caller that goes away while it waits is answered at once and not served;
-// while it is served it learns how its group ends, and takes nobody along.
+// A caller whose context ends while it waits is answered at once and not served. A caller whose
+// context ends while it is served still gets the group's answer, and the others are not affected.
 func TestGroupWithoutThoseWhoLeave(t *testing.T) {
 	t.Parallel()
 	b := ledgertest.NewBook(t)
@@ -399,7 +398,7 @@ func TestGroupWithoutThoseWhoLeave(t *testing.T) {
 	}
 }
 
-// A stopped group answers all who are in, after their commit, and lets nobody else in.
+// A stopped group answers its callers after their commit, and refuses later callers.
 func TestGroupStops(t *testing.T) {
 	t.Parallel()
 	b := ledgertest.NewBook(t)
@@ -423,7 +422,7 @@ func TestGroupStops(t *testing.T) {
 		g.Stop()
 		stopped <- int32(b.Count(`select count(*) from ledger.entry`))
 	}()
-	for stopping := false; !stopping; { // it lets nobody in before it has ended
+	for stopping := false; !stopping; { // callers are refused before Stop returns
 		ctx, leave := context.WithTimeout(t.Context(), time.Millisecond)
 		err := postIn(ctx, g, ledgertest.Captured(ledgertest.NgheAn, ledgertest.Cause(98), 1_000, uuid.Nil))
 		stopping = callbacks.ErrStopped.Is(err)

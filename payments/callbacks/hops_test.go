@@ -23,8 +23,7 @@ import (
 // listed finds the way of a message in the package comment.
 var listed = regexp.MustCompile(`(?m)^//\t *\d+ (\S+ \S+)  `)
 
-// The package comment lists the functions from the door to the last SQL
-// statement of a callback. The stacks of its statements show the same functions.
+// The package comment lists the functions from the handler to the last SQL statement.
 func TestWayOfACallback(t *testing.T) {
 	t.Parallel()
 	comment, err := os.ReadFile("doc.go")
@@ -51,7 +50,7 @@ func TestWayOfACallback(t *testing.T) {
 			t.Fatalf("answered %s, want 00", got)
 		}
 	}
-	if diff := cmp.Diff(seen.way("payments capture"), want[1:]); diff != "" { // the door is tested in web/api
+	if diff := cmp.Diff(seen.way("payments capture"), want[1:]); diff != "" { // web/api tests the handler
 		t.Errorf("functions of a callback (-got +want):\n%s", diff)
 	}
 }

@@ -20,7 +20,7 @@ import (
 	"github.com/doisoat/doisoat/providers"
 )
 
-// The main road: the payer pays at VNPAY, VNPAY calls twice.
+// The main case: the payer pays at VNPAY, and VNPAY calls twice.
 func TestPaidAtVNPAY(t *testing.T) {
 	t.Parallel()
 	d := paytest.New(t)
@@ -168,7 +168,7 @@ func TestIdenticalNoticesAtOnceMakeOneCapture(t *testing.T) {
 	}
 }
 
-// A failed payment that is recorded is "00", and the dossier can be paid anew.
+// A recorded failure is answered "00", and the dossier can be paid by a new payment.
 func TestFailedAtVNPAY(t *testing.T) {
 	t.Parallel()
 	d := paytest.New(t)
@@ -191,7 +191,7 @@ func TestFailedAtVNPAY(t *testing.T) {
 	}
 }
 
-// What fails at our side is answered "99", kept, and applied later: once.
+// A message that fails inside the program is answered "99" and kept, and a job applies it once.
 func TestOurFaultLosesNothing(t *testing.T) {
 	t.Parallel()
 	for name, broken := range map[string]struct{ breaks, mends string }{
@@ -249,7 +249,7 @@ type callbackKind struct{}
 
 func (callbackKind) Prefix() string { return "cbk" }
 
-// A reference counts at the merchant account that it was made for, and nowhere else.
+// A reference counts only at the merchant account of its payment.
 func TestCallbackOfAnotherMerchant(t *testing.T) {
 	t.Parallel()
 	d := paytest.New(t)
@@ -373,8 +373,8 @@ func TestSenderHangsUp(t *testing.T) {
 	}
 }
 
-// A fault of ours before the signature is checked keeps nothing. A fault after
-// the check keeps each event once, however often it comes.
+// An internal fault before the check of the signature keeps nothing. A fault after the check keeps
+// each event once, however often it arrives.
 func TestOnlyVerifiedMessagesWait(t *testing.T) {
 	t.Parallel()
 	d := paytest.New(t)
@@ -404,7 +404,7 @@ func TestOnlyVerifiedMessagesWait(t *testing.T) {
 	}
 }
 
-// Addresses that are nobody's answer 404 and keep nothing.
+// Addresses without a provider or an account answer 404 and keep nothing.
 func TestCallbackForNobody(t *testing.T) {
 	t.Parallel()
 	d := paytest.New(t)
@@ -435,7 +435,8 @@ func TestCallbackForNobody(t *testing.T) {
 	if !errors.Is(err, merchants.ErrNoneLive) {
 		t.Errorf("payment at a disabled account: got %v, want ErrNoMerchant", err)
 	}
-	// What comes for its earlier payments is heard: here a message with a wrong signature.
+	// A disabled account still takes messages about its earlier payments: here one with a wrong
+	// signature.
 	reply := d.Callbacks.Receive(t.Context(), "sepay", d.Bank.ID.String(),
 		providers.RawCallback{Method: http.MethodPost, Body: []byte("{}"), ReceivedAt: d.Clock.Now()})
 	if reply.Status != http.StatusUnauthorized {

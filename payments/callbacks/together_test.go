@@ -213,7 +213,7 @@ func TestCallbacksAndEverybodyElse(t *testing.T) {
 	}
 }
 
-// settleAll settles whatever is captured, which locks many payments at once, and takes it back.
+// settleAll settles all captures, which locks many payments at once, and unsettles them again.
 func settleAll(d *paytest.Desk) {
 	var ids []payments.CaptureID
 	for _, text := range d.Rows(`select id::text from payments.capture`) {

@@ -172,12 +172,12 @@ func New(t *testing.T) *Desk {
 	return d
 }
 
-// VNPAYSettings are those of an account with the given terminal.
+// VNPAYSettings are the settings of an account with the given terminal.
 func (d *Desk) VNPAYSettings(code string) map[string]string {
 	return map[string]string{"tmn_code": code, "pay_url": d.Address + farsides.PayPath, "api_url": d.Address + farsides.APIPath}
 }
 
-// BankSettings are those of the account for transfers.
+// BankSettings are the settings of the account for transfers.
 func BankSettings() map[string]string {
 	return map[string]string{
 		"bank_bin": "970415", "bank_name": "VietinBank", "account": Account, "account_name": "SO TU PHAP NGHE AN", "notifier": "sepay",

@@ -8,7 +8,7 @@ import (
 	"github.com/doisoat/doisoat/internal/postgres"
 )
 
-// PreviewInPages is Preview with pages of another size, told as progress.
+// PreviewInPages is Preview with pages of another size, which shows in the progress.
 func (s *Service) PreviewInPages(
 	ctx context.Context,
 	authority string,

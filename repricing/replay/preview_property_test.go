@@ -88,7 +88,8 @@ func (l lot) policy(t *testing.T, id string) schedule.Policy {
 	return parsed(t, string(text))
 }
 
-// facts are what one dossier was recorded with; groups are known only here.
+// facts describe one recorded dossier. The database holds its groups only encrypted, so the test
+// keeps them here.
 type facts struct {
 	ask     quote.Request
 	events  []event

@@ -68,10 +68,10 @@ type page struct {
 	number int64
 }
 
-// selectQuestions groups one page. An item is the text of one charge; a charge
-// that corrects another has a plus before it. The inner select is one index
-// look-up per dossier: a hash join would read all charges there are for each page.
-// Who is behind a sensitive charge is sealed, so those applicants come along.
+// selectQuestions groups one page. An item is the text of one charge; a plus stands before a charge
+// that corrects another. The inner select is one index look-up per dossier: a hash join would read
+// all charges for each page. The applicant is encrypted, so the query returns the applicants of
+// dossiers with a sensitive charge.
 const selectQuestions = `
 		select q.date, q.accepted, q.issued, q.agency, q.procedure, q.channel, q.service_level, q.payment_channel, q.items, count(*),
 			array_agg(q.id) filter (where q.sensitive), array_agg(q.applicant) filter (where q.sensitive)
@@ -95,8 +95,8 @@ const selectQuestions = `
 				and c.items is not null) q
 		group by q.date, q.accepted, q.issued, q.agency, q.procedure, q.channel, q.service_level, q.payment_channel, q.items`
 
-// question is asked by dossiers whose facts are equal. Sealed holds their
-// applicants where the price may depend on who that is.
+// question stands for dossiers with equal facts. Sealed holds their encrypted applicants where the
+// price may depend on the applicant.
 type question struct {
 	date             int // bucket of turns
 	accepted, issued *int

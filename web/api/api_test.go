@@ -141,7 +141,8 @@ func (h *harness) refund(t *testing.T) {
 	}
 }
 
-// reconcile plays the accountant's day: a settlement file with our payment and one nobody knows.
+// reconcile plays the accountant's day: a settlement file with the payment and with an unknown
+// transaction.
 func (h *harness) reconcile(t *testing.T, reference string) {
 	t.Helper()
 	const source = `{"code":"vnpay-h41","kind":"settlement","provider":"vnpay","profile":"vnpay-settlement-v1"}`

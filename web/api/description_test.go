@@ -58,7 +58,7 @@ func TestDescriptionAndRouterAgree(t *testing.T) {
 	}
 }
 
-// TestDescriptionHabits holds what every operation must say.
+// TestDescriptionHabits checks the parts that every operation must have.
 func TestDescriptionHabits(t *testing.T) {
 	t.Parallel()
 	doc := description()

@@ -52,7 +52,7 @@ type harness struct {
 	keys   map[auth.Role]string
 	makers keys.Service // of keys of other provinces
 	db     *pgtest.DB
-	again  func(ctx context.Context, authority string, id dossiers.ID, day schedule.Basis) error // what the job of a known day does
+	again  func(ctx context.Context, authority string, id dossiers.ID, day schedule.Basis) error // plays the job of a known day
 	log    *lockedBuffer
 	routes routers.Router // of the served description, to hold answers against it
 
@@ -61,7 +61,7 @@ type harness struct {
 	repricing *repricing.Service // plays the worker
 }
 
-// readLines lets the description's validator pass what comes a line at a time.
+// readLines lets the description's validator accept bodies that are sent line by line.
 var readLines = sync.OnceFunc(func() { openapi3filter.RegisterBodyDecoder("application/x-ndjson", openapi3filter.FileBodyDecoder) })
 
 func newHarness(t *testing.T) *harness {
@@ -126,7 +126,7 @@ func newHarnessOn(t *testing.T, db *pgtest.DB) *harness {
 	return h
 }
 
-// description is what the surface says of itself.
+// description is the OpenAPI document that the surface serves.
 func (h *harness) description() *openapi3.T {
 	h.t.Helper()
 	doc, err := openapi3.NewLoader().LoadFromData(h.must(200, "", http.MethodGet, "/openapi.json", "").body)
@@ -170,7 +170,7 @@ func (h *harness) roleOf(authority string, role auth.Role) auth.Role {
 	return name
 }
 
-// answer is what came back, with JSON already read.
+// answer is the response to a request, with JSON already read.
 type answer struct {
 	status int
 	header http.Header

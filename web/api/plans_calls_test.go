@@ -167,7 +167,7 @@ func plansRepricing(reason string) string {
 	return `{"policy":"NA-2023-60","period":{"from":"2024-04-20","to":"2024-04-21"},"reason":"` + reason + `"}`
 }
 
-// plansUpload is a settlement file with the payment of the day and one that nobody knows.
+// plansUpload is a settlement file with the payment of the day and with an unknown transaction.
 const plansUpload = "--x\r\nContent-Disposition: form-data; name=\"source\"\r\n\r\nvnpay-h41\r\n" +
 	"--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"02-05.csv\"\r\n\r\n" +
 	"Mã website (terminal),Mã tham chiếu,Mã giao dịch VNPAY,Loại,Số tiền,Phí,VAT phí,Thực nhận,Trạng thái,Thời gian,Mã đợt\n" +
@@ -267,7 +267,7 @@ var bookCalls = []call{
 	{auth.RoleAuditor, "GET /v1/ledger/days/2024-04-20", "", ""},
 }
 
-// lastCalls ask for proofs of what was sealed at the end.
+// lastCalls ask for proofs of the entries that the last step seals.
 var lastCalls = []call{
 	{auth.RoleAuditor, "GET /v1/ledger/entries/$own/proof", "", ""},
 	{auth.RoleAuditor, "GET /v1/proofs/2024-05-02", "", ""},

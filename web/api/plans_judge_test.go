@@ -32,8 +32,8 @@ const (
 	shortestTail     = 4_000 // shorter, and it would not show
 )
 
-// readsPeriod are requests that must read all of a period, and why. They are
-// free of mostPages and of nothing else.
+// readsPeriod lists the requests that must read all rows of a period, with the reason. They may
+// read more than mostPages; all other bounds hold for them too.
 var readsPeriod = map[string]string{
 	"POST /v1/splits":                                    "divides what was collected since the split before",
 	"POST /v1/policies/NA-2023-60/preview":               "prices every dossier of the period",
@@ -48,10 +48,10 @@ var readsPeriod = map[string]string{
 // samplesKept bounds how many different calls of one statement are explained.
 const samplesKept = 12
 
-// sentStatements keeps what a pool sends, so that exactly that can be explained.
+// sentStatements keeps the statements that a pool sends, so that the test explains exactly these.
 type sentStatements struct {
 	mu        sync.Mutex
-	request   string               // whose statements come now; empty: nobody's
+	request   string               // the request whose statements come now; empty: none
 	tail      int                  // entries that are not rolled up, where that is allowed for
 	authority map[*pgx.Conn]string // that the connection's transaction is bound to
 	list      []*statement
@@ -157,12 +157,12 @@ type explained struct {
 	Time float64 `json:"Execution Time"`
 }
 
-// court explains statements and remembers what it found.
+// court explains statements and collects their faults.
 type court struct {
 	t     *testing.T
 	conn  *pgx.Conn
-	large map[string]int64 // rows of the tables and indexes that nobody may read whole
-	found map[string]bool  // faults that were told
+	large map[string]int64 // rows of the tables and indexes that no statement may read whole
+	found map[string]bool  // faults that were reported
 	table []cost
 }
 
@@ -254,7 +254,8 @@ func explain(ctx context.Context, tx pgx.Tx, options, sql string, args ...any) (
 	return list[0], text, nil
 }
 
-// judge looks at one sample: what writes is planned, what reads is also run.
+// judge looks at one sample. A statement that writes is only planned; a statement that reads also
+// runs.
 func (c *court) judge(sql string, s sample) (dear float64) {
 	c.t.Helper()
 	c.under(s.authority, func(tx pgx.Tx) error {
@@ -279,8 +280,8 @@ func (c *court) judge(sql string, s sample) (dear float64) {
 	return dear
 }
 
-// planningCost is what PostgreSQL adds, per table, to a plan for given
-// arguments before it compares it with the plan for all.
+// planningCost is the cost that PostgreSQL adds, per table, to a plan for given arguments before it
+// compares the plan with the generic one.
 const planningCost = 2.5
 
 // judgeGeneric looks at the plan for all arguments where PostgreSQL would come
@@ -320,7 +321,7 @@ func (c *court) judgeGeneric(st *statement, dearest float64) {
 	})
 }
 
-// walk tells the faults of a plan whose scans may each throw away most rows.
+// walk reports the faults of a plan. Each scan may throw away at most most rows.
 func (c *court) walk(n node, most int, fault func(string)) {
 	rows := c.large[n.Schema+"."+n.Relation]
 	kept := n.Rows * max(n.Loops, 1)

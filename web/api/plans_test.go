@@ -52,7 +52,7 @@ func TestPlans(t *testing.T) {
 	judge(t, db, heard)
 }
 
-// play performs calls one after the other; later ones use what earlier ones brought.
+// play performs calls one after the other; later calls use ids from earlier answers.
 type play struct {
 	*harness
 	heard  *sentStatements
@@ -282,9 +282,9 @@ func (p *play) rollUp(db *pgtest.DB) {
 	p.t.Logf("%6.1fs roll-up", time.Since(start).Seconds())
 }
 
-// rollUpOne rolls up the entry of one more dossier: what that reads is what is
-// new, not the book. The function's statements are no statements of the API, so
-// nobody else looks at them.
+// rollUpOne rolls up the entry of one more dossier. The roll-up must read only the new entries, not
+// the book. The statements of the function are no statements of the API, so the other tests do not
+// explain them.
 func (p *play) rollUpOne(db *pgtest.DB) {
 	p.t.Helper()
 	p.perform([]call{{auth.RolePortal, "POST /v1/dossiers", plansDossier("0099"), ""}})
@@ -315,7 +315,7 @@ func (p *play) rollUpOne(db *pgtest.DB) {
 	p.t.Logf("%d pages to roll up one dossier", pages)
 }
 
-// seal seals what the calls posted.
+// seal seals the entries of the calls.
 func (p *play) seal(db *pgtest.DB) {
 	p.t.Helper()
 	now := func() time.Time { return time.Date(2024, 5, 2, 4, 0, 0, 0, time.UTC) }

@@ -91,7 +91,8 @@ func TestPricingDaysOverHTTP(t *testing.T) {
 	}
 }
 
-// TestKnownDayOverHTTP: what is owed too much since acceptance is waived once; late and repeated reports change nothing more.
+// TestKnownDayOverHTTP: the amount that is too much since the acceptance is waived once. Late and
+// repeated reports change nothing.
 func TestKnownDayOverHTTP(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)

@@ -108,7 +108,8 @@ func TestPublishedRates(t *testing.T) {
 	h.must(403, auth.RolePortal, http.MethodGet, "/v1/reports/payment-rate?dossiers=5", "")
 }
 
-// What was exempt by mistake and then corrected is no exemption any more: its part of the discount never exceeds it.
+// An exemption that was given by mistake and then corrected is no exemption. The exempt sum never
+// exceeds the discount.
 func TestPolicyCostOfACorrectedExemption(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)

@@ -54,7 +54,7 @@ func TestResetWithoutFolder(t *testing.T) {
 	}
 }
 
-// TestManifest: what is written is read again, and only its user can read it.
+// TestManifest: a written manifest is read again, and only its user can read it.
 func TestManifest(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), ManifestFile)

@@ -112,7 +112,7 @@ func (d *Seeds) norms(ctx context.Context) error {
 	return nil
 }
 
-// policies loads those of the list that are not recorded yet.
+// policies loads the policies of the list that are not recorded yet.
 func (d *Seeds) policies(ctx context.Context, operator auth.Actor, list []schedule.Policy) error {
 	var missing []schedule.Policy
 	for _, policy := range list {
