@@ -66,7 +66,7 @@ func (s *Service) RevokeMatch(ctx context.Context, actor auth.Actor, id reconcil
 func (s *Service) revoke(ctx context.Context, act postgres.Act, src statements.Source, run reconcile.Run, match Match, reason string) error {
 	now := act.Now
 	for _, r := range match.Refunds {
-		if err := s.Refunds.Unsettle(ctx, act, r); err != nil {
+		if err := s.Routes.Unsettle(ctx, act, r); err != nil {
 			return err
 		}
 	}

@@ -4,14 +4,14 @@ import (
 	"github.com/doisoat/doisoat/internal/fault"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/payments"
-	"github.com/doisoat/doisoat/refunds"
+	"github.com/doisoat/doisoat/refunds/routes"
 )
 
 // Service holds the use cases of cases.
 type Service struct {
 	DB       postgres.DB
 	Payments *payments.Service
-	Refunds  *refunds.Service
+	Routes   *routes.Service
 }
 
 // Faults of cases.

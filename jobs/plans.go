@@ -13,6 +13,7 @@ import (
 	"github.com/doisoat/doisoat/payments/callbacks"
 	"github.com/doisoat/doisoat/providers"
 	"github.com/doisoat/doisoat/refunds"
+	"github.com/doisoat/doisoat/refunds/routes"
 	"github.com/doisoat/doisoat/repricing"
 )
 
@@ -51,7 +52,7 @@ var (
 		dossiers.PriceAgain{}.Kind():          ownPlan,
 		payments.InquirePayment{}.Kind():      inquiryPlan,
 		refunds.SendRefund{}.Kind():           refundPlan,
-		refunds.InquireRefund{}.Kind():        refundPlan,
+		routes.InquireRefund{}.Kind():         refundPlan,
 		repricing.Run{}.Kind():                ownPlan,
 		SweepInquiries{}.Kind():               sweepPlan,
 		SweepRefunds{}.Kind():                 sweepPlan,

@@ -14,6 +14,7 @@ import (
 	"github.com/doisoat/doisoat/payments/callbacks"
 	"github.com/doisoat/doisoat/providers"
 	"github.com/doisoat/doisoat/refunds"
+	"github.com/doisoat/doisoat/refunds/routes"
 	"github.com/doisoat/doisoat/repricing"
 )
 
@@ -65,7 +66,7 @@ func TestPlansAreSound(t *testing.T) {
 		dossiers.ProposeRefunds{},
 		dossiers.PriceAgain{},
 		refunds.SendRefund{},
-		refunds.InquireRefund{},
+		routes.InquireRefund{},
 		repricing.Run{},
 		SweepInquiries{},
 		SweepRefunds{},

@@ -15,6 +15,7 @@ import (
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/payments/callbacks"
 	"github.com/doisoat/doisoat/refunds"
+	"github.com/doisoat/doisoat/refunds/routes"
 	"github.com/doisoat/doisoat/repricing"
 )
 
@@ -23,6 +24,7 @@ type Rooms struct {
 	Payments  *payments.Service
 	Callbacks *callbacks.Service
 	Refunds   *refunds.Service
+	Routes    *routes.Service
 	Repricing *repricing.Service
 	Ledger    *balances.Service
 	Seal      *seal.Service
@@ -47,10 +49,10 @@ func (r Rooms) register(w *river.Workers) {
 		return r.Repricing.PriceAgain(ctx, a.Authority, a.Dossier, a.Day)
 	})
 	add(w, func(ctx context.Context, a refunds.SendRefund) error {
-		return r.Refunds.Send(ctx, a.Authority, a.Refund)
+		return r.Routes.Send(ctx, a.Authority, a.Refund)
 	})
-	add(w, func(ctx context.Context, a refunds.InquireRefund) error {
-		return r.Refunds.Inquire(ctx, a.Authority, a.Refund)
+	add(w, func(ctx context.Context, a routes.InquireRefund) error {
+		return r.Routes.Inquire(ctx, a.Authority, a.Refund)
 	})
 	add(w, func(ctx context.Context, a repricing.Run) error {
 		return r.Repricing.Reprice(ctx, a.Authority, a.Repricing)
@@ -60,7 +62,7 @@ func (r Rooms) register(w *river.Workers) {
 		return err
 	})
 	add(w, func(ctx context.Context, _ SweepRefunds) error {
-		_, refunding := r.Refunds.QueueDue(ctx)
+		_, refunding := r.Routes.QueueDue(ctx)
 		_, repricing := r.Repricing.QueueDue(ctx)
 		return errors.Join(refunding, repricing)
 	})

@@ -149,7 +149,7 @@ func TestRefundIsConfirmedBySettlement(t *testing.T) {
 	_, err = w.Refunds.Approve(t.Context(), chief, r.ID, "đúng")
 	w.Must(err)
 	w.Fault("refund", "timeout_but_done")
-	_ = w.Refunds.Send(t.Context(), province, r.ID) // it timed out: that is the point
+	_ = w.Routes.Send(t.Context(), province, r.ID) // it timed out: that is the point
 	found, err := w.Refunds.Find(t.Context(), accountant, r.ID)
 	w.Must(err)
 	same(t, "before", found.Status, refunds.Unknown)

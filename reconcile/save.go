@@ -74,7 +74,7 @@ func (s *Service) settle(ctx context.Context, act postgres.Act, open openitems.O
 		case matching.Capture:
 			ids = append(ids, payments.CaptureID(item.ID))
 		case matching.Refund:
-			err := s.Refunds.ConfirmBySettlement(ctx, act, refunds.ID(item.ID), open.Lines[m.Line].TransactionID)
+			err := s.Routes.ConfirmBySettlement(ctx, act, refunds.ID(item.ID), open.Lines[m.Line].TransactionID)
 			if err != nil {
 				return err
 			}

@@ -13,6 +13,7 @@ import (
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/refunds"
+	"github.com/doisoat/doisoat/refunds/routes"
 	"github.com/doisoat/doisoat/remittance"
 )
 
@@ -243,9 +244,9 @@ func (s *sequence) send(t *rapid.T) {
 	trouble := rapid.SampledFrom([]string{"", "", "timeout_but_done", "timeout_not_done", "refused", "refused_later", "processing"}).Draw(t, "trouble")
 	s.control(t, "/control/faults", map[string]any{"provider": "vnpay", "refund": trouble}, &struct{}{})
 	if r.Status == refunds.Reserved {
-		s.refused(t, s.refunds.Send(t.Context(), s.code, r.ID), refunds.ErrCannotSend)
+		s.refused(t, s.routes.Send(t.Context(), s.code, r.ID), routes.ErrCannotSend)
 	} else {
-		s.ok(t, s.refunds.Inquire(t.Context(), s.code, r.ID))
+		s.ok(t, s.routes.Inquire(t.Context(), s.code, r.ID))
 	}
 	s.sync(t, r.dossier)
 }
@@ -254,12 +255,12 @@ func (s *sequence) send(t *rapid.T) {
 func (s *sequence) document(t *rapid.T) {
 	r := one(t, s.sorted(refunds.Reserved, refunds.Returned), "refund")
 	s.serial++
-	before, doc := s.transit, refunds.Document{Number: fmt.Sprintf("UNC-%06d", s.serial), Date: s.today()}
+	before, doc := s.transit, routes.Document{Number: fmt.Sprintf("UNC-%06d", s.serial), Date: s.today()}
 	if rapid.IntRange(0, 3).Draw(t, "account") > 0 {
 		doc.Account = bank
 	}
-	_, err := s.refunds.Confirm(t.Context(), s.as(auth.RoleAccountant), r.ID, doc)
-	s.refused(t, err, refunds.ErrState, refunds.ErrDocument)
+	_, err := s.routes.Confirm(t.Context(), s.as(auth.RoleAccountant), r.ID, doc)
+	s.refused(t, err, refunds.ErrState, routes.ErrDocument)
 	s.sync(t, r.dossier)
 	s.ordered(before, doc.Number, r.Reference)
 }
@@ -268,7 +269,7 @@ func (s *sequence) bounce(t *rapid.T) {
 	r := one(t, s.sorted(refunds.Done), "refund")
 	s.serial++
 	before, number := s.transit, fmt.Sprintf("BC-%06d", s.serial)
-	_, err := s.refunds.Return(t.Context(), s.as(auth.RoleAccountant), r.ID, refunds.Document{Number: number, Date: s.today(), Account: bank})
+	_, err := s.routes.Return(t.Context(), s.as(auth.RoleAccountant), r.ID, routes.Document{Number: number, Date: s.today(), Account: bank})
 	s.ok(t, err)
 	s.sync(t, r.dossier)
 	s.ordered(before, number, r.Reference)

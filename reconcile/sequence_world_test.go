@@ -46,6 +46,7 @@ import (
 	"github.com/doisoat/doisoat/providers/vnpay"
 	"github.com/doisoat/doisoat/reconcile"
 	"github.com/doisoat/doisoat/refunds"
+	"github.com/doisoat/doisoat/refunds/routes"
 	"github.com/doisoat/doisoat/remittance"
 	"github.com/doisoat/doisoat/repricing"
 	"github.com/doisoat/doisoat/statements"
@@ -111,6 +112,7 @@ type sequence struct {
 	payments   *payments.Service
 	callbacks  *callbacks.Service
 	refunds    *refunds.Service
+	routes     *routes.Service
 	repricing  *repricing.Service
 	remittance *remittance.Service
 	ingest     *statements.Service
@@ -153,7 +155,8 @@ func (c *country) province(t *rapid.T) *sequence {
 		PublicURL: ours.URL, Now: s.clock.Now, Random: rand.Reader,
 	})
 	s.ok(t, err)
-	s.fees, s.cases, s.payments, s.refunds, s.repricing = all.Fees, all.Dossiers, all.Payments, all.Refunds, all.Repricing
+	s.fees, s.cases, s.payments, s.repricing = all.Fees, all.Dossiers, all.Payments, all.Repricing
+	s.refunds, s.routes = all.Refunds, all.Routes
 	s.callbacks = all.Callbacks
 	s.remittance, s.ingest, s.reconcile, s.desk = all.Remittance, all.Statements, all.Reconcile, all.Cases
 	s.ledger, s.seal = all.Ledger, all.Seal

@@ -4,7 +4,7 @@ import (
 	"github.com/doisoat/doisoat/internal/fault"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/payments"
-	"github.com/doisoat/doisoat/refunds"
+	"github.com/doisoat/doisoat/refunds/routes"
 	"github.com/doisoat/doisoat/statements"
 )
 
@@ -18,7 +18,7 @@ const (
 type Service struct {
 	DB         postgres.DB
 	Payments   *payments.Service
-	Refunds    *refunds.Service
+	Routes     *routes.Service
 	Statements *statements.Service
 
 	// Caps of automatic repairs per authority and day, by number and by sum in

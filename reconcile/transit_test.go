@@ -15,6 +15,7 @@ import (
 	"github.com/doisoat/doisoat/reconcile"
 	"github.com/doisoat/doisoat/reconcile/report"
 	"github.com/doisoat/doisoat/refunds"
+	"github.com/doisoat/doisoat/refunds/routes"
 	"github.com/doisoat/doisoat/remittance"
 )
 
@@ -35,7 +36,7 @@ func (w *world) toRefund(code string, amount int64) refunds.Refund {
 
 func (w *world) confirm(r refunds.Refund, number string) {
 	w.T.Helper()
-	_, err := w.Refunds.Confirm(w.T.Context(), accountant, r.ID, refunds.Document{Number: number, Date: calendar.On(w.Clock.Now()), Account: bank})
+	_, err := w.Routes.Confirm(w.T.Context(), accountant, r.ID, routes.Document{Number: number, Date: calendar.On(w.Clock.Now()), Account: bank})
 	w.Must(err)
 }
 
@@ -126,7 +127,7 @@ func TestBouncedRefundComesBack(t *testing.T) {
 	same(t, "suspended", w.Balances(), map[string]int64{"A-BANK-" + bank: 80_000, "L-SUSPENSE": 80_000})
 	w.Close(run)
 
-	_, err := w.Refunds.Return(t.Context(), accountant, r.ID, refunds.Document{Number: "BC-9", Date: day, Account: bank})
+	_, err := w.Routes.Return(t.Context(), accountant, r.ID, routes.Document{Number: "BC-9", Date: day, Account: bank})
 	w.Must(err)
 	run = w.Run(bank, day)
 	same(t, "number", run.Number, 2)

@@ -64,7 +64,7 @@ func Stuck(ctx context.Context, tx pgx.Tx, now time.Time) ([]string, error) {
 			or r.status in ('reserved', 'returned') and r.route <> 'provider' and r.deadline < @today
 			or r.status in ('sending', 'sent', 'unknown') and r.status_at < @doubtful)
 		order by r.status_at, r.id limit @most`, pgx.StrictNamedArgs{
-		"overdue": now.Add(-overdue), "unsent": now.Add(-unsentAfter - overdue), "doubtful": now.Add(-doubtful), "today": calendar.On(now), "most": mostBreaches,
+		"overdue": now.Add(-overdue), "unsent": now.Add(-UnsentAfter - overdue), "doubtful": now.Add(-doubtful), "today": calendar.On(now), "most": mostBreaches,
 	})
 }
 

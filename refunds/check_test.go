@@ -36,9 +36,9 @@ func TestCheckFindsDamage(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := damaged(t)
-			_, err := w.db.Owner.Exec(t.Context(), c.damage)
-			w.ok(err)
-			got := w.breaches()
+			_, err := w.DB.Owner.Exec(t.Context(), c.damage)
+			w.Must(err)
+			got := w.Breaches()
 			ok := len(got) == len(c.want)
 			for i := 0; ok && i < len(got); i++ {
 				ok = strings.HasPrefix(got[i], c.want[i])
@@ -54,10 +54,10 @@ func TestCheckFindsDamage(t *testing.T) {
 func TestCheckFindsForeignEntries(t *testing.T) {
 	t.Parallel()
 	w := damaged(t)
-	d, p := w.paid(phi)
+	d, p := w.Paid(phi)
 	about := ledger.Dimensions{Dossier: d.ID.UUID(), Payment: p.ID.UUID()}
 	one := money.Amount{Currency: "VND", Minor: 1}
-	w.in(province, func(tx pgx.Tx) error {
+	w.In(province, func(tx pgx.Tx) error {
 		_, err := ledger.Post(t.Context(), tx, ledger.Entry{
 			Authority: province, BusinessDate: calendar.On(begin), RecordedAt: begin, Actor: "system", Description: "test",
 			Cause:    ledger.Cause{Kind: "test", ID: "1", Event: "posted"},
@@ -65,7 +65,7 @@ func TestCheckFindsForeignEntries(t *testing.T) {
 		})
 		return err
 	})
-	if got := w.breaches(); len(got) != 1 || !strings.HasPrefix(got[0], "payment "+p.Reference+" owes -1 on L-REFUND") {
+	if got := w.Breaches(); len(got) != 1 || !strings.HasPrefix(got[0], "payment "+p.Reference+" owes -1 on L-REFUND") {
 		t.Errorf("Check: got %q, want the payment that owes less than nothing", got)
 	}
 }
@@ -74,19 +74,19 @@ func TestCheckFindsForeignEntries(t *testing.T) {
 func damaged(t *testing.T) *world {
 	t.Helper()
 	w := newWorld(t)
-	w.unchecked = true
-	d, _ := w.paid(phi, lePhi)
-	first := w.approved(d, refunds.Item{Charge: charge(t, d, phi).ID, Amount: 40_000})
-	w.send(first.ID)
-	w.clock.advance(time.Minute)
-	w.inquire(first.ID)
-	w.status(first.ID, refunds.Done)
-	second := w.approved(d, refunds.Item{Charge: charge(t, d, lePhi).ID, Amount: 50_000})
-	w.script.Fault(t, "vnpay", "refund", "timeout_not_done")
-	w.send(second.ID)
-	w.status(second.ID, refunds.Unknown)
-	w.request(d, refunds.Item{Charge: charge(t, d, phi).ID, Amount: 60_000})
-	w.consistent()
+	w.Unchecked = true
+	d, _ := w.Paid(phi, lePhi)
+	first := w.Approved(d, refunds.Item{Charge: charge(t, d, phi).ID, Amount: 40_000})
+	w.Send(first.ID)
+	w.Clock.Advance(time.Minute)
+	w.Inquire(first.ID)
+	w.Status(first.ID, refunds.Done)
+	second := w.Approved(d, refunds.Item{Charge: charge(t, d, lePhi).ID, Amount: 50_000})
+	w.Script.Fault(t, "vnpay", "refund", "timeout_not_done")
+	w.Send(second.ID)
+	w.Status(second.ID, refunds.Unknown)
+	w.Request(d, refunds.Item{Charge: charge(t, d, phi).ID, Amount: 60_000})
+	w.Consistent()
 	return w
 }
 
@@ -94,22 +94,22 @@ func TestStuck(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	stuck := func() (list []string) {
-		w.in(province, func(tx pgx.Tx) (err error) {
-			list, err = refunds.Stuck(t.Context(), tx, w.clock.Now())
+		w.In(province, func(tx pgx.Tx) (err error) {
+			list, err = refunds.Stuck(t.Context(), tx, w.Clock.Now())
 			return err
 		})
 		return list
 	}
-	d, _ := w.paid(phi, lePhi)
-	unknown := w.approved(d, refunds.Item{Charge: charge(t, d, phi).ID, Amount: 10_000})
-	w.script.Fault(t, "vnpay", "refund", "timeout_not_done")
-	w.send(unknown.ID)
-	unsent := w.approved(d, refunds.Item{Charge: charge(t, d, phi).ID, Amount: 20_000})
-	open := w.request(d, refunds.Item{Charge: charge(t, d, phi).ID, Amount: 30_000})
+	d, _ := w.Paid(phi, lePhi)
+	unknown := w.Approved(d, refunds.Item{Charge: charge(t, d, phi).ID, Amount: 10_000})
+	w.Script.Fault(t, "vnpay", "refund", "timeout_not_done")
+	w.Send(unknown.ID)
+	unsent := w.Approved(d, refunds.Item{Charge: charge(t, d, phi).ID, Amount: 20_000})
+	open := w.Request(d, refunds.Item{Charge: charge(t, d, phi).ID, Amount: 30_000})
 	if got := stuck(); len(got) != 0 {
 		t.Errorf("Stuck: got %q, want nothing yet", got)
 	}
-	w.clock.advance(8 * 24 * time.Hour)
+	w.Clock.Advance(8 * 24 * time.Hour)
 	got := stuck()
 	want := []string{
 		"refund " + unknown.Reference + " is unknown since 2024-05-02 10:00 and was not asked about",
@@ -119,7 +119,7 @@ func TestStuck(t *testing.T) {
 	if diff := cmp.Diff(got, want); diff != "" {
 		t.Errorf("Stuck (-got +want):\n%s", diff)
 	}
-	w.inquire(unknown.ID) // it was asked about, and is still in doubt
+	w.Inquire(unknown.ID) // it was asked about, and is still in doubt
 	if got, want := stuck()[0], "refund "+unknown.Reference+" is unknown since 2024-05-02 10:00"; got != want {
 		t.Errorf("Stuck: got %q, want %q", got, want)
 	}

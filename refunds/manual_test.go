@@ -61,9 +61,9 @@ func TestManual(t *testing.T) {
 	byOrder, _ := refundOf(r.Items...)
 	byOrder.Route = PaymentOrder
 	held := []remittance.Taking{{Charge: charges[0], Held: 60_000}, {Charge: charges[1], Held: 20_000}}
-	doc := Document{Number: "UNC-18", Date: day, Account: "vcb-h41", Seq: 2}
+	doc := BankDocument{Seq: 2, Number: "UNC-18", Account: "vcb-h41"}
 	pay := func(x Refund, taken ...remittance.Taken) ledger.Entry {
-		return done(x, paid, purses(x, taken, "vcb-h41"), day, now, "key_accountant")
+		return done(x, paid, x.FundedBy(taken, "vcb-h41"), day, now, "key_accountant")
 	}
 	waiting := phi
 	waiting.Waiting = true
@@ -93,7 +93,7 @@ func TestManual(t *testing.T) {
 		{
 			Title: "Refund of excess done",
 			When:  "Excess paid no charge, so no obligation ends.",
-			Entry: done(excess, none, purses(excess, nil, ""), day, now, "system"),
+			Entry: done(excess, none, excess.FundedBy(nil, ""), day, now, "system"),
 		},
 		{
 			Title: "Refund paid by the agency",

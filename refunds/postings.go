@@ -44,19 +44,19 @@ func approved(r Refund, takings []remittance.Taking, date calendar.Date, now tim
 	return e, len(e.Postings) > 0
 }
 
-// purse is an account that pays a part of a refund.
-type purse struct {
-	account string
-	minor   int64
+// Funding is the part of a refund that one account of the book pays.
+type Funding struct {
+	Account string
+	Minor   int64
 }
 
-// purses says who pays a refund, by where its money was when it was decided.
-// By order: the budget gives back its part, the waiting account what lies
-// there, and the agency's bank account the rest. bank is its code; empty when
-// it is not known yet.
-func purses(r Refund, taken []remittance.Taken, bank string) []purse {
+// FundedBy lists the accounts that pay a refund, by where its money was when it
+// was decided. By order: the budget gives back its part, the waiting account
+// the part that lies there, and the agency's bank account the rest. bank is the
+// code of the bank account; empty when it is not known yet.
+func (r Refund) FundedBy(taken []remittance.Taken, bank string) []Funding {
 	if r.Route == ByProvider {
-		return []purse{{ledger.Clearing(r.Provider), r.Amount.Minor}}
+		return []Funding{{ledger.Clearing(r.Provider), r.Amount.Minor}}
 	}
 	var budget, waiting int64
 	for _, x := range taken {
@@ -70,8 +70,10 @@ func purses(r Refund, taken []remittance.Taken, bank string) []purse {
 			waiting += rest
 		}
 	}
-	list := []purse{{ledger.TreasuryRefund, budget}, {ledger.TreasuryWaiting, waiting}, {ledger.Transit(bank), r.Amount.Minor - budget - waiting}}
-	return slices.DeleteFunc(list, func(p purse) bool { return p.minor == 0 })
+	list := []Funding{
+		{ledger.TreasuryRefund, budget}, {ledger.TreasuryWaiting, waiting}, {ledger.Transit(bank), r.Amount.Minor - budget - waiting},
+	}
+	return slices.DeleteFunc(list, func(f Funding) bool { return f.Minor == 0 })
 }
 
 // done is the entry of a refund that was carried out: the provider took it out
@@ -80,11 +82,11 @@ func purses(r Refund, taken []remittance.Taken, bank string) []purse {
 //
 //	Dr L-REFUND amount            Cr A-CLR-provider, or A-KB-HOAN + A-KB-PHI + A-TRANSIT-account
 //	Dr M-OBLIGATION per charge    Cr M-COLLECTED
-func done(r Refund, charges []dossiers.Paid, from []purse, date calendar.Date, now time.Time, actor string) ledger.Entry {
+func done(r Refund, charges []dossiers.Paid, from []Funding, date calendar.Date, now time.Time, actor string) ledger.Entry {
 	e := r.entry("done", date, now, actor)
 	e.Postings = append(e.Postings, ledger.Dr(ledger.RefundPayable, r.Amount, r.whole()))
-	for _, p := range from {
-		e.Postings = append(e.Postings, ledger.Cr(p.account, r.amount(p.minor), r.whole()))
+	for _, f := range from {
+		e.Postings = append(e.Postings, ledger.Cr(f.Account, r.amount(f.Minor), r.whole()))
 	}
 	for _, c := range charges {
 		e.Postings = append(e.Postings,
@@ -98,7 +100,7 @@ func done(r Refund, charges []dossiers.Paid, from []purse, date calendar.Date, n
 // account and owed again. The obligation stays ended.
 //
 //	Dr A-TRANSIT-account   Cr L-REFUND
-func returned(r Refund, doc Document, date calendar.Date, now time.Time, actor string) ledger.Entry {
+func returned(r Refund, doc BankDocument, date calendar.Date, now time.Time, actor string) ledger.Entry {
 	e := r.entry(fmt.Sprintf("returned-%d", doc.Seq), date, now, actor)
 	e.Postings = []ledger.Posting{
 		ledger.Dr(ledger.Transit(doc.Account), r.Amount, r.whole()),
@@ -110,7 +112,7 @@ func returned(r Refund, doc Document, date calendar.Date, now time.Time, actor s
 // paidAgain is the entry of a bounced refund that a bank account pays anew.
 //
 //	Dr L-REFUND   Cr A-TRANSIT-account
-func paidAgain(r Refund, doc Document, date calendar.Date, now time.Time, actor string) ledger.Entry {
+func paidAgain(r Refund, doc BankDocument, date calendar.Date, now time.Time, actor string) ledger.Entry {
 	e := r.entry(fmt.Sprintf("paid-%d", doc.Seq), date, now, actor)
 	e.Postings = []ledger.Posting{
 		ledger.Dr(ledger.RefundPayable, r.Amount, r.whole()),

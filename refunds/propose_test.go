@@ -7,22 +7,24 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/doisoat/doisoat/dossiers"
+	"github.com/doisoat/doisoat/fees/quote"
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/refunds"
+	"github.com/doisoat/doisoat/refunds/refundstest"
 )
 
 // reports a status and does the job that it queues, twice.
 func (w *world) ends(d dossiers.Dossier, status dossiers.Status, reason string) {
-	w.t.Helper()
-	w.clock.advance(time.Minute)
-	ended, err := w.dossiers.RecordStatus(w.t.Context(), portal, d.Code, dossiers.StatusReport{Status: status, At: w.clock.Now(), Reason: reason})
-	w.ok(err)
-	if got := len(w.jobs("propose_dossier_refunds")); got != 1 {
-		w.t.Errorf("jobs: got %d, want one that proposes", got)
+	w.T.Helper()
+	w.Clock.Advance(time.Minute)
+	ended, err := w.Dossiers.RecordStatus(w.T.Context(), portal, d.Code, dossiers.StatusReport{Status: status, At: w.Clock.Now(), Reason: reason})
+	w.Must(err)
+	if got := len(w.Queued("propose_dossier_refunds")); got != 1 {
+		w.T.Errorf("jobs: got %d, want one that proposes", got)
 	}
 	for range 2 {
-		w.ok(w.refunds.ProposeForDossier(w.t.Context(), province, d.ID, ended.Undeliverable))
+		w.Must(w.Refunds.ProposeForDossier(w.T.Context(), province, d.ID, ended.Undeliverable))
 	}
 }
 
@@ -36,8 +38,8 @@ type proposal struct {
 }
 
 func (w *world) proposals(d dossiers.Dossier) (list []proposal) {
-	w.t.Helper()
-	for _, r := range w.refundsOf(d) {
+	w.T.Helper()
+	for _, r := range w.RefundsOf(d) {
 		p := proposal{r.Reason, r.Status, r.Origin, r.RequestedBy, map[string]int64{}}
 		for _, i := range r.Items {
 			name := ""
@@ -54,12 +56,12 @@ func (w *world) proposals(d dossiers.Dossier) (list []proposal) {
 }
 
 func (w *world) proposed(d dossiers.Dossier, want ...proposal) {
-	w.t.Helper()
+	w.T.Helper()
 	for i := range want {
 		want[i].Status, want[i].Origin, want[i].By = refunds.Requested, refunds.Automatic, "system"
 	}
 	if diff := cmp.Diff(w.proposals(d), want); diff != "" {
-		w.t.Errorf("proposals (-got +want):\n%s", diff)
+		w.T.Errorf("proposals (-got +want):\n%s", diff)
 	}
 }
 
@@ -81,9 +83,9 @@ func TestProposalsByRule(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
-			d, _ := w.paid(phi, lePhi)
-			_, err := w.dossiers.RecordStatus(t.Context(), portal, d.Code, dossiers.StatusReport{Status: c.before, At: begin})
-			w.ok(err)
+			d, _ := w.Paid(phi, lePhi)
+			_, err := w.Dossiers.RecordStatus(t.Context(), portal, d.Code, dossiers.StatusReport{Status: c.before, At: begin})
+			w.Must(err)
 			w.ends(d, c.status, c.reason)
 			w.proposed(d, c.want...)
 			if got := w.acts("dossier", d.ID.String()); got[len(got)-1] != "refund.propose" {
@@ -93,14 +95,14 @@ func TestProposalsByRule(t *testing.T) {
 				return
 			}
 			// What a person rejects stays rejected, and a person may ask again.
-			r := w.refundsOf(d)[0]
-			_, err = w.refunds.Reject(t.Context(), chief, r.ID, "đã xử lý cách khác")
-			w.ok(err)
-			w.ok(w.refunds.ProposeForDossier(t.Context(), province, d.ID, r.Reason))
-			if got := len(w.refundsOf(d)); got != 1 {
+			r := w.RefundsOf(d)[0]
+			_, err = w.Refunds.Reject(t.Context(), chief, r.ID, "đã xử lý cách khác")
+			w.Must(err)
+			w.Must(w.Refunds.ProposeForDossier(t.Context(), province, d.ID, r.Reason))
+			if got := len(w.RefundsOf(d)); got != 1 {
 				t.Errorf("refunds after a rejection: got %d, want the rejected one alone", got)
 			}
-			w.approved(d)
+			w.Approved(d)
 		})
 	}
 }
@@ -108,55 +110,55 @@ func TestProposalsByRule(t *testing.T) {
 func TestUnpaidChargesAreWaivedAndTheirPaymentCancelled(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	d := w.dossier(phi, lePhi)
-	p := w.create(d)
+	d := w.Dossier(phi, lePhi)
+	p := w.Create(d)
 	w.ends(d, dossiers.NotAccepted, "")
 	w.proposed(d)
-	if got := w.payment(p.ID).Status; got != payments.Cancelled {
+	if got := w.Payment(p.ID).Status; got != payments.Cancelled {
 		t.Errorf("the live payment: got %s, want it cancelled", got)
 	}
-	after := w.find(d.Code)
-	if got, want := [2]int64{charge(t, after, phi).Waived, charge(t, after, lePhi).Waived}, [2]int64{100_000, 0}; got != want {
+	after := w.Find(d.Code)
+	if got, want := [2]int64{charge(t, after, phi).Waived, refundstest.Charge(t, after, lePhi).Waived}, [2]int64{100_000, 0}; got != want {
 		t.Errorf("waived: got %v, want %v: the lệ phí is owed all the same", got, want)
 	}
-	w.book(map[string]int64{"M-OBLIGATION": 50_000, "M-RECEIVABLE": 50_000})
+	w.Book(map[string]int64{"M-OBLIGATION": 50_000, "M-RECEIVABLE": 50_000})
 
 	// The payer was already on the way: what is still owed takes its part, the rest goes back.
-	late := w.capture(p)
-	w.ok(w.refunds.ProposeExcess(t.Context(), province, late.Captures[0].ID))
-	w.ok(w.refunds.ProposeForDossier(t.Context(), province, d.ID, "NOT_ACCEPTED"))
+	late := w.Capture(p)
+	w.Must(w.Refunds.ProposeExcess(t.Context(), province, late.Captures[0].ID))
+	w.Must(w.Refunds.ProposeForDossier(t.Context(), province, d.ID, "NOT_ACCEPTED"))
 	w.proposed(d, proposal{Reason: "OVERPAID", Items: map[string]int64{"": 100_000}})
-	w.book(map[string]int64{"A-CLR-vnpay": 150_000, "L-TAMTHU-LEPHI": 50_000, "L-REFUND": 100_000, "M-OBLIGATION": 50_000, "M-COLLECTED": 50_000})
+	w.Book(map[string]int64{"A-CLR-vnpay": 150_000, "L-TAMTHU-LEPHI": 50_000, "L-REFUND": 100_000, "M-OBLIGATION": 50_000, "M-COLLECTED": 50_000})
 }
 
 func TestExcessIsProposedOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	// Two payments of one dossier, both paid: the second takes money that nobody owes.
-	d := w.dossier(phi)
-	first := w.create(d)
-	_, err := w.payments.Cancel(t.Context(), portal, first.ID)
-	w.ok(err)
-	second := w.create(d)
-	w.capture(second)
-	twice := w.capture(first)
-	if got := len(w.jobs("propose_excess_refund")); got != 1 {
+	d := w.Dossier(phi)
+	first := w.Create(d)
+	_, err := w.Payments.Cancel(t.Context(), portal, first.ID)
+	w.Must(err)
+	second := w.Create(d)
+	w.Capture(second)
+	twice := w.Capture(first)
+	if got := len(w.Queued("propose_excess_refund")); got != 1 {
 		t.Errorf("jobs: got %d, want one that proposes", got)
 	}
-	if got := atOnce(t, 5, func(int) error { return w.refunds.ProposeExcess(t.Context(), province, twice.Captures[0].ID) }); got != 5 {
+	if got := refundstest.AtOnce(t, 5, func(int) error { return w.Refunds.ProposeExcess(t.Context(), province, twice.Captures[0].ID) }); got != 5 {
 		t.Errorf("ProposeExcess at once: got %d, want 5 without error", got)
 	}
 	w.proposed(d, proposal{Reason: "DUPLICATE", Items: map[string]int64{"": 100_000}})
 
 	// Back it goes: the charge stays paid.
-	r := w.approve(w.refundsOf(d)[0].ID)
-	w.book(map[string]int64{"A-CLR-vnpay": 200_000, "L-TAMTHU-PHI": 100_000, "L-REFUND": 100_000, "M-OBLIGATION": 100_000, "M-COLLECTED": 100_000})
-	w.send(r.ID)
-	w.clock.advance(time.Minute)
-	w.inquire(r.ID)
-	w.status(r.ID, refunds.Done)
-	w.book(map[string]int64{"A-CLR-vnpay": 100_000, "L-TAMTHU-PHI": 100_000, "M-OBLIGATION": 100_000, "M-COLLECTED": 100_000})
-	if got := w.find(d.Code).Totals(); got.Refunded != 0 || got.Paid != 100_000 {
+	r := w.Approve(w.RefundsOf(d)[0].ID)
+	w.Book(map[string]int64{"A-CLR-vnpay": 200_000, "L-TAMTHU-PHI": 100_000, "L-REFUND": 100_000, "M-OBLIGATION": 100_000, "M-COLLECTED": 100_000})
+	w.Send(r.ID)
+	w.Clock.Advance(time.Minute)
+	w.Inquire(r.ID)
+	w.Status(r.ID, refunds.Done)
+	w.Book(map[string]int64{"A-CLR-vnpay": 100_000, "L-TAMTHU-PHI": 100_000, "M-OBLIGATION": 100_000, "M-COLLECTED": 100_000})
+	if got := w.Find(d.Code).Totals(); got.Refunded != 0 || got.Paid != 100_000 {
 		t.Errorf("totals: got %+v, want 100000 paid and nothing of it refunded", got)
 	}
 }
@@ -164,47 +166,49 @@ func TestExcessIsProposedOnce(t *testing.T) {
 func TestOverpaidExcessAndSeveralCaptures(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	d := w.dossier(lePhi)
-	small := w.create(d)
-	_, err := w.payments.Cancel(t.Context(), portal, small.ID)
-	w.ok(err)
-	d, err = w.dossiers.AddCharges(t.Context(), portal, d.Code, itemsOf(phi), "")
-	w.ok(err)
-	large := w.create(d)
-	_, err = w.payments.Cancel(t.Context(), portal, large.ID)
-	w.ok(err)
-	w.capture(small)         // 50 000 for the lệ phí
-	over := w.capture(large) // 150 000: 100 000 for the phí, 50 000 too much
+	d := w.Dossier(lePhi)
+	small := w.Create(d)
+	_, err := w.Payments.Cancel(t.Context(), portal, small.ID)
+	w.Must(err)
+	d, err = w.Dossiers.AddCharges(t.Context(), portal, d.Code, itemsOf(phi), "")
+	w.Must(err)
+	large := w.Create(d)
+	_, err = w.Payments.Cancel(t.Context(), portal, large.ID)
+	w.Must(err)
+	w.Capture(small)         // 50 000 for the lệ phí
+	over := w.Capture(large) // 150 000: 100 000 for the phí, 50 000 too much
 	c := over.Captures[0].ID
 	for range 2 {
-		w.ok(w.refunds.ProposeExcess(t.Context(), province, c))
+		w.Must(w.Refunds.ProposeExcess(t.Context(), province, c))
 	}
 	w.proposed(d, proposal{Reason: "OVERPAID", Items: map[string]int64{"": 50_000}})
 
-	_, _, err = w.refunds.Request(t.Context(), accountant, d.Code, refunds.Request{Reason: "COLLECTED_AGAINST_RULE"})
+	_, _, err = w.Refunds.Request(t.Context(), accountant, d.Code, refunds.Request{Reason: "COLLECTED_AGAINST_RULE"})
 	if !refunds.ErrSeveral.Is(err) {
 		t.Errorf("everything of two captures: got %v, want %v", err, refunds.ErrSeveral)
 	}
-	both := []refunds.Item{{Charge: charge(t, d, lePhi).ID, Amount: 1_000}, {Charge: charge(t, d, phi).ID, Amount: 1_000}}
-	if _, _, err := w.refunds.Request(t.Context(), accountant, d.Code, refunds.Request{Reason: "OVERPAID", Items: both}); !refunds.ErrSeveral.Is(err) {
+	both := []refunds.Item{{Charge: charge(t, d, lePhi).ID, Amount: 1_000}, {Charge: refundstest.Charge(t, d, phi).ID, Amount: 1_000}}
+	if _, _, err := w.Refunds.Request(t.Context(), accountant, d.Code, refunds.Request{Reason: "OVERPAID", Items: both}); !refunds.ErrSeveral.Is(err) {
 		t.Errorf("items of two captures: got %v, want %v", err, refunds.ErrSeveral)
 	}
 	for _, item := range both {
-		w.approved(d, item)
+		w.Approved(d, item)
 	}
-	_, err = w.refunds.Reject(t.Context(), chief, w.refundsOf(d)[0].ID, "người nộp đề nghị bù trừ")
-	w.ok(err)
-	w.ok(w.refunds.ProposeExcess(t.Context(), province, c))
-	if got := len(w.refundsOf(d)); got != 3 {
+	_, err = w.Refunds.Reject(t.Context(), chief, w.RefundsOf(d)[0].ID, "người nộp đề nghị bù trừ")
+	w.Must(err)
+	w.Must(w.Refunds.ProposeExcess(t.Context(), province, c))
+	if got := len(w.RefundsOf(d)); got != 3 {
 		t.Errorf("refunds after the excess was rejected: got %d, want no new one beside 3", got)
 	}
-	mixed := w.approved(d, refunds.Item{Amount: 20_000}, refunds.Item{Charge: charge(t, d, phi).ID, Amount: 10_000})
-	w.send(mixed.ID)
-	w.status(mixed.ID, refunds.Sent)
+	mixed := w.Approved(d, refunds.Item{Amount: 20_000}, refunds.Item{Charge: charge(t, d, phi).ID, Amount: 10_000})
+	w.Send(mixed.ID)
+	w.Status(mixed.ID, refunds.Sent)
 	if got := w.acts("refund", mixed.ID.String()); got[0] != "refund.request" {
 		t.Errorf("audit trail: got %q", got)
 	}
-	if _, err := w.refunds.Approve(t.Context(), auth.System(province), mixed.ID, ""); !auth.ErrForbidden.Is(err) {
+	if _, err := w.Refunds.Approve(t.Context(), auth.System(province), mixed.ID, ""); !auth.ErrForbidden.Is(err) {
 		t.Errorf("a job approves: got %v, want %v", err, auth.ErrForbidden)
 	}
 }
+
+func itemsOf(feeType string) []quote.ItemRequest { return []quote.ItemRequest{{FeeType: feeType}} }

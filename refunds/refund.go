@@ -3,6 +3,9 @@ package refunds
 import (
 	"time"
 
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
+
 	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/internal/fault"
@@ -29,7 +32,6 @@ var (
 	ErrChanged     = fault.New(fault.Precondition, "refunds.changed", "the refundable amount is not what was expected")
 	ErrSeveral     = fault.New(fault.Precondition, "refunds.several_captures", "the money came in several captures: ask for items of one of them")
 	ErrKeyReused   = fault.New(fault.Conflict, "refunds.idempotency_key", "the idempotency key was used for another request")
-	ErrCannotSend  = fault.New(fault.Unavailable, "refunds.cannot_send", "the provider cannot be reached, nothing was sent")
 )
 
 // Origin tells who opened a refund.
@@ -40,16 +42,6 @@ const (
 	Automatic Origin = "automatic"
 	Manual    Origin = "manual"
 	Repriced  Origin = "repricing" // a policy was wrong: see Repricing
-)
-
-// Route is the way back, by where the money is.
-type Route string
-
-// The routes. PaymentOrder is for money that reached the agency's account.
-const (
-	ByProvider    Route = "provider"
-	PaymentOrder  Route = "payment_order"
-	TreasuryOrder Route = "treasury_order"
 )
 
 // Request asks for money back. Without items everything refundable of one capture is meant.
@@ -112,11 +104,16 @@ type SendRefund struct {
 // Kind implements river.JobArgs.
 func (SendRefund) Kind() string { return "send_refund" }
 
-// InquireRefund is the job that asks a provider what became of a refund.
-type InquireRefund struct {
-	Authority string `json:"authority" river:"unique"`
-	Refund    ID     `json:"refund" river:"unique"`
+// UnlessQueued are the options that insert a job of a refund unless a job with
+// the same arguments waits or runs. A job that ended, by success or failure,
+// does not stop the next one.
+func UnlessQueued() *river.InsertOpts {
+	return &river.InsertOpts{UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: []rivertype.JobState{
+		rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRunning,
+		rivertype.JobStateRetryable, rivertype.JobStateScheduled,
+	}}}
 }
 
-// Kind implements river.JobArgs.
-func (InquireRefund) Kind() string { return "inquire_refund" }
+// UnsentAfter is when the sweep queues a reserved refund again: its job was given up, because nothing could be sent for
+// long, or is lost.
+const UnsentAfter = time.Hour

@@ -1,9 +1,7 @@
 package refunds_test
 
 import (
-	"errors"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -17,51 +15,52 @@ import (
 	"github.com/doisoat/doisoat/internal/fault"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/refunds"
+	"github.com/doisoat/doisoat/refunds/refundstest"
 )
 
 func TestRequestReservesAndRepeats(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	d, p := w.paid(phi, lePhi)
+	d, p := w.Paid(phi, lePhi)
 	whole := int64(150_000)
 	q := refunds.Request{Reason: "COLLECTED_AGAINST_RULE", Note: "thu sai quy định", ExpectedRefundable: &whole, IdempotencyKey: "key-1"}
-	r, created, err := w.refunds.Request(t.Context(), accountant, d.Code, q)
+	r, created, err := w.Refunds.Request(t.Context(), accountant, d.Code, q)
 	if err != nil || !created {
 		t.Fatalf("Request: got created %t, %v", created, err)
 	}
 	want := refunds.Refund{
 		ID: r.ID, Authority: province, DossierID: d.ID, DossierCode: d.Code, PaymentID: p.ID, CaptureID: p.Captures[0].ID, MerchantID: p.MerchantID,
 		Provider: "vnpay", Reference: r.Reference, Reason: q.Reason, Origin: refunds.Manual, Route: refunds.ByProvider, Status: refunds.Requested,
-		Amount: p.Amount, Items: []refunds.Item{{Charge: charge(t, d, phi).ID, Amount: 100_000}, {Charge: charge(t, d, lePhi).ID, Amount: 50_000}},
+		Amount: p.Amount, Items: []refunds.Item{{Charge: charge(t, d, phi).ID, Amount: 100_000}, {Charge: refundstest.Charge(t, d, lePhi).ID, Amount: 50_000}},
 		Note: q.Note, Deadline: calendar.MustParse("2024-05-09"), RequestedAt: begin, RequestedBy: accountant.ID, StatusAt: begin,
 	}
 	ours := cmpopts.IgnoreUnexported(refunds.Refund{})
 	if diff := cmp.Diff(r, want, ours); diff != "" {
 		t.Errorf("refund (-got +want):\n%s", diff)
 	}
-	again, created, err := w.refunds.Request(t.Context(), accountant, d.Code, q)
+	again, created, err := w.Refunds.Request(t.Context(), accountant, d.Code, q)
 	if err != nil || created {
 		t.Errorf("the same again: got created %t, %v", created, err)
 	}
 	if diff := cmp.Diff(again, r, ours); diff != "" {
 		t.Errorf("the same again (-got +want):\n%s", diff)
 	}
-	if diff := cmp.Diff(w.refund(r.ID), r, ours); diff != "" {
+	if diff := cmp.Diff(w.Refund(r.ID), r, ours); diff != "" {
 		t.Errorf("Find (-got +want):\n%s", diff)
 	}
 	q.Note = "khác"
-	if _, _, err := w.refunds.Request(t.Context(), accountant, d.Code, q); !refunds.ErrKeyReused.Is(err) {
+	if _, _, err := w.Refunds.Request(t.Context(), accountant, d.Code, q); !refunds.ErrKeyReused.Is(err) {
 		t.Errorf("other body: got %v, want %v", err, refunds.ErrKeyReused)
 	}
-	w.book(untouched) // asking moves nothing in the book
-	if got := w.payment(p.ID); got.Reserved != 150_000 || got.Captures[0].Reserved != 150_000 {
+	w.Book(untouched) // asking moves nothing in the book
+	if got := w.Payment(p.ID); got.Reserved != 150_000 || got.Captures[0].Reserved != 150_000 {
 		t.Errorf("reserved: got %d of the payment and %d of the capture, want 150000", got.Reserved, got.Captures[0].Reserved)
 	}
 
-	other, _ := w.paid(lePhi)
+	other, _ := w.Paid(lePhi)
 	q.Note = "thu sai quy định"
 	q.ExpectedRefundable = nil
-	if _, _, err := w.refunds.Request(t.Context(), accountant, other.Code, q); !refunds.ErrKeyReused.Is(err) {
+	if _, _, err := w.Refunds.Request(t.Context(), accountant, other.Code, q); !refunds.ErrKeyReused.Is(err) {
 		t.Errorf("other dossier: got %v, want %v", err, refunds.ErrKeyReused)
 	}
 }
@@ -69,10 +68,10 @@ func TestRequestReservesAndRepeats(t *testing.T) {
 func TestRequestsRefused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	d, _ := w.paid(phi, lePhi)
-	unpaid := w.dossier(phi)
-	foreign, _ := w.paid(phi)
-	a, b, elsewhere := charge(t, d, phi).ID, charge(t, d, lePhi).ID, charge(t, foreign, phi).ID
+	d, _ := w.Paid(phi, lePhi)
+	unpaid := w.Dossier(phi)
+	foreign, _ := w.Paid(phi)
+	a, b, elsewhere := charge(t, d, phi).ID, refundstest.Charge(t, d, lePhi).ID, refundstest.Charge(t, foreign, phi).ID
 	one := int64(1)
 	for name, c := range map[string]struct {
 		actor auth.Actor
@@ -102,11 +101,11 @@ func TestRequestsRefused(t *testing.T) {
 		if c.q.Reason == "" {
 			c.q.Reason = "COLLECTED_AGAINST_RULE"
 		}
-		if _, _, err := w.refunds.Request(t.Context(), c.actor, c.code, c.q); !c.want.Is(err) {
+		if _, _, err := w.Refunds.Request(t.Context(), c.actor, c.code, c.q); !c.want.Is(err) {
 			t.Errorf("%s: got %v, want %v", name, err, c.want)
 		}
 	}
-	if got := append(w.refundsOf(d), w.refundsOf(unpaid)...); len(got) != 0 {
+	if got := append(w.RefundsOf(d), w.RefundsOf(unpaid)...); len(got) != 0 {
 		t.Errorf("refunds: got %d, want none", len(got))
 	}
 }
@@ -114,36 +113,36 @@ func TestRequestsRefused(t *testing.T) {
 func TestPartialRefundsNeverExceed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	d, p := w.paid(phi, lePhi)
+	d, p := w.Paid(phi, lePhi)
 	a := charge(t, d, phi).ID
 	for range 3 {
-		r := w.approved(d, refunds.Item{Charge: a, Amount: 30_000})
-		w.send(r.ID)
+		r := w.Approved(d, refunds.Item{Charge: a, Amount: 30_000})
+		w.Send(r.ID)
 	}
 	ask := func(amount int64) error {
-		_, _, err := w.refunds.Request(t.Context(), accountant, d.Code, refunds.Request{Reason: "OVERPAID", Items: []refunds.Item{{a, amount}}})
+		_, _, err := w.Refunds.Request(t.Context(), accountant, d.Code, refunds.Request{Reason: "OVERPAID", Items: []refunds.Item{{a, amount}}})
 		return err
 	}
 	if err := ask(10_001); !refunds.ErrExceeds.Is(err) {
 		t.Errorf("10001 of the 10000 left: got %v, want %v", err, refunds.ErrExceeds)
 	}
-	w.ok(ask(10_000))
+	w.Must(ask(10_000))
 	if err := ask(1); !refunds.ErrExceeds.Is(err) {
 		t.Errorf("1 of nothing left: got %v, want %v", err, refunds.ErrExceeds)
 	}
-	if got := w.payment(p.ID).Reserved; got != 100_000 {
+	if got := w.Payment(p.ID).Reserved; got != 100_000 {
 		t.Errorf("reserved: got %d, want 100000", got)
 	}
-	w.requestsSeen(3)
+	w.RequestsSeen(3)
 }
 
 func TestDecisions(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	d, p := w.paid(phi, lePhi)
-	r := w.request(d)
+	d, p := w.Paid(phi, lePhi)
+	r := w.Request(d)
 	approve := func(actor auth.Actor) error {
-		_, err := w.refunds.Approve(t.Context(), actor, r.ID, "")
+		_, err := w.Refunds.Approve(t.Context(), actor, r.ID, "")
 		return err
 	}
 	maker := auth.Actor{Authority: province, Role: auth.RoleChiefAccountant, ID: accountant.ID} // one key, two roles
@@ -161,22 +160,22 @@ func TestDecisions(t *testing.T) {
 			t.Errorf("%s: got %v, want %v", name, c.err, c.want)
 		}
 	}
-	if _, err := w.refunds.Reject(t.Context(), maker, r.ID, "không"); !approval.ErrSamePerson.Is(err) {
+	if _, err := w.Refunds.Reject(t.Context(), maker, r.ID, "không"); !approval.ErrSamePerson.Is(err) {
 		t.Errorf("maker rejects: got %v, want %v", err, approval.ErrSamePerson)
 	}
-	if _, err := w.refunds.Reject(t.Context(), chief, r.ID, ""); !refunds.ErrInvalid.Is(err) {
+	if _, err := w.Refunds.Reject(t.Context(), chief, r.ID, ""); !refunds.ErrInvalid.Is(err) {
 		t.Errorf("no reason: got %v, want %v", err, refunds.ErrInvalid)
 	}
-	w.status(r.ID, refunds.Requested)
+	w.Status(r.ID, refunds.Requested)
 
 	// A job that runs before the decision is there to see does nothing.
-	w.send(r.ID)
-	w.inquire(r.ID)
-	w.status(r.ID, refunds.Requested)
-	w.requestsSeen(0)
+	w.Send(r.ID)
+	w.Inquire(r.ID)
+	w.Status(r.ID, refunds.Requested)
+	w.RequestsSeen(0)
 
 	for range 2 {
-		got, err := w.refunds.Reject(t.Context(), chief, r.ID, "chưa đủ căn cứ")
+		got, err := w.Refunds.Reject(t.Context(), chief, r.ID, "chưa đủ căn cứ")
 		if err != nil || got.Status != refunds.Rejected || got.DecidedBy != chief.ID || got.DecisionReason != "chưa đủ căn cứ" {
 			t.Errorf("Reject: got %+v, %v", got, err)
 		}
@@ -184,25 +183,25 @@ func TestDecisions(t *testing.T) {
 	if err := approve(chief); !approval.ErrDecided.Is(err) {
 		t.Errorf("approve what was rejected: got %v, want %v", err, approval.ErrDecided)
 	}
-	if got := w.payment(p.ID).Reserved; got != 0 {
+	if got := w.Payment(p.ID).Reserved; got != 0 {
 		t.Errorf("reserved after the rejection: got %d, want 0", got)
 	}
-	w.book(untouched)
+	w.Book(untouched)
 
-	second := w.request(d)
+	second := w.Request(d)
 	for range 2 {
-		if got := w.approve(second.ID); got.Status != refunds.Reserved || got.DecidedBy != chief.ID {
+		if got := w.Approve(second.ID); got.Status != refunds.Reserved || got.DecidedBy != chief.ID {
 			t.Errorf("Approve: got %+v, want it reserved", got)
 		}
 	}
-	if _, err := w.refunds.Approve(t.Context(), otherChief, second.ID, ""); !approval.ErrDecided.Is(err) {
+	if _, err := w.Refunds.Approve(t.Context(), otherChief, second.ID, ""); !approval.ErrDecided.Is(err) {
 		t.Errorf("another checker: got %v, want %v", err, approval.ErrDecided)
 	}
-	if _, err := w.refunds.Reject(t.Context(), chief, second.ID, "đổi ý"); !approval.ErrDecided.Is(err) {
+	if _, err := w.Refunds.Reject(t.Context(), chief, second.ID, "đổi ý"); !approval.ErrDecided.Is(err) {
 		t.Errorf("reject what was approved: got %v, want %v", err, approval.ErrDecided)
 	}
-	w.book(promised)
-	if got := w.jobs("send_refund"); len(got) != 1 {
+	w.Book(promised)
+	if got := w.Queued("send_refund"); len(got) != 1 {
 		t.Errorf("jobs: got %q, want one", got)
 	}
 }
@@ -211,8 +210,8 @@ func TestDecisions(t *testing.T) {
 func TestTablesRefuse(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	d, _ := w.paid(phi, lePhi)
-	r := w.request(d)
+	d, _ := w.Paid(phi, lePhi)
+	r := w.Request(d)
 	for name, c := range map[string]struct{ sql, want string }{
 		"the maker decides":  {`update refunds.refund set decided_by = requested_by where id = $1`, "refund_maker_is_not_checker"},
 		"nobody decides":     {`update refunds.refund set status = 'reserved' where id = $1`, "refund_decided"},
@@ -222,7 +221,7 @@ func TestTablesRefuse(t *testing.T) {
 		"removing an item":   {`delete from refunds.item where refund_id = $1`, "append_only"},
 		"reserving too much": {`update payments.payment set refund_reserved = refund_reserved + 1 where id = (select payment_id from refunds.refund where id = $1)`, "payment_refund_cap"},
 	} {
-		_, err := w.db.Owner.Exec(t.Context(), c.sql, r.ID)
+		_, err := w.DB.Owner.Exec(t.Context(), c.sql, r.ID)
 		if got := postgres.Constraint(err); got != c.want {
 			t.Errorf("%s: got %v, want a breach of %s", name, err, c.want)
 		}
@@ -231,41 +230,20 @@ func TestTablesRefuse(t *testing.T) {
 		`update refunds.refund set amount = 1`, `update refunds.refund set reference = 'DS2222222222'`,
 		`update refunds.refund set requested_by = 'x'`, `delete from refunds.refund`, `delete from refunds.item`, `update refunds.item set amount = 1`,
 	} {
-		if _, err := w.db.App.Exec(t.Context(), sql); err == nil {
+		if _, err := w.DB.App.Exec(t.Context(), sql); err == nil {
 			t.Errorf("%s: got no error, want no right to do it", sql)
 		}
 	}
 }
 
-// atOnce runs body n times at the same time and returns how many succeeded; others must fail with one of refused.
-func atOnce(t *testing.T, n int, body func(i int) error, refused ...*fault.Error) int {
-	t.Helper()
-	errs := make([]error, n)
-	var group sync.WaitGroup
-	for i := range n {
-		group.Go(func() { errs[i] = body(i) })
-	}
-	group.Wait()
-	done := 0
-	for _, err := range errs {
-		switch {
-		case err == nil:
-			done++
-		case !slices.ContainsFunc(refused, func(f *fault.Error) bool { return errors.Is(err, f) || f.Is(err) }):
-			t.Errorf("got %v, want success or one of %v", err, refused)
-		}
-	}
-	return done
-}
-
 func TestTenAtOnceNeverExceed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	d, p := w.paid(phi, lePhi)
+	d, p := w.Paid(phi, lePhi)
 	a := charge(t, d, phi).ID
 	ids := make([]refunds.ID, 10)
-	got := atOnce(t, 10, func(i int) error {
-		r, _, err := w.refunds.Request(t.Context(), accountant, d.Code, refunds.Request{Reason: "OVERPAID", Items: []refunds.Item{{a, 30_000}}})
+	got := refundstest.AtOnce(t, 10, func(i int) error {
+		r, _, err := w.Refunds.Request(t.Context(), accountant, d.Code, refunds.Request{Reason: "OVERPAID", Items: []refunds.Item{{a, 30_000}}})
 		ids[i] = r.ID
 		return err
 	}, refunds.ErrExceeds)
@@ -273,20 +251,20 @@ func TestTenAtOnceNeverExceed(t *testing.T) {
 		t.Errorf("requests: got %d of 30000 each out of 100000, want 3", got)
 	}
 	ids = slices.DeleteFunc(ids, func(id refunds.ID) bool { return id.IsZero() })
-	if got := atOnce(t, 10, func(i int) error {
-		_, err := w.refunds.Approve(t.Context(), chief, ids[i%len(ids)], "")
+	if got := refundstest.AtOnce(t, 10, func(i int) error {
+		_, err := w.Refunds.Approve(t.Context(), chief, ids[i%len(ids)], "")
 		return err
 	}); got != 10 {
 		t.Errorf("approvals: got %d, want 10: the same again changes nothing", got)
 	}
-	w.book(bookAfter(map[string]int64{"L-TAMTHU-PHI": -90_000, "L-REFUND": 90_000}))
-	if got := len(w.jobs("send_refund")); got != 3 {
+	w.Book(bookAfter(map[string]int64{"L-TAMTHU-PHI": -90_000, "L-REFUND": 90_000}))
+	if got := len(w.Queued("send_refund")); got != 3 {
 		t.Errorf("jobs: got %d, want 3", got)
 	}
-	atOnce(t, 10, func(i int) error { return w.refunds.Send(t.Context(), province, ids[i%len(ids)]) })
-	w.requestsSeen(3)
+	refundstest.AtOnce(t, 10, func(i int) error { return w.Routes.Send(t.Context(), province, ids[i%len(ids)]) })
+	w.RequestsSeen(3)
 	var held, captured int64
-	w.ok(w.db.Owner.QueryRow(t.Context(), `
+	w.Must(w.DB.Owner.QueryRow(t.Context(), `
 		select (select sum(amount) from refunds.refund where payment_id = $1 and status <> 'rejected'),
 			(select sum(amount) from payments.capture where payment_id = $1)`, p.ID).Scan(&held, &captured))
 	if held > captured || held != 90_000 {
@@ -297,10 +275,10 @@ func TestTenAtOnceNeverExceed(t *testing.T) {
 func TestOneKeyAtOnceGivesOneRefund(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	d, _ := w.paid(phi, lePhi)
+	d, _ := w.Paid(phi, lePhi)
 	var fresh [10]bool
-	got := atOnce(t, 10, func(i int) (err error) {
-		_, fresh[i], err = w.refunds.Request(t.Context(), accountant, d.Code, refunds.Request{Reason: "OVERPAID", IdempotencyKey: "k"})
+	got := refundstest.AtOnce(t, 10, func(i int) (err error) {
+		_, fresh[i], err = w.Refunds.Request(t.Context(), accountant, d.Code, refunds.Request{Reason: "OVERPAID", IdempotencyKey: "k"})
 		return err
 	})
 	made := 0
@@ -317,16 +295,16 @@ func TestOneKeyAtOnceGivesOneRefund(t *testing.T) {
 func TestListPages(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	d, _ := w.paid(phi, lePhi)
+	d, _ := w.Paid(phi, lePhi)
 	var want []refunds.ID
 	for range 3 {
-		want = append(want, w.request(d, refunds.Item{Charge: charge(t, d, phi).ID, Amount: 1_000}).ID)
+		want = append(want, w.Request(d, refunds.Item{Charge: charge(t, d, phi).ID, Amount: 1_000}).ID)
 	}
 	slices.Reverse(want)
 	var got []refunds.ID
 	for f := (refunds.Filter{DossierCode: d.Code, Status: refunds.Requested, Limit: 2}); ; {
-		list, next, err := w.refunds.List(t.Context(), auditor, f)
-		w.ok(err)
+		list, next, err := w.Refunds.List(t.Context(), auditor, f)
+		w.Must(err)
 		for _, r := range list {
 			got = append(got, r.ID)
 		}
@@ -337,7 +315,7 @@ func TestListPages(t *testing.T) {
 	if diff := cmp.Diff(got, want); diff != "" {
 		t.Errorf("List (-got +want):\n%s", diff)
 	}
-	if list, _, err := w.refunds.List(t.Context(), auth.System("H26"), refunds.Filter{}); err != nil || len(list) != 0 {
+	if list, _, err := w.Refunds.List(t.Context(), auth.System("H26"), refunds.Filter{}); err != nil || len(list) != 0 {
 		t.Errorf("another province: got %d refunds, %v, want none", len(list), err)
 	}
 }
@@ -347,19 +325,19 @@ func TestListPages(t *testing.T) {
 func TestDecisionAndEntryCarryOneDate(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	d, _ := w.paid(phi, lePhi)
-	r := w.request(d)
+	d, _ := w.Paid(phi, lePhi)
+	r := w.Request(d)
 	beforeMidnight := time.Date(2024, 5, 2, 16, 40, 0, 0, time.UTC) // 23:40 in Viet Nam
 	var readings atomic.Int64
-	w.refunds.DB.Now = func() time.Time { return beforeMidnight.Add(time.Duration(readings.Add(1)-1) * 30 * time.Minute) }
-	if _, err := w.refunds.Approve(t.Context(), chief, r.ID, ""); err != nil {
+	w.Refunds.DB.Now = func() time.Time { return beforeMidnight.Add(time.Duration(readings.Add(1)-1) * 30 * time.Minute) }
+	if _, err := w.Refunds.Approve(t.Context(), chief, r.ID, ""); err != nil {
 		t.Fatal(err)
 	}
 	if got := readings.Load(); got != 1 {
 		t.Errorf("the clock was read %d times in one transaction, want once", got)
 	}
 	var decided, recorded, business string
-	err := w.db.Owner.QueryRow(t.Context(), `
+	err := w.DB.Owner.QueryRow(t.Context(), `
 		select (r.decided_at at time zone 'Asia/Ho_Chi_Minh')::date::text,
 			(e.recorded_at at time zone 'Asia/Ho_Chi_Minh')::date::text, e.business_date::text
 		from refunds.refund r, ledger.entry e

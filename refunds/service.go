@@ -23,7 +23,6 @@ import (
 	"github.com/doisoat/doisoat/internal/page"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/ledger"
-	"github.com/doisoat/doisoat/merchants"
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/payments/captures"
 	"github.com/doisoat/doisoat/providers"
@@ -35,7 +34,6 @@ const decisionDays = 5
 // Service holds the use cases of refunds. Jobs only inserts.
 type Service struct {
 	DB        postgres.DB
-	Merchants *merchants.Service
 	Payments  *payments.Service
 	Fees      *fees.Service
 	Providers providers.Registry
@@ -44,7 +42,6 @@ type Service struct {
 	Random io.Reader
 }
 
-// now is the clock at the precision that PostgreSQL keeps: the first answer must be what a repeat reads.
 // Request asks for money of a dossier back and reserves it at once, so that
 // requests together never exceed what was captured: ErrExceeds, whoever comes
 // first. The same idempotency key gives the first refund and created is false.
@@ -133,16 +130,6 @@ func (s *Service) open(ctx context.Context, act postgres.Act, d dossiers.Dossier
 	})
 }
 
-// routeOf is the route of money that the treasury has not: a provider that can
-// refund takes it out of what it owes us; a transfer is in the agency's account
-// already and goes back by payment order.
-func (s *Service) routeOf(c payments.Capture) Route {
-	if _, err := providers.Find[providers.Refunder](s.Providers, c.Provider); err == nil {
-		return ByProvider
-	}
-	return PaymentOrder
-}
-
 // Approve decides for a refund: the checker differs from the maker, the book
 // owes the money to the payer from now on, out of where it is by then, which
 // decides on the route, and the job that sends it by its provider is queued.
@@ -151,11 +138,11 @@ func (s *Service) Approve(ctx context.Context, actor auth.Actor, id ID, note str
 	if err := auth.Require(actor, auth.PermRefundApprove); err != nil {
 		return Refund{}, err
 	}
-	err = s.decide(ctx, actor, id, Approved, &r, func(act postgres.Act, d dossiers.Dossier, locked *Refund) error {
-		if err := s.move(ctx, act, locked, Approved, note); err != nil {
+	err = s.decide(ctx, actor, id, Approved, &r, func(act postgres.Act, locked *Locked) error {
+		if err := locked.Move(ctx, act, Approved, note); err != nil {
 			return err
 		}
-		takings, err := s.locate(ctx, act, d, locked)
+		takings, err := s.locate(ctx, act, locked)
 		if err != nil {
 			return err
 		}
@@ -163,19 +150,19 @@ func (s *Service) Approve(ctx context.Context, actor auth.Actor, id ID, note str
 		if err != nil {
 			return err
 		}
-		if entry, ok := approved(*locked, takings, date, act.Now, actor.ID); ok {
+		if entry, ok := approved(locked.Refund, takings, date, act.Now, actor.ID); ok {
 			if _, err := ledger.Post(ctx, act, entry); err != nil {
 				return err
 			}
 		}
-		if err := s.move(ctx, act, locked, Reserved, ""); err != nil {
+		if err := locked.Move(ctx, act, Reserved, ""); err != nil {
 			return err
 		}
-		r = *locked
+		r = locked.Refund
 		if locked.Route != ByProvider {
 			return nil
 		}
-		_, err = s.Jobs.InsertTx(ctx, act, SendRefund{Authority: locked.Authority, Refund: id}, unlessQueued())
+		_, err = s.Jobs.InsertTx(ctx, act, SendRefund{Authority: locked.Authority, Refund: id}, UnlessQueued())
 		return err
 	})
 	return r, err
@@ -189,27 +176,27 @@ func (s *Service) Reject(ctx context.Context, actor auth.Actor, id ID, reason st
 	if reason == "" {
 		return Refund{}, ErrInvalid.At("/reason", "must say why")
 	}
-	err = s.decide(ctx, actor, id, Rejected, &r, func(act postgres.Act, _ dossiers.Dossier, locked *Refund) error {
-		if err := s.move(ctx, act, locked, Rejected, reason); err != nil {
+	err = s.decide(ctx, actor, id, Rejected, &r, func(act postgres.Act, locked *Locked) error {
+		if err := locked.Move(ctx, act, Rejected, reason); err != nil {
 			return err
 		}
-		r = *locked
+		r = locked.Refund
 		return captures.Release(ctx, act, locked.CaptureID, portions(locked.Items))
 	})
 	return r, err
 }
 
-// decide locks dossier and refund in order, asks approval.Check, and sets found
-// to the refund as it stands; body runs for a first decision.
+// decide locks dossier and refund, asks approval.Check, and sets found to the
+// refund as it stands; body runs for a first decision.
 func (s *Service) decide(ctx context.Context, actor auth.Actor, id ID, to Status, found *Refund,
-	body func(act postgres.Act, d dossiers.Dossier, r *Refund) error,
+	body func(act postgres.Act, r *Locked) error,
 ) error {
 	return postgres.InTx(ctx, s.DB, actor, func(act postgres.Act) error {
-		d, r, err := lockBoth(ctx, act, id)
+		r, err := Lock(ctx, act, id)
 		if err != nil {
 			return err
 		}
-		*found = r
+		*found = r.Refund
 		repeated, err := approval.Check(actor, approval.Proposal{
 			MadeBy: []string{r.RequestedBy}, Open: r.Status == Requested, DecidedBy: r.DecidedBy,
 			Same: (r.Status == Rejected) == (to == Rejected),
@@ -217,22 +204,8 @@ func (s *Service) decide(ctx context.Context, actor auth.Actor, id ID, to Status
 		if err != nil || repeated {
 			return err
 		}
-		return body(act, d, &r)
+		return body(act, r)
 	})
-}
-
-// lockBoth takes the locks of a refund in their order: dossier, then refund.
-func lockBoth(ctx context.Context, tx pgx.Tx, id ID) (dossiers.Dossier, Refund, error) {
-	r, err := selectOne(ctx, tx, ` where r.id = $1`, id)
-	if err != nil {
-		return dossiers.Dossier{}, Refund{}, err
-	}
-	d, err := dossiers.LockByID(ctx, tx, r.DossierID)
-	if err != nil {
-		return dossiers.Dossier{}, Refund{}, err
-	}
-	r, err = lock(ctx, tx, id)
-	return d, r, err
 }
 
 // Find returns a refund of the actor's authority, or ErrNotFound.
@@ -272,34 +245,6 @@ func (s *Service) List(ctx context.Context, actor auth.Actor, f Filter) (list []
 	})
 	list, next = page.Cut(list, f.Limit, func(x Refund) ID { return x.ID })
 	return list, next, err
-}
-
-// move takes one edge of a locked refund, writes it and audits it by the edge's name.
-func (s *Service) move(ctx context.Context, act postgres.Act, r *Refund, to Status, reason string) error {
-	name, err := edgeName(r.Status, to)
-	if err != nil {
-		return err
-	}
-	before := r.Status
-	now := act.Now
-	r.Status, r.StatusAt = to, now
-	switch to {
-	case Approved, Rejected:
-		r.DecidedAt, r.DecidedBy, r.DecisionReason = &now, act.Actor.ID, reason
-	case Sending:
-		r.SentAt = &now
-	case Done:
-		r.DoneAt = &now
-	default: // the others have no time of their own
-	}
-	r.NextInquiry = nextInquiry(*r, now)
-	if err := update(ctx, act, *r); err != nil {
-		return err
-	}
-	return audit.Record(ctx, act, audit.Event{
-		Actor: act.Actor, At: now, Act: "refund." + name, ObjectKind: "refund", ObjectID: r.ID.String(), Reason: reason,
-		Before: map[string]any{"status": before}, After: map[string]any{"status": to, "amount": r.Amount.Minor},
-	})
 }
 
 // refundable sums what captures hold that is not promised back.

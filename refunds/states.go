@@ -59,5 +59,13 @@ func edgeName(from, to Status) (string, error) {
 	return "", ErrState.With("a %s refund cannot become %s", from, to)
 }
 
-// underWay reports whether the provider may have the refund and the outcome is open.
-func (s Status) underWay() bool { return s == Sending || s == Sent || s == Unknown }
+// Decision is the decision about a refund that has one.
+func (r Refund) Decision() Status {
+	if r.Status == Rejected {
+		return Rejected
+	}
+	return Approved
+}
+
+// UnderWay reports whether the provider may have the refund and the outcome is open.
+func (s Status) UnderWay() bool { return s == Sending || s == Sent || s == Unknown }

@@ -159,22 +159,6 @@ func wasProposed(ctx context.Context, tx pgx.Tx, capture payments.CaptureID, rea
 	return found, err
 }
 
-// otherTransactions lists the provider's ids of the payment's other refunds
-// that the provider has, or may have; "" where none is known. A refund that it
-// refused at once is none; one that it took on and refused later still is, for
-// an inquiry may answer with that one's end.
-func otherTransactions(ctx context.Context, tx pgx.Tx, r Refund) ([]string, error) {
-	rows, err := tx.Query(ctx, `
-		select provider_transaction from refunds.refund
-		where payment_id = $1 and id <> $2 and (status in ('sending', 'sent', 'unknown', 'done', 'returned')
-			or status = 'declined' and (inquiries > 0 or provider_transaction <> ''))
-		order by id`, r.PaymentID, r.ID)
-	if err != nil {
-		return nil, err
-	}
-	return pgx.CollectRows(rows, pgx.RowTo[string])
-}
-
 // update writes what may change of a locked refund.
 func update(ctx context.Context, tx pgx.Tx, r Refund) error {
 	_, err := tx.Exec(ctx, `

@@ -107,8 +107,8 @@ func apiOf(r world.World, settings config.Config, log *slog.Logger, now func() t
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return api.New(api.Rooms{
 		Auth: r.Auth, Fees: r.Fees, Dossiers: r.Dossiers, Merchants: r.Merchants, Payments: r.Payments, Callbacks: r.Callbacks,
-		Refunds: r.Refunds, Repricing: r.Repricing, Remittance: r.Remittance, Statements: r.Statements, Reconcile: r.Reconcile,
-		Cases: r.Cases, Ledger: r.Ledger, Seal: r.Seal, Reports: r.Reports,
+		Refunds: r.Refunds, Routes: r.Routes, Repricing: r.Repricing, Remittance: r.Remittance, Statements: r.Statements,
+		Reconcile: r.Reconcile, Cases: r.Cases, Ledger: r.Ledger, Seal: r.Seal, Reports: r.Reports,
 	}, api.Options{
 		Log: log, Metrics: metrics, Now: now, RequestsPerSecond: settings.RequestsPerSecond,
 		Ready: func(ctx context.Context) error { return migrations.Current(ctx, pool) },

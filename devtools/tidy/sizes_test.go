@@ -25,7 +25,6 @@ var large = map[string]struct {
 	reason       string
 }{
 	"cmd/doisoat": {1890, 19, "one file per command"},
-	"refunds":     {2020, 11, "refunds/routes takes the payment order and the sending"},
 	"web/api":     {2893, 25, "one small file per noun of the API"},
 }
 

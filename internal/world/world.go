@@ -28,6 +28,7 @@ import (
 	"github.com/doisoat/doisoat/providers"
 	"github.com/doisoat/doisoat/reconcile"
 	"github.com/doisoat/doisoat/refunds"
+	"github.com/doisoat/doisoat/refunds/routes"
 	"github.com/doisoat/doisoat/remittance"
 	"github.com/doisoat/doisoat/reports"
 	"github.com/doisoat/doisoat/repricing"
@@ -55,6 +56,7 @@ type World struct {
 	Payments   *payments.Service
 	Callbacks  *callbacks.Service
 	Refunds    *refunds.Service
+	Routes     *routes.Service
 	Repricing  *repricing.Service
 	Statements *statements.Service
 	Reconcile  *reconcile.Service
@@ -96,19 +98,23 @@ func New(g Ground) (World, error) {
 		Providers: g.Providers, Secret: g.Secret, Jobs: inserts,
 	}
 	w.Refunds = &refunds.Service{
-		DB: db, Merchants: w.Merchants, Payments: w.Payments, Fees: w.Fees, Providers: g.Providers, Jobs: inserts, Random: g.Random,
+		DB: db, Payments: w.Payments, Fees: w.Fees, Providers: g.Providers, Jobs: inserts, Random: g.Random,
 	}
+	w.Routes = &routes.Service{DB: db, Merchants: w.Merchants, Providers: g.Providers, Jobs: inserts}
 	again := &replay.Service{DB: db, Fees: w.Fees, Dossiers: w.Dossiers}
 	w.Repricing = &repricing.Service{DB: db, Replay: again, Payments: w.Payments, Refunds: w.Refunds, Jobs: inserts}
 	w.Statements = &statements.Service{DB: db, Secret: g.Secret}
-	w.Reconcile = &reconcile.Service{DB: db, Payments: w.Payments, Refunds: w.Refunds, Statements: w.Statements}
-	w.Cases = &cases.Service{DB: db, Payments: w.Payments, Refunds: w.Refunds}
+	w.Reconcile = &reconcile.Service{DB: db, Payments: w.Payments, Routes: w.Routes, Statements: w.Statements}
+	w.Cases = &cases.Service{DB: db, Payments: w.Payments, Routes: w.Routes}
 	return w, nil
 }
 
 // Jobs is the part of the world that workers call.
 func (w World) Jobs() jobs.Rooms {
-	return jobs.Rooms{Payments: w.Payments, Callbacks: w.Callbacks, Refunds: w.Refunds, Repricing: w.Repricing, Ledger: w.Ledger, Seal: w.Seal}
+	return jobs.Rooms{
+		Payments: w.Payments, Callbacks: w.Callbacks, Refunds: w.Refunds, Routes: w.Routes, Repricing: w.Repricing,
+		Ledger: w.Ledger, Seal: w.Seal,
+	}
 }
 
 // Close answers the callbacks under way.

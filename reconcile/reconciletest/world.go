@@ -24,6 +24,7 @@ import (
 	"github.com/doisoat/doisoat/payments/paytest"
 	"github.com/doisoat/doisoat/reconcile"
 	"github.com/doisoat/doisoat/refunds"
+	"github.com/doisoat/doisoat/refunds/routes"
 	"github.com/doisoat/doisoat/statements"
 	"github.com/doisoat/doisoat/statements/statementstest"
 )
@@ -49,6 +50,7 @@ type World struct {
 	Cases     *cases.Service
 	Files     *statements.Service
 	Refunds   *refunds.Service
+	Routes    *routes.Service
 	serial    int
 }
 
@@ -57,7 +59,7 @@ type World struct {
 func New(t *testing.T) *World {
 	t.Helper()
 	d := paytest.New(t)
-	w := &World{Desk: d, Reconcile: d.Rooms.Reconcile, Cases: d.Rooms.Cases, Files: d.Rooms.Statements, Refunds: d.Rooms.Refunds}
+	w := &World{Desk: d, Reconcile: d.Rooms.Reconcile, Cases: d.Rooms.Cases, Files: d.Rooms.Statements, Refunds: d.Rooms.Refunds, Routes: d.Rooms.Routes}
 	for _, r := range []statements.SourceRequest{
 		{Code: Settlement, Kind: statements.SettlementSource, Provider: "vnpay"},
 		{Code: Bank, Kind: statements.BankSource, Account: paytest.Account},

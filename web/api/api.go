@@ -25,6 +25,7 @@ import (
 	"github.com/doisoat/doisoat/payments/callbacks"
 	"github.com/doisoat/doisoat/reconcile"
 	"github.com/doisoat/doisoat/refunds"
+	"github.com/doisoat/doisoat/refunds/routes"
 	"github.com/doisoat/doisoat/remittance"
 	"github.com/doisoat/doisoat/reports"
 	"github.com/doisoat/doisoat/repricing"
@@ -48,6 +49,7 @@ type Rooms struct {
 	Payments   *payments.Service
 	Callbacks  *callbacks.Service
 	Refunds    *refunds.Service
+	Routes     *routes.Service
 	Repricing  *repricing.Service
 	Remittance *remittance.Service
 	Statements *statements.Service

@@ -93,8 +93,8 @@ func newHarnessOn(t *testing.T, db *pgtest.DB) *harness {
 	}
 	rooms := api.Rooms{
 		Auth: all.Auth, Fees: all.Fees, Dossiers: all.Dossiers, Ledger: all.Ledger, Seal: all.Seal, Reports: all.Reports,
-		Merchants: all.Merchants, Payments: all.Payments, Callbacks: all.Callbacks, Refunds: all.Refunds, Repricing: all.Repricing,
-		Remittance: all.Remittance, Statements: all.Statements, Reconcile: all.Reconcile, Cases: all.Cases,
+		Merchants: all.Merchants, Payments: all.Payments, Callbacks: all.Callbacks, Refunds: all.Refunds, Routes: all.Routes,
+		Repricing: all.Repricing, Remittance: all.Remittance, Statements: all.Statements, Reconcile: all.Reconcile, Cases: all.Cases,
 	}
 	h := &harness{
 		t: t, keys: map[auth.Role]string{}, log: &lockedBuffer{}, refunds: all.Refunds, repricing: all.Repricing,

@@ -8,6 +8,7 @@ import (
 	"github.com/doisoat/doisoat/dossiers"
 	"github.com/doisoat/doisoat/internal/page"
 	"github.com/doisoat/doisoat/refunds"
+	"github.com/doisoat/doisoat/refunds/routes"
 	"github.com/doisoat/doisoat/web"
 	"github.com/doisoat/doisoat/web/api/openapi"
 )
@@ -101,7 +102,7 @@ func (s *server) ConfirmRefund(ctx context.Context, r openapi.ConfirmRefundReque
 	if err != nil {
 		return nil, err
 	}
-	refund, err := s.rooms.Refunds.Confirm(ctx, web.Actor(ctx), id, documentOf(*r.Body))
+	refund, err := s.rooms.Routes.Confirm(ctx, web.Actor(ctx), id, documentOf(*r.Body))
 	if err != nil {
 		return nil, err
 	}
@@ -114,15 +115,15 @@ func (s *server) ReturnRefund(ctx context.Context, r openapi.ReturnRefundRequest
 	if err != nil {
 		return nil, err
 	}
-	refund, err := s.rooms.Refunds.Return(ctx, web.Actor(ctx), id, documentOf(*r.Body))
+	refund, err := s.rooms.Routes.Return(ctx, web.Actor(ctx), id, documentOf(*r.Body))
 	if err != nil {
 		return nil, err
 	}
 	return openapi.ReturnRefund200JSONResponse(refundDetails(refund)), nil
 }
 
-func documentOf(d openapi.RefundDocument) refunds.Document {
-	return refunds.Document{Number: d.Number, Date: dateOf(d.Date), Account: d.Account}
+func documentOf(d openapi.RefundDocument) routes.Document {
+	return routes.Document{Number: d.Number, Date: dateOf(d.Date), Account: d.Account}
 }
 
 func refundView(r refunds.Refund) openapi.Refund {
@@ -148,11 +149,7 @@ func refundDetails(r refunds.Refund) openapi.Refund {
 			view.Timeline = append(view.Timeline, openapi.TimelineEvent{At: *at, Event: string(event), Actor: actor, Detail: detail})
 		}
 	}
-	decision := refunds.Approved
-	if r.Status == refunds.Rejected {
-		decision = refunds.Rejected
-	}
-	add(r.DecidedAt, decision, r.DecidedBy, r.DecisionReason)
+	add(r.DecidedAt, r.Decision(), r.DecidedBy, r.DecisionReason)
 	add(r.SentAt, refunds.Sent, "", "")
 	add(r.DoneAt, refunds.Done, "", "")
 	if last := view.Timeline[len(view.Timeline)-1]; last.Event != string(r.Status) {

@@ -1,4 +1,4 @@
-package refunds_test
+package remittance_test
 
 import (
 	"context"
@@ -20,37 +20,37 @@ import (
 func newLate(t *testing.T) *treasury {
 	t.Helper()
 	w := newTreasury(t)
-	w.unchecked = true
-	t.Cleanup(func() { w.same("breaches", w.remitBreaches(), []string(nil)) })
+	w.Unchecked = true
+	t.Cleanup(func() { w.Same("breaches", w.RemitBreaches(), []string(nil)) })
 	return w
 }
 
 // collect posts more collection of a charge on a date.
 func (w *treasury) collect(tx pgx.Tx, c dossiers.Charge, account, cause string, minor int64, date calendar.Date) {
-	w.t.Helper()
+	w.T.Helper()
 	amount := money.Dong(minor)
 	_, err := ledger.Post(context.Background(), tx, ledger.Entry{
-		Authority: province, BusinessDate: date, RecordedAt: w.clock.Now(), Actor: "system", Description: "late",
+		Authority: province, BusinessDate: date, RecordedAt: w.Clock.Now(), Actor: "system", Description: "late",
 		Cause:    ledger.Cause{Kind: "test", ID: cause, Event: "captured"},
 		Postings: []ledger.Posting{ledger.Dr(ledger.Clearing("vnpay"), amount, c.Dimensions()), ledger.Cr(account, amount, c.Dimensions())},
 	})
-	w.ok(err)
+	w.Must(err)
 }
 
 // divides fails unless the next split is of one charge and this much, and leaves nothing for another.
 func (w *treasury) divides(minor int64) {
-	w.t.Helper()
-	s := w.split()
-	w.same("parts", s.Parts, []remittance.Part{{FeeType: lePhi, Kind: schedule.LePhi, Charges: 1, Amount: minor, Budget: minor}})
+	w.T.Helper()
+	s := w.Split()
+	w.Same("parts", s.Parts, []remittance.Part{{FeeType: lePhi, Kind: schedule.LePhi, Charges: 1, Amount: minor, Budget: minor}})
 	w.nothing()
 }
 
 func (w *treasury) nothing() {
-	w.t.Helper()
-	day := w.today()
-	w.clock.advance(24 * time.Hour)
-	if _, _, err := w.remit.Split(w.t.Context(), accountant, remittance.SplitRequest{PeriodTo: day, Currency: "VND"}); !remittance.ErrNothing.Is(err) {
-		w.t.Errorf("Split: got %v, want %v", err, remittance.ErrNothing)
+	w.T.Helper()
+	day := w.Today()
+	w.Clock.Advance(24 * time.Hour)
+	if _, _, err := w.Remittance.Split(w.T.Context(), accountant, remittance.SplitRequest{PeriodTo: day, Currency: "VND"}); !remittance.ErrNothing.Is(err) {
+		w.T.Errorf("Split: got %v, want %v", err, remittance.ErrNothing)
 	}
 }
 
@@ -62,12 +62,12 @@ func TestLateCollectionIsDividedOnce(t *testing.T) {
 	t.Run("came after it", func(t *testing.T) {
 		t.Parallel()
 		w := newLate(t)
-		w.paid(lePhi)
-		day := w.today()
-		w.split()
+		w.Paid(lePhi)
+		day := w.Today()
+		w.Split()
 		w.nothing()
-		w.in(province, func(tx pgx.Tx) error {
-			w.collect(tx, w.dossier(lePhi).Charges[0], ledger.ProvisionalLePhi, "1", 50_000, day.AddDays(-3))
+		w.In(province, func(tx pgx.Tx) error {
+			w.collect(tx, w.Dossier(lePhi).Charges[0], ledger.ProvisionalLePhi, "1", 50_000, day.AddDays(-3))
 			return nil
 		})
 		w.divides(50_000)
@@ -75,15 +75,15 @@ func TestLateCollectionIsDividedOnce(t *testing.T) {
 	t.Run("was under way", func(t *testing.T) {
 		t.Parallel()
 		w := newLate(t)
-		w.paid(lePhi)
-		tx, err := w.db.App.Begin(t.Context())
-		w.ok(err)
+		w.Paid(lePhi)
+		tx, err := w.DB.App.Begin(t.Context())
+		w.Must(err)
 		defer tx.Rollback(context.WithoutCancel(t.Context()))
 		_, err = tx.Exec(t.Context(), `select set_config('app.authority', $1, true)`, province)
-		w.ok(err)
-		w.collect(tx, w.dossier(lePhi).Charges[0], ledger.ProvisionalLePhi, "1", 50_000, w.today())
-		w.split()
-		w.ok(tx.Commit(t.Context()))
+		w.Must(err)
+		w.collect(tx, w.Dossier(lePhi).Charges[0], ledger.ProvisionalLePhi, "1", 50_000, w.Today())
+		w.Split()
+		w.Must(tx.Commit(t.Context()))
 		w.divides(50_000)
 	})
 	for name, change := range map[string]string{
@@ -92,15 +92,15 @@ func TestLateCollectionIsDividedOnce(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newLate(t)
-			w.paid(lePhi)
-			day := w.today()
-			w.split()
-			_, err := w.db.Owner.Exec(t.Context(), `
+			w.Paid(lePhi)
+			day := w.Today()
+			w.Split()
+			_, err := w.DB.Owner.Exec(t.Context(), `
 				alter table remittance.split disable trigger user;
 				update remittance.split set `+change)
-			w.ok(err)
-			w.in(province, func(tx pgx.Tx) error {
-				w.collect(tx, w.dossier(lePhi).Charges[0], ledger.ProvisionalLePhi, "1", 50_000, day.AddDays(-3))
+			w.Must(err)
+			w.In(province, func(tx pgx.Tx) error {
+				w.collect(tx, w.Dossier(lePhi).Charges[0], ledger.ProvisionalLePhi, "1", 50_000, day.AddDays(-3))
 				return nil
 			})
 			w.divides(50_000)
@@ -112,27 +112,27 @@ func TestLateCollectionIsDividedOnce(t *testing.T) {
 func TestCollectionOfLaterDaysWaits(t *testing.T) {
 	t.Parallel()
 	w := newLate(t)
-	w.paid(lePhi)
-	w.split()
-	d := w.dossier(lePhi, phi)
-	tomorrow := w.today().AddDays(1)
-	w.in(province, func(tx pgx.Tx) error {
-		w.collect(tx, charge(t, d, lePhi), ledger.ProvisionalLePhi, "1", 50_000, w.today())
+	w.Paid(lePhi)
+	w.Split()
+	d := w.Dossier(lePhi, phi)
+	tomorrow := w.Today().AddDays(1)
+	w.In(province, func(tx pgx.Tx) error {
+		w.collect(tx, charge(t, d, lePhi), ledger.ProvisionalLePhi, "1", 50_000, w.Today())
 		w.collect(tx, charge(t, d, lePhi), ledger.ProvisionalLePhi, "2", 20_000, tomorrow)
 		return nil
 	})
-	w.paid(phi) // of another dossier, today
-	w.in(province, func(tx pgx.Tx) error {
+	w.Paid(phi) // of another dossier, today
+	w.In(province, func(tx pgx.Tx) error {
 		w.collect(tx, charge(t, d, phi), ledger.ProvisionalPhi, "3", 30_000, tomorrow)
 		return nil
 	})
-	s := w.split()
-	w.same("today", s.Parts, []remittance.Part{
+	s := w.Split()
+	w.Same("today", s.Parts, []remittance.Part{
 		{FeeType: lePhi, Kind: schedule.LePhi, Charges: 1, Amount: 50_000, Budget: 50_000},
 		{FeeType: phi, Kind: schedule.Phi, Charges: 1, Amount: 100_000, Retained: 70_000, Budget: 30_000},
 	})
-	s = w.split()
-	w.same("tomorrow", s.Parts, []remittance.Part{
+	s = w.Split()
+	w.Same("tomorrow", s.Parts, []remittance.Part{
 		{FeeType: lePhi, Kind: schedule.LePhi, Charges: 1, Amount: 20_000, Budget: 20_000},
 		{FeeType: phi, Kind: schedule.Phi, Charges: 1, Amount: 30_000, Retained: 21_000, Budget: 9_000},
 	})

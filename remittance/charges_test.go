@@ -1,4 +1,4 @@
-package refunds_test
+package remittance_test
 
 import (
 	"fmt"
@@ -19,16 +19,16 @@ import (
 
 // subsidy records a policy by which a budget pays a fee of 100 000 wholly, or its next version, which pays nothing.
 func (w *treasury) subsidy(payer int) {
-	w.t.Helper()
+	w.T.Helper()
 	p, err := schedule.ParsePolicy(fmt.Appendf(nil, `{
 		"id": "NA-SUBSIDY", "status": "in_force", "authority": {"code": "H41", "name": "HĐND tỉnh Nghệ An", "level": "province"},
 		"territory": ["H41"], "legal_basis": {"number": "14/2023/NQ-HĐND", "kind": "nghi_quyet_hdnd"},
 		"scope": {"mode": "fee_type_list", "fee_types": ["LP_DKKD"], "list_complete": true},
 		"effect": {"kind": "subsidy", "payer_share": {"numerator": %d, "denominator": 1}, "funder": "NSĐP"},
 		"valid_from": "2024-01-01"}`, payer))
-	w.ok(err)
-	_, err = w.fees.LoadPolicies(w.t.Context(), auth.Operator(province), []schedule.Policy{p})
-	w.ok(err)
+	w.Must(err)
+	_, err = w.Fees.LoadPolicies(w.T.Context(), auth.Operator(province), []schedule.Policy{p})
+	w.Must(err)
 }
 
 // A subsidy that was taken back is nobody's money: there is nothing to divide before the payer pays.
@@ -39,39 +39,39 @@ func TestSubsidyTakenBackIsNotDivided(t *testing.T) {
 			t.Parallel()
 			w := newTreasury(t)
 			w.subsidy(0)
-			d := w.business()
+			d := w.Business()
 			want := map[string]int64{}
 			if first {
-				w.split()
-				w.same("divided", w.real(), map[string]int64{"A-SUBSIDY": 100_000, "L-NSNN": 100_000})
+				w.Split()
+				w.Same("divided", w.Real(), map[string]int64{"A-SUBSIDY": 100_000, "L-NSNN": 100_000})
 				want = map[string]int64{"L-NSNN": 100_000, "L-TAMTHU-LEPHI": -100_000}
 			}
 			w.subsidy(1)
-			r, _, err := w.repricing.Propose(t.Context(), accountant, repricing.Request{
+			r, _, err := w.Repricing.Propose(t.Context(), accountant, repricing.Request{
 				Policy: "NA-SUBSIDY", Period: replay.Period{From: d.PricingDate, To: d.PricingDate}, Reason: "sai",
 			})
-			w.ok(err)
-			w.reprice(r)
-			w.same("taken back", w.real(), want)
-			w.consistent()
-			w.same("breaches", w.remitBreaches(), []string(nil))
-			day := w.today()
-			w.clock.advance(24 * time.Hour)
-			_, _, err = w.remit.Split(t.Context(), accountant, remittance.SplitRequest{PeriodTo: day, Currency: "VND"})
+			w.Must(err)
+			w.Reprice(r)
+			w.Same("taken back", w.Real(), want)
+			w.Consistent()
+			w.Same("breaches", w.RemitBreaches(), []string(nil))
+			day := w.Today()
+			w.Clock.Advance(24 * time.Hour)
+			_, _, err = w.Remittance.Split(t.Context(), accountant, remittance.SplitRequest{PeriodTo: day, Currency: "VND"})
 			if !remittance.ErrNothing.Is(err) {
 				t.Errorf("Split: got %v, want %v", err, remittance.ErrNothing)
 			}
-			w.same("after the split", w.real(), want)
-			w.capture(w.create(w.find(d.Code)))
-			day = w.today()
-			w.clock.advance(24 * time.Hour)
-			_, _, err = w.remit.Split(t.Context(), accountant, remittance.SplitRequest{PeriodTo: day, Currency: "VND"})
+			w.Same("after the split", w.Real(), want)
+			w.Capture(w.Create(w.Find(d.Code)))
+			day = w.Today()
+			w.Clock.Advance(24 * time.Hour)
+			_, _, err = w.Remittance.Split(t.Context(), accountant, remittance.SplitRequest{PeriodTo: day, Currency: "VND"})
 			if first != remittance.ErrNothing.Is(err) || !first && err != nil {
 				t.Errorf("Split after the payment: got %v, want nothing to divide only if it was divided before", err)
 			}
-			w.same("paid and divided", w.real(), map[string]int64{"A-CLR-vnpay": 100_000, "L-NSNN": 100_000})
-			w.approved(d)
-			w.same("given back", w.real(), map[string]int64{"A-CLR-vnpay": 100_000, "L-REFUND": 100_000})
+			w.Same("paid and divided", w.Real(), map[string]int64{"A-CLR-vnpay": 100_000, "L-NSNN": 100_000})
+			w.Approved(d)
+			w.Same("given back", w.Real(), map[string]int64{"A-CLR-vnpay": 100_000, "L-REFUND": 100_000})
 		})
 	}
 }
@@ -80,16 +80,16 @@ func TestSubsidyTakenBackIsNotDivided(t *testing.T) {
 func TestCheckFindsMoneyThatNoSplitReaches(t *testing.T) {
 	t.Parallel()
 	w := newTreasury(t)
-	w.unchecked = true
-	d := w.dossier(lePhi)
-	w.paid(lePhi)
-	w.split()
-	w.same("all well", len(w.remitBreaches()), 0)
-	late := w.today().AddDays(-100)
-	w.in(province, func(tx pgx.Tx) error {
+	w.Unchecked = true
+	d := w.Dossier(lePhi)
+	w.Paid(lePhi)
+	w.Split()
+	w.Same("all well", len(w.RemitBreaches()), 0)
+	late := w.Today().AddDays(-100)
+	w.In(province, func(tx pgx.Tx) error {
 		c, amount := d.Charges[0], money.Dong(50_000)
 		_, err := ledger.Post(t.Context(), tx, ledger.Entry{
-			Authority: province, BusinessDate: late, RecordedAt: w.clock.Now(), Actor: "system", Description: "late",
+			Authority: province, BusinessDate: late, RecordedAt: w.Clock.Now(), Actor: "system", Description: "late",
 			Cause: ledger.Cause{Kind: "test", ID: "late", Event: "captured"},
 			Postings: []ledger.Posting{
 				ledger.Dr(ledger.Clearing("vnpay"), amount, ledger.Dimensions{}), ledger.Cr(ledger.ProvisionalLePhi, amount, c.Dimensions()),
@@ -97,12 +97,12 @@ func TestCheckFindsMoneyThatNoSplitReaches(t *testing.T) {
 		})
 		return err
 	})
-	day := w.today()
-	w.clock.advance(24 * time.Hour)
-	if _, _, err := w.remit.Split(t.Context(), accountant, remittance.SplitRequest{PeriodTo: day, Currency: "VND"}); !remittance.ErrNothing.Is(err) {
+	day := w.Today()
+	w.Clock.Advance(24 * time.Hour)
+	if _, _, err := w.Remittance.Split(t.Context(), accountant, remittance.SplitRequest{PeriodTo: day, Currency: "VND"}); !remittance.ErrNothing.Is(err) {
 		t.Fatalf("Split: got %v, want %v", err, remittance.ErrNothing)
 	}
-	w.same("breaches", w.remitBreaches(), []string{fmt.Sprintf(
+	w.Same("breaches", w.RemitBreaches(), []string{fmt.Sprintf(
 		"50000 of charge chg_%s came on dates up to %s, which no split looks at any more", strings.ReplaceAll(d.Charges[0].ID.UUID().String(), "-", ""), late)})
 }
 
@@ -110,27 +110,27 @@ func TestCheckFindsMoneyThatNoSplitReaches(t *testing.T) {
 func TestCheckFindsMoneyThatAChargeNeverHad(t *testing.T) {
 	t.Parallel()
 	w := newTreasury(t)
-	w.unchecked = true
+	w.Unchecked = true
 	w.subsidy(0)
-	d := w.business()
-	w.split()
+	d := w.Business()
+	w.Split()
 	w.subsidy(1)
-	r, _, err := w.repricing.Propose(t.Context(), accountant, repricing.Request{
+	r, _, err := w.Repricing.Propose(t.Context(), accountant, repricing.Request{
 		Policy: "NA-SUBSIDY", Period: replay.Period{From: d.PricingDate, To: d.PricingDate}, Reason: "sai",
 	})
-	w.ok(err)
-	w.reprice(r)
-	w.same("all well", w.remitBreaches(), []string(nil))
-	w.in(province, func(tx pgx.Tx) error {
+	w.Must(err)
+	w.Reprice(r)
+	w.Same("all well", w.RemitBreaches(), []string(nil))
+	w.In(province, func(tx pgx.Tx) error {
 		about, amount := d.Charges[0].Dimensions(), money.Dong(1)
 		_, err := ledger.Post(t.Context(), tx, ledger.Entry{
-			Authority: province, BusinessDate: w.today(), RecordedAt: w.clock.Now(), Actor: "system", Description: "too much",
+			Authority: province, BusinessDate: w.Today(), RecordedAt: w.Clock.Now(), Actor: "system", Description: "too much",
 			Cause:    ledger.Cause{Kind: "test", ID: "more", Event: "given"},
 			Postings: []ledger.Posting{ledger.Dr(ledger.ProvisionalLePhi, amount, about), ledger.Cr(ledger.Clearing("vnpay"), amount, ledger.Dimensions{})},
 		})
 		return err
 	})
-	w.same("breaches", w.remitBreaches(), []string{fmt.Sprintf(
+	w.Same("breaches", w.RemitBreaches(), []string{fmt.Sprintf(
 		"L-TAMTHU-LEPHI of charge chg_%s is -100001 VND", strings.ReplaceAll(d.Charges[0].ID.UUID().String(), "-", ""))})
 }
 
@@ -138,16 +138,16 @@ func TestCheckFindsMoneyThatAChargeNeverHad(t *testing.T) {
 func TestCorrectedChargeIsOneShare(t *testing.T) {
 	t.Parallel()
 	w := newTreasury(t)
-	w.policy("NA-WRONG", 60)
-	d := w.business()
-	w.policy("NA-WRONG", 90)
-	w.reprice(w.world.propose("NA-WRONG"))
-	w.capture(w.create(w.find(d.Code)))
-	s := w.split()
-	w.same("parts", s.Parts, []remittance.Part{{FeeType: "LP_DKKD", Kind: schedule.LePhi, Charges: 1, Amount: 90_000, Budget: 90_000}})
-	w.approved(d)
-	w.same("given back", w.real(), map[string]int64{"A-CLR-vnpay": 90_000, "L-REFUND": 90_000})
-	found, err := w.remit.Find(t.Context(), auditor, s.ID)
-	w.ok(err)
-	w.same("taken", found.Parts[0].TakenBudget, int64(90_000))
+	w.Policy("NA-WRONG", 60)
+	d := w.Business()
+	w.Policy("NA-WRONG", 90)
+	w.Reprice(w.ProposeRepricing("NA-WRONG"))
+	w.Capture(w.Create(w.Find(d.Code)))
+	s := w.Split()
+	w.Same("parts", s.Parts, []remittance.Part{{FeeType: "LP_DKKD", Kind: schedule.LePhi, Charges: 1, Amount: 90_000, Budget: 90_000}})
+	w.Approved(d)
+	w.Same("given back", w.Real(), map[string]int64{"A-CLR-vnpay": 90_000, "L-REFUND": 90_000})
+	found, err := w.Remittance.Find(t.Context(), auditor, s.ID)
+	w.Must(err)
+	w.Same("taken", found.Parts[0].TakenBudget, int64(90_000))
 }

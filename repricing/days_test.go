@@ -1,4 +1,4 @@
-package refunds_test
+package repricing_test
 
 import (
 	"encoding/json"
@@ -15,33 +15,34 @@ import (
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/refunds"
+	"github.com/doisoat/doisoat/refunds/refundstest"
 )
 
 // byDay records a policy that collects percent of the business fee by some day of a dossier.
 func (w *world) byDay(id string, basis schedule.Basis, percent int, window string) {
-	w.t.Helper()
+	w.T.Helper()
 	p, err := schedule.ParsePolicy(fmt.Appendf(nil, `{
 		"id": %q, "status": "in_force", "authority": {"code": "H41", "name": "HĐND tỉnh Nghệ An", "level": "province"},
 		"territory": ["H41"], "legal_basis": {"number": "14/2023/NQ-HĐND", "kind": "nghi_quyet_hdnd"},
 		"scope": {"mode": "fee_type_list", "fee_types": ["LP_DKKD"], "list_complete": true}, "pricing_date_basis": %q,
 		"effect": {"kind": "share_of_base", "numerator": %d, "denominator": 100}, %s}`, id, basis, percent, window))
-	w.ok(err)
-	_, err = w.fees.LoadPolicies(w.t.Context(), auth.Operator(province), []schedule.Policy{p})
-	w.ok(err)
+	w.Must(err)
+	_, err = w.Fees.LoadPolicies(w.T.Context(), auth.Operator(province), []schedule.Policy{p})
+	w.Must(err)
 }
 
 func (w *world) report(d dossiers.Dossier, status dossiers.Status, at time.Time) {
-	w.t.Helper()
-	_, err := w.dossiers.RecordStatus(w.t.Context(), portal, d.Code, dossiers.StatusReport{Status: status, At: at})
-	w.ok(err)
+	w.T.Helper()
+	_, err := w.Dossiers.RecordStatus(w.T.Context(), portal, d.Code, dossiers.StatusReport{Status: status, At: at})
+	w.Must(err)
 }
 
 // days are the waiting jobs that price again.
 func (w *world) days() (list []dossiers.PriceAgain) {
-	w.t.Helper()
-	for _, text := range w.jobs(dossiers.PriceAgain{}.Kind()) {
+	w.T.Helper()
+	for _, text := range w.Queued(dossiers.PriceAgain{}.Kind()) {
 		var a dossiers.PriceAgain
-		w.ok(json.Unmarshal([]byte(text), &a))
+		w.Must(json.Unmarshal([]byte(text), &a))
 		list = append(list, a)
 	}
 	return list
@@ -49,10 +50,10 @@ func (w *world) days() (list []dossiers.PriceAgain) {
 
 // priceAgain works the jobs, each twice: it may die after its work and before it says so.
 func (w *world) priceAgain(jobs ...dossiers.PriceAgain) {
-	w.t.Helper()
+	w.T.Helper()
 	for _, a := range jobs {
 		for range 2 {
-			w.ok(w.repricing.PriceAgain(w.t.Context(), a.Authority, a.Dossier, a.Day))
+			w.Must(w.Repricing.PriceAgain(w.T.Context(), a.Authority, a.Dossier, a.Day))
 		}
 	}
 }
@@ -64,13 +65,13 @@ func TestDayOfAcceptanceComesOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.byDay("NA-ACC", schedule.ByAcceptance, 60, always)
-	paid, unpaid := w.business(), w.business()
-	w.capture(w.create(paid))
-	waiting := w.create(unpaid)
+	paid, unpaid := w.Business(), w.Business()
+	w.Capture(w.Create(paid))
+	waiting := w.Create(unpaid)
 	if got := paid.Totals().Due; got != 100_000 {
 		t.Fatalf("before the day is known: due %d, want 100000", got)
 	}
-	at := w.clock.Now()
+	at := w.Clock.Now()
 	for _, d := range []dossiers.Dossier{paid, unpaid} {
 		w.report(d, dossiers.Accepted, at)
 		w.report(d, dossiers.Accepted, at)                   // again
@@ -85,7 +86,7 @@ func TestDayOfAcceptanceComesOnce(t *testing.T) {
 	w.priceAgain(acceptance...)
 	check := func(when string) {
 		t.Helper()
-		list := w.refundsOf(paid)
+		list := w.RefundsOf(paid)
 		if len(list) != 1 {
 			t.Fatalf("%s: got %d proposals, want 1", when, len(list))
 		}
@@ -94,12 +95,12 @@ func TestDayOfAcceptanceComesOnce(t *testing.T) {
 		if diff := cmp.Diff(got, []any{"OVERPAID", "system", refunds.Repriced, []refunds.Item{{Charge: paid.Charges[0].ID, Amount: 40_000}}}); diff != "" {
 			t.Errorf("%s: proposal (-got +want):\n%s", when, diff)
 		}
-		if c := w.find(unpaid.Code).Charges[0]; c.Due != 100_000 || c.Waived != 40_000 {
+		if c := w.Find(unpaid.Code).Charges[0]; c.Due != 100_000 || c.Waived != 40_000 {
 			t.Errorf("%s: unpaid charge: got due %d, waived %d; want 100000, 40000", when, c.Due, c.Waived)
 		}
 	}
 	check("known")
-	if got := w.payment(waiting.ID).Payment.Status; got != "cancelled" {
+	if got := w.Payment(waiting.ID).Payment.Status; got != "cancelled" {
 		t.Errorf("the payment that waited for too much: got %s, want cancelled", got)
 	}
 	if got := w.acts("dossier", paid.ID.String()); !slices.Contains(got, "dossier.price_again") {
@@ -108,8 +109,8 @@ func TestDayOfAcceptanceComesOnce(t *testing.T) {
 
 	// A later text, and a day before all others: what is done stays done.
 	w.byDay("NA-ACC", schedule.ByAcceptance, 20, always)
-	_, err := w.db.Owner.Exec(t.Context(), `delete from river.river_job`) // as River does with old ones
-	w.ok(err)
+	_, err := w.DB.Owner.Exec(t.Context(), `delete from river.river_job`) // as River does with old ones
+	w.Must(err)
 	w.report(paid, dossiers.Accepted, at.Add(-48*time.Hour))
 	w.report(unpaid, dossiers.Accepted, at.Add(time.Minute))
 	if got := w.days(); len(got) != 0 {
@@ -119,11 +120,11 @@ func TestDayOfAcceptanceComesOnce(t *testing.T) {
 	check("reported late")
 
 	// The system proposed; a person decides, and the money goes back.
-	r := w.approve(w.refundsOf(paid)[0].ID)
-	w.send(r.ID)
-	w.clock.advance(3 * time.Second)
-	w.inquire(r.ID)
-	if c := w.find(paid.Code).Charges[0]; c.Due != 100_000 || c.Paid != 100_000 || c.Refunded != 40_000 {
+	r := w.Approve(w.RefundsOf(paid)[0].ID)
+	w.Send(r.ID)
+	w.Clock.Advance(3 * time.Second)
+	w.Inquire(r.ID)
+	if c := w.Find(paid.Code).Charges[0]; c.Due != 100_000 || c.Paid != 100_000 || c.Refunded != 40_000 {
 		t.Errorf("paid charge: got due %d, paid %d, refunded %d; want 100000, 100000, 40000", c.Due, c.Paid, c.Refunded)
 	}
 }
@@ -133,19 +134,19 @@ func TestDayReportedAtOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.byDay("NA-ISSUE", schedule.ByIssue, 60, always)
-	d := w.business()
-	w.capture(w.create(d))
-	at := w.clock.Now()
-	atOnce(t, 6, func(i int) error {
+	d := w.Business()
+	w.Capture(w.Create(d))
+	at := w.Clock.Now()
+	refundstest.AtOnce(t, 6, func(i int) error {
 		status := []dossiers.Status{dossiers.Finished, dossiers.Returned}[i%2]
-		_, err := w.dossiers.RecordStatus(t.Context(), portal, d.Code, dossiers.StatusReport{Status: status, At: at.Add(-time.Duration(i) * time.Second)})
+		_, err := w.Dossiers.RecordStatus(t.Context(), portal, d.Code, dossiers.StatusReport{Status: status, At: at.Add(-time.Duration(i) * time.Second)})
 		return err
 	})
 	if got := w.days(); len(got) != 1 {
 		t.Fatalf("jobs: got %d, want 1", len(got))
 	}
-	atOnce(t, 6, func(int) error { return w.repricing.PriceAgain(t.Context(), province, d.ID, schedule.ByIssue) })
-	if list := w.refundsOf(d); len(list) != 1 || list[0].Amount.Minor != 40_000 {
+	refundstest.AtOnce(t, 6, func(int) error { return w.Repricing.PriceAgain(t.Context(), province, d.ID, schedule.ByIssue) })
+	if list := w.RefundsOf(d); len(list) != 1 || list[0].Amount.Minor != 40_000 {
 		t.Errorf("got %+v, want one proposal of 40000", list)
 	}
 }
@@ -161,16 +162,16 @@ func TestTwoDaysInAnyOrder(t *testing.T) {
 			w := newWorld(t)
 			w.byDay("NA-ACC", schedule.ByAcceptance, 50, always)
 			w.byDay("NA-ISSUE", schedule.ByIssue, 30, always)
-			d := w.business()
-			w.report(d, dossiers.Finished, w.clock.Now())
-			w.report(d, dossiers.Accepted, w.clock.Now().Add(-time.Minute)) // reported late
+			d := w.Business()
+			w.report(d, dossiers.Finished, w.Clock.Now())
+			w.report(d, dossiers.Accepted, w.Clock.Now().Add(-time.Minute)) // reported late
 			if got := len(w.days()); got != 2 {
 				t.Errorf("jobs: got %d, want 2", got)
 			}
 			for _, day := range order {
 				w.priceAgain(dossiers.PriceAgain{Authority: province, Dossier: d.ID, Day: day})
 			}
-			if c := w.find(d.Code).Charges[0]; c.Outstanding() != 30_000 || c.Waived != 70_000 {
+			if c := w.Find(d.Code).Charges[0]; c.Outstanding() != 30_000 || c.Waived != 70_000 {
 				t.Errorf("got outstanding %d, waived %d; want 30000, 70000", c.Outstanding(), c.Waived)
 			}
 		})
@@ -180,14 +181,14 @@ func TestTwoDaysInAnyOrder(t *testing.T) {
 		w := newWorld(t)
 		w.byDay("NA-ACC", schedule.ByAcceptance, 50, always)
 		w.byDay("NA-ISSUE", schedule.ByIssue, 30, always)
-		d := w.business()
-		w.capture(w.create(d))
+		d := w.Business()
+		w.Capture(w.Create(d))
 		for _, status := range []dossiers.Status{dossiers.Accepted, dossiers.Finished} {
-			w.report(d, status, w.clock.Now())
+			w.report(d, status, w.Clock.Now())
 			w.priceAgain(w.days()...)
 		}
 		var amounts []int64
-		for _, r := range w.refundsOf(d) {
+		for _, r := range w.RefundsOf(d) {
 			amounts = append(amounts, r.Amount.Minor)
 		}
 		slices.Sort(amounts)
@@ -201,18 +202,18 @@ func TestTwoDaysInAnyOrder(t *testing.T) {
 func TestDayAsksForMore(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.policy("NA-SUBMITTED", 40)
-	d := w.business()
-	w.capture(w.create(d))
-	w.policy("NA-SUBMITTED", 80)
+	w.Policy("NA-SUBMITTED", 40)
+	d := w.Business()
+	w.Capture(w.Create(d))
+	w.Policy("NA-SUBMITTED", 80)
 	w.byDay("NA-ACC", schedule.ByAcceptance, 60, always)
-	w.report(d, dossiers.Accepted, w.clock.Now())
+	w.report(d, dossiers.Accepted, w.Clock.Now())
 	w.priceAgain(w.days()...)
-	d = w.find(d.Code)
+	d = w.Find(d.Code)
 	if len(d.Charges) != 2 || d.Charges[1].Corrects != d.Charges[0].ID || d.Charges[1].Due != 20_000 || d.Charges[1].Outstanding() != 20_000 {
 		t.Fatalf("got %+v, want a second charge of 20000 that corrects the first", d.Charges)
 	}
-	if list := w.refundsOf(d); len(list) != 0 {
+	if list := w.RefundsOf(d); len(list) != 0 {
 		t.Errorf("got %d proposals, want none", len(list))
 	}
 }
@@ -221,26 +222,26 @@ func TestDayAsksForMore(t *testing.T) {
 func TestDayLeavesTheRestToPeople(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.policy("NA-WRONG", 90)
-	wrong, ended := w.business(), w.business()
-	w.capture(w.create(wrong))
-	w.policy("NA-WRONG", 60)
-	w.report(wrong, dossiers.Accepted, w.clock.Now())
+	w.Policy("NA-WRONG", 90)
+	wrong, ended := w.Business(), w.Business()
+	w.Capture(w.Create(wrong))
+	w.Policy("NA-WRONG", 60)
+	w.report(wrong, dossiers.Accepted, w.Clock.Now())
 	if got := w.days(); len(got) != 0 {
 		t.Errorf("jobs while no policy counts another day: got %d, want none", len(got))
 	}
 	w.priceAgain(dossiers.PriceAgain{Authority: province, Dossier: wrong.ID, Day: schedule.ByAcceptance})
-	if list := w.refundsOf(wrong); len(list) != 0 {
+	if list := w.RefundsOf(wrong); len(list) != 0 {
 		t.Errorf("a policy found wrong: got %d proposals, want none", len(list))
 	}
 	w.byDay("NA-ISSUE", schedule.ByIssue, 10, always)
-	w.report(ended, dossiers.Stopped, w.clock.Now())
-	w.report(ended, dossiers.Returned, w.clock.Now())
+	w.report(ended, dossiers.Stopped, w.Clock.Now())
+	w.report(ended, dossiers.Returned, w.Clock.Now())
 	if got := w.days(); len(got) != 0 {
 		t.Errorf("jobs of a dossier that ended: got %d, want none", len(got))
 	}
 	w.priceAgain(dossiers.PriceAgain{Authority: province, Dossier: ended.ID, Day: schedule.ByIssue})
-	if c := w.find(ended.Code).Charges[0]; c.Waived != 0 {
+	if c := w.Find(ended.Code).Charges[0]; c.Waived != 0 {
 		t.Errorf("ended: got %d waived by its day, want nothing", c.Waived)
 	}
 }
@@ -272,17 +273,17 @@ func TestPricingDaysToTheSecond(t *testing.T) {
 					{"2024-04-21T00:00:00+07:00", 100_000, 100_000},
 				} {
 					at, err := time.Parse(time.RFC3339Nano, tt.at)
-					w.ok(err)
+					w.Must(err)
 					submitted := at
 					if basis != schedule.BySubmission {
 						submitted = calendar.MustParse("2024-04-01").Start()
 					}
 					base := int64(100_000)
-					d, _, err := w.dossiers.Register(t.Context(), portal, dossiers.Registration{
+					d, _, err := w.Dossiers.Register(t.Context(), portal, dossiers.Registration{
 						Authority: province, Code: fmt.Sprintf("H41.12-240401-%04d", i), Agency: "H41.12", Channel: "online", SubmittedAt: submitted,
 						Applicant: dossiers.Applicant{Name: "Người nộp"}, Items: []quote.ItemRequest{{FeeType: "LP_DKKD", Base: &base}},
 					})
-					w.ok(err)
+					w.Must(err)
 					if basis != schedule.BySubmission {
 						if got := d.Totals().Outstanding; got != 100_000 {
 							t.Errorf("%s, not known yet: got %d, want 100000", tt.at, got)
@@ -291,7 +292,7 @@ func TestPricingDaysToTheSecond(t *testing.T) {
 						w.priceAgain(dossiers.PriceAgain{Authority: province, Dossier: d.ID, Day: basis})
 					}
 					want := map[string]int64{"whole": tt.whole, "cut": tt.cut}[name]
-					if got := w.find(d.Code).Totals().Outstanding; got != want {
+					if got := w.Find(d.Code).Totals().Outstanding; got != want {
 						t.Errorf("%s: got %d, want %d", tt.at, got, want)
 					}
 				}
