@@ -17,7 +17,7 @@ import (
 var kept = map[string]string{
 	"payments.callback":         "a message that a provider signed is kept",
 	"payments.refused_callback": "a day has room for some refused messages",
-	"reconcile.statement":       "what happened to a file is on record",
+	"reconcile.statement":       "a refused file stays on record with its problems",
 	"audit.event":               "keeping a file is an act",
 	"ledger.block":              "a job seals the entries that were there before",
 	"ledger.sealed_entry":       "as above",

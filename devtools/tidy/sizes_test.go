@@ -62,7 +62,7 @@ func TestPackagesAreSmall(t *testing.T) {
 
 // Lines that may be longer than maxLineLength today, in code and in tests. Lower both with every line that goes; wanted is 0.
 const (
-	longLines     = 46
+	longLines     = 45
 	longTestLines = 69
 )
 

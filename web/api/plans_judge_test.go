@@ -35,7 +35,7 @@ const (
 // readsPeriod lists the requests that must read all rows of a period, with the reason. They may
 // read more than mostPages; all other bounds hold for them too.
 var readsPeriod = map[string]string{
-	"POST /v1/splits":                                    "divides what was collected since the split before",
+	"POST /v1/splits":                                    "divides the money collected since the split before",
 	"POST /v1/policies/NA-2023-60/preview":               "prices every dossier of the period",
 	"POST /v1/policies/NA-2023-60/preview?progress=true": "prices every dossier of the period",
 	"POST /v1/repricings":                                "prices every dossier of the period",

@@ -168,7 +168,7 @@ func (p *play) note(method, path string) {
 
 // uncalled are operations that send no statement, or one of the process alone.
 var uncalled = map[string]string{
-	"healthz":     "asks nobody",
+	"healthz":     "reads no table",
 	"readyz":      "pings",
 	"metrics":     "counters of the process",
 	"openapiJSON": "a file",

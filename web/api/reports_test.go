@@ -124,7 +124,7 @@ func TestPolicyCostOfACorrectedExemption(t *testing.T) {
 		t.Helper()
 		got := h.must(200, auth.RoleAccountant, http.MethodGet, "/v1/reports/policy-cost?from=2024-05-01&to=2024-05-31", "")
 		if diff := cmp.Diff([]float64{got.at("totals.0.discount").(float64), got.at("totals.0.exempt").(float64)}, want); diff != "" {
-			t.Errorf("discount and what of it is exempt by law (-got +want):\n%s", diff)
+			t.Errorf("discount and its part that the law exempts (-got +want):\n%s", diff)
 		}
 	}
 	record(`{"kind": "exempt"}`)

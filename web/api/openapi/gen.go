@@ -1207,10 +1207,10 @@ type Applicant struct {
 
 // Applied defines model for Applied.
 type Applied struct {
-	// Amount What it took off the payer's bill; minor units
+	// Amount Reduction of the payer's amount; minor units
 	Amount int64 `json:"amount"`
 
-	// Effect What the policy does
+	// Effect Effect of the policy
 	//
 	// Example: share_of_base 60/100
 	Effect string `json:"effect"`
@@ -1279,7 +1279,7 @@ type Break struct {
 	// Example: VND
 	Currency Currency `json:"currency"`
 
-	// Detail What was found, for people
+	// Detail The finding, in words for people
 	Detail string `json:"detail"`
 
 	// Dossier Dossier code
@@ -1332,7 +1332,7 @@ type Capture struct {
 	// Example: VND
 	Currency Currency `json:"currency"`
 
-	// Evidence Who told us; `identified`: two persons said whose a suspended credit of the bank is
+	// Evidence Where the capture is known from; `identified`: two persons assigned a suspended bank credit to the dossier
 	Evidence CaptureEvidence `json:"evidence"`
 
 	// Excess Of it, more than was owed: to be given back
@@ -1350,7 +1350,7 @@ type Capture struct {
 	TransactionID string `json:"transaction_id"`
 }
 
-// CaptureEvidence Who told us; `identified`: two persons said whose a suspended credit of the bank is
+// CaptureEvidence Where the capture is known from; `identified`: two persons assigned a suspended bank credit to the dossier
 type CaptureEvidence string
 
 // Cause The event behind an entry; an entry is unique by it
@@ -1392,7 +1392,7 @@ type Charge struct {
 	// Reason Why due differs from base; an exemption by law is no discount
 	Reason PriceReason `json:"reason"`
 
-	// Refunded Given back of what was paid
+	// Refunded Part of the paid amount that was given back
 	Refunded int64 `json:"refunded"`
 	Subsidy  int64 `json:"subsidy"`
 
@@ -1875,11 +1875,11 @@ type Match struct {
 	Entry string `json:"entry,omitempty,omitzero"`
 	ID    string `json:"id"`
 
-	// Inputs What the rule saw
+	// Inputs Facts that the rule compared
 	Inputs map[string]string `json:"inputs"`
 	Kind   MatchKind         `json:"kind"`
 
-	// Lane What is compared with what; `transit`: a bank line with an order or a bounce; `identified`: with the capture that two persons made of it
+	// Lane The two sides that were compared; `transit`: a bank line with an order or a bounce; `identified`: a bank line with the capture that two persons made of it
 	Lane MatchLane `json:"lane"`
 
 	// Lines Statement lines
@@ -1904,7 +1904,7 @@ type Match struct {
 // MatchKind defines model for Match.Kind.
 type MatchKind string
 
-// MatchLane What is compared with what; `transit`: a bank line with an order or a bounce; `identified`: with the capture that two persons made of it
+// MatchLane The two sides that were compared; `transit`: a bank line with an order or a bounce; `identified`: a bank line with the capture that two persons made of it
 type MatchLane string
 
 // MatchList defines model for MatchList.
@@ -1955,7 +1955,7 @@ type Money = int64
 type MoneyIdentity struct {
 	Breaks int64 `json:"breaks"`
 
-	// Difference What nothing explains
+	// Difference Part that neither matches nor breaks explain
 	Difference int64 `json:"difference"`
 	Holds      bool  `json:"holds"`
 	Matched    int64 `json:"matched"`
@@ -2013,7 +2013,7 @@ type Payment struct {
 	ExpiresAt time.Time `json:"expires_at"`
 	ID        string    `json:"id"`
 
-	// Provider `bank` for a credit of a bank account that nobody was asked for and two persons identified
+	// Provider `bank` for a bank credit that no portal requested and two persons identified
 	Provider string `json:"provider"`
 
 	// Reason The provider's own code behind the status
@@ -2217,7 +2217,7 @@ type Posting struct {
 	// Amount Above zero; minor units
 	Amount int64 `json:"amount"`
 
-	// Balance Running balance on the normal side after this posting, within what is listed
+	// Balance Running balance on the normal side after this posting, among the listed postings
 	Balance      *int64             `json:"balance,omitempty,omitzero"`
 	BusinessDate openapi_types.Date `json:"business_date,omitempty,omitzero"`
 	Charge       string             `json:"charge,omitempty,omitzero"`
@@ -2372,7 +2372,7 @@ type QuoteItem struct {
 	// Discount Taken off by policies; minor units
 	Discount int64 `json:"discount"`
 
-	// Due What the payer pays; minor units
+	// Due Amount that the payer pays; minor units
 	Due     int64  `json:"due"`
 	FeeType string `json:"fee_type"`
 
@@ -2536,7 +2536,7 @@ type RefundReason string
 
 // RefundRequest defines model for RefundRequest.
 type RefundRequest struct {
-	// ExpectedRefundable What the caller believes can be refunded; minor units
+	// ExpectedRefundable Refundable amount that the caller expects; minor units
 	ExpectedRefundable *int64              `json:"expected_refundable,omitempty,omitzero"`
 	Items              []RefundRequestItem `json:"items,omitempty,omitzero"`
 	Note               string              `json:"note,omitempty,omitzero"`
@@ -2897,10 +2897,10 @@ type SplitPart struct {
 	// Retained The agency's part
 	Retained int64 `json:"retained"`
 
-	// TakenBudget What refunds took back from the budget's part
+	// TakenBudget Refunds from the budget's part
 	TakenBudget int64 `json:"taken_budget"`
 
-	// TakenRetained What refunds took back from the agency's part
+	// TakenRetained Refunds from the agency's part
 	TakenRetained int64 `json:"taken_retained"`
 }
 
@@ -2937,7 +2937,7 @@ type Statement struct {
 	// RowsAccepted Good rows of the file
 	RowsAccepted int64 `json:"rows_accepted"`
 
-	// RowsKnown Of those, brought by an earlier file already
+	// RowsKnown Rows of rows_accepted that an earlier file contains too
 	RowsKnown   int64 `json:"rows_known"`
 	RowsRefused int64 `json:"rows_refused"`
 
@@ -2969,10 +2969,10 @@ type StatementLine struct {
 	Fee int64  `json:"fee,omitempty,omitzero"`
 	ID  string `json:"id"`
 
-	// Kind What the row is: payment, refund, transfer, fee …
+	// Kind Kind of the row: payment, refund, transfer, fee …
 	Kind string `json:"kind,omitempty,omitzero"`
 
-	// Net What the source moves for the row; minor units
+	// Net Money that the source moves for the row; minor units
 	Net int64 `json:"net,omitempty,omitzero"`
 
 	// Ref The source's reference
@@ -3071,7 +3071,7 @@ type TimelineEvent struct {
 	At     time.Time `json:"at"`
 	Detail string    `json:"detail,omitempty,omitzero"`
 
-	// Event What happened, or the state reached
+	// Event The event, or the new status
 	//
 	// Example: captured
 	Event string `json:"event"`
@@ -3265,7 +3265,7 @@ type ListAccountsParams struct {
 
 // ListAccountPostingsParams defines parameters for ListAccountPostings.
 type ListAccountPostingsParams struct {
-	// From First business date; what is before it is in the running balance
+	// From First business date; earlier postings are part of the running balance
 	From openapi_types.Date `form:"from,omitempty" json:"from,omitempty,omitzero"`
 
 	// To Last business date
@@ -3298,7 +3298,7 @@ type ListMatchesParams struct {
 	// Run Only of this run
 	Run string `form:"run,omitempty" json:"run,omitempty,omitzero"`
 
-	// Payment Only those that hold this payment
+	// Payment Only matches that hold this payment
 	Payment string `form:"payment,omitempty" json:"payment,omitempty,omitzero"`
 
 	// Cursor `next_cursor` of the page before
@@ -3341,7 +3341,7 @@ type ListPaymentsParams struct {
 
 // ListPoliciesParams defines parameters for ListPolicies.
 type ListPoliciesParams struct {
-	// Authority Only those that this authority adopted
+	// Authority Only policies that this authority adopted
 	Authority AuthorityCode `form:"authority,omitempty" json:"authority,omitempty,omitzero"`
 
 	// Cursor `next_cursor` of the page before
@@ -3384,7 +3384,7 @@ type ReportPaymentRateParams struct {
 	// To Last day
 	To ReportTo `form:"to,omitempty" json:"to,omitempty,omitzero"`
 
-	// Rounding How the last digit comes about
+	// Rounding How the last digit is rounded
 	Rounding Rounding `form:"rounding,omitempty" json:"rounding,omitempty,omitzero"`
 
 	// Decimals Digits after the comma; 2 when absent
@@ -3620,7 +3620,7 @@ type ServerInterface interface {
 	// ListBreaks Differences found by runs
 	// (GET /v1/breaks)
 	ListBreaks(w http.ResponseWriter, r *http.Request, params ListBreaksParams)
-	// RegisterDossier Register a dossier with what it owes
+	// RegisterDossier Register a dossier with its charges
 	// (POST /v1/dossiers)
 	RegisterDossier(w http.ResponseWriter, r *http.Request, params RegisterDossierParams)
 	// FindDossier One dossier with charges, payments and refunds
@@ -3647,7 +3647,7 @@ type ServerInterface interface {
 	// RegisterFeeType Register a fee type, or the next version of one
 	// (POST /v1/fee-types)
 	RegisterFeeType(w http.ResponseWriter, r *http.Request, params RegisterFeeTypeParams)
-	// ListIdentifications Who said whose a suspended credit is, newest first
+	// ListIdentifications Identifications of suspended credits, newest first
 	// (GET /v1/identifications)
 	ListIdentifications(w http.ResponseWriter, r *http.Request, params ListIdentificationsParams)
 	// ApproveIdentification Approve an identification (the checker); the credit pays the dossier
@@ -3677,7 +3677,7 @@ type ServerInterface interface {
 	// FindEntry One entry with its postings
 	// (GET /v1/ledger/entries/{id})
 	FindEntry(w http.ResponseWriter, r *http.Request, id ID)
-	// ReadEntryProof A proof that one entry is in the sealed book
+	// ReadEntryProof Proof that one entry is in the sealed book
 	// (GET /v1/ledger/entries/{id}/proof)
 	ReadEntryProof(w http.ResponseWriter, r *http.Request, id ID)
 	// ReadTrialBalance Debits, credits and balance of every account
@@ -3704,10 +3704,10 @@ type ServerInterface interface {
 	// FindPayment One payment with attempts, captures and timeline
 	// (GET /v1/payments/{id})
 	FindPayment(w http.ResponseWriter, r *http.Request, id ID)
-	// CancelPayment Give up a payment that nobody has paid
+	// CancelPayment Cancel an unpaid payment
 	// (POST /v1/payments/{id}/cancel)
 	CancelPayment(w http.ResponseWriter, r *http.Request, id ID)
-	// InquirePayment Ask the provider for the state now
+	// InquirePayment Ask the provider about a payment now
 	// (POST /v1/payments/{id}/inquire)
 	InquirePayment(w http.ResponseWriter, r *http.Request, id ID)
 	// ListPolicies Policies by id, latest version of each
@@ -3722,7 +3722,7 @@ type ServerInterface interface {
 	// ApprovePolicy Approve (the checker); it is in force by its dates
 	// (POST /v1/policies/{id}/approve)
 	ApprovePolicy(w http.ResponseWriter, r *http.Request, id ID)
-	// PreviewPolicy What a policy would have done to the recorded dossiers of a period
+	// PreviewPolicy Price the recorded dossiers of a period with a policy; nothing is kept
 	// (POST /v1/policies/{id}/preview)
 	PreviewPolicy(w http.ResponseWriter, r *http.Request, id ID, params PreviewPolicyParams)
 	// RejectPolicy Reject a submitted policy, with the reason
@@ -3734,7 +3734,7 @@ type ServerInterface interface {
 	// SubmitPolicy Submit a draft (the maker)
 	// (POST /v1/policies/{id}/submit)
 	SubmitPolicy(w http.ResponseWriter, r *http.Request, id ID)
-	// ReadDailyProof What to write down of a day, so that its book can be proved later
+	// ReadDailyProof Daily proof, to be kept outside so that the book can be proved later
 	// (GET /v1/proofs/{date})
 	ReadDailyProof(w http.ResponseWriter, r *http.Request, date BusinessDay)
 	// CreateQuote Compute fees and explain them; stores nothing
@@ -3752,7 +3752,7 @@ type ServerInterface interface {
 	// ConfirmRefund Record the payment order or treasury order that paid a refund
 	// (POST /v1/refunds/{id}/confirm)
 	ConfirmRefund(w http.ResponseWriter, r *http.Request, id ID)
-	// RejectRefund Reject, with the reason told to the payer
+	// RejectRefund Reject, with the reason that the payer sees
 	// (POST /v1/refunds/{id}/reject)
 	RejectRefund(w http.ResponseWriter, r *http.Request, id ID)
 	// ReturnRefund Record that a refund bounced
@@ -3761,13 +3761,13 @@ type ServerInterface interface {
 	// ReportPaymentRate Online payment rate (QĐ 766/QĐ-TTg)
 	// (GET /v1/reports/payment-rate)
 	ReportPaymentRate(w http.ResponseWriter, r *http.Request, params ReportPaymentRateParams)
-	// ReportPolicyCost What policies cost, by procedure, agency and month
+	// ReportPolicyCost Cost of policies, by procedure, agency and month
 	// (GET /v1/reports/policy-cost)
 	ReportPolicyCost(w http.ResponseWriter, r *http.Request, params ReportPolicyCostParams)
 	// ProposeRepricing Propose to price dossiers of a wrong policy again (maker)
 	// (POST /v1/repricings)
 	ProposeRepricing(w http.ResponseWriter, r *http.Request, params ProposeRepricingParams)
-	// FindRepricing One repricing, with what was forecast and what was done
+	// FindRepricing One repricing, with its forecast and the work done so far
 	// (GET /v1/repricings/{id})
 	FindRepricing(w http.ResponseWriter, r *http.Request, id ID)
 	// ApproveRepricing Approve a repricing (checker); jobs carry it out
@@ -3797,7 +3797,7 @@ type ServerInterface interface {
 	// ListSplits Splits with their vouchers, newest first
 	// (GET /v1/splits)
 	ListSplits(w http.ResponseWriter, r *http.Request, params ListSplitsParams)
-	// SplitPeriod Divide what was collected up to a day between the budget and the agency
+	// SplitPeriod Divide the money collected up to a day between the budget and the agency
 	// (POST /v1/splits)
 	SplitPeriod(w http.ResponseWriter, r *http.Request, params SplitPeriodParams)
 	// FindSplit One split with its parts and vouchers
@@ -10320,7 +10320,7 @@ type StrictServerInterface interface {
 	// ListBreaks Differences found by runs
 	// (GET /v1/breaks)
 	ListBreaks(ctx context.Context, request ListBreaksRequestObject) (ListBreaksResponseObject, error)
-	// RegisterDossier Register a dossier with what it owes
+	// RegisterDossier Register a dossier with its charges
 	// (POST /v1/dossiers)
 	RegisterDossier(ctx context.Context, request RegisterDossierRequestObject) (RegisterDossierResponseObject, error)
 	// FindDossier One dossier with charges, payments and refunds
@@ -10347,7 +10347,7 @@ type StrictServerInterface interface {
 	// RegisterFeeType Register a fee type, or the next version of one
 	// (POST /v1/fee-types)
 	RegisterFeeType(ctx context.Context, request RegisterFeeTypeRequestObject) (RegisterFeeTypeResponseObject, error)
-	// ListIdentifications Who said whose a suspended credit is, newest first
+	// ListIdentifications Identifications of suspended credits, newest first
 	// (GET /v1/identifications)
 	ListIdentifications(ctx context.Context, request ListIdentificationsRequestObject) (ListIdentificationsResponseObject, error)
 	// ApproveIdentification Approve an identification (the checker); the credit pays the dossier
@@ -10377,7 +10377,7 @@ type StrictServerInterface interface {
 	// FindEntry One entry with its postings
 	// (GET /v1/ledger/entries/{id})
 	FindEntry(ctx context.Context, request FindEntryRequestObject) (FindEntryResponseObject, error)
-	// ReadEntryProof A proof that one entry is in the sealed book
+	// ReadEntryProof Proof that one entry is in the sealed book
 	// (GET /v1/ledger/entries/{id}/proof)
 	ReadEntryProof(ctx context.Context, request ReadEntryProofRequestObject) (ReadEntryProofResponseObject, error)
 	// ReadTrialBalance Debits, credits and balance of every account
@@ -10404,10 +10404,10 @@ type StrictServerInterface interface {
 	// FindPayment One payment with attempts, captures and timeline
 	// (GET /v1/payments/{id})
 	FindPayment(ctx context.Context, request FindPaymentRequestObject) (FindPaymentResponseObject, error)
-	// CancelPayment Give up a payment that nobody has paid
+	// CancelPayment Cancel an unpaid payment
 	// (POST /v1/payments/{id}/cancel)
 	CancelPayment(ctx context.Context, request CancelPaymentRequestObject) (CancelPaymentResponseObject, error)
-	// InquirePayment Ask the provider for the state now
+	// InquirePayment Ask the provider about a payment now
 	// (POST /v1/payments/{id}/inquire)
 	InquirePayment(ctx context.Context, request InquirePaymentRequestObject) (InquirePaymentResponseObject, error)
 	// ListPolicies Policies by id, latest version of each
@@ -10422,7 +10422,7 @@ type StrictServerInterface interface {
 	// ApprovePolicy Approve (the checker); it is in force by its dates
 	// (POST /v1/policies/{id}/approve)
 	ApprovePolicy(ctx context.Context, request ApprovePolicyRequestObject) (ApprovePolicyResponseObject, error)
-	// PreviewPolicy What a policy would have done to the recorded dossiers of a period
+	// PreviewPolicy Price the recorded dossiers of a period with a policy; nothing is kept
 	// (POST /v1/policies/{id}/preview)
 	PreviewPolicy(ctx context.Context, request PreviewPolicyRequestObject) (PreviewPolicyResponseObject, error)
 	// RejectPolicy Reject a submitted policy, with the reason
@@ -10434,7 +10434,7 @@ type StrictServerInterface interface {
 	// SubmitPolicy Submit a draft (the maker)
 	// (POST /v1/policies/{id}/submit)
 	SubmitPolicy(ctx context.Context, request SubmitPolicyRequestObject) (SubmitPolicyResponseObject, error)
-	// ReadDailyProof What to write down of a day, so that its book can be proved later
+	// ReadDailyProof Daily proof, to be kept outside so that the book can be proved later
 	// (GET /v1/proofs/{date})
 	ReadDailyProof(ctx context.Context, request ReadDailyProofRequestObject) (ReadDailyProofResponseObject, error)
 	// CreateQuote Compute fees and explain them; stores nothing
@@ -10452,7 +10452,7 @@ type StrictServerInterface interface {
 	// ConfirmRefund Record the payment order or treasury order that paid a refund
 	// (POST /v1/refunds/{id}/confirm)
 	ConfirmRefund(ctx context.Context, request ConfirmRefundRequestObject) (ConfirmRefundResponseObject, error)
-	// RejectRefund Reject, with the reason told to the payer
+	// RejectRefund Reject, with the reason that the payer sees
 	// (POST /v1/refunds/{id}/reject)
 	RejectRefund(ctx context.Context, request RejectRefundRequestObject) (RejectRefundResponseObject, error)
 	// ReturnRefund Record that a refund bounced
@@ -10461,13 +10461,13 @@ type StrictServerInterface interface {
 	// ReportPaymentRate Online payment rate (QĐ 766/QĐ-TTg)
 	// (GET /v1/reports/payment-rate)
 	ReportPaymentRate(ctx context.Context, request ReportPaymentRateRequestObject) (ReportPaymentRateResponseObject, error)
-	// ReportPolicyCost What policies cost, by procedure, agency and month
+	// ReportPolicyCost Cost of policies, by procedure, agency and month
 	// (GET /v1/reports/policy-cost)
 	ReportPolicyCost(ctx context.Context, request ReportPolicyCostRequestObject) (ReportPolicyCostResponseObject, error)
 	// ProposeRepricing Propose to price dossiers of a wrong policy again (maker)
 	// (POST /v1/repricings)
 	ProposeRepricing(ctx context.Context, request ProposeRepricingRequestObject) (ProposeRepricingResponseObject, error)
-	// FindRepricing One repricing, with what was forecast and what was done
+	// FindRepricing One repricing, with its forecast and the work done so far
 	// (GET /v1/repricings/{id})
 	FindRepricing(ctx context.Context, request FindRepricingRequestObject) (FindRepricingResponseObject, error)
 	// ApproveRepricing Approve a repricing (checker); jobs carry it out
@@ -10497,7 +10497,7 @@ type StrictServerInterface interface {
 	// ListSplits Splits with their vouchers, newest first
 	// (GET /v1/splits)
 	ListSplits(ctx context.Context, request ListSplitsRequestObject) (ListSplitsResponseObject, error)
-	// SplitPeriod Divide what was collected up to a day between the budget and the agency
+	// SplitPeriod Divide the money collected up to a day between the budget and the agency
 	// (POST /v1/splits)
 	SplitPeriod(ctx context.Context, request SplitPeriodRequestObject) (SplitPeriodResponseObject, error)
 	// FindSplit One split with its parts and vouchers
