@@ -65,7 +65,7 @@ func (m Members) Object(name string) Members {
 func decodeJSON(data []byte, maxTokens int) (any, error) {
 	node, err := jsondoc.Parse(context.Background(), data, maxTokens)
 	if err != nil {
-		return nil, ErrMessage.With("message is not sound JSON").Because(err)
+		return nil, ErrMessage.With("message is not valid JSON").Because(err)
 	}
 	return valueOf(node), nil
 }

@@ -38,7 +38,7 @@ var (
 	// ErrSettings: the merchant account's settings or secrets are incomplete.
 	ErrSettings = fault.New(fault.Invalid, "providers.settings", "merchant account settings are incomplete")
 	// ErrUnsupported: the provider has no such capability.
-	ErrUnsupported = fault.New(fault.Precondition, "providers.unsupported", "the provider cannot do this")
+	ErrUnsupported = fault.New(fault.Precondition, "providers.unsupported", "the provider does not support this operation")
 )
 
 // Merchant is one merchant account as a provider sees it: settings in clear,

@@ -17,15 +17,15 @@ type Kind string
 
 // The kinds. A cause that no kind describes is Internal.
 const (
-	Invalid         Kind = "invalid"         // the input is wrong and will stay wrong
+	Invalid         Kind = "invalid"         // the input is wrong, and a repeat fails too
 	Unauthenticated Kind = "unauthenticated" // the caller has not proved an identity
-	Forbidden       Kind = "forbidden"       // the actor may not do this
-	NotFound        Kind = "not_found"       // it does not exist, or not for this authority
-	Conflict        Kind = "conflict"        // it exists already with other content
-	Precondition    Kind = "precondition"    // the state of the thing does not allow it now
-	Unavailable     Kind = "unavailable"     // try again later, nothing happened
-	OutcomeUnknown  Kind = "outcome_unknown" // it may or may not have happened: ask, never repeat
-	Internal        Kind = "internal"        // our own mistake
+	Forbidden       Kind = "forbidden"       // the actor has no right to this act
+	NotFound        Kind = "not_found"       // the object does not exist, or belongs to another authority
+	Conflict        Kind = "conflict"        // the object exists already with other content
+	Precondition    Kind = "precondition"    // the present status of the object does not allow the act
+	Unavailable     Kind = "unavailable"     // nothing happened: try again later
+	OutcomeUnknown  Kind = "outcome_unknown" // the act may or may not have happened: inquire, never repeat
+	Internal        Kind = "internal"        // a fault of this program
 )
 
 // Field is one wrong member of an input; Pointer is an RFC 6901 JSON pointer.

@@ -48,7 +48,7 @@ func Parse(payload string) (Code, error) {
 		return Code{}, ErrCode.With("code is neither static nor for one use")
 	}
 	if find(objects, "53") != "704" || find(objects, "58") != "VN" {
-		return Code{}, ErrCode.With("currency or country is not that of Viet Nam")
+		return Code{}, ErrCode.With("currency is not VND or country is not VN")
 	}
 	if err := c.readAccount(find(objects, "38")); err != nil {
 		return Code{}, err
@@ -104,7 +104,7 @@ func (c *Code) readAccount(napas string) error {
 		return err
 	}
 	if find(outer, "00") != napasID {
-		return ErrCode.With("object 38 is not that of NAPAS")
+		return ErrCode.With("object 38 does not name NAPAS")
 	}
 	inner, err := parseObjects(find(outer, "01"))
 	if err != nil {

@@ -58,7 +58,7 @@ func (p *Provider) exchange(
 	}
 	for _, name := range []string{"vnp_Command", "vnp_TmnCode", "vnp_TxnRef"} {
 		if answer.Text(name) != request[name] {
-			return nil, providers.ErrSignature.With("the answer is not about what was asked")
+			return nil, providers.ErrSignature.With("the answer is about another request")
 		}
 	}
 	return answer, nil

@@ -75,7 +75,7 @@ func translate(m providers.Merchant, received message, receivedAt time.Time) (pr
 		}
 	}
 	if event.Outcome == providers.Succeeded && event.TransactionID == "" {
-		return providers.Event{}, providers.ErrMessage.With("message says paid without a transaction number")
+		return providers.Event{}, providers.ErrMessage.With("message reports a success without a transaction number")
 	}
 	return event, nil
 }

@@ -59,11 +59,11 @@ func checkRequest(r providers.CheckoutRequest) error {
 	}
 	// Encoders treat these five characters differently, so their signatures would differ.
 	if n := len(r.ReturnURL); n < 10 || n > 255 || strings.ContainsAny(r.ReturnURL, "!'()*~") {
-		return providers.ErrMessage.With("return address does not suit VNPAY").
+		return providers.ErrMessage.With("return address is not valid for VNPAY").
 			At("/return_url", "must have 10 to 255 characters and none of ! ' ( ) * ~")
 	}
 	if r.CreatedAt.IsZero() || !r.ExpiresAt.After(r.CreatedAt) {
-		return providers.ErrMessage.With("payment time is empty").At("/expires_at", "must come after the creation")
+		return providers.ErrMessage.With("payment ends before its creation").At("/expires_at", "must come after the creation")
 	}
 	if _, err := netip.ParseAddr(r.PayerIP); r.PayerIP != "" && err != nil {
 		return providers.ErrMessage.With("payer address is no IP address").At("/payer/ip", "must be an IP address")

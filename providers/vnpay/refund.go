@@ -71,7 +71,7 @@ func (p *Provider) refundOf(m providers.Merchant, r providers.RefundRequest) (ma
 	}
 	by := text.Plain(r.RequestedBy, maxCreateBy)
 	if by == "" {
-		return nil, providers.ErrMessage.With("refund names nobody who asks")
+		return nil, providers.ErrMessage.With("refund names no requesting person")
 	}
 	kind := typePartialRefund
 	if r.Amount == r.Captured {
