@@ -45,7 +45,7 @@ var balanceChecks = []string{
 		from wrong w
 		join ledger.account a on a.id = w.account_id
 		order by a.code, a.currency, w.business_date, w.fee_type, w.policy`,
-	`select 'entry ent_' || replace(e.id::text, '-', '') || ' corrects what is no first entry of ' || e.authority
+	`select 'entry ent_' || replace(e.id::text, '-', '') || ' corrects an entry that is no first entry of ' || e.authority
 		from ledger.entry e
 		left join ledger.entry first on first.id = e.corrects and first.authority = e.authority
 		where e.corrects is not null and (first.id is null or first.corrects is not null or first.reverses is not null)`,

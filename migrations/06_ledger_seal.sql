@@ -86,7 +86,7 @@ alter table ledger.block enable always trigger check_block;
 -- the block's book.
 -- +goose StatementBegin
 create function ledger.check_sealed() returns trigger language plpgsql
-	-- entries are found by key, whatever the planner thinks of the book
+	-- entries are found by key, independent of the book's statistics
 	set enable_seqscan = off as $$
 declare
 	n record;
@@ -105,7 +105,7 @@ begin
 		end if;
 		-- ids differ: each is sealed once
 		if (select count(*) from ledger.entry e where e.id = any (n.ids) and e.authority = n.authority) <> n.entries then
-			raise exception 'block % seals what is no entry of its book', n.block
+			raise exception 'block % seals an entry that its book does not have', n.block
 				using errcode = 'foreign_key_violation', constraint = 'sealed_entry_known';
 		end if;
 	end loop;
@@ -136,7 +136,8 @@ create constraint trigger check_block_complete after insert on ledger.block
 	for each row execute function ledger.check_block_complete();
 alter table ledger.block enable always trigger check_block_complete;
 
--- The default partitions, this month and the next three. Triggers per row pass
--- from the tables above to every partition, those per statement by prepare_part.
+-- The default partitions, this month and the next three. PostgreSQL copies triggers
+-- per row from the tables above to every partition; prepare_part makes the triggers
+-- per statement.
 call app.make_part('default', null);
 select app.make_months();

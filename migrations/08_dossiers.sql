@@ -68,7 +68,7 @@ create table dossiers.charge (
 	request_hash     bytea,
 	created_at       timestamptz not null,
 	corrects         uuid,                     -- the charge whose difference this one carries
-	-- the ground of an amount that an agency assessed; else empty
+	-- the ground of an amount that an agency assessed; empty for all other amounts
 	assessed_ground  text not null default '' constraint charge_assessed_ground check (char_length(assessed_ground) <= 500),
 	constraint charge_dossier foreign key (dossier_id, authority) references dossiers.dossier (id, authority),
 	constraint charge_line unique (dossier_id, line),

@@ -76,7 +76,7 @@ create unique index payment_one_live_per_dossier on payments.payment (dossier_id
 create index payment_by_dossier on payments.payment (dossier_id, created_at);
 create index payment_by_merchant on payments.payment (merchant_account_id);
 create index payment_listed on payments.payment (authority, id desc);
--- rare statuses, newest first: people look for those
+-- people look for rare statuses, newest first
 create index payment_by_status on payments.payment (authority, status, id desc);
 create index payment_due on payments.payment (next_inquiry_at) where next_inquiry_at is not null;
 call app.protect('payments.payment');

@@ -47,7 +47,7 @@ create table reconcile.statement (
 	opening         bigint,
 	closing         bigint,
 	rows_accepted   integer not null check (rows_accepted >= 0), -- rows of the file that are good
-	rows_known      integer not null check (rows_known >= 0),    -- of those, brought by an earlier file already
+	rows_known      integer not null check (rows_known >= 0),    -- good rows that an earlier file already brought
 	rows_refused    integer not null check (rows_refused >= 0),
 	totals          jsonb not null,
 	problems        jsonb not null,
@@ -107,7 +107,7 @@ create trigger refuse_reopening before update on reconcile.run
 	for each row when (old.state = 'closed') execute function reconcile.refuse_reopening();
 alter table reconcile.run enable always trigger refuse_reopening;
 
--- One row of a statement. Equal rows are told apart by their ordinal within one
+-- One row of a statement. Equal rows differ in their ordinal within one
 -- file, so that files which overlap give the union. A line counts in exactly
 -- one run of its source, and a settlement line in one run of a bank as well
 -- (payout_run_id), where its batch is looked for. The application moves the runs

@@ -283,19 +283,19 @@ begin
 	end if;
 	if new.reverses is not null then
 		if not exists (select from ledger.entry e where e.id = new.reverses and e.authority = new.authority) then
-			raise exception 'entry % reverses what is no entry of %', new.id, new.authority
+			raise exception 'entry % reverses an entry that % does not have', new.id, new.authority
 				using errcode = 'foreign_key_violation', constraint = 'entry_reverses';
 		end if;
 		insert into ledger.reversal (authority, entry_id, reversal) values (new.authority, new.reverses, new.id);
 	end if;
-	-- a question of its own: one expression would be one plan, which locks every
-	-- month also when it looks at none
+	-- a separate query: joined with the condition above it would be one plan, which
+	-- locks every month also when it reads none
 	if new.corrects is not null then
 		if not exists (
 			select from ledger.entry e
 			where e.id = new.corrects and e.authority = new.authority and e.corrects is null and e.reverses is null)
 		then
-			raise exception 'entry % corrects what is no first entry of %', new.id, new.authority
+			raise exception 'entry % corrects an entry that is no first entry of %', new.id, new.authority
 				using errcode = 'foreign_key_violation', constraint = 'entry_corrects_known';
 		end if;
 	end if;
@@ -345,7 +345,7 @@ begin
 	from (
 		select p.entry_id, bool_or(p.tx <> pg_current_xact_id()) as late,
 			sum(case p.side when 'D' then p.amount else -p.amount end) as off,
-			-- one look by key per posting, whatever the planner thinks of the table
+			-- one look by key per posting, independent of the table's statistics
 			bool_or(not coalesce((
 				select a.authority = p.authority and a.currency = p.currency and a.memo = p.memo
 				from ledger.account a where a.id = p.account_id), false)) as stray
@@ -387,7 +387,7 @@ begin
 		end if;
 		-- ids differ: each is sealed once
 		if (select count(*) from ledger.entry e where e.id = any (n.ids) and e.authority = n.authority) <> n.entries then
-			raise exception 'block % seals what is no entry of its book', n.block
+			raise exception 'block % seals an entry that its book does not have', n.block
 				using errcode = 'foreign_key_violation', constraint = 'sealed_entry_known';
 		end if;
 	end loop;

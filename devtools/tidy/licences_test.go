@@ -88,7 +88,7 @@ func licenceFile(t *testing.T, module, dir string) (name, text string) {
 		name, text = e.Name(), string(b)
 	}
 	if name == "" {
-		t.Errorf("%s has no licence file: nobody may use it", module)
+		t.Errorf("%s has no licence file, so this program may not use it", module)
 	}
 	return name, text
 }
