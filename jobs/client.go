@@ -80,7 +80,7 @@ func New(pool *pgxpool.Pool, rooms Rooms, o Options) (*river.Client[pgx.Tx], err
 		CompletedJobRetentionPeriod: keepDone,
 		CancelledJobRetentionPeriod: keepDead,
 		DiscardedJobRetentionPeriod: keepDead,
-		// Rebuilding an index needs its owner; the application owns nothing.
+		// Only the owner of an index may rebuild it, and the application owns no index.
 		ReindexerIndexNames: []string{},
 		TestOnly:            o.Test,
 	})

@@ -17,16 +17,16 @@ import (
 	"github.com/doisoat/doisoat/repricing"
 )
 
-// Queues. Work that waits for a provider does not hold up work that does not.
+// Queues. Jobs that wait for a provider do not hold up other jobs.
 const (
-	queueDefault   = river.QueueDefault // short work in our own database
+	queueDefault   = river.QueueDefault // short work in the program's own database
 	queueInquiries = "inquiries"        // asks providers about payments
 	queueRefunds   = "refunds"          // sends refunds and asks about them
 	queueSweeps    = "sweeps"           // looks for due rows
 	queueBook      = "book"             // keeps the ledger's totals: long at times
 )
 
-// plan says how one kind of job is run.
+// plan says how jobs of one kind are run.
 type plan struct {
 	queue    string
 	attempts int           // after the last one the job is discarded; a sweep finds the work that is still due
@@ -68,7 +68,7 @@ func providerPlan(queue string) plan {
 	return plan{queue: queue, attempts: 8, timeout: providers.JobTimeout, first: 15 * time.Second, longest: 10 * time.Minute}
 }
 
-// planOf returns how a kind is run.
+// planOf returns the plan of a kind.
 func planOf(kind string) plan {
 	if p, ok := plansByKinds[kind]; ok {
 		return p

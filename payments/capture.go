@@ -70,8 +70,8 @@ type Subject struct {
 	date    calendar.Date // of the capture's entry
 }
 
-// Lock queues the statements that lock dossier and payment and read the rest.
-// found is the payment as it was before the lock.
+// Lock queues the statements that lock dossier and payment and read the facts of Subject. found is
+// the payment as it was before the lock.
 func Lock(b *pgx.Batch, found Payment, e providers.Event, now time.Time, u *Subject) {
 	*u = Subject{at: e.OccurredAt}
 	if u.at.IsZero() {
@@ -91,8 +91,8 @@ func lockNow(ctx context.Context, act postgres.Act, found Payment, e providers.E
 	return u, err
 }
 
-// FindForEvent returns the payment that an event names, without a lock, or
-// ErrNotFound. A transfer into another account than the merchant's pays no payment.
+// FindForEvent returns the payment that an event names, without a lock, or ErrNotFound. A transfer
+// into another account than the merchant's names no payment.
 func FindForEvent(ctx context.Context, tx pgx.Tx, account merchants.Account, e providers.Event) (Payment, error) {
 	own := account.Settings["account"]
 	if e.Reference == "" || (e.Account != "" && own != "" && e.Account != own) {
@@ -101,9 +101,8 @@ func FindForEvent(ctx context.Context, tx pgx.Tx, account merchants.Account, e p
 	return selectOne(ctx, tx, ` where reference = $1 and merchant_account_id = $2`, e.Reference, account.ID)
 }
 
-// Apply leaves in w the writes that follow from a provider's event for a locked
-// payment, and returns the answer to the provider. A capture that is recorded
-// already is not recorded again.
+// Apply queues in w the writes that follow from a provider's event for a locked payment, and
+// returns the answer to the provider. It does not record a recorded capture again.
 func (s *Service) Apply(
 	ctx context.Context,
 	act postgres.Act,
@@ -113,8 +112,8 @@ func (s *Service) Apply(
 	by Evidence,
 ) (providers.ReplyKind, error) {
 	p := &u.payment
-	// The guides check the amount before the status. An inquiry about a payment
-	// that took no money names no amount.
+	// The providers' guides check the amount before the status. The answer to an inquiry names no
+	// amount when the payment took no money.
 	if e.Amount != p.Amount && !payerSetsAmount(*p) && (by == ByCallback || e.Outcome == providers.Succeeded) {
 		return providers.ReplyWrongAmount, nil
 	}
@@ -149,7 +148,7 @@ func payerSetsAmount(p Payment) bool {
 	return p.Checkout != nil && p.Checkout.Kind != providers.Redirect
 }
 
-// captureOf is the capture that an event tells of, not allocated yet.
+// captureOf makes the capture of an event, without allocations.
 func captureOf(p Payment, e providers.Event, at time.Time, by Evidence, now time.Time) Capture {
 	return Capture{
 		ID: ident.New[captureKind](), PaymentID: p.ID, DossierID: p.DossierID, MerchantID: p.MerchantID, Provider: p.Provider,

@@ -18,9 +18,8 @@ func lifetime(m providers.Merchant) time.Duration {
 	return defaultLifetime
 }
 
-// expires reports whether a live payment ends now: its time is over, and the
-// provider was asked after that and knows of no money. A silent provider (unknown)
-// ends no payment.
+// expires reports whether a live payment ends now. Two things are needed: its time is over, and an
+// inquiry after this time found no money. A provider without a clear answer ends no payment.
 func expires(p Payment, answer providers.Outcome, now time.Time) bool {
 	return p.Status.live() && (answer == providers.Pending || answer == providers.NotSent) && now.After(p.ExpiresAt)
 }

@@ -71,7 +71,7 @@ type Payment struct {
 	ID          ID
 	Authority   string
 	DossierID   dossiers.ID
-	MerchantID  merchants.ID // zero when it came FromBank
+	MerchantID  merchants.ID // zero for a payment FromBank
 	Provider    string
 	Reference   string
 	Amount      money.Amount
@@ -111,7 +111,7 @@ type CallbackSeen struct {
 	Reply      providers.ReplyKind
 }
 
-// Details is a payment with everything that happened to it.
+// Details is a payment with its attempts, captures and messages.
 type Details struct {
 	Payment
 	DossierCode string

@@ -33,8 +33,8 @@ func FindInTx(ctx context.Context, tx pgx.Tx, id ID) (Payment, error) {
 	return selectOne(ctx, tx, ` where id = $1`, id)
 }
 
-// CancelLive cancels the pending payment of a locked dossier, if it has one. An
-// unknown payment is left alone: the provider is still being asked.
+// CancelLive cancels the pending payment of a locked dossier, if it has one. It leaves an unknown
+// payment alone, because inquiries still ask the provider about it.
 func (s *Service) CancelLive(ctx context.Context, act postgres.Act, dossier dossiers.ID) error {
 	p, err := findLive(ctx, act, dossier)
 	if ErrNotFound.Is(err) || (err == nil && p.Status != Pending) {

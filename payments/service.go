@@ -40,12 +40,11 @@ type Service struct {
 	PublicURL string // where providers and browsers reach us, without a slash at the end
 }
 
-// Create asks for a payment of everything outstanding of a dossier. The
-// dossier's live payment with the same provider, or the payment made before
-// with the same idempotency key, is returned instead of a second one and
-// created is false. Our reference and the attempt are committed before the
-// provider is asked for a checkout; when that gets no clear answer the payment
-// is unknown and the error OutcomeUnknown.
+// Create asks for a payment of all outstanding charges of a dossier. It makes no second payment
+// when the dossier has a live payment with the same provider, or when a payment has the same
+// idempotency key: it returns this payment, and created is false. Our reference and the attempt are
+// committed before the provider is asked for a checkout. When the provider gives no clear answer,
+// the payment is unknown and the error OutcomeUnknown.
 func (s *Service) Create(ctx context.Context, actor auth.Actor, dossierCode string, r Request) (p Payment, created bool, err error) {
 	if err := auth.Require(actor, auth.PermPaymentCreate); err != nil {
 		return Payment{}, false, err
@@ -161,7 +160,7 @@ func (s *Service) create(
 	})
 }
 
-// checkout asks the provider with no transaction open and keeps the answer.
+// checkout asks the provider with no transaction open, and then stores the answer.
 func (s *Service) checkout(
 	ctx context.Context,
 	provider providers.Checkouter,
@@ -227,9 +226,8 @@ func (s *Service) Find(ctx context.Context, actor auth.Actor, id ID) (d Details,
 	return d, err
 }
 
-// FindByReference returns the payment with our reference at one merchant
-// account, for the page a payer's browser returns to. It shows state and
-// nothing personal.
+// FindByReference returns the payment with our reference at one merchant account. The page to which
+// a payer's browser returns shows its status and nothing personal.
 func (s *Service) FindByReference(ctx context.Context, merchant merchants.ID, reference string) (p Payment, err error) {
 	authority, err := s.Merchants.AuthorityOf(ctx, merchant)
 	if err != nil {
@@ -298,8 +296,8 @@ func withCodes(ctx context.Context, tx pgx.Tx, found []Payment) ([]Listed, error
 	return list, err
 }
 
-// Cancel ends a pending payment at our side; ErrState for any other. A payer
-// who pays all the same is recorded as a late capture and gets the money back.
+// Cancel ends a pending payment; for any other status it fails with ErrState. When the payer still
+// pays, the money is recorded as a late capture and given back.
 func (s *Service) Cancel(ctx context.Context, actor auth.Actor, id ID) (p Payment, err error) {
 	if err := auth.Require(actor, auth.PermPaymentCreate); err != nil {
 		return Payment{}, err

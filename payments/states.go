@@ -57,7 +57,7 @@ var edges = []edge{
 // ErrState: the payment's status does not allow this change.
 var ErrState = fault.New(fault.Precondition, "payments.state", "the status of the payment does not allow this change")
 
-// EdgeName returns the name of an edge; a move that is not in the table is ErrState.
+// EdgeName returns the name of an edge. A change that the table does not hold is ErrState.
 func EdgeName(from, to Status) (string, error) {
 	for _, e := range edges {
 		if e.from == from && e.to == to {
@@ -67,13 +67,13 @@ func EdgeName(from, to Status) (string, error) {
 	return "", ErrState.With("a %s payment cannot become %s", from, to)
 }
 
-// live reports whether the payer may still be on the way to paying.
+// live reports whether the payer may still pay.
 func (s Status) live() bool { return s == Pending || s == Unknown }
 
 // taken reports whether money was captured.
 func (s Status) taken() bool { return s == Captured || s == Settled }
 
-// attemptAfter is the attempt's status that goes with a payment's.
+// attemptAfter is the status of the attempt that belongs to a status of the payment.
 func attemptAfter(s Status) AttemptStatus {
 	switch s {
 	case Captured, Settled:

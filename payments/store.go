@@ -57,7 +57,7 @@ func lock(ctx context.Context, tx pgx.Tx, id ID) (Payment, error) {
 
 const lockedBy = ` where id = $1 for no key update`
 
-// queueLock is lock in the round trip of a batch: p is set when it has been sent.
+// queueLock is lock in the round trip of a batch: p is set after the batch was sent.
 func queueLock(b *pgx.Batch, id ID, p *Payment) {
 	b.Queue(selectPayment+lockedBy, id).Query(func(rows pgx.Rows) error {
 		list, err := collectPayments(rows)
@@ -100,7 +100,7 @@ func insertPayment(ctx context.Context, act postgres.Act, p Payment, charges []d
 	return err
 }
 
-// insertAttempt writes the try that a payment begins with.
+// insertAttempt writes the first attempt of a payment.
 func insertAttempt(ctx context.Context, tx pgx.Tx, p Payment) error {
 	_, err := tx.Exec(ctx, `
 		insert into payments.attempt (id, authority, payment_id, number, status, created_at, status_at)

@@ -65,8 +65,8 @@ func (s *Service) PaymentRateOf(_ context.Context, actor auth.Actor, c Counts, d
 	return PaymentRate{Decimals: decimals, Rounding: r, Total: c, Rows: []PaymentRateRow{}}, c.validate()
 }
 
-// The earlier report is asked for as a value, dossier by dossier: "not exists"
-// may be answered by reading every report that ever came.
+// The sub-query reads the earlier report as a value, dossier by dossier. With "not exists"
+// PostgreSQL may read every report of all times.
 func selectPaymentRate(ctx context.Context, tx pgx.Tx, authority string, p Period) ([]PaymentRateRow, error) {
 	rows, err := tx.Query(ctx, `
 		with began as (

@@ -11,10 +11,10 @@ import (
 	"github.com/doisoat/doisoat/ledger"
 )
 
-// PolicyCostRow is the cost of one policy in one month, by procedure and agency,
-// in minor units. Discount is the balance of M-DISCOUNT, Exempt the part of it
-// that the law itself exempts (never an online discount), Subsidy that of
-// A-SUBSIDY. Corrections count in the month in which they were booked.
+// PolicyCostRow is the cost of one policy in one month, by procedure and agency, in minor units.
+// Discount is the balance of M-DISCOUNT. Exempt is the part of Discount that the law itself exempts
+// (never an online discount). Subsidy is the balance of A-SUBSIDY. A correction counts in the month
+// in which it was booked.
 type PolicyCostRow struct {
 	Policy    string
 	Procedure string
@@ -86,9 +86,9 @@ func (r *PolicyCost) add(row PolicyCostRow) {
 }
 
 func selectPolicyCost(ctx context.Context, tx pgx.Tx, authority string, p Period) ([]PolicyCostRow, error) {
-	// The subsidy account is also settled by the budget that pays: only postings
-	// that name a policy are the cost of a policy. A correction takes back an
-	// amount that the earlier charge granted, exempt if the earlier charge was.
+	// Only postings that name a policy are the cost of a policy: the payments of the budget also
+	// post to the subsidy account. A correction takes back an amount that the earlier charge
+	// granted, and is exempt if the earlier charge was.
 	rows, err := tx.Query(ctx, `
 		select policy, procedure, agency, month, currency, count(distinct dossier_id) as dossiers,
 			coalesce(sum(amount) filter (where code = @discount), 0)::bigint as discount,

@@ -47,9 +47,9 @@ func (c *Counts) add(o Counts) {
 	c.Paid += o.Paid
 }
 
-// Rate is N / (T − Z) × 100 as a count of units in the last shown digit: with
-// two decimals 43,11 % is 4311. ok is false when nothing had to be paid.
-// decimals lies between 0 and MaxDecimals.
+// Rate is N / (T − Z) × 100 as a count of units in the last shown digit: with two decimals 43,11 %
+// is 4311. ok is false when no dossier had anything to pay. decimals lies between 0 and
+// MaxDecimals.
 func (c Counts) Rate(decimals int, r Rounding) (units int64, ok bool) {
 	denominator := c.Denominator()
 	if denominator == 0 {

@@ -76,9 +76,9 @@ func chargesOf(list []dossiers.Difference) []dossiers.ChargeID {
 }
 
 // Reprice handles the next dossiers of an approved repricing, each in a transaction of its own, and
-// queues the job for the dossiers after them. It may die at any point and run again: the
-// transaction that adjusts a charge also records its item, and the repricing adjusts a charge with
-// an item no second time.
+// queues the job for the dossiers after them. It may die at any point and run again. The
+// transaction that adjusts a charge also records its item, and a repricing never adjusts a charge
+// twice.
 func (s *Service) Reprice(ctx context.Context, authority string, id ID) error {
 	var (
 		r    Repricing

@@ -264,8 +264,8 @@ func (s *Service) record(ctx context.Context, tx postgres.Act, r Repricing, act,
 	})
 }
 
-// QueueDue queues the next batch of every approved repricing, of all authorities, whose
-// job was lost or given up. A batch that is queued already is not queued twice. It returns how many jobs it queued.
+// QueueDue queues the next batch of every approved repricing of all authorities whose job was lost
+// or given up. It skips a batch that is queued already, and returns the number of queued jobs.
 func (s *Service) QueueDue(ctx context.Context) (int, error) {
 	queued := 0
 	err := postgres.InTx(ctx, s.DB, auth.System(""), func(act postgres.Act) error {
@@ -300,7 +300,7 @@ const (
 	sweepBatch = 1000
 )
 
-// unlessWaiting inserts a job unless one with the same arguments waits or runs. A job that has ended does not count.
+// unlessWaiting makes an insert skip a job when a job with the same arguments waits or runs.
 func unlessWaiting() *river.InsertOpts {
 	return &river.InsertOpts{UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: []rivertype.JobState{
 		rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRunning,

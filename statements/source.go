@@ -42,7 +42,7 @@ type sourceKind struct{}
 // Prefix implements ident.Kind.
 func (sourceKind) Prefix() string { return "src" }
 
-// SourceID names a source inside; outside its code does.
+// SourceID names a source inside the program; callers use its code.
 type SourceID = ident.ID[sourceKind]
 
 // Kinds of sources.
@@ -126,7 +126,7 @@ func (s *Service) RegisterSource(ctx context.Context, actor auth.Actor, r Source
 		Account: r.Account, Profile: r.Profile, Currency: money.VND,
 	}
 	err = postgres.InTx(ctx, s.DB, actor, func(act postgres.Act) error {
-		// Sources come one after another, and not while a run counts.
+		// Sources are registered one after another, and not during a run.
 		if err := TakeTurn(ctx, act, actor.Authority); err != nil {
 			return err
 		}
@@ -179,8 +179,8 @@ func (r SourceRequest) overlaps(other SourceRequest) bool {
 	return r.Provider == other.Provider && (same || r.Account == "" || other.Account == "")
 }
 
-// ListSources returns sources of the actor's authority by code, after a code;
-// next is empty at the end.
+// ListSources returns sources of the actor's authority in order of code, after a code; next is
+// empty at the end.
 func (s *Service) ListSources(ctx context.Context, actor auth.Actor, after string, limit int) (list []Source, next string, err error) {
 	if err := auth.Require(actor, auth.PermSourceRead); err != nil {
 		return nil, "", err

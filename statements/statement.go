@@ -232,7 +232,8 @@ func store(ctx context.Context, act postgres.Act, src Source, st Statement, ciph
 	})
 }
 
-// chainGap reports whether a statement opens with another balance than the one before it closed with.
+// chainGap reports whether the opening balance of a statement differs from the closing balance of
+// the statement before.
 func chainGap(ctx context.Context, tx pgx.Tx, src Source, st Statement) (bool, error) {
 	if src.Kind != BankSource || st.Status == Rejected || st.opening == nil {
 		return false, nil

@@ -165,7 +165,7 @@ const insertNewLines = `
 			amount, fee, fee_vat, net, currency, reference, transaction_id, original_id, bank_ref, batch_id, codes, content)
 	on conflict on constraint statement_line_once do nothing`
 
-// FindStatement returns a statement of the actor's authority with its problems, or ErrNotFound.
+// Find returns a statement of the actor's authority with its problems, or ErrNotFound.
 func (s *Service) Find(ctx context.Context, actor auth.Actor, id ID) (st Statement, err error) {
 	if err := auth.Require(actor, auth.PermStatementRead); err != nil {
 		return Statement{}, err
@@ -183,8 +183,8 @@ func (s *Service) Find(ctx context.Context, actor auth.Actor, id ID) (st Stateme
 	return st, err
 }
 
-// ListStatements returns statements newest first, without problems, of one
-// source or (empty) of all. next is zero at the end.
+// List returns statements newest first, without problems, of one source or, with an empty source,
+// of all. next is zero at the end.
 func (s *Service) List(ctx context.Context, actor auth.Actor, source string, after ID, limit int) (list []Statement, next ID, err error) {
 	if err := auth.Require(actor, auth.PermStatementRead); err != nil {
 		return nil, next, err

@@ -40,8 +40,8 @@ func Authenticate(check func(ctx context.Context, bearer string) (auth.Actor, er
 	}
 }
 
-// bearerOf reads the one Authorization header; two of them are refused, since a
-// proxy and we might each believe another one.
+// bearerOf reads the only Authorization header. Two headers are refused, since a proxy could
+// believe one and this program the other.
 func bearerOf(r *http.Request) (string, bool) {
 	values := r.Header.Values("Authorization")
 	if len(values) != 1 {

@@ -77,7 +77,7 @@ func allowedMethods(router *mux.Router, r *http.Request) []string {
 	return list
 }
 
-// recordRoute notes the template of the route taken: mux knows it only inside.
+// recordRoute notes the template of the matched route; mux knows it only inside the router.
 func recordRoute(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if route := mux.CurrentRoute(r); route != nil {
@@ -101,7 +101,7 @@ func Wrap(router http.Handler, log *slog.Logger, metrics prometheus.Registerer) 
 	metrics.MustRegister(seconds, running)
 	inner := recoverPanics(securityHeaders(router))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		begin := time.Now() //nolint:forbidigo // how long we took, which no clock of a test may change
+		begin := time.Now() //nolint:forbidigo // how long the answer took; no clock of a test may change this
 		n := &notes{id: requestID(r), ip: ipOf(r), route: noRoute}
 		w.Header().Set("X-Request-Id", n.id)
 		answer := &recorder{ResponseWriter: w}
@@ -194,8 +194,8 @@ func (a *recorder) status() int {
 	return a.code
 }
 
-// recoverPanics turns a panic into a 500; the transaction of the panicking use
-// case was rolled back on the way up.
+// recoverPanics turns a panic into a 500. The transaction of the panicking use case is rolled back
+// already.
 func recoverPanics(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {

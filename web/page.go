@@ -10,7 +10,7 @@ import (
 //go:embed style.css
 var styleFile embed.FS
 
-// StylePath is the address of the style sheet of all our pages.
+// StylePath is the address of the style sheet of all pages.
 const StylePath = "/pages/style.css"
 
 // ServeStyle answers with the style sheet.

@@ -10,7 +10,7 @@ import (
 	"github.com/doisoat/doisoat/internal/fault"
 )
 
-// Faults of HTTP itself. Their status is not that of their kind: see statusOf.
+// Faults of HTTP itself. statusByCode gives their status, not their kind.
 var (
 	ErrMalformed   = fault.New(fault.Invalid, "http.malformed", "the body is not valid JSON")
 	ErrDuplicate   = fault.New(fault.Invalid, "http.duplicate_member", "a JSON member of the body appears twice")
@@ -55,9 +55,9 @@ var statusByCode = map[string]int{
 	ErrRate.Code:        http.StatusTooManyRequests,
 }
 
-// statusByKind is the one table from kinds to HTTP. A precondition is 409 like
-// a conflict: both mean "not with things as they are now". An unknown outcome
-// is 502, never a success and never "try again".
+// statusByKind is the one table from kinds to HTTP statuses. A precondition is 409 like a conflict:
+// both mean "not with things as they are now". An unknown outcome is 502, never a success and never
+// "try again".
 var statusByKind = map[fault.Kind]int{
 	fault.Invalid:         http.StatusUnprocessableEntity,
 	fault.Unauthenticated: http.StatusUnauthorized,

@@ -26,9 +26,8 @@ type checkReport struct {
 	Authorities []world.Checked `json:"authorities"`
 }
 
-// Run recomputes everything, as the application sees it, authority by
-// authority, each in one read-only snapshot. It fails when anything is wrong;
-// work that is late is a warning.
+// Run recomputes everything as the application's role, authority by authority, each in one
+// read-only snapshot. It fails when a check finds a problem; overdue work is a warning.
 func (c *checkCommand) Run(ctx context.Context, p *program) error {
 	report := checkReport{Authorities: []world.Checked{}, Stray: []string{}}
 	err := withPool(ctx, p, c.place, func(pool *pgxpool.Pool) error {
@@ -68,7 +67,7 @@ func (c *checkCommand) Run(ctx context.Context, p *program) error {
 	return err
 }
 
-// authorityCodes returns the one that is named, or all.
+// authorityCodes returns the named authority, or all.
 func authorityCodes(ctx context.Context, p *program, pool *pgxpool.Pool, only string) ([]string, error) {
 	service := registry.Service{DB: pool, Now: p.now}
 	if only != "" {

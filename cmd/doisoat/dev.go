@@ -76,7 +76,7 @@ func (c *devCommand) Run(ctx context.Context, p *program) error {
 	return c.runIn(ctx, p, settings, remedy)
 }
 
-// runIn is Run once the data folder belongs to this program alone.
+// runIn does the work of Run after the data folder was locked.
 func (c *devCommand) runIn(ctx context.Context, p *program, settings config.Config, remedy string) error {
 	log := p.logger(settings)
 	apiListener, simulatorListener, err := c.listen()
@@ -107,7 +107,7 @@ func (c *devCommand) runIn(ctx context.Context, p *program, settings config.Conf
 	return firstCause(ctx, c.runOn(ctx, p, settings, log, marked, apiListener, simulatorListener))
 }
 
-// environment gives the log a shape for people unless the environment names another.
+// environment makes the log readable for people unless the environment names another format.
 func (c *devCommand) environment(p *program) func(string) string {
 	return func(name string) string {
 		v := p.getenv(name)
@@ -130,7 +130,7 @@ func (c *devCommand) listen() (forAPI, forSimulator net.Listener, err error) {
 	return forAPI, forSimulator, nil
 }
 
-// runOn is everything above the database.
+// runOn starts everything above the database.
 func (c *devCommand) runOn(
 	ctx context.Context, p *program, settings config.Config, log *slog.Logger, marked *demo.Mark, forAPI, forSimulator net.Listener,
 ) error {
@@ -167,8 +167,8 @@ func (c *devCommand) runOn(
 	if err != nil {
 		return err
 	}
-	// It stops in order: the API takes no more requests, jobs finish, then the
-	// simulator, which they may be asking, then the pool.
+	// It stops in order: the API takes no more requests, jobs finish, then the simulator, because
+	// jobs may be asking it, then the pool.
 	if err := work.Start(context.WithoutCancel(ctx)); err != nil {
 		return fmt.Errorf("start jobs: %w", err)
 	}
@@ -253,7 +253,7 @@ func (d localDatabase) watch(ctx context.Context, cancel context.CancelCauseFunc
 	}
 }
 
-// databaseStop is more than pglocal needs to stop in order, then at once.
+// databaseStop is longer than the time in which pglocal stops in order and then at once.
 const databaseStop = 40 * time.Second
 
 func (d localDatabase) stop(log *slog.Logger) {
@@ -306,7 +306,8 @@ func (s *servers) start(name string, serve func(ctx context.Context) error) {
 	})
 }
 
-// wait returns when the context ends, or when one of these or of the others fails.
+// wait returns when the context ends, when one of the servers fails, or when others receives a
+// failure.
 func (s *servers) wait(others <-chan struct{}) {
 	select {
 	case <-s.ctx.Done():

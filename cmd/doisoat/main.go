@@ -56,7 +56,7 @@ type commands struct {
 	Version   versionCommand   `cmd:"" help:"Show the version."`
 }
 
-// helpFlag shows the help of the command it stands behind.
+// helpFlag shows the help of the command before it.
 type helpFlag bool
 
 // IgnoreDefault lets a command that has a default show its help too.
@@ -70,7 +70,7 @@ func (helpFlag) BeforeReset(c *kong.Context) error {
 	return errHelp
 }
 
-// program is the surroundings that every command gets.
+// program holds the surroundings of every command.
 type program struct {
 	getenv func(string) string
 	stdout io.Writer
@@ -81,12 +81,12 @@ type program struct {
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends a program that does not come to its end
+	context.AfterFunc(ctx, stop) // a second signal ends a program that does not stop
 	os.Exit(run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
 }
 
-// run is the program without its process: ctx ends it as a signal would. It
-// returns the exit code; reports go to stdout, logs and errors to stderr.
+// run is the program without its process. ctx ends it like a signal. It returns the exit code;
+// reports go to stdout, logs and errors to stderr.
 func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
 	p := &program{getenv: getenv, stdout: stdout, stderr: stderr, now: time.Now, random: rand.Reader}
 	var c commands

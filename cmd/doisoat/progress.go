@@ -6,7 +6,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 )
 
-// progress shows on a terminal how far a long command is; elsewhere it shows
+// progress shows on a terminal how much of a long command is done; without a terminal it shows
 // nothing. A size of -1 is not known.
 func (p *program) progress(text, unit string, size int64) (add func(units int), end func()) {
 	if !terminal(p.stderr) {

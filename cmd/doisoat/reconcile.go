@@ -26,8 +26,8 @@ type reconcileCommand struct {
 	JSON      bool   `help:"As JSON."`
 }
 
-// Run reconciles a source for a date. It fails when in is not matched + breaks,
-// and when there are breaks: people must look at them.
+// Run reconciles a source for a date. It fails when the total in is not matched + breaks. It also
+// fails when there are breaks, because people must look at them.
 func (c *reconcileCommand) Run(ctx context.Context, p *program) error {
 	date, err := calendar.Parse(c.Date)
 	if err != nil {

@@ -26,8 +26,8 @@ type sealRunCommand struct {
 	JSON      bool   `help:"As JSON."`
 }
 
-// Run seals every book once, to its end. A book that cannot be sealed, or that
-// another sealer works on, is an error; the others are sealed all the same.
+// Run seals every book once, to its end. When a book cannot be sealed, or another sealer works on
+// it, Run seals the other books and returns an error.
 func (c *sealRunCommand) Run(ctx context.Context, p *program) error {
 	return withPool(ctx, p, c.place, func(pool *pgxpool.Pool) error {
 		codes, err := authorityCodes(ctx, p, pool, c.Authority)
@@ -69,7 +69,7 @@ type sealExportCommand struct {
 	JSON      bool   `help:"Report as JSON; not with --out -."`
 }
 
-// Run writes the book beside its final name first: a file that has the name is whole.
+// Run writes the book under a temporary name first, so that a file with the final name is whole.
 func (c *sealExportCommand) Run(ctx context.Context, p *program) error {
 	return withPool(ctx, p, c.place, func(pool *pgxpool.Pool) error {
 		codes, err := authorityCodes(ctx, p, pool, c.Authority)

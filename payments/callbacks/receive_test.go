@@ -83,7 +83,7 @@ func TestAnswersToVNPAY(t *testing.T) {
 		{"parameter twice", good + "&vnp_Amount=6000000", "97", payments.Pending},
 		{"unknown reference", paytest.IPN(paytest.HashSecret, paytest.Terminal, unknown, "14000001", 60_000, "00", "00"), "01", payments.Pending},
 		{
-			"unknown reference", paytest.IPN(paytest.HashSecret, paytest.Terminal, "HOADON1", "14000001", 60_000, "00", "00"), "01",
+			"reference that no program made", paytest.IPN(paytest.HashSecret, paytest.Terminal, "HOADON1", "14000001", 60_000, "00", "00"), "01",
 			payments.Pending,
 		},
 		{"less", paytest.IPN(paytest.HashSecret, paytest.Terminal, p.Reference, "14000001", 59_999, "00", "00"), "04", payments.Pending},

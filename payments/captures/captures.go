@@ -33,7 +33,7 @@ func Reserve(ctx context.Context, tx pgx.Tx, id payments.CaptureID, portions []P
 	return changeReserved(ctx, tx, id, portions, 1)
 }
 
-// Release takes a promise back, for a refund that was declined or cancelled.
+// Release takes back the promise of a refund that was declined or cancelled.
 func Release(ctx context.Context, tx pgx.Tx, id payments.CaptureID, portions []Portion) error {
 	return changeReserved(ctx, tx, id, portions, -1)
 }
@@ -94,7 +94,8 @@ func refundFault(err error) error {
 	return err
 }
 
-// lockPayments takes the payments of captures first, in one order, as every other writer does.
+// lockPayments locks the payments of captures before the captures, in order of id, like every other
+// writer.
 func lockPayments(ctx context.Context, tx pgx.Tx, ids []payments.CaptureID) error {
 	_, err := tx.Exec(ctx, `
 		select from payments.payment

@@ -13,12 +13,12 @@ import (
 const mostProblems = 50
 
 var checks = []string{
-	// A payment's captured sum is its captures.
+	// The captured sum of a payment equals the sum of its captures.
 	`select 'payment ' || p.reference || ' says captured ' || p.captured || ', its captures sum to ' || coalesce(c.amount, 0)
 		from payments.payment p left join (
 			select payment_id, sum(amount) as amount from payments.capture group by payment_id) c on c.payment_id = p.id
 		where p.captured <> coalesce(c.amount, 0)`,
-	// A capture's money is allocated or excess, to the đồng.
+	// Every đồng of a capture is allocated or excess.
 	`select 'capture cap_' || replace(c.id::text, '-', '') || ' of ' || c.amount || ' has ' || coalesce(a.amount, 0) ||
 			' allocated and ' || c.excess || ' excess'
 		from payments.capture c left join (
@@ -43,7 +43,7 @@ var checks = []string{
 			from payments.allocation group by capture_id) a on a.capture_id = c.id
 		where c.refund_reserved not between 0 and c.amount or c.excess_reserved not between 0 and c.excess
 			or c.refund_reserved <> c.excess_reserved + coalesce(a.reserved, 0) or coalesce(a.beyond, false)`,
-	// Every capture is in the book with its amount, and the book has no others.
+	// The book holds every capture with its amount, and no other capture.
 	`select 'capture cap_' || replace(c.id::text, '-', '') || ' of ' || c.amount || ' is in the book with ' || coalesce(b.amount, 0)
 		from payments.capture c left join (
 			select e.cause_id, a.code = 'L-SUSPENSE' as suspended, sum(p.amount) as amount
@@ -58,7 +58,7 @@ var checks = []string{
 		from ledger.entry e
 		where e.cause_kind = 'capture' and e.cause_event = 'captured'
 			and not exists (select from payments.capture c where 'cap_' || replace(c.id::text, '-', '') = e.cause_id)`,
-	// The state of a payment tells whether money was taken, and whether all of it was settled.
+	// The status of a payment says whether money was taken, and whether all of it was settled.
 	`select 'payment ' || p.reference || ' is ' || p.status || ' with captures of ' || p.captured
 		from payments.payment p
 		where (p.status in ('captured', 'settled')) <> (p.captured > 0)`,

@@ -182,7 +182,7 @@ func (r *PreviewRow) add(o PreviewRow) {
 	r.After.Add(o.After)
 }
 
-// times makes one dossier's row that of n equal ones.
+// times turns the row of one dossier into the row of n equal dossiers.
 func (r *PreviewRow) times(n int64) {
 	r.Dossiers *= n
 	for _, s := range []*dossiers.Sums{&r.Recorded, &r.Before, &r.After} {

@@ -138,7 +138,8 @@ func (q questions) read(ctx context.Context, tx pgx.Tx, after, until Place) ([]q
 
 // each reads the questions of every page; one page is priced while the database groups the next.
 func (q questions) each(ctx context.Context, tx pgx.Tx, pages []page, price func(page page, list []question) error) error {
-	// The planner cannot know how much alike dossiers are, and would sort a page to group it: a fifth more work than hashing.
+	// The planner cannot know that many dossiers are alike. It would sort a page to group it, which
+	// is a fifth more work than hashing.
 	if _, err := tx.Exec(ctx, `set local enable_sort = off`); err != nil {
 		return err
 	}

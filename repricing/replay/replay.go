@@ -81,7 +81,7 @@ type pastCharge struct {
 	under    bool   // the policy asked about was applied
 }
 
-// pastQuery says which dossiers are read: those after a place, in order, or just one.
+// pastQuery says which dossiers are read: the dossiers after a place, in order, or just one.
 type pastQuery struct {
 	authority string
 	period    Period
@@ -187,7 +187,8 @@ func (d *past) correct(charge dossiers.ChargeID, difference dossiers.Sums) error
 	return fault.New(fault.Internal, "repricing.correction", "a correction stands before its charge")
 }
 
-// dayOf is the day of a milestone, never before the submission: a clock that went wrong.
+// dayOf is the day of a milestone. A milestone before the submission comes from a wrong clock and
+// counts on the day of submission.
 func dayOf(at *time.Time, submitted calendar.Date) calendar.Date {
 	if at == nil {
 		return calendar.Date{}
@@ -224,7 +225,7 @@ type pricer struct {
 // them.
 const mostKnown = 100_000
 
-// asked is all that the price of one item depends on beside the schedule.
+// asked holds all facts on which the price of one item depends, beside the schedule.
 type asked struct {
 	procedure, agency, channel, level, paying, feeType, groups string
 	date, accepted, issued                                     calendar.Date

@@ -34,7 +34,7 @@ func checkBounds(doc *openapi3.T, r *http.Request) error {
 	var b bounds
 	b.check(media.Schema.Value, body, jsondoc.NewPath())
 	if !b.tooLong && len(b.faults) < maxFaults {
-		return nil // the validator names these faults together with its own
+		return nil // the validator also finds these faults
 	}
 	refused := web.ErrInvalid
 	for _, f := range b.faults {

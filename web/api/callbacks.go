@@ -15,7 +15,7 @@ import (
 // receiveCallback hands a provider's message over as it arrived and answers in the provider's words after the commit. A message larger
 // than its provider sends is refused before anything reads it.
 func (s *server) receiveCallback(w http.ResponseWriter, r *http.Request) {
-	bounds, _ := s.rooms.Callbacks.Bounds(mux.Vars(r)["provider"]) // zero for a stranger: Receive answers
+	bounds, _ := s.rooms.Callbacks.Bounds(mux.Vars(r)["provider"]) // zero for an unknown provider: Receive answers
 	if bounds.Query > 0 && len(r.URL.RawQuery) > bounds.Query {
 		web.WriteError(w, r, web.ErrTooLarge.With("the query is longer than %d bytes", bounds.Query))
 		return

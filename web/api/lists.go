@@ -74,7 +74,7 @@ func keyCursor(key string) string {
 	return base64.RawURLEncoding.EncodeToString([]byte(key))
 }
 
-// errCursor: the cursor is of another list, or made up.
+// errCursor: the cursor belongs to another list, or no list made it.
 var errCursor = web.ErrParameter.At("?cursor", "is not a cursor of this list")
 
 func cursorKey(cursor string) (string, error) {
@@ -85,7 +85,7 @@ func cursorKey(cursor string) (string, error) {
 	return string(key), nil
 }
 
-// pageOf cuts one page out of a short list that its room gives whole, in order of key.
+// pageOf cuts one page out of a short list that the room gives whole, in order of key.
 func pageOf[T any](all []T, cursor string, limit openapi.Limit, key func(T) string) (cut []T, next *string, err error) {
 	after, err := cursorKey(cursor)
 	if err != nil {

@@ -17,7 +17,7 @@ func (s *server) CreatePayment(ctx context.Context, r openapi.CreatePaymentReque
 	ip := r.Body.Payer.IP
 	if ip == "" {
 		ip = web.ClientIP(ctx)
-	} else if _, err := netip.ParseAddr(ip); err != nil { // before anything is stored for a call that cannot be made
+	} else if _, err := netip.ParseAddr(ip); err != nil { // checked before anything is stored for a call that cannot be made
 		return nil, web.ErrInvalid.At("/payer/ip", "must be an IP address")
 	}
 	p, created, err := s.rooms.Payments.Create(ctx, web.Actor(ctx), r.Code, payments.Request{

@@ -72,7 +72,7 @@ func (p previewAnswer) VisitPreviewPolicyResponse(w http.ResponseWriter) error {
 		return http.NewResponseController(w).Flush()
 	}
 	found, err := p.replay.Preview(p.ctx, p.actor, p.request, func(done, total int64) {
-		_ = line(map[string]int64{"done": done, "total": total}) // who went away ends the request's context, and the work with it
+		_ = line(map[string]int64{"done": done, "total": total}) // a caller that is gone ends the request's context, and so the work
 	})
 	switch {
 	case err == nil:

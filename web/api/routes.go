@@ -48,7 +48,7 @@ func newRouter(rooms Rooms, o Options) *mux.Router {
 		open.PathPrefix("/console/").Handler(console)
 	}
 
-	// Asked by machines of the operator, often: no limit, no key, nothing of anybody in the answer.
+	// The operator's machines ask these often: no limit, no key, and no data of any authority in the answer.
 	router.HandleFunc("/healthz", healthz).Methods(http.MethodGet)
 	router.HandleFunc("/readyz", readyz(o.Ready)).Methods(http.MethodGet)
 	router.Handle("/metrics", promhttp.HandlerFor(o.Metrics, promhttp.HandlerOpts{})).Methods(http.MethodGet)

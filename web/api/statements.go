@@ -31,7 +31,7 @@ type upload struct {
 	dryRun   bool
 }
 
-// UploadStatement handles POST /v1/statements. The role is asked before 64 MiB are read.
+// UploadStatement handles POST /v1/statements. It checks the role before it reads 64 MiB.
 func (s *server) UploadStatement(
 	ctx context.Context, r openapi.UploadStatementRequestObject,
 ) (openapi.UploadStatementResponseObject, error) {
@@ -130,8 +130,8 @@ func problemView(p statements.Problem) openapi.StatementProblem {
 	return openapi.StatementProblem{Row: int64(p.Row), Code: string(p.Code), Detail: p.Detail}
 }
 
-// readUpload reads the parts in any order. Uploads are not validated against the description before, so the checks are here: each part
-// once, none unknown.
+// readUpload reads the parts in any order. Uploads are not validated against the description, so readUpload checks that each part comes
+// once and that none is unknown.
 func readUpload(parts *multipart.Reader) (upload, error) {
 	var u upload
 	seen := map[string]bool{}
@@ -212,7 +212,7 @@ func cleanFileName(name string) string {
 	return name
 }
 
-// uploadFault: a body that ends early or is too large is the caller's; net/http tells which.
+// uploadFault: a body that ends early or is too large is the caller's fault; the error of net/http tells it.
 func uploadFault(err error) error {
 	if _, ok := fault.Of(err); ok || web.ProblemOf(err).Code == web.ErrTooLarge.Code {
 		return err

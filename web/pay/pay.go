@@ -121,8 +121,8 @@ func returnPageOf(p payments.Payment) returnPage {
 	return page
 }
 
-// backTo is the portal's address with the payment's id, with which the portal
-// queries the payment. An address that is no web address gives none.
+// backTo is the portal's address with the payment's id, so that the portal can query the payment.
+// It is empty when the address is no web address.
 func backTo(p payments.Payment) string {
 	u, err := url.Parse(p.ReturnURL)
 	if err != nil || p.ReturnURL == "" || (u.Scheme != "https" && u.Scheme != "http") {

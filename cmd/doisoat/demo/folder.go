@@ -12,8 +12,8 @@ import (
 	"github.com/doisoat/doisoat/internal/fault"
 )
 
-// lockFile is locked by the one dev that uses a data folder. The kernel gives
-// the lock up when the program ends, however it ends.
+// lockFile is locked by the one dev that uses a data folder. The kernel releases the lock when the
+// program ends, also after a kill.
 const lockFile = "dev.lock"
 
 // Faults of the data folder.
@@ -63,8 +63,8 @@ func lockFolder(dir string) (Folder, error) {
 	return Folder{}, inUse
 }
 
-// Close unlocks by name: a child that is being started holds a copy of the
-// file until it runs its program.
+// Close unlocks before it closes: a child process that is being started holds a copy of the file
+// until it runs its program.
 func (f Folder) Close() {
 	_ = syscall.Flock(int(f.lock.Fd()), syscall.LOCK_UN)
 	_ = f.lock.Close()

@@ -23,7 +23,7 @@ type Mark struct {
 	planted []string
 }
 
-// Look is the result of an inspection. Neither empty nor marked means foreign.
+// Look is the result of an inspection. A database that is neither empty nor marked is foreign.
 type Look struct {
 	Empty bool
 	id    string // of the mark; empty: no mark

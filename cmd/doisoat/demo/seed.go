@@ -28,8 +28,8 @@ import (
 	"github.com/doisoat/doisoat/statements"
 )
 
-// The demo. FirstAuthority is whose keys stand first in dev.json; nationalFees
-// records the fee types that hold everywhere.
+// The demo. The keys of FirstAuthority stand first in dev.json; nationalFees records the fee types
+// of the whole country.
 const (
 	FirstAuthority = "H41"
 	nationalFees   = "BTC"
@@ -43,9 +43,9 @@ func DaysBack(now time.Time) int {
 	return int(now.Sub(time.Date(2016, 1, 1, 0, 0, 0, 0, time.UTC)).Hours()/24) + 2
 }
 
-// Seeds plants the data of a fresh dev. Planting may run again: existing rows
-// stay as they are, missing rows are added, nothing is revoked. One thing
-// follows: the provider's addresses of an account that dev registered itself.
+// Seeds plants the data of a fresh dev. Planting may run again: existing rows stay as they are,
+// missing rows are added, and nothing is revoked. Only one thing changes: the provider's addresses
+// of an account that dev registered itself.
 type Seeds struct {
 	Rooms     world.World
 	Pool      *pgxpool.Pool
@@ -130,9 +130,9 @@ func (d *Seeds) policies(ctx context.Context, operator auth.Actor, list []schedu
 	return err
 }
 
-// merchants finds or registers the authority's accounts at VNPAY and at the
-// bank. The simulator learns of the accounts that dev planted, and of no
-// other: it keeps no secret over a restart.
+// merchants finds or registers the authority's accounts at VNPAY and at the bank. It registers at
+// the simulator only the accounts that dev planted, at every start, because the simulator keeps no
+// secret over a restart.
 func (d *Seeds) merchants(ctx context.Context, authority string, far *farsides.Simulator) (map[string]Merchant, error) {
 	terminal, account := "DOISO"+authority, "1000"+authority[1:]+"000001"
 	online, err := d.merchant(ctx, authority, plan{
