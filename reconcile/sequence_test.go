@@ -24,7 +24,7 @@ import (
 	"github.com/doisoat/doisoat/payments"
 	"github.com/doisoat/doisoat/payments/checks"
 	"github.com/doisoat/doisoat/reconcile"
-	"github.com/doisoat/doisoat/refunds"
+	"github.com/doisoat/doisoat/refunds/refundcheck"
 	"github.com/doisoat/doisoat/remittance"
 )
 
@@ -219,7 +219,7 @@ func (s *sequence) finish(t *rapid.T) {
 	s.read(t, func(ctx context.Context, tx pgx.Tx) error {
 		for room, check := range map[string]func(context.Context, pgx.Tx) ([]string, error){
 			"ledger": ledger.Check, "dossiers": dossiers.Check, "payments": checks.Check, "remittance": remittance.Check,
-			"refunds": refunds.Check, "reconcile": reconcile.Check,
+			"refunds": refundcheck.Check, "reconcile": reconcile.Check,
 			"seal": func(ctx context.Context, tx pgx.Tx) ([]string, error) { return seal.Check(ctx, tx, nil) },
 		} {
 			if found, err := check(ctx, tx); err != nil || len(found) > 0 {

@@ -1,25 +1,17 @@
-// Package refunds is money going back: proposals, decisions by two people and
-// the way back through the provider. It owns the PostgreSQL schema refunds.
+// Package refunds is money going back: proposals, and decisions by two people.
+// It owns the PostgreSQL schema refunds. Package routes brings the money back;
+// package refundcheck recomputes all of it.
 //
-// Portals and accountants request (web/api), a chief accountant approves,
-// dossiers and payments propose through jobs (undeliverable, paid too much, a
-// price that a later day lowered), reconcile confirms by settlement.
+// Portals and accountants request (web/api), a chief accountant approves. Jobs of
+// dossiers and payments propose: the service is undeliverable, the payer paid too
+// much, or a later day lowered the price.
 //
-// Invariants: a refund reserves its money when it is requested, so that all
-// refunds of a payment together never exceed what was captured, per capture
-// and per charge; the maker is not the checker; the reference is fixed when
-// the refund is made and a provider sees it once; an unclear answer is
-// unknown, and only an inquiry or a statement ends that.
+// Invariants: a refund reserves its money when it is requested, so all refunds of
+// a payment together never exceed its captures, per capture and per charge. The
+// maker is not the checker. The reference is fixed when the refund is made.
 //
-// Sending is three steps: a transaction that moves the refund to sending, the
-// call with no transaction open, a transaction that records the answer. A
-// refund found in sending is left to who is sending it; when that has taken
-// longer than it can, it was interrupted: it is not sent again, it is unknown.
+// The program proposes a refund once per capture and reason. A rejection by a
+// person and a refusal by the provider stand.
 //
-// An inquiry's answer counts only while no other refund of the payment was
-// sent meanwhile: providers tell refunds of one payment apart badly. What we
-// propose by ourselves comes once per capture and reason; what people or the
-// provider made of it stands.
-//
-// States: see states.go, the one table of edges.
+// Only a Locked refund changes; states.go is the one table of edges.
 package refunds

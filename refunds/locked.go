@@ -35,12 +35,12 @@ func Lock(ctx context.Context, tx pgx.Tx, id ID) (*Locked, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Locked{r, d}, nil
+	return &Locked{Refund: r, Dossier: d}, nil
 }
 
-// Move takes one edge, writes the refund and audits the edge by its name. A
-// refund that no provider can have any more has no next inquiry. Edges that
-// move money have a method of their own.
+// Move takes one edge, writes the refund and audits the edge by its name. It
+// ends inquiries unless the provider may have the refund. Edges that move money
+// have a method of their own.
 func (r *Locked) Move(ctx context.Context, act postgres.Act, to Status, reason string) error {
 	name, err := edgeName(r.Status, to)
 	if err != nil {

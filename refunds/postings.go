@@ -12,9 +12,9 @@ import (
 	"github.com/doisoat/doisoat/remittance"
 )
 
-// approved is the entry of a decision: what was collected for charges is owed
-// back to the payer, out of where it is by now. Excess is owed since its
-// capture and needs no posting; ok is false when there is nothing else.
+// approved is the entry of a decision: the money collected for charges is owed
+// to the payer, out of the accounts where it is now. Excess is owed since its
+// capture and needs no posting; ok is false for a refund of excess alone.
 //
 //	provisional collection:          Dr L-TAMTHU-kind         Cr L-REFUND
 //	divided, not remitted:           Dr L-NSNN + L-RETAIN     Cr L-REFUND
@@ -44,7 +44,7 @@ func approved(r Refund, takings []remittance.Taking, date calendar.Date, now tim
 	return e, len(e.Postings) > 0
 }
 
-// Funding is the part of a refund that one account of the book pays.
+// Funding is one account of the book and the part of a refund that it pays.
 type Funding struct {
 	Account string
 	Minor   int64
@@ -77,8 +77,8 @@ func (r Refund) FundedBy(taken []remittance.Taken, bank string) []Funding {
 }
 
 // done is the entry of a refund that was carried out: the provider took it out
-// of what it owes us, or the agency and the treasury paid it by order. The part
-// of the obligation that was refunded ends with it.
+// of its debt to us, or the agency and the treasury paid it by order. The
+// refunded part of the obligation ends.
 //
 //	Dr L-REFUND amount            Cr A-CLR-provider, or A-KB-HOAN + A-KB-PHI + A-TRANSIT-account
 //	Dr M-OBLIGATION per charge    Cr M-COLLECTED
@@ -109,7 +109,7 @@ func returned(r Refund, doc BankDocument, date calendar.Date, now time.Time, act
 	return e
 }
 
-// paidAgain is the entry of a bounced refund that a bank account pays anew.
+// paidAgain is the entry of a bounced refund that a bank account pays again.
 //
 //	Dr L-REFUND   Cr A-TRANSIT-account
 func paidAgain(r Refund, doc BankDocument, date calendar.Date, now time.Time, actor string) ledger.Entry {
@@ -122,8 +122,8 @@ func paidAgain(r Refund, doc BankDocument, date calendar.Date, now time.Time, ac
 }
 
 // declined is the entry that gives a decided refund back to collection,
-// because the provider refused it. What came out of a share is provisional
-// again and divided with the next period.
+// because the provider refused it. Money out of a share is provisional again;
+// the next period divides it.
 //
 //	Dr L-REFUND   Cr L-TAMTHU-kind per charge
 func declined(r Refund, charges []dossiers.Paid, date calendar.Date, now time.Time, actor string) (entry ledger.Entry, ok bool) {
@@ -144,13 +144,14 @@ func (r Refund) entry(event string, date calendar.Date, now time.Time, actor str
 	}
 }
 
-// about is what postings of one charge carry, whole what those of the refund do.
+// about is the dimensions of postings of one charge.
 func (r Refund) about(c dossiers.Charge) ledger.Dimensions {
 	d := c.Dimensions()
 	d.Payment, d.Refund = r.PaymentID.UUID(), r.ID.UUID()
 	return d
 }
 
+// whole is the dimensions of postings of the refund as a whole.
 func (r Refund) whole() ledger.Dimensions {
 	return ledger.Dimensions{Dossier: r.DossierID.UUID(), Payment: r.PaymentID.UUID(), Refund: r.ID.UUID()}
 }

@@ -13,11 +13,11 @@ import (
 	"github.com/doisoat/doisoat/payments"
 )
 
-// ProposeForDossier opens proposals for a dossier that will not be delivered,
-// one per capture and reason, with the items whose fee says "refund in full" for this
-// reason and stage; other items are left to a person, and the audit trail
-// says what each rule was. Unpaid charges with that rule are waived and a live
-// payment is cancelled. Running it again proposes only what is left.
+// ProposeForDossier opens proposals for a dossier that will not be delivered, one
+// per capture and reason, with the items whose fee says "refund in full" for this
+// reason and stage. A person decides about other items; the audit event lists the
+// rules. Unpaid charges with this rule are waived and a live payment is cancelled.
+// Running it again proposes only items that are left.
 func (s *Service) ProposeForDossier(ctx context.Context, authority string, id dossiers.ID, reason string) error {
 	return postgres.InTx(ctx, s.DB, auth.System(authority), func(act postgres.Act) error {
 		d, err := dossiers.LockByID(ctx, act, id)
@@ -45,7 +45,8 @@ func (s *Service) ProposeForDossier(ctx context.Context, authority string, id do
 }
 
 // decisions looks up the rule of each charge's fee for a reason at the dossier's stage.
-func (s *Service) decisions(ctx context.Context, act postgres.Act, d dossiers.Dossier, reason string) (map[dossiers.ChargeID]schedule.RefundDecision, error) {
+func (s *Service) decisions(ctx context.Context, act postgres.Act, d dossiers.Dossier, reason string,
+) (map[dossiers.ChargeID]schedule.RefundDecision, error) {
 	norms, err := s.Fees.Schedule(ctx, act, d.Authority, d.PricingDate)
 	if err != nil {
 		return nil, err
@@ -74,7 +75,9 @@ func inFull(items []Item, decisions map[dossiers.ChargeID]schedule.RefundDecisio
 	return kept
 }
 
-func (s *Service) waiveUnpaid(ctx context.Context, act postgres.Act, d dossiers.Dossier, decisions map[dossiers.ChargeID]schedule.RefundDecision, reason string) error {
+func (s *Service) waiveUnpaid(ctx context.Context, act postgres.Act, d dossiers.Dossier,
+	decisions map[dossiers.ChargeID]schedule.RefundDecision, reason string,
+) error {
 	var list []dossiers.Waiver
 	for _, c := range d.Charges {
 		if left := c.Outstanding(); left > 0 && decisions[c.ID] == schedule.RefundFull {
@@ -96,8 +99,8 @@ func (s *Service) waiveUnpaid(ctx context.Context, act postgres.Act, d dossiers.
 	})
 }
 
-// ProposeExcess opens a proposal for what a capture took too much: DUPLICATE
-// when no charge needed any of it, OVERPAID else. Running it again changes nothing.
+// ProposeExcess opens a proposal for the excess of a capture: DUPLICATE when no
+// charge needed any of the money, otherwise OVERPAID. Running it again changes nothing.
 func (s *Service) ProposeExcess(ctx context.Context, authority string, id payments.CaptureID) error {
 	return postgres.InTx(ctx, s.DB, auth.System(authority), func(act postgres.Act) error {
 		c, err := payments.FindCapture(ctx, act, id)
@@ -123,10 +126,12 @@ func (s *Service) ProposeExcess(ctx context.Context, authority string, id paymen
 	})
 }
 
-// proposeOnce opens a proposal unless one was opened for this capture and
-// reason before: what a person rejected, or the provider refused, does not
+// proposeOnce opens a proposal unless one was opened for this capture and reason
+// before. A refund that a person rejected, or the provider refused, does not
 // come back by itself.
-func (s *Service) proposeOnce(ctx context.Context, act postgres.Act, d dossiers.Dossier, c payments.Capture, items []Item, reason string) error {
+func (s *Service) proposeOnce(ctx context.Context, act postgres.Act, d dossiers.Dossier, c payments.Capture,
+	items []Item, reason string,
+) error {
 	if len(items) == 0 {
 		return nil
 	}

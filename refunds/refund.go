@@ -28,10 +28,11 @@ var (
 	ErrNotFound    = fault.New(fault.NotFound, "refunds.not_found", "no such refund")
 	ErrInvalid     = fault.New(fault.Invalid, "refunds.invalid", "the refund request is not valid")
 	ErrNothingLeft = fault.New(fault.Precondition, "refunds.nothing_left", "nothing that was paid is left to refund")
-	ErrExceeds     = fault.New(fault.Precondition, "refunds.exceeds", "more than what was paid and not yet given back")
-	ErrChanged     = fault.New(fault.Precondition, "refunds.changed", "the refundable amount is not what was expected")
-	ErrSeveral     = fault.New(fault.Precondition, "refunds.several_captures", "the money came in several captures: ask for items of one of them")
-	ErrKeyReused   = fault.New(fault.Conflict, "refunds.idempotency_key", "the idempotency key was used for another request")
+	ErrExceeds     = fault.New(fault.Precondition, "refunds.exceeds", "the refund exceeds the paid money that no refund has reserved")
+	ErrChanged     = fault.New(fault.Precondition, "refunds.changed", "the refundable amount differs from the expected amount")
+	ErrSeveral     = fault.New(fault.Precondition, "refunds.several_captures", "the money came in several captures:"+
+		" ask for items of one of them")
+	ErrKeyReused = fault.New(fault.Conflict, "refunds.idempotency_key", "the idempotency key was used for another request")
 )
 
 // Origin tells who opened a refund.

@@ -42,9 +42,10 @@ type Service struct {
 	Random io.Reader
 }
 
-// Request asks for money of a dossier back and reserves it at once, so that
-// requests together never exceed what was captured: ErrExceeds, whoever comes
-// first. The same idempotency key gives the first refund and created is false.
+// Request asks for money of a dossier back and reserves it at once, so that all
+// requests together never exceed the captures: the request that would is refused
+// with ErrExceeds. The same idempotency key gives the first refund, and created
+// is false.
 func (s *Service) Request(ctx context.Context, actor auth.Actor, dossierCode string, q Request) (r Refund, created bool, err error) {
 	if err := auth.Require(actor, auth.PermRefundRequest); err != nil {
 		return Refund{}, false, err
@@ -63,7 +64,7 @@ func (s *Service) Request(ctx context.Context, actor auth.Actor, dossierCode str
 }
 
 func (s *Service) request(ctx context.Context, act postgres.Act, code string, q Request) (Refund, bool, error) {
-	// The lock comes first: of two requests with one key the later must see what the first wrote.
+	// The lock comes first: of two requests with one key the later must see the refund of the first.
 	d, err := dossiers.Lock(ctx, act, code)
 	if err != nil {
 		return Refund{}, false, err
@@ -100,7 +101,9 @@ type proposal struct {
 }
 
 // open reserves the money and writes the refund as requested.
-func (s *Service) open(ctx context.Context, act postgres.Act, d dossiers.Dossier, c payments.Capture, items []Item, why proposal) (Refund, error) {
+func (s *Service) open(ctx context.Context, act postgres.Act, d dossiers.Dossier, c payments.Capture,
+	items []Item, why proposal,
+) (Refund, error) {
 	err := captures.Reserve(ctx, act, c.ID, portions(items))
 	if payments.ErrRefundCap.Is(err) {
 		return Refund{}, ErrExceeds.Because(err)
@@ -131,9 +134,9 @@ func (s *Service) open(ctx context.Context, act postgres.Act, d dossiers.Dossier
 }
 
 // Approve decides for a refund: the checker differs from the maker, the book
-// owes the money to the payer from now on, out of where it is by then, which
-// decides on the route, and the job that sends it by its provider is queued.
-// Approving an approved refund by the same checker changes nothing.
+// owes the money to the payer from now on, and the place of the money decides
+// the route. Approve queues the job that sends the refund by its provider. A
+// second approval by the same checker changes nothing.
 func (s *Service) Approve(ctx context.Context, actor auth.Actor, id ID, note string) (r Refund, err error) {
 	if err := auth.Require(actor, auth.PermRefundApprove); err != nil {
 		return Refund{}, err
@@ -247,7 +250,7 @@ func (s *Service) List(ctx context.Context, actor auth.Actor, f Filter) (list []
 	return list, next, err
 }
 
-// refundable sums what captures hold that is not promised back.
+// refundable sums the money of captures that no refund has reserved.
 func refundable(taken []payments.Capture) int64 {
 	var total int64
 	for _, c := range taken {
@@ -315,7 +318,7 @@ func chooseAll(taken []payments.Capture) (payments.Capture, []Item, error) {
 	return found, items, nil
 }
 
-// leftOf lists what a capture can still give back.
+// leftOf lists the items that a capture can still give back.
 func leftOf(c payments.Capture) []Item {
 	var items []Item
 	for _, a := range c.Allocations {

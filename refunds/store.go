@@ -151,7 +151,7 @@ func insertRefund(ctx context.Context, tx pgx.Tx, r Refund, key string) error {
 	return err
 }
 
-// wasProposed reports whether we opened a refund for a capture and reason ourselves, whatever became of it.
+// wasProposed reports whether the program opened a refund for a capture and reason, also when the refund has ended.
 func wasProposed(ctx context.Context, tx pgx.Tx, capture payments.CaptureID, reason string) (found bool, err error) {
 	err = tx.QueryRow(ctx, `
 		select exists (select from refunds.refund where capture_id = $1 and reason = $2 and origin = 'automatic')`,
@@ -159,18 +159,20 @@ func wasProposed(ctx context.Context, tx pgx.Tx, capture payments.CaptureID, rea
 	return found, err
 }
 
-// update writes what may change of a locked refund.
+// update writes the columns of a locked refund that may change.
 func update(ctx context.Context, tx pgx.Tx, r Refund) error {
 	_, err := tx.Exec(ctx, `
 		update refunds.refund
-		set status = @status, route = @route, stage = @stage, status_at = @status_at, decided_at = @decided_at, decided_by = nullif(@decided_by, ''),
-			decision_reason = @decision_reason, sent_at = @sent_at, done_at = @done_at, settled_at = @settled_at,
+		set status = @status, route = @route, stage = @stage, status_at = @status_at, decided_at = @decided_at,
+			decided_by = nullif(@decided_by, ''), decision_reason = @decision_reason,
+			sent_at = @sent_at, done_at = @done_at, settled_at = @settled_at,
 			provider_transaction = @transaction, provider_reason = @provider_reason,
 			next_inquiry_at = @next_inquiry_at, inquiries = @inquiries
 		where id = @id`,
 		pgx.StrictNamedArgs{
-			"id": r.ID, "status": r.Status, "route": r.Route, "stage": r.Stage, "status_at": r.StatusAt, "decided_at": r.DecidedAt, "decided_by": r.DecidedBy,
-			"decision_reason": r.DecisionReason, "sent_at": r.SentAt, "done_at": r.DoneAt, "settled_at": r.SettledAt,
+			"id": r.ID, "status": r.Status, "route": r.Route, "stage": r.Stage, "status_at": r.StatusAt,
+			"decided_at": r.DecidedAt, "decided_by": r.DecidedBy, "decision_reason": r.DecisionReason,
+			"sent_at": r.SentAt, "done_at": r.DoneAt, "settled_at": r.SettledAt,
 			"transaction": r.Transaction, "provider_reason": r.ProviderReason, "next_inquiry_at": r.NextInquiry, "inquiries": r.Inquiries,
 		})
 	return err

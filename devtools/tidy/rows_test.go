@@ -73,6 +73,7 @@ var rows = map[string]int{
 	"repricing/replay":          7,
 	"remittance":                7,
 	"refunds":                   9,
+	"refunds/refundcheck":       10,
 	"refunds/routes":            10,
 	"statements":                8,
 	"statements/statementstest": 1,

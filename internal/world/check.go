@@ -14,7 +14,7 @@ import (
 	"github.com/doisoat/doisoat/ledger/seal"
 	"github.com/doisoat/doisoat/payments/checks"
 	"github.com/doisoat/doisoat/reconcile"
-	"github.com/doisoat/doisoat/refunds"
+	"github.com/doisoat/doisoat/refunds/refundcheck"
 	"github.com/doisoat/doisoat/remittance"
 )
 
@@ -27,7 +27,7 @@ var roomChecks = []struct {
 	{"dossiers", dossiers.Check},
 	{"payments", checks.Check},
 	{"remittance", remittance.Check},
-	{"refunds", refunds.Check},
+	{"refunds", refundcheck.Check},
 	{"reconcile", reconcile.Check},
 }
 
@@ -38,7 +38,7 @@ var roomWarnings = []struct {
 }{
 	{"ledger", seal.Late},
 	{"payments", checks.Stuck},
-	{"refunds", refunds.Stuck},
+	{"refunds", refundcheck.Stuck},
 }
 
 // Checked holds the findings for one authority.

@@ -24,6 +24,7 @@ import (
 	"github.com/doisoat/doisoat/payments/paytest"
 	"github.com/doisoat/doisoat/reconcile"
 	"github.com/doisoat/doisoat/refunds"
+	"github.com/doisoat/doisoat/refunds/refundcheck"
 	"github.com/doisoat/doisoat/refunds/routes"
 	"github.com/doisoat/doisoat/statements"
 	"github.com/doisoat/doisoat/statements/statementstest"
@@ -105,7 +106,7 @@ func (w *World) Consistent() {
 func (w *World) Faults() (list []string) {
 	w.T.Helper()
 	w.Must(postgres.WriteTx(context.Background(), w.App, Authority, func(tx pgx.Tx) error {
-		for _, check := range []func(context.Context, pgx.Tx) ([]string, error){reconcile.Check, checks.Check, refunds.Check} {
+		for _, check := range []func(context.Context, pgx.Tx) ([]string, error){reconcile.Check, checks.Check, refundcheck.Check} {
 			faults, err := check(context.Background(), tx)
 			if err != nil {
 				return err

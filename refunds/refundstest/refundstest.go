@@ -41,6 +41,7 @@ import (
 	"github.com/doisoat/doisoat/providers/simulator/farsides"
 	"github.com/doisoat/doisoat/providers/vnpay"
 	"github.com/doisoat/doisoat/refunds"
+	"github.com/doisoat/doisoat/refunds/refundcheck"
 )
 
 // The authority, its account at VNPAY and two fees.
@@ -202,17 +203,17 @@ func (w *World) In(authority string, body func(tx pgx.Tx) error) {
 	w.Must(postgres.WriteTx(context.Background(), w.DB.App, authority, body))
 }
 
-// Breaches are the findings of refunds.Check.
+// Breaches are the findings of refundcheck.Check.
 func (w *World) Breaches() (list []string) {
 	w.T.Helper()
 	w.In(Province, func(tx pgx.Tx) (err error) {
-		list, err = refunds.Check(context.Background(), tx)
+		list, err = refundcheck.Check(context.Background(), tx)
 		return err
 	})
 	return list
 }
 
-// Consistent fails when refunds.Check finds a breach.
+// Consistent fails when refundcheck.Check finds a breach.
 func (w *World) Consistent() {
 	w.T.Helper()
 	if got := w.Breaches(); len(got) > 0 {

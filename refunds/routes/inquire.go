@@ -35,8 +35,8 @@ func nextInquiry(status refunds.Status, inquiries int, now time.Time) *time.Time
 	return &at
 }
 
-// Inquire asks the provider what became of a refund that is under way and
-// records the answer. A refund that stayed in sending was interrupted and
+// Inquire asks the provider about a refund that is under way and records the
+// answer. A refund that stayed in sending was interrupted and
 // becomes unknown first. A refund that is being sent right now is left alone.
 func (s *Service) Inquire(ctx context.Context, authority string, id refunds.ID) error {
 	actor := auth.System(authority)

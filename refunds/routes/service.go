@@ -27,7 +27,7 @@ var (
 	ErrDocument   = fault.New(fault.Invalid, "refunds.document", "the document is not valid for this refund")
 )
 
-// InquireRefund is the job that asks a provider what became of a refund.
+// InquireRefund is the job that asks a provider about a refund.
 type InquireRefund struct {
 	Authority string     `json:"authority" river:"unique"`
 	Refund    refunds.ID `json:"refund" river:"unique"`

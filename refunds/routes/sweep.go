@@ -13,7 +13,7 @@ import (
 	"github.com/doisoat/doisoat/refunds"
 )
 
-// sweepSize bounds the jobs of one kind that one sweep queues.
+// sweepSize bounds the jobs of one kind in one sweep.
 const sweepSize = 1000
 
 // QueueDue queues jobs for refunds of all authorities: an inquiry for each

@@ -1,4 +1,7 @@
-package refunds
+// Package refundcheck recomputes the refunds of an authority from their items,
+// captures and the book, and finds refunds that are late. It reads and changes
+// nothing; doisoat check calls it.
+package refundcheck
 
 import (
 	"context"
@@ -9,22 +12,23 @@ import (
 
 	"github.com/doisoat/doisoat/internal/calendar"
 	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/refunds"
 )
 
-// Check recomputes what must hold of the refunds of the transaction's authority
-// and describes each breach in one line, none when all is well:
-//   - what payments, captures and allocations have reserved is what the refunds hold that were not given up;
-//   - a refund is the sum of its items and was decided by another than who asked;
-//   - in the book each refund has moved exactly what its state says, and L-REFUND
-//     of a payment is what is owed to its payer, never below zero;
-//   - charges were given back what done refunds name for them;
-//   - L-TAMTHU per fee type is what was captured and subsidised, less what refunds took from it and what was divided,
-//     and below zero by no more than the subsidies that were taken back;
-//   - what was paid by order, or bounced, has its documents;
-//   - no refund under way is forgotten by the sweep.
+// Check recomputes the refunds of the transaction's authority and describes each
+// breach in one line, none when all is well:
+//   - reservations of payments, captures and allocations equal the refunds that still hold them;
+//   - a refund is the sum of its items, and the checker is not the maker;
+//   - in the book each refund has moved exactly the amounts of its status, and the
+//     payer of a payment is owed exactly the balance of L-REFUND, never below zero;
+//   - the refunded sum of a charge is the sum of the done refunds that name it;
+//   - L-TAMTHU per fee type is the captures and subsidies, less the money that refunds took and the money that was
+//     divided, and below zero by no more than the subsidies that were taken back;
+//   - a refund that was paid by order, or bounced, has its documents;
+//   - the sweep forgets no refund under way.
 //
-// At most mostBreaches of each kind are told. Lines hold references, ids and
-// amounts, no personal data. It changes nothing.
+// It returns at most mostBreaches of each kind. Lines hold references, ids and
+// amounts, no personal data.
 func Check(ctx context.Context, tx pgx.Tx) ([]string, error) {
 	var breaches []string
 	for _, check := range checks {
@@ -39,7 +43,7 @@ func Check(ctx context.Context, tx pgx.Tx) ([]string, error) {
 	return breaches, nil
 }
 
-// mostBreaches bounds what one check tells.
+// mostBreaches bounds the lines of one check.
 const mostBreaches = 50
 
 // overdue is how late work may be before a person should look at it; doubtful
@@ -49,13 +53,14 @@ const (
 	doubtful = 24 * time.Hour
 )
 
-// Stuck returns work of the transaction's authority that should have been done
-// by now: refunds that nobody decided in time, that were approved and never
-// left, that were not asked about or whose outcome is open for long. It is a
-// warning: nothing is lost, and the sweeps go on trying.
+// Stuck returns late work of the transaction's authority: refunds without a
+// decision in time, approved refunds that never left, refunds without their
+// inquiry, and refunds whose outcome is open for long. It is a warning: nothing
+// is lost, and the sweeps go on trying.
 func Stuck(ctx context.Context, tx pgx.Tx, now time.Time) ([]string, error) {
 	return sentences(ctx, tx, `
-		select format('refund %s is %s since %s%s', r.reference, r.status, to_char(r.status_at at time zone 'Asia/Ho_Chi_Minh', 'YYYY-MM-DD HH24:MI'),
+		select format('refund %s is %s since %s%s', r.reference, r.status,
+			to_char(r.status_at at time zone 'Asia/Ho_Chi_Minh', 'YYYY-MM-DD HH24:MI'),
 			case when r.next_inquiry_at < @overdue then ' and was not asked about' else '' end)
 		from refunds.refund r
 		where r.authority = (select app.authority()) and (r.next_inquiry_at < @overdue
@@ -64,7 +69,8 @@ func Stuck(ctx context.Context, tx pgx.Tx, now time.Time) ([]string, error) {
 			or r.status in ('reserved', 'returned') and r.route <> 'provider' and r.deadline < @today
 			or r.status in ('sending', 'sent', 'unknown') and r.status_at < @doubtful)
 		order by r.status_at, r.id limit @most`, pgx.StrictNamedArgs{
-		"overdue": now.Add(-overdue), "unsent": now.Add(-UnsentAfter - overdue), "doubtful": now.Add(-doubtful), "today": calendar.On(now), "most": mostBreaches,
+		"overdue": now.Add(-overdue), "unsent": now.Add(-refunds.UnsentAfter - overdue), "doubtful": now.Add(-doubtful),
+		"today": calendar.On(now), "most": mostBreaches,
 	})
 }
 
@@ -113,7 +119,8 @@ var checks = []string{
 	where (c.refund_reserved, c.excess_reserved) <> (coalesce(h.amount, 0), coalesce(h.excess, 0)) order by c.id`,
 
 	`select format('allocation of capture cap_%s to charge chg_%s has reserved %s for refunds that hold %s',
-		replace(coalesce(a.capture_id, h.capture_id)::text, '-', ''), replace(coalesce(a.charge_id, h.charge_id)::text, '-', ''), coalesce(a.refund_reserved, 0), coalesce(h.amount, 0))
+		replace(coalesce(a.capture_id, h.capture_id)::text, '-', ''), replace(coalesce(a.charge_id, h.charge_id)::text, '-', ''),
+		coalesce(a.refund_reserved, 0), coalesce(h.amount, 0))
 	from payments.allocation a
 	full join (
 		select r.capture_id, i.charge_id, sum(i.amount) as amount
@@ -134,14 +141,16 @@ var checks = []string{
 	`select format('refund %s is %s and no sweep will ask about it', reference, status)
 	from refund where status in ('sending', 'sent', 'unknown') and next_inquiry_at is null order by id`,
 
-	// One refund in the book: approved adds what was collected for charges, done takes the whole out.
-	`select format('refund %s is %s and has moved %s by %s in the book, not %s', r.reference, r.status, @payable::text, coalesce(p.balance, 0), e.balance)
+	// One refund in the book: approved adds the money collected for charges, done takes out the whole refund.
+	`select format('refund %s is %s and has moved %s by %s in the book, not %s', r.reference, r.status, @payable::text,
+		coalesce(p.balance, 0), e.balance)
 	from refund r
 	cross join lateral (select case when r.owed then r.of_charges else 0 end - case r.status when 'done' then r.amount else 0 end as balance) e
 	left join payable p on p.refund_id = r.id
 	where coalesce(p.balance, 0) <> e.balance order by r.id`,
 
-	`select format('refund %s is %s and its entry of event %s is %s', r.reference, r.status, n.event, case when n.wanted then 'missing' else 'there' end)
+	`select format('refund %s is %s and its entry of event %s is %s', r.reference, r.status, n.event,
+		case when n.wanted then 'missing' else 'there' end)
 	from refund r
 	cross join lateral (values
 		('approved', r.of_charges > 0 and (r.owed or r.status = 'declined')),
@@ -151,7 +160,7 @@ var checks = []string{
 		and e.id = 'ref_' || replace(r.id::text, '-', '') and e.event = n.event
 	where n.wanted <> (e.entry_id is not null) order by r.id`,
 
-	// What a payer is owed: the excess of captures and what was decided, less what was given back.
+	// A payer is owed the excess of captures and the approved refunds, less the done refunds.
 	`select format('payment %s owes %s on %s, not %s', p.reference, coalesce(b.balance, 0), @payable::text, e.balance)
 	from payments.payment p
 	left join (select payment_id, sum(balance) as balance from payable group by payment_id) b on b.payment_id = p.id
@@ -170,7 +179,7 @@ var checks = []string{
 		where r.status in ('done', 'returned') and i.charge_id is not null group by i.charge_id) g on g.charge_id = c.id
 	where c.refunded <> coalesce(g.amount, 0) order by c.id`,
 
-	// What is collected provisionally: what captures and subsidies brought, less what refunds took from it and what was divided.
+	// Provisional collection is the captures and subsidies, less the money that refunds took and the money that was divided.
 	`select format('%s of %s is %s, not %s', t.code, t.fee_type, coalesce(b.balance, 0), t.balance)
 	from (
 		select h.code, c.fee_type, c.currency,
@@ -194,12 +203,13 @@ var checks = []string{
 		group by a.code, p.fee_type, p.currency) b on b.code = t.code and b.fee_type = t.fee_type and b.currency = t.currency
 	where coalesce(b.balance, 0) <> t.balance or t.balance < -t.back order by t.code, t.fee_type`,
 
-	// By order: paid and come back in turns, each with its document.
+	// A refund by order is paid and comes back in turns, each time with a document.
 	`select format('refund %s is %s with %s documents of payment and %s of return', r.reference, r.status, d.paid, d.returned)
 	from refund r
 	join (
 		select refund_id, count(*) filter (where act = 'paid') as paid, count(*) filter (where act = 'returned') as returned
 		from refunds.document group by refund_id) d on d.refund_id = r.id
-	where r.status not in ('done', 'returned') or d.paid - d.returned not between case r.status when 'done' then 0 else -1 end and case r.status when 'done' then 1 else 0 end
+	where r.status not in ('done', 'returned')
+		or d.paid - d.returned not between case r.status when 'done' then 0 else -1 end and case r.status when 'done' then 1 else 0 end
 	order by r.id`,
 }
