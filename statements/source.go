@@ -87,14 +87,14 @@ func (r SourceRequest) validate() error {
 	switch r.Kind {
 	case SettlementSource:
 		if !providerName.MatchString(r.Provider) {
-			e = e.At("/provider", "a settlement comes from a provider")
+			e = e.At("/provider", "must be the provider of the settlement files")
 		}
 		if r.Profile != "" && !slices.Contains(settlement.Profiles(), r.Profile) {
 			e = e.At("/profile", "is not a known mapping profile")
 		}
 	case BankSource:
 		if r.Account == "" {
-			e = e.At("/account", "a bank's statements are of an account")
+			e = e.At("/account", "must be the bank account that the statements show")
 		}
 		if r.Provider != "" && !providerName.MatchString(r.Provider) {
 			e = e.At("/provider", "is not a provider's name")

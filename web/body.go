@@ -49,7 +49,7 @@ func checkContentType(r *http.Request) error {
 		return ErrContentType.With("the content type must be application/json")
 	}
 	if charset := parameters["charset"]; charset != "" && !strings.EqualFold(charset, "utf-8") {
-		return ErrContentType.With("JSON is UTF-8")
+		return ErrContentType.With("the charset of JSON must be UTF-8")
 	}
 	return nil
 }

@@ -1663,7 +1663,7 @@ type FeeKind string
 
 // FeeRate defines model for FeeRate.
 type FeeRate struct {
-	// Base Price of one; null when each dossier brings its own base
+	// Base Price of one; null when each dossier has its own base
 	Base int64 `json:"base,omitempty,omitzero"`
 
 	// Illustrative No document backs this amount
@@ -2479,7 +2479,7 @@ type Refund struct {
 	Items   []RefundItem `json:"items"`
 	Note    string       `json:"note,omitempty,omitzero"`
 
-	// Origin `automatic`: proposed by the rule table or because too much was captured; `repricing`: because a policy was wrong, or because the day that a policy counts came to be known
+	// Origin `automatic`: proposed by the rule table or because too much was captured; `repricing`: because a policy was wrong, or because the day that a policy counts was reported
 	Origin RefundOrigin `json:"origin"`
 
 	// Payment Id of the payment whose money goes back
@@ -2528,7 +2528,7 @@ type RefundList struct {
 	NextCursor *string  `json:"next_cursor"`
 }
 
-// RefundOrigin `automatic`: proposed by the rule table or because too much was captured; `repricing`: because a policy was wrong, or because the day that a policy counts came to be known
+// RefundOrigin `automatic`: proposed by the rule table or because too much was captured; `repricing`: because a policy was wrong, or because the day that a policy counts was reported
 type RefundOrigin string
 
 // RefundReason defines model for RefundReason.
@@ -2571,7 +2571,7 @@ type RefundSummary struct {
 	Currency Currency `json:"currency"`
 	ID       string   `json:"id"`
 
-	// Origin `automatic`: proposed by the rule table or because too much was captured; `repricing`: because a policy was wrong, or because the day that a policy counts came to be known
+	// Origin `automatic`: proposed by the rule table or because too much was captured; `repricing`: because a policy was wrong, or because the day that a policy counts was reported
 	Origin RefundOrigin `json:"origin"`
 	Reason RefundReason `json:"reason"`
 	Status RefundStatus `json:"status"`
@@ -2743,13 +2743,13 @@ type RunTotal struct {
 	// Amount By the source; minor units
 	Amount int64 `json:"amount"`
 
-	// BookAmount By our book; minor units
+	// BookAmount By the book; minor units
 	BookAmount int64 `json:"book_amount"`
 
 	// Count Lines of the source, or book items where the source has none
 	Count int64 `json:"count"`
 
-	// Items Items of our book
+	// Items Items of the book
 	Items int64 `json:"items"`
 
 	// Kind Break kind
