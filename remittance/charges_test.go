@@ -99,11 +99,13 @@ func TestCheckFindsMoneyThatNoSplitReaches(t *testing.T) {
 	})
 	day := w.Today()
 	w.Clock.Advance(24 * time.Hour)
-	if _, _, err := w.Remittance.Split(t.Context(), accountant, remittance.SplitRequest{PeriodTo: day, Currency: "VND"}); !remittance.ErrNothing.Is(err) {
+	_, _, err := w.Remittance.Split(t.Context(), accountant, remittance.SplitRequest{PeriodTo: day, Currency: "VND"})
+	if !remittance.ErrNothing.Is(err) {
 		t.Fatalf("Split: got %v, want %v", err, remittance.ErrNothing)
 	}
 	w.Same("breaches", w.RemitBreaches(), []string{fmt.Sprintf(
-		"50000 of charge chg_%s came on dates up to %s, which no split looks at any more", strings.ReplaceAll(d.Charges[0].ID.UUID().String(), "-", ""), late)})
+		"50000 of charge chg_%s came on dates up to %s, which splits do not read",
+		strings.ReplaceAll(d.Charges[0].ID.UUID().String(), "-", ""), late)})
 }
 
 // What a charge gave back and never had is found, and not taken for a subsidy that was taken back.
@@ -125,8 +127,10 @@ func TestCheckFindsMoneyThatAChargeNeverHad(t *testing.T) {
 		about, amount := d.Charges[0].Dimensions(), money.Dong(1)
 		_, err := ledger.Post(t.Context(), tx, ledger.Entry{
 			Authority: province, BusinessDate: w.Today(), RecordedAt: w.Clock.Now(), Actor: "system", Description: "too much",
-			Cause:    ledger.Cause{Kind: "test", ID: "more", Event: "given"},
-			Postings: []ledger.Posting{ledger.Dr(ledger.ProvisionalLePhi, amount, about), ledger.Cr(ledger.Clearing("vnpay"), amount, ledger.Dimensions{})},
+			Cause: ledger.Cause{Kind: "test", ID: "more", Event: "given"},
+			Postings: []ledger.Posting{
+				ledger.Dr(ledger.ProvisionalLePhi, amount, about), ledger.Cr(ledger.Clearing("vnpay"), amount, ledger.Dimensions{}),
+			},
 		})
 		return err
 	})

@@ -143,7 +143,7 @@ var checks = []string{
 		from ledger.account a join ledger.posting p on p.account_id = a.id join dossiers.charge c on c.id = p.charge_id
 		where a.authority = (select app.authority()) and a.code in ('L-TAMTHU-PHI', 'L-TAMTHU-LEPHI')
 		group by 1, 2)
-	select format('%s of charge chg_%s came on dates up to %s, which no split looks at any more',
+	select format('%s of charge chg_%s came on dates up to %s, which splits do not read',
 		held.amount, replace(held.charge_id::text, '-', ''), held.upto)
 	from held join last on last.currency = held.currency
 	where held.amount > 0 and held.upto <= last.period_to - ` + strconv.Itoa(lateDays) + `

@@ -61,7 +61,8 @@ func TestSplitsAndVouchers(t *testing.T) {
 	w.Must(err)
 	w.Same("the same period again", again, s)
 	w.Same("created", created, false)
-	refused("an earlier period", split(remittance.SplitRequest{PeriodTo: ask.PeriodTo.AddDays(-1), Currency: "VND"}), remittance.ErrPeriodOrder)
+	earlier := remittance.SplitRequest{PeriodTo: ask.PeriodTo.AddDays(-1), Currency: "VND"}
+	refused("an earlier period", split(earlier), remittance.ErrPeriodOrder)
 	_, _, err = w.Remittance.Split(t.Context(), chief, ask)
 	refused("a chief divides", err, auth.ErrForbidden)
 	w.Clock.Advance(24 * time.Hour)
@@ -126,7 +127,8 @@ func TestSplitNeedsTheTerms(t *testing.T) {
 	w.Paid(phi)
 	day := w.Today()
 	w.Clock.Advance(24 * time.Hour)
-	if _, _, err = w.Remittance.Split(t.Context(), accountant, remittance.SplitRequest{PeriodTo: day, Currency: "VND"}); !remittance.ErrNoRatio.Is(err) {
+	_, _, err = w.Remittance.Split(t.Context(), accountant, remittance.SplitRequest{PeriodTo: day, Currency: "VND"})
+	if !remittance.ErrNoRatio.Is(err) {
 		t.Errorf("Split before the terms are in force: got %v, want %v", err, remittance.ErrNoRatio)
 	}
 	w.Same("nothing moved", w.Real(), map[string]int64{"A-CLR-vnpay": 100_000, "L-TAMTHU-PHI": 100_000})

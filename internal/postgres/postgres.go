@@ -24,7 +24,7 @@ import (
 // AppRole is the restricted role that the program works as.
 const AppRole = "doisoat_app"
 
-// Config says how to open the one pool of a process.
+// Config describes the one pool of a process.
 type Config struct {
 	URL             string
 	Role            string // switch to this role at connect; empty stays the login role
@@ -62,8 +62,8 @@ func Open(ctx context.Context, c Config) (*pgxpool.Pool, error) {
 		params["application_name"] = c.ApplicationName
 	}
 	params["timezone"] = "UTC"
-	// A plan over all months of the book looks dear by its number of tables, not of
-	// rows: compiling it takes seconds, running it milliseconds.
+	// The planner's cost of a query over all months of the book grows with the number of tables, not of rows. So
+	// PostgreSQL would compile the plan, which takes seconds, while running it takes milliseconds.
 	params["jit"] = "off"
 	params["statement_timeout"] = milliseconds(statementTimeout)
 	params["lock_timeout"] = milliseconds(lockTimeout)
@@ -115,8 +115,8 @@ type Act struct {
 	Now   time.Time // UTC, in whole microseconds as PostgreSQL keeps them
 }
 
-// As is the same transaction and instant with another actor, for a step that
-// the program takes by itself inside a person's act.
+// As returns the same transaction and instant with another actor, for a step that the program itself takes inside a
+// person's act.
 func (a Act) As(actor auth.Actor) Act {
 	a.Actor = actor
 	return a
@@ -141,8 +141,8 @@ func ReadTx(ctx context.Context, pool *pgxpool.Pool, authority string, body func
 	return transact(ctx, DB{pool, noClock}, options, auth.Actor{Authority: authority}, func(act Act) error { return body(act.Tx) })
 }
 
-// WriteTx is InTx for work that has no actor and no instant of its own: the
-// upkeep of tables. A room's use case opens its transaction with InTx.
+// WriteTx is InTx for work without an actor and an instant: the upkeep of tables. A room's use case opens its
+// transaction with InTx.
 func WriteTx(ctx context.Context, pool *pgxpool.Pool, authority string, body func(tx pgx.Tx) error) error {
 	return InTx(ctx, DB{pool, noClock}, auth.Actor{Authority: authority}, func(act Act) error { return body(act.Tx) })
 }
@@ -153,7 +153,7 @@ func noClock() time.Time { return time.Time{} }
 // transact begins, runs body and commits, and repeats all three after a lost race.
 func transact(ctx context.Context, db DB, options pgx.TxOptions, actor auth.Actor, body func(act Act) error) error {
 	var tx pgx.Tx
-	defer func() { // after a panic of body; otherwise the transaction is over and Rollback does nothing
+	defer func() { // after a panic of body; in all other cases the transaction is over and Rollback does nothing
 		if tx != nil {
 			_ = tx.Rollback(ctx)
 		}
@@ -166,7 +166,7 @@ func transact(ctx context.Context, db DB, options pgx.TxOptions, actor auth.Acto
 		if err == nil {
 			err = tx.Commit(ctx)
 		} else if tx != nil {
-			_ = tx.Rollback(ctx) // its fault could only hide the one of body
+			_ = tx.Rollback(ctx) // a fault of Rollback would only hide the fault of body
 		}
 		if err == nil || !lostRace(err) {
 			return translate(err)

@@ -96,7 +96,7 @@ func (a account) command(ctx context.Context, death syscall.Signal, dir, program
 		cmd.Env = append(cmd.Env, "LD_LIBRARY_PATH="+libraries)
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Setpgid:    true, // Ctrl-C at a terminal is for us: we stop the server after the pools
+		Setpgid:    true, // Ctrl-C at a terminal goes to this program, which closes the pools before it stops the server
 		Pdeathsig:  death,
 		Credential: a.credential,
 	}
@@ -173,6 +173,6 @@ func removeSocketFolder(dir string) {
 		return
 	}
 	for _, name := range []string{socketName, socketName + ".lock", ""} {
-		_ = os.Remove(filepath.Join(dir, name)) // gone already, or not ours to remove
+		_ = os.Remove(filepath.Join(dir, name)) // an error means that the file is gone already, or belongs to another user
 	}
 }

@@ -63,9 +63,8 @@ func openCluster(ctx context.Context, dataDir string, opt Options, log *slog.Log
 
 func folderName(major int) string { return "postgres-" + strconv.Itoa(major) }
 
-// chooseBinaries takes the newest installed version, but the version of the
-// data when there is data of one other version only: after an upgrade of the
-// system an empty database would look like a loss.
+// chooseBinaries takes the newest installed version. But when the folder holds only data of another version, it takes
+// that version: after an upgrade of the system an empty database would look like lost data.
 func chooseBinaries(dataDir, bin string, getenv func(string) string) (string, int, error) {
 	fixed := bin != "" || getenv("DOISOAT_PG_BIN") != ""
 	if bin == "" {
@@ -122,8 +121,8 @@ func versionFault(dir, version string, major int) error {
 		dir, version, major, version)
 }
 
-// isEmpty is true for a folder without content and for none at all. A link is
-// never empty: it says that a cluster exists elsewhere.
+// isEmpty is true for an empty folder and for a missing one. A link is never empty: it points to a cluster in another
+// folder.
 func isEmpty(dir string) (bool, error) {
 	info, err := os.Lstat(dir)
 	if errors.Is(err, os.ErrNotExist) {
@@ -143,9 +142,8 @@ func isEmpty(dir string) (bool, error) {
 	return len(entries) == 0, nil
 }
 
-// create makes a cluster under another name and renames it when it is
-// complete: a half-made cluster, which initdb leaves when it is killed, looks
-// whole but does not start.
+// create makes a cluster under another name and renames it when it is complete. A killed initdb leaves a cluster that
+// looks complete but does not start.
 func (c cluster) create(ctx context.Context, link string, durable bool, log *slog.Logger) (cluster, error) {
 	var err error
 	if c.account, err = serverAccount(); err != nil {
@@ -182,7 +180,7 @@ func (c cluster) create(ctx context.Context, link string, durable bool, log *slo
 		return cluster{}, ErrFolder.Because(err)
 	}
 	if home != filepath.Dir(link) {
-		_ = os.Remove(link) // an empty folder; if it is not, Symlink refuses
+		_ = os.Remove(link) // removes an empty folder only; Symlink refuses when the folder stays
 		if err := os.Symlink(c.dir, link); err != nil {
 			return cluster{}, ErrFolder.Because(err)
 		}
@@ -234,7 +232,7 @@ func (c cluster) initdb(ctx context.Context, dir string, durable bool) error {
 	return nil
 }
 
-// syncFolder makes a rename last.
+// syncFolder makes a rename durable.
 func syncFolder(dir string) error {
 	f, err := os.Open(dir)
 	if err != nil {
@@ -243,8 +241,8 @@ func syncFolder(dir string) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-// arguments are those of the server itself. The log keeps neither statements
-// nor key values: both carry personal data.
+// arguments returns the arguments of the server. The log holds neither statements nor key values, because both carry
+// personal data.
 func (c cluster) arguments(socket string, opt Options) []string {
 	settings := []string{
 		"listen_addresses=", "port=5432", "unix_socket_directories=" + socket, "unix_socket_permissions=0700",
@@ -263,9 +261,8 @@ func (c cluster) arguments(socket string, opt Options) []string {
 	return append(args, opt.Args...)
 }
 
-// stopLeftOver stops a server that a killed program left. PostgreSQL's own
-// process file stays untouched in every case: it guards against a second
-// server while processes of the first still use the data.
+// stopLeftOver stops a server that a killed program left. It never changes PostgreSQL's own process file: the file
+// keeps a second server from starting while processes of the first still use the data.
 func (c cluster) stopLeftOver(ctx context.Context, log *slog.Logger) error {
 	content, err := os.ReadFile(filepath.Join(c.dir, "postmaster.pid"))
 	if errors.Is(err, os.ErrNotExist) {
@@ -276,11 +273,11 @@ func (c cluster) stopLeftOver(ctx context.Context, log *slog.Logger) error {
 	}
 	lines := strings.Split(string(content), "\n")
 	if !c.serves(lines[0]) {
-		return nil // long gone; the server recovers by itself
+		return nil // the server has ended; the next server recovers by itself
 	}
 	log.Warn("stopping the PostgreSQL server that a killed program left", "pid", lines[0])
 	out, err := c.account.run(ctx, c.dir, c.program("pg_ctl"), "-D", c.dir, "-m", "fast", "-w", "-t", "60", "stop")
-	// It may have ended between our look and pg_ctl's.
+	// The server may have ended just before pg_ctl ran.
 	for i := 0; err != nil && i < 50 && c.serves(lines[0]); i++ {
 		time.Sleep(100 * time.Millisecond)
 	}
@@ -293,8 +290,8 @@ func (c cluster) stopLeftOver(ctx context.Context, log *slog.Logger) error {
 	return nil
 }
 
-// serves says whether a process is a server of this cluster. Process ids are
-// used again, in containers soon, and a signal to a stranger is a disaster.
+// serves reports whether a process is a server of this cluster. The kernel uses process ids again, in containers soon,
+// and a signal to a foreign process could end it.
 func (c cluster) serves(pid string) bool {
 	if _, err := strconv.Atoi(pid); err != nil {
 		return false
@@ -319,14 +316,14 @@ func (c cluster) serves(pid string) bool {
 // server runs. Each PostgreSQL process runs in the cluster's folder under the title "postgres: …", and no
 // other program does. Killing them loses no data: after the server's death crash recovery is needed anyway.
 func (c cluster) killOrphans(log *slog.Logger) {
-	folders, _ := filepath.Glob("/proc/[0-9]*/cwd") // the pattern is ours and well-formed
+	folders, _ := filepath.Glob("/proc/[0-9]*/cwd") // the pattern is constant and well-formed
 	for _, folder := range folders {
 		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(folder)))
 		if err != nil {
 			continue
 		}
 		if dir, err := os.Readlink(folder); err != nil || dir != c.dir {
-			continue // another program's, or it has ended
+			continue // a process of another program, or it has ended
 		}
 		title, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
 		if err != nil || !strings.HasPrefix(string(title), "postgres: ") {

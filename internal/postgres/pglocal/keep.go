@@ -14,15 +14,14 @@ import (
 
 const (
 	restartPause = 300 * time.Millisecond
-	restartLimit = 10               // in a row
-	steadyAfter  = time.Minute      // a server that ran so long begins a new row
+	restartLimit = 10               // restarts in a row
+	steadyAfter  = time.Minute      // a server that ran so long counts as steady: the next kill is the first of a new row
 	orphanGrace  = 3 * time.Second  // for processes of a killed server to end by themselves
 	orphanLimit  = 30 * time.Second // for all of them to be gone
 )
 
-// keep runs the server until Stop, and starts it again when it was killed.
-// The parent-death signal is tied to the thread that started the server, so
-// this goroutine keeps its thread as long as the server lives.
+// keep runs the server until Stop, and starts it again when it was killed. The parent-death signal belongs to the
+// thread that started the server. So this goroutine keeps its thread as long as the server lives.
 func (s *Server) keep() {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -76,8 +75,8 @@ func (s *Server) serve() (output string, err error) {
 		return "", err
 	}
 	cmd := s.cluster.account.command(context.Background(), syscall.SIGINT, s.cluster.dir, s.cluster.program("postgres"), s.args...)
-	// A file, not a pipe: the server outlives us for a moment, and "go test"
-	// waits for every holder of its own output.
+	// The output goes to a file, not to a pipe: the server outlives this program for a moment, and "go test" waits for
+	// every process that holds its output.
 	cmd.Stdout, cmd.Stderr = logs, logs
 	if err := s.begin(cmd); err != nil {
 		return "", err
@@ -89,8 +88,8 @@ func (s *Server) serve() (output string, err error) {
 	return tail(logs, begin), err
 }
 
-// begin starts the process unless Stop was called, never both: a server that
-// starts after Stop has looked would stay.
+// begin starts the process unless Stop was called. The mutex orders the two: a server that starts after Stop has looked
+// for one would never be stopped.
 func (s *Server) begin(cmd *exec.Cmd) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -116,7 +115,7 @@ func (s *Server) giveUp(output string, cause error) {
 	s.err = ErrFailed.With("the local PostgreSQL server ended; its log %s says:\n%s", s.cluster.logFile(), output).Because(cause)
 }
 
-// logLimit is the size at which a log makes room for a new one.
+// logLimit is the size at which the next start renames the log and begins a new one.
 const logLimit = 1 << 20
 
 // openLog opens the log for appending and keeps one older one.

@@ -10,13 +10,12 @@ import (
 	"syscall"
 )
 
-// lock keeps two programs from using one folder. The kernel gives it up when
-// the program ends, however it ends. The file stays; its two lines (process
-// id, socket folder) are for people and for tidying up after a killed program.
+// lock keeps two programs from using one folder. The kernel releases the lock when the program ends, even when the
+// program is killed. The file stays. Its two lines (process id, socket folder) inform people, and let the next start
+// remove the socket of a killed program.
 type lock struct{ file *os.File }
 
-// takeLock never waits: ErrInUse when another program, or another Server of
-// this one, holds the folder.
+// takeLock does not wait. ErrInUse when another program, or another Server of this program, holds the folder.
 func takeLock(dir string) (*lock, error) {
 	name := filepath.Join(dir, "postgres.lock")
 	file, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
@@ -59,17 +58,17 @@ func (l *lock) write(socket string) error {
 	return nil
 }
 
-// removeOldSocket tidies up after a program that was killed.
+// removeOldSocket removes the socket folder of a program that was killed.
 func (l *lock) removeOldSocket() {
 	if _, socket := l.read(); socket != "" {
 		removeSocketFolder(socket)
 	}
 }
 
-// release unlocks by name, because closing alone does not: a child that is
-// being started holds a copy of the file until it runs its program.
+// release unlocks explicitly, because closing the file is not enough: a child process that is just being started holds
+// a copy of the file until it runs its program.
 func (l *lock) release() {
-	_ = l.file.Truncate(0) // only a courtesy to readers
+	_ = l.file.Truncate(0) // so that readers do not see the lines of an ended program
 	_ = syscall.Flock(int(l.file.Fd()), syscall.LOCK_UN)
 	_ = l.file.Close()
 }

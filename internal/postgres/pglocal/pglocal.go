@@ -60,9 +60,9 @@ var (
 type Options struct {
 	// DataDir is the data folder; it is made when missing. Required.
 	DataDir string
-	// Log hears about recoveries, restarts and unusual places. Nil is silent.
+	// Log records recoveries, restarts and a cluster outside the data folder. Nil is silent.
 	Log *slog.Logger
-	// Durable keeps commits safe against loss of power. Tests leave it off.
+	// Durable keeps commits safe against loss of power. Tests leave Durable off.
 	Durable bool
 	// Args are further arguments of postgres, such as "-c", "max_connections=200".
 	Args []string
@@ -78,20 +78,19 @@ type Server struct {
 	args    []string
 	locks   []*lock
 
-	quit chan struct{} // closed by Stop: do not start again
+	quit chan struct{} // closed by Stop, so that keep does not start the server again
 	done chan struct{} // closed when the server has ended for good
 
 	mu      sync.Mutex
 	process *os.Process
-	err     error // why the server was given up, set before done closes
+	err     error // the reason why keep gave up; set before done closes
 
 	stopOnce sync.Once
 	stopErr  error
 }
 
-// Start starts the server of a data folder, making the cluster and the
-// database doisoat when they are missing, and returns when the server answers.
-// ctx bounds the start only; Stop ends the server.
+// Start starts the server of a data folder and returns when the server answers. It makes the cluster and the database
+// doisoat when they are missing. ctx bounds the start only; Stop ends the server.
 func Start(ctx context.Context, opt Options) (*Server, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
@@ -121,8 +120,8 @@ func (s *Server) start(ctx context.Context, opt Options) error {
 	if s.cluster, err = openCluster(ctx, dir, opt, s.log); err != nil {
 		return err
 	}
-	// The data folder may have been copied: then two folders link to one
-	// cluster, and only a lock beside the cluster itself keeps them apart.
+	// After a copy of the data folder two folders link to one cluster. A lock beside the cluster keeps their programs
+	// from using it at the same time.
 	if home := filepath.Dir(s.cluster.dir); home != dir {
 		if err := s.lock(home); err != nil {
 			return err
@@ -155,8 +154,8 @@ func dataFolder(dir string) (string, error) {
 	if err != nil {
 		return "", ErrFolder.Because(err)
 	}
-	// Others may pass through, because under root the server is another user;
-	// they may not list, and every file inside has rights of its own.
+	// Other users may pass through the folder, because under root the server is another user. They cannot list the
+	// folder, and every file inside has its own rights.
 	if err := os.MkdirAll(dir, 0o711); err != nil {
 		return "", ErrFolder.With("the data folder %s cannot be made", dir).Because(err)
 	}
@@ -175,7 +174,7 @@ func (s *Server) lock(dir string) error {
 	return nil
 }
 
-// ready returns when the server answers and the database is there.
+// ready returns when the server answers and the database exists.
 func (s *Server) ready(ctx context.Context) error {
 	var last error
 	for {
@@ -232,8 +231,7 @@ func (s *Server) AdminDSN() string { return s.DSN(Superuser, Database) }
 // Folder returns the folder that holds the cluster, links resolved.
 func (s *Server) Folder() string { return s.cluster.dir }
 
-// PID returns the process id of the server, 0 while none runs. It changes
-// when a killed server is started again.
+// PID returns the process id of the server, 0 while no server runs. A restart after a kill changes the id.
 func (s *Server) PID() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -247,7 +245,7 @@ func (s *Server) PID() int {
 // case Err returns the reason.
 func (s *Server) Done() <-chan struct{} { return s.done }
 
-// Err returns why the server was given up; nil while it runs and after Stop.
+// Err returns the reason why the server was given up; nil while it runs and after Stop.
 func (s *Server) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -286,7 +284,7 @@ func (s *Server) stop(ctx context.Context) error {
 	return nil
 }
 
-// signal is safe at any time: a process that was waited for is not signalled.
+// signal is safe at any time: it does not signal a process that has already been waited for.
 func (s *Server) signal(sig os.Signal) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

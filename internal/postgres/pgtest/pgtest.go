@@ -1,14 +1,12 @@
-// Package pgtest gives each test a PostgreSQL database of its own, migrated
-// and empty. It owns no schema; tests of every room call it.
+// Package pgtest gives each test its own PostgreSQL database, migrated and empty. It owns no schema; tests of every
+// room call it.
 //
-// The server is the one named by DOISOAT_TEST_DATABASE_URL, a superuser's
-// address, which "make test" sets (see withserver). A package that is tested
-// alone starts a server of its own on first use; it ends with the process.
+// DOISOAT_TEST_DATABASE_URL names the server, by a superuser's address; "make test" sets the variable (see withserver).
+// When it is not set, the package under test starts a server on first use, and the server ends with the process.
 //
-// A database is cloned from a template, which is migrated once per server and
-// set of migration files; packages that run at once share it safely. When a
-// test fails its database is kept and its address printed; on our own servers
-// it is dropped at their next start.
+// Each database is a clone of a template. A template is migrated once per server and set of migration files; packages
+// that run at the same time share it safely. When a test fails, its database stays and its address is printed. The next
+// start of a server of this package drops such databases.
 package pgtest
 
 import (
@@ -65,7 +63,7 @@ func New(t testing.TB) *DB {
 	if err != nil {
 		t.Fatalf("pgtest: %v", err)
 	}
-	// Its clean-up comes first, so it runs last: after the pools are closed.
+	// pgtestdb registers its clean-up first, so it drops the database last, after the pools are closed.
 	instance := pgtestdb.Custom(t, config, migrator{})
 	db := &DB{DSN: addressOf(address, instance.Database, nil)}
 	db.AppDSN = addressOf(address, instance.Database, url.User(postgres.AppRole))
@@ -139,8 +137,8 @@ func open(t testing.TB, dsn string, conns int32) *pgxpool.Pool {
 	return pool
 }
 
-// closePool reports a connection that was never given back, where Close alone
-// would wait for ever and say nothing.
+// closePool closes a pool, and reports a connection that the test never gave back. Close alone would wait for such a
+// connection for ever and report nothing.
 func closePool(t testing.TB, pool *pgxpool.Pool) {
 	closed := make(chan struct{})
 	go func() {
@@ -158,7 +156,7 @@ func closePool(t testing.TB, pool *pgxpool.Pool) {
 // migrator makes the template with the program's own migrations.
 type migrator struct{}
 
-// Hash names the template; other files, other template.
+// Hash names the template: other migration files make another template.
 func (migrator) Hash() (string, error) {
 	names, err := fs.Glob(migrations.Files, "*.sql")
 	if err != nil {

@@ -47,7 +47,7 @@ func StartServer(ctx context.Context) (*pglocal.Server, error) {
 		}
 		s, err := startIn(ctx, filepath.Join(dir, "data"))
 		if err == nil {
-			// Kept until the process ends, though the server may stop earlier.
+			// The lock is kept until the process ends, though the server may stop earlier.
 			held = append(held, free)
 			return s, nil
 		}
@@ -57,11 +57,11 @@ func StartServer(ctx context.Context) (*pglocal.Server, error) {
 	return nil, fmt.Errorf("all %d slots for test servers in %s are taken", slots, home)
 }
 
-// held keeps the locks of slots from being closed by the garbage collector.
+// held keeps the garbage collector from closing the lock files of slots.
 var held []*os.File
 
-// cacheFolder is where the user's slots are. Root's own cache is closed to the
-// user postgres, who runs the server then.
+// cacheFolder returns the folder of the user's slots. Under root it is not root's own cache, because the user postgres
+// runs the server and cannot enter that cache.
 func cacheFolder() (string, error) {
 	cache := "/var/cache"
 	if os.Geteuid() != 0 {
@@ -77,16 +77,15 @@ func cacheFolder() (string, error) {
 	return dir, nil
 }
 
-// giveBack unlocks by name: closing alone leaves the lock to a child that is
-// being started and holds a copy of the file until it runs its program.
+// giveBack unlocks explicitly. Closing the file is not enough: a child process that is just being started holds a copy
+// of the file until it runs its program.
 func giveBack(slot *os.File) {
 	_ = syscall.Flock(int(slot.Fd()), syscall.LOCK_UN)
 	_ = slot.Close()
 }
 
-// prepareSlot takes a slot, nil when it is taken already. A server without
-// fsync may be damaged by a crash of the machine, so data of an earlier boot
-// is thrown away.
+// prepareSlot takes a slot, or returns nil when another process has taken it. Without fsync a crash of the machine may
+// damage the data, so prepareSlot deletes data of an earlier boot.
 func prepareSlot(dir, boot string) (*os.File, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("make a slot: %w", err)
@@ -98,7 +97,7 @@ func prepareSlot(dir, boot string) (*os.File, error) {
 	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		_ = file.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, nil //nolint:nilnil // taken is an ordinary answer here
+			return nil, nil //nolint:nilnil // a slot in use is an ordinary answer here
 		}
 		return nil, fmt.Errorf("lock a slot: %w", err)
 	}
@@ -132,7 +131,7 @@ func startIn(ctx context.Context, dir string) (*pglocal.Server, error) {
 func startClean(ctx context.Context, dir string) (*pglocal.Server, error) {
 	s, err := pglocal.Start(ctx, pglocal.Options{DataDir: dir, Args: []string{
 		"-c", "max_connections=200",
-		"-c", "autovacuum_naptime=1h", // it would visit every test database in turn
+		"-c", "autovacuum_naptime=1h", // autovacuum would visit every test database in turn
 		"-c", "jit=off",
 	}})
 	if err != nil {
@@ -144,8 +143,8 @@ func startClean(ctx context.Context, dir string) (*pglocal.Server, error) {
 	return s, nil
 }
 
-// dropLeftOvers drops the databases that failed and killed tests left, and all
-// templates when there are many: one of them is of the present migrations.
+// dropLeftOvers drops the databases that failed and killed tests left. It drops all templates when there are many,
+// because only one of them belongs to the present migrations.
 func dropLeftOvers(ctx context.Context, dsn string) error {
 	conn, err := pgx.Connect(ctx, dsn)
 	if err != nil {

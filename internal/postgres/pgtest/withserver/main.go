@@ -2,9 +2,9 @@
 //
 //	go run ./internal/postgres/pgtest/withserver -- go test ./...
 //
-// The command finds the superuser's address in DOISOAT_TEST_DATABASE_URL. When
-// that is set already no server is started. Signals are passed on, the exit
-// code is the command's, and the server ends with us in any case.
+// The command finds the superuser's address in DOISOAT_TEST_DATABASE_URL. When this variable is already set, withserver
+// starts no server. It passes signals on to the command and exits with the command's exit code. The server ends with
+// withserver in any case.
 package main
 
 import (
@@ -29,7 +29,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "usage: withserver -- command [argument …]")
 		os.Exit(2)
 	}
-	// The command gets a signal when this thread ends, so it must stay.
+	// The kernel signals the command when this thread ends, so the thread must stay.
 	runtime.LockOSThread()
 	code, err := run(context.Background(), args)
 	if err != nil {
@@ -40,7 +40,7 @@ func main() {
 
 // run returns the exit code of the command, 1 when it could not be run.
 func run(ctx context.Context, args []string) (code int, err error) {
-	// Caught from the start: a signal in between ends us in order.
+	// Signals are caught from the start: a signal before the command starts then ends withserver in order.
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
 	env := os.Environ()
@@ -68,7 +68,7 @@ func run(ctx context.Context, args []string) (code int, err error) {
 		return cmd.ProcessState.ExitCode(), err
 	}
 	if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() {
-		return 128 + int(status.Signal()), nil // as a shell tells it
+		return 128 + int(status.Signal()), nil // as a shell reports it
 	}
 	return exit.ExitCode(), nil
 }
@@ -78,7 +78,7 @@ func pass(signals <-chan os.Signal, ended <-chan struct{}, process *os.Process) 
 	for {
 		select {
 		case s := <-signals:
-			_ = process.Signal(s) // ended meanwhile: nothing is lost
+			_ = process.Signal(s) // an error means that the command has ended meanwhile
 		case <-ended:
 			return
 		}
