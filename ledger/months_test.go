@@ -92,9 +92,8 @@ func (b book) onlyConn(tracer pgx.QueryTracer) *pgxpool.Pool {
 	return pool
 }
 
-// locked posts an entry and says which tables and indexes the transaction has
-// locked once every rule was looked at, the deferred ones too. What it does
-// before comes often enough for PostgreSQL to plan for all arguments.
+// locked posts an entry and lists the tables and indexes that the transaction has locked after every check, the
+// deferred checks too. It posts often enough before, so that PostgreSQL uses a plan for all arguments.
 func (b book) locked(first int) (list []string) {
 	b.T.Helper()
 	pool := b.onlyConn(nil)
@@ -123,8 +122,8 @@ func (b book) locked(first int) (list []string) {
 	return list
 }
 
-// What a posting locks, and so what it can read, does not grow with the number
-// of months. Nor do months that are over make a question walk through the book.
+// The locks of a posting, and so the tables that it can read, do not grow with the number of months. Nor do past months
+// make a query scan the book.
 func TestMonthsDoNotCount(t *testing.T) {
 	t.Parallel()
 	b := newBook(t)

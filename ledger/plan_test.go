@@ -19,7 +19,7 @@ import (
 	"github.com/doisoat/doisoat/ledger/days"
 )
 
-// statements keeps what a pool sends, so that exactly that can be explained.
+// statements keeps the statements that a pool sends, so that the test explains exactly these.
 type statements struct {
 	mu   sync.Mutex
 	list []statement

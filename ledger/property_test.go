@@ -18,7 +18,7 @@ import (
 	"github.com/doisoat/doisoat/ledger/ledgertest"
 )
 
-// model is what the book must say. It outlives one run of the property, as the book does.
+// model is the expected content of the book. It outlives one run of the property, as the book does.
 type model struct {
 	causes   int
 	balances map[string]int64 // account and currency: debits less credits
@@ -42,8 +42,8 @@ func (m *model) add(e ledger.Entry, sign int64) {
 	}
 }
 
-// Whatever is posted, repeated, reversed, refused or closed: the book says what
-// the model says, and it balances per currency, real and memo apart.
+// After any sequence of posts, repeats, reversals, refusals and closings the book equals the model, and balances per
+// currency, real and memo apart.
 func TestBookStaysBalanced(t *testing.T) {
 	t.Parallel()
 	b := newBook(t)

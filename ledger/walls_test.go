@@ -29,7 +29,7 @@ func refusal(err error) string {
 	return pg.Code
 }
 
-// What is in the book stays, for the application by rights and for the owner by triggers.
+// Rows of the book stay: rights bind the application, and triggers bind the owner.
 func TestNobodyChangesTheBook(t *testing.T) {
 	t.Parallel()
 	b := newBook(t)
@@ -166,7 +166,7 @@ func (r *raw) write(lines ...line) error {
 	return r.exec(query)
 }
 
-// Whoever writes by hand meets the same rules, at the statement or at the commit.
+// SQL written by hand meets the same rules, at the statement or at the commit.
 func TestRawSQLCannotCommitABrokenEntry(t *testing.T) {
 	t.Parallel()
 	b := newBook(t)
@@ -300,7 +300,7 @@ func TestAuthoritiesAreApart(t *testing.T) {
 	}
 }
 
-// A code says what an account is: a liability cannot pass for money at a bank.
+// The code decides class and side of an account: a liability cannot pass for money at a bank.
 func TestAccountIsWhatItsCodeSays(t *testing.T) {
 	t.Parallel()
 	b := newBook(t)

@@ -31,7 +31,7 @@ func (w *treasury) subsidy(payer int) {
 	w.Must(err)
 }
 
-// A subsidy that was taken back is nobody's money: there is nothing to divide before the payer pays.
+// A subsidy that was taken back belongs to no party: there is nothing to divide before the payer pays.
 func TestSubsidyTakenBackIsNotDivided(t *testing.T) {
 	t.Parallel()
 	for _, first := range []bool{false, true} {
@@ -108,7 +108,8 @@ func TestCheckFindsMoneyThatNoSplitReaches(t *testing.T) {
 		strings.ReplaceAll(d.Charges[0].ID.UUID().String(), "-", ""), late)})
 }
 
-// What a charge gave back and never had is found, and not taken for a subsidy that was taken back.
+// Check finds money that a charge gave back without having it. It does not take such money for a subsidy that was taken
+// back.
 func TestCheckFindsMoneyThatAChargeNeverHad(t *testing.T) {
 	t.Parallel()
 	w := newTreasury(t)

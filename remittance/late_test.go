@@ -55,9 +55,8 @@ func (w *treasury) nothing() {
 	}
 }
 
-// What comes on a date that is divided already is found by the next split, once,
-// whether it came after the split or while it ran, and whatever that split
-// remembers.
+// The next split finds a collection on a date that is already divided, and divides it once. It does not matter whether
+// the collection came after the earlier split or while it ran, nor which horizon that split kept.
 func TestLateCollectionIsDividedOnce(t *testing.T) {
 	t.Parallel()
 	t.Run("came after it", func(t *testing.T) {
@@ -109,7 +108,7 @@ func TestLateCollectionIsDividedOnce(t *testing.T) {
 	}
 }
 
-// A split takes what came up to its last day, also of a dossier of which more came later.
+// A split takes the collection up to its last day, also of a dossier that collected more later.
 func TestCollectionOfLaterDaysWaits(t *testing.T) {
 	t.Parallel()
 	w := newLate(t)

@@ -11,8 +11,8 @@ import (
 	"github.com/doisoat/doisoat/internal/money"
 )
 
-// However a charge is given back in parts, each side never gives more than it
-// had, and what stays is what dividing it anew would give.
+// A charge may be given back in any parts. Each side never gives more than it had, and the rest equals a new division
+// of the rest.
 func TestTakingBackInParts(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -45,7 +45,7 @@ func TestTakingBackInParts(t *testing.T) {
 	})
 }
 
-// A refund takes what is provisional first, then the newest share, and never more than there is.
+// A refund takes provisional collection first, then the newest share, and never more money than there is.
 func TestTakeOne(t *testing.T) {
 	t.Parallel()
 	charge := dossiers.Charge{Currency: money.VND}

@@ -9,15 +9,14 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// largeDays is over how many business dates the large book is spread, up to now.
+// largeDays is the number of business dates of the large book, up to now.
 const largeDays = 365
 
-// chunk is how many entries one statement of fillBook writes.
+// chunk is the number of entries per statement of fillBook.
 const chunk = 20_000
 
-// fillBook writes a year's book of entries with two postings each, in the order
-// of time, as PostgreSQL's own work: it takes the walls of the book down and
-// puts them up again, since the bench measures afterwards how the book is read.
+// fillBook writes a year's book of entries with two postings each, in the order of time. It writes in SQL and switches
+// the triggers of the book off meanwhile, because the bench measures afterwards how fast the book is read.
 func (s *stage) fillBook(ctx context.Context, entries int, out io.Writer) error {
 	if err := s.walls(ctx, "disable"); err != nil {
 		return err

@@ -40,10 +40,10 @@ const (
 	mostPerSecond = 1_500
 )
 
-// hashSecret is that of this run's merchant account at VNPAY.
+// hashSecret is the secret of this run's merchant account at VNPAY.
 var hashSecret = rand.Text()
 
-// counter takes VNPAY's callbacks for payments that wait for them.
+// counter receives VNPAY's callbacks for pending payments.
 type counter struct {
 	owner       *pgxpool.Pool
 	receiving   *callbacks.Service
@@ -52,7 +52,7 @@ type counter struct {
 	transaction atomic.Int64 // VNPAY's number of the last payment
 }
 
-// newCounter wires payments as the program does and makes the payment that others are copied from.
+// newCounter wires payments as the program does, and makes the first payment, of which copyPayments makes copies.
 func (s *stage) newCounter(ctx context.Context, pool *pgxpool.Pool) (*counter, error) {
 	ring, err := secret.Create(filepath.Join(s.dir, "keys.json"))
 	if err != nil {

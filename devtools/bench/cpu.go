@@ -9,14 +9,14 @@ import (
 	"time"
 )
 
-// ticks is how many of the kernel's clock ticks make a second, on Linux everywhere.
+// ticks is the number of the kernel's clock ticks per second, the same on every Linux.
 const ticks = 100
 
-// cpu is processor time used so far: by PostgreSQL, and by us and the programs that we ran.
+// cpu is processor time used so far: by PostgreSQL, and by the bench with the programs that it ran.
 type cpu struct{ server, clients time.Duration }
 
-// cpuNow reads the kernel's account. Time of a database process that has ended
-// is in its postmaster's account of children.
+// cpuNow reads the kernel's account. The time of a database process that has ended counts as time of the postmaster's
+// children.
 func (s *stage) cpuNow() cpu {
 	var c cpu
 	for _, who := range []int{syscall.RUSAGE_SELF, syscall.RUSAGE_CHILDREN} {

@@ -26,9 +26,9 @@ import (
 )
 
 const (
-	// looks is how often each question is asked; some hundreds give a 99th percentile.
+	// looks is the number of repeats of each query; some hundreds give a 99th percentile.
 	looks = 500
-	// tail is how many entries are posted after the last roll-up.
+	// tail is the number of entries posted after the last roll-up.
 	tail = 5_000
 )
 
@@ -83,9 +83,9 @@ func (s *stage) large(ctx context.Context, opt options, out io.Writer) error {
 	return s.check(ctx, out)
 }
 
-// analyze does the work of autovacuum in a book that grew by and by. Seals are
-// left alone while there are none: the planner takes an empty table that was
-// analyzed to stay so, and reads all of it for each entry until autovacuum comes.
+// analyze does the work of autovacuum in a book that grew slowly. It leaves the tables of seals out while they are
+// empty: the planner expects an analyzed empty table to stay empty, and would read all of it for each entry until
+// autovacuum runs.
 func (s *stage) analyze(ctx context.Context) error {
 	_, err := s.owner.Exec(
 		ctx,

@@ -66,10 +66,9 @@ func posting(pool *pgxpool.Pool, clients int, hot bool) func(context.Context, ti
 	}
 }
 
-// sealing runs a load and calls seals when it begins and at half time. The
-// entries of other loads are sealed before: sealing makes work for the disk which
-// lasts into the load, so this happens also where nothing is sealed meanwhile.
-// Half of the new entries wait for their seal when the load begins and ends.
+// sealing runs a load and calls seals at its beginning and at half time. It first seals the entries of other loads,
+// also for a load without seals, because sealing makes disk work that lasts into the load. Half of the new entries wait
+// for their seal when the load begins and ends.
 func sealing(pool *pgxpool.Pool, seals seals, run func(context.Context, time.Duration) (float64, error)) func(context.Context,
 	time.Duration) (float64, error) {
 	return func(ctx context.Context, d time.Duration) (float64, error) {
@@ -90,10 +89,10 @@ func sealing(pool *pgxpool.Pool, seals seals, run func(context.Context, time.Dur
 	}
 }
 
-// seals seals for a stretch of time.
+// seals makes the seals that are due in a stretch of time.
 type seals func(ctx context.Context, pool *pgxpool.Pool, d time.Duration) error
 
-// sealAll seals all that is finished, so as many entries as are written.
+// sealAll seals all finished entries, so the sealer keeps up with the writers.
 func sealAll(ctx context.Context, pool *pgxpool.Pool, _ time.Duration) error {
 	_, err := (&seal.Service{DB: pool, Now: time.Now}).Seal(ctx, authority, 0)
 	return err
@@ -114,7 +113,7 @@ func sealAsTheJob(ctx context.Context, pool *pgxpool.Pool, d time.Duration) erro
 
 func sealNothing(context.Context, *pgxpool.Pool, time.Duration) error { return nil }
 
-// grouped posts one entry per call; callers that wait are committed together.
+// grouped posts one entry per call; one commit serves all callers that wait.
 func grouped(group *callbacks.Group, callers int, hot bool) func(context.Context, time.Duration) (float64, error) {
 	return func(ctx context.Context, d time.Duration) (float64, error) {
 		return repeat(ctx, callers, d, func(ctx context.Context) (int, error) {
@@ -143,8 +142,8 @@ func batches(pool *pgxpool.Pool) func(context.Context, time.Duration) (float64, 
 	}
 }
 
-// copies writes the rows of a batch with COPY. Its owner passes row-level
-// security, which COPY does not know; triggers and keys stay.
+// copies writes the rows of a batch with COPY. The owner of the tables runs it, because COPY does not work under
+// row-level security. Triggers and keys stay on.
 func copies(owner *pgxpool.Pool) func(context.Context, time.Duration) (float64, error) {
 	return func(ctx context.Context, d time.Duration) (float64, error) {
 		return repeat(ctx, 1, d, func(ctx context.Context) (int, error) {

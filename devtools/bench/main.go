@@ -33,7 +33,7 @@ import (
 	"github.com/doisoat/doisoat/payments/callbacks"
 )
 
-// authority is whose book is written.
+// authority owns the measured book.
 const authority = "H41"
 
 // options are the flags.
@@ -84,7 +84,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	return s.rotate(ctx, opt, out)
 }
 
-// stage is a server of our own with an empty book.
+// stage is a server of the bench with an empty book.
 type stage struct {
 	dir    string
 	server *pglocal.Server
@@ -158,7 +158,7 @@ func (s *stage) close() error {
 	return errors.Join(err, os.RemoveAll(s.dir))
 }
 
-// describe tells where the figures come from.
+// describe prints the machine and the settings of the figures.
 func (s *stage) describe(ctx context.Context, out io.Writer) error {
 	var version, durable string
 	err := s.owner.QueryRow(ctx, `select current_setting('server_version'), concat_ws(' ',

@@ -12,7 +12,7 @@ import (
 	"github.com/doisoat/doisoat/payments/callbacks"
 )
 
-// longest is when no further round begins: a run takes six minutes at most.
+// longest is the time after which no further round begins: a run takes six minutes at most.
 const longest = 5 * time.Minute
 
 // claim compares two loads of the same round.
@@ -95,7 +95,7 @@ func (s *stage) loads(ctx context.Context) ([]load, error) {
 			return s.pgbench(ctx, script, y.clients, d)
 		}})
 	}
-	// Each load stands beside its yardstick, so that both meet the same weather.
+	// Each load runs beside its yardstick, so that both meet the same state of the machine.
 	slices.SortStableFunc(list, func(a, b load) int { return place(a.name) - place(b.name) })
 	return list, nil
 }

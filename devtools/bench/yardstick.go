@@ -16,15 +16,15 @@ import (
 	"github.com/doisoat/doisoat/internal/postgres/pglocal"
 )
 
-// accounts is over how many accounts a book is spread, some ten times those of
-// a province; the hot account has the id after them.
+// accounts is the number of accounts in the book, about ten times the accounts of a province. The hot account has the
+// next id.
 const accounts = 1_000
 
 // hotCode is the one account of hot loads.
 const hotCode = "A-CLR-hot"
 
-// seeded is how many entries are in the book before anything is measured: the
-// planner chooses for a book that grows, not for an empty one.
+// seeded is the number of entries in the book before the first measurement, so that the planner chooses plans for a
+// growing book and not for an empty one.
 const seeded = 10_000
 
 // prepare makes accounts, the bare copies of the book's tables and a first
@@ -65,9 +65,8 @@ func (s *stage) makeTables(ctx context.Context) error {
 	return err
 }
 
-// Every row that ledger.Post writes for an entry with two postings, in one
-// statement and so in one round trip and one commit. It knows the ids of its
-// accounts and looks for no repeated cause: less work than Post promises.
+// The statement writes every row that ledger.Post writes for an entry with two postings, in one round trip and one
+// commit. It knows the ids of its accounts and does not look for a repeated cause, so it does less work than Post.
 const scriptBody = `
 \set other 1 + (:account - 1 + random(1, ACCOUNTS - 1)) %% ACCOUNTS
 \set amount random(1000, 1000000)

@@ -100,9 +100,8 @@ func (b *build) binary(room string) string {
 	return filepath.Join(b.dir, strings.ReplaceAll(room, "/", "-")+".test")
 }
 
-// mutate adds the mutants of a room: of every function in postings.go, and of
-// those elsewhere that name Dr or Cr. Each is a function of its own in a file
-// of its own; the true one begins by asking which is meant.
+// mutate adds the mutants of a room: of every function in postings.go, and of functions in other files that name Dr or
+// Cr. Each mutant is a function in a separate file. The original function first asks which mutant is chosen.
 func (b *build) mutate(room string) error {
 	files, err := filepath.Glob(filepath.Join(room, "*.go"))
 	if err != nil {
@@ -140,8 +139,8 @@ func (b *build) mutate(room string) error {
 		"package "+path.Base(room)+"\n\nimport \"os\"\n\nvar chosenMutant = os.Getenv(\""+variable+"\")\n")
 }
 
-// render writes the true file, whose functions begin by asking which of them is
-// meant, and the mutants of it. Lines stay where they are.
+// render writes the original file, whose functions first ask which mutant is chosen, and the files of the mutants. The
+// lines keep their numbers.
 func (b *build) render(file string, source []byte) error {
 	choices := map[int]string{}
 	for number, m := range b.mutants {

@@ -26,12 +26,13 @@ func (m *mutant) String() string {
 	return fmt.Sprintf("%s:%d %s: %s", filepath.ToSlash(m.file), m.line, m.rule, m.what)
 }
 
-// place is where its file would be; a name that ends in _386 is for other machines.
+// place is the path of the mutant's file. The name must not end in a number: Go builds a file like x_386.go only for
+// such machines.
 func (m *mutant) place(number int) string {
 	return filepath.Join(m.room, fmt.Sprintf("mutant_%d_rule.go", number))
 }
 
-// posts tells a function that makes postings: by Dr and Cr, or as a literal with a side.
+// posts reports whether a function makes postings: by Dr and Cr, or as a literal with a side.
 func posts(f *ast.FuncDecl) bool {
 	found := false
 	ast.Inspect(f, func(n ast.Node) bool {
@@ -96,7 +97,7 @@ func (s *finder) add(kind string, at ast.Node, apply func() func(), format strin
 	s.found = append(s.found, m)
 }
 
-// put replaces the value behind a pointer; its result undoes that.
+// put replaces the value behind a pointer; the returned function restores the old value.
 func put[T any](at *T, value T) func() func() {
 	return func() func() {
 		before := *at
@@ -158,8 +159,8 @@ func (s *finder) look() error {
 	return s.err
 }
 
-// isPosting tells a call that makes one posting: its last two arguments are
-// amount and dimensions, or it is one of the rooms' small helpers.
+// isPosting reports whether a call makes one posting. Either the last two arguments are amount and dimensions, or it is
+// one of the rooms' small helpers.
 func isPosting(c *ast.CallExpr) bool {
 	name := ""
 	switch f := c.Fun.(type) {
@@ -177,8 +178,8 @@ func (s *finder) side(n *ast.Ident) {
 	}
 }
 
-// others names for each account, and each function that makes one, another of
-// the same class: a book with it balances still.
+// others names, for each account and each function that makes one, another of the same class. A book with the other
+// account still balances.
 var others = map[string]string{
 	"MemoReceivable": "MemoCollected", "MemoCollected": "MemoObligation", "MemoObligation": "MemoDiscount", "MemoDiscount": "MemoReceivable",
 	"ProvisionalPhi": "ProvisionalLePhi", "ProvisionalLePhi": "ProvisionalPhi", "RefundPayable": "Suspense", "Suspense": "RefundPayable",
@@ -201,7 +202,7 @@ func (s *finder) dimensions() ast.Expr {
 	return &ast.CompositeLit{Type: name}
 }
 
-// mostAmounts bounds how many other amounts of its function a posting is tried with.
+// mostAmounts bounds the other amounts of the function that a posting is tried with.
 const mostAmounts = 3
 
 func (s *finder) call(c *ast.CallExpr) {
@@ -214,7 +215,7 @@ func (s *finder) call(c *ast.CallExpr) {
 	}
 	about, amount := &c.Args[len(c.Args)-1], &c.Args[len(c.Args)-2]
 	nothing := s.dimensions()
-	if text := s.show(*about); strings.Contains(strings.ToLower(text), "policy") || text == "paid" { // a helper that is told the policy only
+	if text := s.show(*about); strings.Contains(strings.ToLower(text), "policy") || text == "paid" { // a helper that takes only a policy
 		nothing = &ast.BasicLit{Kind: token.STRING, Value: `""`}
 	}
 	if s.show(*about) != s.show(nothing) {

@@ -50,8 +50,8 @@ func TestMigrationsAreNumberedWithoutGaps(t *testing.T) {
 	}
 }
 
-// A migration that has landed in a release has run on somebody's money, so its
-// bytes never change. make land adds new ones to the list.
+// A migration that has landed in a release has run on real money, so its bytes never change. make land adds new
+// migrations to the list.
 func TestLandedMigrationsNeverChange(t *testing.T) {
 	t.Parallel()
 	const name = "migrations/landed.sha256"

@@ -71,7 +71,7 @@ func TestNoFloats(t *testing.T) {
 	}
 }
 
-// forbidden is what no file may say. The pieces are joined so that this file does not contain them.
+// forbidden lists the words that no file may contain. The pieces are joined so that this file does not contain them.
 var forbidden = []struct {
 	name string
 	find *regexp.Regexp

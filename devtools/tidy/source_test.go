@@ -26,7 +26,7 @@ type file struct {
 	text string
 }
 
-// skipped folders hold what was built, what was fetched or what a run left behind.
+// skipped folders hold files that a build, a download or a run made.
 var skipped = map[string]bool{".git": true, ".doisoat": true, "bin": true, "dist": true, "node_modules": true}
 
 // files returns every text file of the repository whose name ends with one of the suffixes.

@@ -52,7 +52,7 @@ func TestDayHasFirstAndLastInstant(t *testing.T) {
 	})
 }
 
-// Append writes what the standard library would.
+// Append writes the same text as the standard library.
 func TestAppend(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

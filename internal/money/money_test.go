@@ -93,7 +93,7 @@ func TestShareRefuses(t *testing.T) {
 	}
 }
 
-// What Decimal writes, Parse reads.
+// Parse reads every text that Decimal writes.
 func TestParseReadsWhatIsWritten(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

@@ -43,8 +43,8 @@ const dropLastMonth = `
 	end
 	$$`
 
-// Months that are missing are made by whoever comes, also by several at once,
-// alike in every table, and a second time changes nothing.
+// Every caller makes the missing months, alike in every table. Several callers at once are safe, and a second call
+// changes nothing.
 func TestMonthsAreMadeAhead(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)

@@ -77,7 +77,7 @@ func TestTransactionsAreBoundToAnAuthority(t *testing.T) {
 	}
 }
 
-// What body returns decides: nil commits, anything else leaves nothing.
+// The result of body decides: nil commits, every error leaves no trace.
 func TestInTxIsAllOrNothing(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)

@@ -26,8 +26,8 @@ func benchPostings(bench *testing.B) int {
 	return n
 }
 
-// fill writes a book of four postings an entry over a year, as the owner and
-// by generation in the database: what is measured is reading.
+// fill writes a book of four postings per entry over a year. It writes as the owner, in SQL, because the benchmark
+// measures only reading.
 func (b book) fill(postings int) {
 	b.T.Helper()
 	b.MustPost(mixed(1)) // makes the accounts

@@ -44,7 +44,7 @@ func (b book) tail() int {
 		where e.tx >= coalesce(r.horizon, '0')`)
 }
 
-// replay sums postings as the owner sees them: what every balance must equal.
+// replay sums postings as the owner sees them: every balance must equal this sum.
 func (b book) replay(tx pgx.Tx, q balances.Query) (map[string][2]int64, error) {
 	//nolint:rowserrcheck // ForEachRow checks
 	rows, err := tx.Query(context.WithoutCancel(b.T.Context()), `
@@ -116,7 +116,7 @@ var mixedQueries = []balances.Query{
 	{AsOf: day, FeeType: "fee-9"},
 }
 
-// compareAll holds every query against the replay of the same book. Nobody posts meanwhile.
+// compareAll compares every query with the replay of the same book. No test posts meanwhile.
 func (b book) compareAll(t testing.TB) {
 	t.Helper()
 	b.compareBalances(t)
@@ -334,8 +334,8 @@ func TestSecondRollUpDoesNotWait(t *testing.T) {
 	b.compareAll(t)
 }
 
-// A book that was restored into another cluster: its day rows do not count
-// until they are made anew, because transaction numbers mean nothing there.
+// In a book that was restored into another cluster the day rows do not count until RollUp makes them again, because the
+// old transaction numbers have no meaning there.
 func TestRestoredBookIsRolledUpAnew(t *testing.T) {
 	t.Parallel()
 	b := newBook(t)
@@ -360,7 +360,7 @@ func TestRestoredBookIsRolledUpAnew(t *testing.T) {
 	b.compareAll(t)
 }
 
-// Check finds a day row that somebody changed, and one that is missing.
+// Check finds a day row that was changed, and a day row that is missing.
 func TestCheckFindsWrongDayRows(t *testing.T) {
 	t.Parallel()
 	for name, query := range map[string]string{

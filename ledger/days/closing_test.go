@@ -28,7 +28,7 @@ func TestClosedDayTakesNoEntry(t *testing.T) {
 	if _, err := b.Post(captured(ngheAn, cause(2), 60_000, uuid.Nil)); !errors.Is(err, ledger.ErrDayClosed) {
 		t.Errorf("got %v, want ErrDayClosed", err)
 	}
-	// What is in the book is answered, and the neighbours stay open.
+	// The repeat of an entry in the book gets its answer, and the days before and after stay open.
 	if diff := cmp.Diff(b.MustPost(captured(ngheAn, cause(1), 60_000, uuid.Nil)), first); diff != "" {
 		t.Errorf("same cause again (-got +want):\n%s", diff)
 	}
@@ -65,7 +65,7 @@ func TestOpenDate(t *testing.T) {
 	}
 }
 
-// What the closer counts inside its transaction is what the day holds for ever.
+// The entries that the closer counts inside its transaction are the entries of the day for ever.
 func TestNoEntrySlipsIntoAClosingDay(t *testing.T) {
 	t.Parallel()
 	b := newBook(t)

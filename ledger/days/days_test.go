@@ -130,7 +130,7 @@ func TestProposalsNeedTwoPeople(t *testing.T) {
 	b.MustPost(captured(ngheAn, cause(1), 5, uuid.Nil)) // rejected: the day is open
 }
 
-// What the code refuses first, the database refuses too.
+// The database refuses everything that the code refuses first.
 func TestWallsOfDays(t *testing.T) {
 	t.Parallel()
 	b := newBook(t)

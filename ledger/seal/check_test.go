@@ -157,7 +157,7 @@ func TestCheckFindsEveryChangedColumn(t *testing.T) {
 		"sealed_entry position":  "block 2 has no entry at place 1",
 		"sealed_entry entry_id":  " of block 2, place 1, is missing",
 	}
-	// What tells accounts apart stands in no entry; postings name the account's code.
+	// The columns that tell accounts apart are in no entry; postings name the account's code.
 	outside := map[string]bool{"account authority": true, "account currency": true, "account created_at": true, "account id": true}
 	for _, c := range columns {
 		name := c.Table + " " + c.Name

@@ -15,7 +15,7 @@ import (
 	"github.com/doisoat/doisoat/ledger"
 )
 
-// A seal binds what was posted: what was changed before it came is found, too.
+// A seal binds the posted content: Check also finds a change that was made before the seal.
 func TestChangeBeforeTheSealIsFound(t *testing.T) {
 	t.Parallel()
 	for change, changed := range map[string]string{
@@ -33,8 +33,8 @@ func TestChangeBeforeTheSealIsFound(t *testing.T) {
 	}
 }
 
-// The hash that Post makes of an entry is that of what the book then holds,
-// whichever way the entry was written: a seal of it would be wrong for ever.
+// Post hashes an entry exactly as the book then holds it, whichever statement wrote it. A wrong hash would make the
+// seal wrong for ever.
 func TestContentIsWhatTheBookHolds(t *testing.T) {
 	t.Parallel()
 	b := newBook(t, 64)

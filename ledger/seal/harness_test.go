@@ -74,8 +74,8 @@ func (b book) postMany(authority string, from, n int) []ledger.EntryID {
 	return ids
 }
 
-// mustSeal seals what was posted before. Databases of other tests share the
-// server and its transaction numbers: it waits until none of theirs is older.
+// mustSeal seals the entries posted before. Databases of other tests share the server and its transaction numbers, so
+// mustSeal waits until no older transaction of another test runs.
 func (b book) mustSeal(authority string) seal.Sealed {
 	b.t.Helper()
 	b.waitForHorizon()
@@ -106,7 +106,7 @@ func (b book) eventually(otherwise string, done func() bool) {
 	b.t.Fatal(otherwise)
 }
 
-// check returns what is wrong with the book, as the application sees it.
+// check returns the problems of the book, as the application sees it.
 func (b book) check(authority string) []string {
 	b.t.Helper()
 	var problems []string
@@ -120,8 +120,7 @@ func (b book) check(authority string) []string {
 	return problems
 }
 
-// force changes what nothing may change: as the superuser, with every trigger
-// and foreign key asleep.
+// force makes a forbidden change: as the superuser, with every trigger and foreign key switched off.
 func (b book) force(query string, args ...any) {
 	b.t.Helper()
 	b.forced(func(tx pgx.Tx) error {

@@ -199,8 +199,8 @@ func TestExportedBook(t *testing.T) {
 	}
 }
 
-// Any single bit of an exported book, turned over, is found; any single bit of
-// a proof too, unless what it says stays the same.
+// The verifier finds any single changed bit of an exported book. It also finds any changed bit of a proof, unless the
+// proof's values stay the same.
 func TestAnyFlippedBitIsFound(t *testing.T) {
 	t.Parallel()
 	b := newBook(t, 4)
@@ -235,8 +235,8 @@ func TestAnyFlippedBitIsFound(t *testing.T) {
 	})
 }
 
-// A proof says one thing to whoever reads it: what a reader of JSON would pass
-// over, or take from another place than the verifier, is refused.
+// A proof has one meaning for every reader. The verifier refuses text that a JSON reader would ignore, or would take
+// from another place than the verifier.
 func TestProofSaysOneThing(t *testing.T) {
 	t.Parallel()
 	b := newBook(t, 4)
@@ -293,7 +293,7 @@ func FuzzVerifyFile(f *testing.F) {
 	})
 }
 
-// BenchmarkSeal is what sealing one entry of four postings costs, beside posting it one per commit.
+// BenchmarkSeal measures sealing an entry of four postings, beside posting one such entry per commit.
 func BenchmarkSeal(bench *testing.B) {
 	b := newBook(bench, 0)
 	n := 0

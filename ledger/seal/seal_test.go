@@ -56,7 +56,7 @@ func TestBrokenBookHoldsUpNoOther(t *testing.T) {
 	b.mustSeal(other)
 	b.postMany(other, 1, 1)
 	b.postMany(ngheAn, 0, 1)
-	// As if the chain were at its end for ever: what follows is no block.
+	// As if the chain could not grow: the next number is no block.
 	b.force(`update ledger.block set number = 9223372036854775807 where authority = $1`, other)
 	b.waitForHorizon()
 	if err := b.seal.SealDue(t.Context()); err == nil {
@@ -280,8 +280,8 @@ func TestFirstLookEndsWithAFullBlock(t *testing.T) {
 	}
 }
 
-// What is posted while the whole book is looked through may be sealed by that
-// look, and the walk behind it comes by again: it is sealed once, and passed once.
+// The look through the whole book may seal an entry that is posted meanwhile. The sealer then meets the entry again: it
+// is sealed once, and passed once.
 func TestWalkPassesWhatTheLookSealed(t *testing.T) {
 	t.Parallel()
 	b := newBook(t, 4)
@@ -311,7 +311,7 @@ func TestWalkPassesWhatTheLookSealed(t *testing.T) {
 
 var monthKey = regexp.MustCompile(`_(\d{6}|default)_pkey$`)
 
-// The database itself refuses what a sealer of ours would never write.
+// The database itself refuses rows that the sealer would never write.
 func TestWallsOfTheChain(t *testing.T) {
 	t.Parallel()
 	b := newBook(t, 4)

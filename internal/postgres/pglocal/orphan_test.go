@@ -46,7 +46,7 @@ func TestOrphanOfKilledServerIsEnded(t *testing.T) {
 	if pid := s.PID(); pid == killed || pid == 0 {
 		t.Errorf("got process id %d, want a new one", pid)
 	}
-	// One that has ended and that nobody waited for has no command line any more.
+	// A process that has ended, and whose parent has not waited for it, has no command line.
 	if title, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(orphan), "cmdline")); err == nil && len(title) > 0 {
 		t.Errorf("process %d of the killed server is still there: %q", orphan, title)
 	}

@@ -224,7 +224,7 @@ func TestParentIsKilled(t *testing.T) {
 	if err := parent.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	_ = parent.Wait() // killed: that is what we did
+	_ = parent.Wait() // an error is expected: the test killed the process
 
 	// At once: the old server may still be shutting down.
 	s := mustStart(t, Options{DataDir: dir})
@@ -260,7 +260,7 @@ func TestServerEndsWithItsParent(t *testing.T) {
 	if err := parent.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	_ = parent.Wait() // killed: that is what we did
+	_ = parent.Wait() // an error is expected: the test killed the process
 	eventually(t, "the server ends by itself", func() bool {
 		_, err := os.Stat(running[0])
 		return errors.Is(err, os.ErrNotExist)

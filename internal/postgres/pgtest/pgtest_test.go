@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// seen is what a connection tells of itself.
+// seen is the state of a connection.
 type seen struct {
 	User      string
 	Superuser bool
