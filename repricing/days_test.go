@@ -60,7 +60,8 @@ func (w *world) priceAgain(jobs ...dossiers.PriceAgain) {
 
 const always = `"valid_from": "2024-01-01"`
 
-// TestDayOfAcceptanceComesOnce: what was paid too much is proposed once, whatever is reported after it.
+// TestDayOfAcceptanceComesOnce: the overpaid amount is proposed once, and later reports change
+// nothing.
 func TestDayOfAcceptanceComesOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -80,7 +81,10 @@ func TestDayOfAcceptanceComesOnce(t *testing.T) {
 		w.report(d, dossiers.Processing, at.Add(time.Minute))
 	}
 	acceptance := w.days()
-	if diff := cmp.Diff(acceptance, []dossiers.PriceAgain{{Authority: province, Dossier: paid.ID, Day: schedule.ByAcceptance}, {Authority: province, Dossier: unpaid.ID, Day: schedule.ByAcceptance}}); diff != "" {
+	if diff := cmp.Diff(acceptance, []dossiers.PriceAgain{
+		{Authority: province, Dossier: paid.ID, Day: schedule.ByAcceptance},
+		{Authority: province, Dossier: unpaid.ID, Day: schedule.ByAcceptance},
+	}); diff != "" {
 		t.Errorf("jobs (-got +want):\n%s", diff)
 	}
 	w.priceAgain(acceptance...)
@@ -92,7 +96,8 @@ func TestDayOfAcceptanceComesOnce(t *testing.T) {
 		}
 		r := list[0]
 		got := []any{r.Reason, r.RequestedBy, r.Origin, r.Items}
-		if diff := cmp.Diff(got, []any{"OVERPAID", "system", refunds.Repriced, []refunds.Item{{Charge: paid.Charges[0].ID, Amount: 40_000}}}); diff != "" {
+		items := []refunds.Item{{Charge: paid.Charges[0].ID, Amount: 40_000}}
+		if diff := cmp.Diff(got, []any{"OVERPAID", "system", refunds.Repriced, items}); diff != "" {
 			t.Errorf("%s: proposal (-got +want):\n%s", when, diff)
 		}
 		if c := w.Find(unpaid.Code).Charges[0]; c.Due != 100_000 || c.Waived != 40_000 {
@@ -107,7 +112,7 @@ func TestDayOfAcceptanceComesOnce(t *testing.T) {
 		t.Errorf("audit trail: got %q, want dossier.price_again in it", got)
 	}
 
-	// A later text, and a day before all others: what is done stays done.
+	// A later text of the policy and an earlier day change nothing that is done.
 	w.byDay("NA-ACC", schedule.ByAcceptance, 20, always)
 	_, err := w.DB.Owner.Exec(t.Context(), `delete from river.river_job`) // as River does with old ones
 	w.Must(err)
@@ -139,7 +144,8 @@ func TestDayReportedAtOnce(t *testing.T) {
 	at := w.Clock.Now()
 	refundstest.AtOnce(t, 6, func(i int) error {
 		status := []dossiers.Status{dossiers.Finished, dossiers.Returned}[i%2]
-		_, err := w.Dossiers.RecordStatus(t.Context(), portal, d.Code, dossiers.StatusReport{Status: status, At: at.Add(-time.Duration(i) * time.Second)})
+		_, err := w.Dossiers.RecordStatus(t.Context(), portal, d.Code,
+			dossiers.StatusReport{Status: status, At: at.Add(-time.Duration(i) * time.Second)})
 		return err
 	})
 	if got := w.days(); len(got) != 1 {
@@ -253,7 +259,9 @@ func TestPricingDaysToTheSecond(t *testing.T) {
 		whole = `"valid_from": "2024-04-10", "valid_to": "2024-04-20"`
 		cut   = `"valid_from": "2024-04-10", "valid_to": "2024-04-15", "declared_valid_to": "2024-04-20"`
 	)
-	for basis, status := range map[schedule.Basis]dossiers.Status{schedule.BySubmission: 0, schedule.ByAcceptance: dossiers.Accepted, schedule.ByIssue: dossiers.Finished} {
+	for basis, status := range map[schedule.Basis]dossiers.Status{
+		schedule.BySubmission: 0, schedule.ByAcceptance: dossiers.Accepted, schedule.ByIssue: dossiers.Finished,
+	} {
 		for name, window := range map[string]string{"whole": whole, "cut": cut} {
 			t.Run(string(basis)+" "+name, func(t *testing.T) {
 				t.Parallel()

@@ -16,8 +16,8 @@ import (
 	"github.com/doisoat/doisoat/repricing/replay"
 )
 
-// TestRepricingOfTooMuch: what was paid becomes a proposal, what is unpaid is
-// waived, and what was assessed stays.
+// TestRepricingOfTooMuch: the paid part of a reduction becomes a proposal and the unpaid part is
+// waived; the assessment stays.
 func TestRepricingOfTooMuch(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -36,7 +36,8 @@ func TestRepricingOfTooMuch(t *testing.T) {
 	if got := w.RefundsOf(paid); len(got) != 0 {
 		t.Errorf("a forecast opened %d refunds, want none", len(got))
 	}
-	if _, err := w.Repricing.Approve(t.Context(), auth.Actor{Authority: province, Role: auth.RoleChiefAccountant, ID: accountant.ID}, r.ID); !approval.ErrSamePerson.Is(err) {
+	maker := auth.Actor{Authority: province, Role: auth.RoleChiefAccountant, ID: accountant.ID}
+	if _, err := w.Repricing.Approve(t.Context(), maker, r.ID); !approval.ErrSamePerson.Is(err) {
 		t.Errorf("the maker approves: got %v, want %v", err, approval.ErrSamePerson)
 	}
 
@@ -55,7 +56,8 @@ func TestRepricingOfTooMuch(t *testing.T) {
 		Items      []refunds.Item
 	}
 	got := proposal{list[0].Reason, list[0].RequestedBy, list[0].Origin, list[0].Status, list[0].Items}
-	if diff := cmp.Diff(got, proposal{"OVERPAID", accountant.ID, refunds.Repriced, refunds.Requested, []refunds.Item{{Charge: paid.Charges[0].ID, Amount: 30_000}}}); diff != "" {
+	items := []refunds.Item{{Charge: paid.Charges[0].ID, Amount: 30_000}}
+	if diff := cmp.Diff(got, proposal{"OVERPAID", accountant.ID, refunds.Repriced, refunds.Requested, items}); diff != "" {
 		t.Errorf("proposal (-got +want):\n%s", diff)
 	}
 	if c := w.Find(unpaid.Code).Charges[0]; c.Due != 90_000 || c.Waived != 30_000 || c.Outstanding() != 60_000 {
@@ -85,8 +87,8 @@ func TestRepricingOfTooMuch(t *testing.T) {
 	}
 }
 
-// TestRepricingOfTooLittle: a further charge carries the difference and the
-// book takes back what was granted too much.
+// TestRepricingOfTooLittle: a further charge carries the difference, and the book takes back the
+// discount that was too high.
 func TestRepricingOfTooLittle(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -104,13 +106,14 @@ func TestRepricingOfTooLittle(t *testing.T) {
 	}
 	type amounts struct{ Base, Discount, Due, Outstanding int64 }
 	of := func(c dossiers.Charge) amounts { return amounts{c.Base, c.Discount, c.Due, c.Outstanding()} }
-	if diff := cmp.Diff([]amounts{of(d.Charges[0]), of(d.Charges[1])}, []amounts{{100_000, 40_000, 60_000, 0}, {0, -20_000, 20_000, 20_000}}); diff != "" {
+	if diff := cmp.Diff([]amounts{of(d.Charges[0]), of(d.Charges[1])},
+		[]amounts{{100_000, 40_000, 60_000, 0}, {0, -20_000, 20_000, 20_000}}); diff != "" {
 		t.Errorf("charges (-got +want):\n%s", diff)
 	}
 	if got := w.Balances()[ledger.MemoDiscount]; got != 20_000 {
 		t.Errorf("M-DISCOUNT: got %d, want 20000", got)
 	}
-	// The payer pays the rest; then the right share is what everybody says.
+	// The payer pays the rest; then dossier and book agree on the right share.
 	w.Capture(w.Create(d))
 	if got := w.Find(d.Code).Totals(); got.Outstanding != 0 || got.Paid != 80_000 || got.Discount != 20_000 || got.Gross != 100_000 {
 		t.Errorf("got %+v, want 80000 paid of 100000 less 20000", got)
@@ -127,7 +130,8 @@ func TestRepricingOfTooLittle(t *testing.T) {
 	}
 }
 
-// TestRepricingLeavesToPeople what people decided about, and dossiers whose service ended.
+// TestRepricingLeavesToPeople: charges about which people decided, and dossiers whose service
+// ended.
 func TestRepricingLeavesToPeople(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
