@@ -18,14 +18,14 @@ import (
 	"github.com/doisoat/doisoat/statements"
 )
 
-// BreakState says whether a break is still a difference.
-type BreakState string
+// BreakStatus says whether a break is still a difference.
+type BreakStatus string
 
-// The states. Carried means open, and its run is closed.
+// The statuses. Carried means: the break is open, and its run is closed.
 const (
-	BreakOpen     BreakState = "open"
-	BreakCarried  BreakState = "carried"
-	BreakResolved BreakState = "resolved"
+	BreakOpen     BreakStatus = "open"
+	BreakCarried  BreakStatus = "carried"
+	BreakResolved BreakStatus = "resolved"
 )
 
 // Break is a difference found by a run.
@@ -34,7 +34,7 @@ type Break struct {
 	Run          reconcile.RunID
 	Source       string
 	Kind         matching.BreakKind
-	State        BreakState
+	Status       BreakStatus
 	Holds        bool // counts in the money identity; others only tell
 	Line         statements.LineID
 	Capture      payments.CaptureID
@@ -58,7 +58,7 @@ type breakRow struct {
 	RunID        reconcile.RunID     `db:"run_id"`
 	Source       string              `db:"source"`
 	Kind         matching.BreakKind  `db:"kind"`
-	State        BreakState          `db:"state"`
+	Status       BreakStatus         `db:"status"`
 	Holds        bool                `db:"holds"`
 	LineID       statements.LineID   `db:"line_id"`
 	CaptureID    payments.CaptureID  `db:"capture_id"`
@@ -82,7 +82,7 @@ type breakRow struct {
 
 func (r breakRow) shown() Break {
 	return Break{
-		ID: r.ID, Run: r.RunID, Source: r.Source, Kind: r.Kind, State: r.State, Holds: r.Holds, Line: r.LineID, Capture: r.CaptureID,
+		ID: r.ID, Run: r.RunID, Source: r.Source, Kind: r.Kind, Status: r.Status, Holds: r.Holds, Line: r.LineID, Capture: r.CaptureID,
 		Refund: r.RefundID, Transit: r.TransitID, Payment: r.PaymentID, DossierCode: r.DossierCode, Statement: r.StatementID, Batch: r.BatchID,
 		Amount: money.Amount{Currency: r.Currency, Minor: r.Amount}, SourceAmount: r.SourceAmount, BookAmount: r.BookAmount,
 		Detail: r.Detail, CreatedAt: r.CreatedAt, ResolvedAt: r.ResolvedAt, Resolution: r.Resolution,
@@ -90,7 +90,7 @@ func (r breakRow) shown() Break {
 }
 
 const selectBreak = `
-	select b.id, b.run_id, s.code as source, b.kind, b.state, b.holds, b.line_id, b.capture_id, b.refund_id, b.transit_id, b.payment_id,
+	select b.id, b.run_id, s.code as source, b.kind, b.status, b.holds, b.line_id, b.capture_id, b.refund_id, b.transit_id, b.payment_id,
 		coalesce(d.code, '') as dossier_code, b.statement_id, b.batch_source_id, b.batch_account, b.batch_id, b.amount,
 		b.source_amount, b.book_amount, b.currency, b.detail, b.created_at, b.resolved_at, b.resolution
 	from reconcile.break b
@@ -113,7 +113,7 @@ type BreakFilter struct {
 	Source string
 	Kind   matching.BreakKind
 	Open   bool // open or carried
-	State  BreakState
+	Status BreakStatus
 	After  reconcile.BreakID // last id of the page before
 	Limit  int
 }
@@ -127,9 +127,9 @@ func (s *Service) ListBreaks(ctx context.Context, actor auth.Actor, f BreakFilte
 	err = postgres.ReadTx(ctx, s.DB.Pool, actor.Authority, func(tx pgx.Tx) error {
 		rows, err := selectBreaks(ctx, tx, `
 				and (@run::uuid is null or b.run_id = @run) and (@source = '' or b.source_id = (`+statements.SourceIDByCode+`)) and (@kind = '' or b.kind = @kind)
-				and (@state = '' or b.state = @state) and (not @open or b.state <> 'resolved') and (@after::uuid is null or b.id < @after)
+				and (@status = '' or b.status = @status) and (not @open or b.status <> 'resolved') and (@after::uuid is null or b.id < @after)
 			order by b.id desc limit @limit`, pgx.StrictNamedArgs{
-			"run": f.Run, "source": f.Source, "kind": string(f.Kind), "state": string(f.State), "open": f.Open, "after": f.After, "limit": f.Limit + 1,
+			"run": f.Run, "source": f.Source, "kind": string(f.Kind), "status": string(f.Status), "open": f.Open, "after": f.After, "limit": f.Limit + 1,
 		})
 		rows, next = page.Cut(rows, f.Limit, func(x breakRow) reconcile.BreakID { return x.ID })
 		list = make([]Break, len(rows))

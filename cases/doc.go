@@ -12,5 +12,5 @@
 //   - a person who proposes an identification never decides it;
 //   - a suspended credit is identified once: then the credit is a capture of a dossier.
 //
-// States: identification proposed → approved, rejected.
+// Statuses: identification proposed → approved, rejected.
 package cases

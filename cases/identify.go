@@ -33,14 +33,14 @@ func (identificationKind) Prefix() string { return "idn" }
 // IdentificationID names an identification.
 type IdentificationID = ident.ID[identificationKind]
 
-// IdentificationState is how far an identification came.
-type IdentificationState string
+// IdentificationStatus is how far an identification came.
+type IdentificationStatus string
 
-// The states: proposed → approved, rejected; both are final.
+// The statuses: proposed → approved, rejected; both are final.
 const (
-	IdentificationProposed IdentificationState = "proposed"
-	IdentificationApproved IdentificationState = "approved"
-	IdentificationRejected IdentificationState = "rejected"
+	IdentificationProposed IdentificationStatus = "proposed"
+	IdentificationApproved IdentificationStatus = "approved"
+	IdentificationRejected IdentificationStatus = "rejected"
 )
 
 // IdentifyRequest says which dossier a line pays. The amount is the line's, so
@@ -60,7 +60,7 @@ type Identification struct {
 	DossierCode string
 	Amount      money.Amount
 	Reason      string
-	State       IdentificationState
+	Status      IdentificationStatus
 	ProposedAt  time.Time
 	ProposedBy  string
 	DecidedAt   *time.Time
@@ -98,7 +98,7 @@ func (s *Service) ProposeIdentification(
 		if l.Statement != statement {
 			return ErrLineNotFound
 		}
-		list, err := selectIdentifications(ctx, act, ` and n.line_id = $1 and n.state <> 'rejected'`, line)
+		list, err := selectIdentifications(ctx, act, ` and n.line_id = $1 and n.status <> 'rejected'`, line)
 		if err != nil {
 			return err
 		}
@@ -120,7 +120,7 @@ func (s *Service) ProposeIdentification(
 		}
 		n, created = Identification{
 			ID: ident.New[identificationKind](), Line: line, Statement: statement, DossierID: d.ID, DossierCode: d.Code, Amount: q.Amount,
-			Reason: q.Reason, State: IdentificationProposed, ProposedAt: act.Now, ProposedBy: actor.ID,
+			Reason: q.Reason, Status: IdentificationProposed, ProposedAt: act.Now, ProposedBy: actor.ID,
 		}, true
 		return insertIdentification(ctx, act, n)
 	})
@@ -165,7 +165,7 @@ func (s *Service) RejectIdentification(ctx context.Context, actor auth.Actor, id
 }
 
 // decideIdentification takes its turn among runs, locks, and does what body says before the decision is written.
-func (s *Service) decideIdentification(ctx context.Context, actor auth.Actor, id IdentificationID, to IdentificationState, note string,
+func (s *Service) decideIdentification(ctx context.Context, actor auth.Actor, id IdentificationID, to IdentificationStatus, note string,
 	body func(postgres.Act, *Identification) error,
 ) (n Identification, err error) {
 	if err := auth.Require(actor, auth.PermCaseApprove); err != nil {
@@ -184,7 +184,7 @@ func (s *Service) decideIdentification(ctx context.Context, actor auth.Actor, id
 		}
 		n = list[0]
 		repeated, err := approval.Check(actor, approval.Proposal{
-			MadeBy: []string{n.ProposedBy}, Open: n.State == IdentificationProposed, DecidedBy: n.DecidedBy, Same: n.State == to,
+			MadeBy: []string{n.ProposedBy}, Open: n.Status == IdentificationProposed, DecidedBy: n.DecidedBy, Same: n.Status == to,
 		})
 		if err != nil || repeated {
 			return err
@@ -193,7 +193,7 @@ func (s *Service) decideIdentification(ctx context.Context, actor auth.Actor, id
 			return err
 		}
 		now := act.Now
-		n.State, n.DecidedAt, n.DecidedBy, n.Note = to, &now, actor.ID, note
+		n.Status, n.DecidedAt, n.DecidedBy, n.Note = to, &now, actor.ID, note
 		return updateIdentification(ctx, act, n)
 	})
 	return n, err
@@ -219,7 +219,7 @@ func (s *Service) matchIdentified(ctx context.Context, act postgres.Act, l heldL
 	}
 	_, err = act.Exec(ctx, `
 		with l as (update reconcile.statement_line set suspense_entry = null where id = $1)
-		update reconcile.break set state = 'resolved', resolved_at = $2, resolution = 'identified' where line_id = $1 and state <> 'resolved'`, n.Line, now)
+		update reconcile.break set status = 'resolved', resolved_at = $2, resolution = 'identified' where line_id = $1 and status <> 'resolved'`, n.Line, now)
 	if err != nil {
 		return err
 	}
@@ -244,7 +244,7 @@ type heldLine struct {
 func suspendedLine(ctx context.Context, tx pgx.Tx, id statements.LineID) (heldLine, error) {
 	rows, err := tx.Query(ctx, `
 		select l.statement_id, l.run_id, l.business_date, l.occurred_at, l.amount, l.currency, l.bank_ref, e.business_date as held_since,
-			exists (select from reconcile.break b where b.line_id = l.id and b.holds and b.state <> 'resolved'
+			exists (select from reconcile.break b where b.line_id = l.id and b.holds and b.status <> 'resolved'
 				and (num_nonnulls(b.capture_id, b.refund_id, b.transit_id) > 0 or b.batch_id <> '')) as compared,
 			exists (select from reconcile.repair r where r.line_id = l.id and (r.outcome = 'asked' or r.outcome = 'recorded'
 				and not exists (select from reconcile.match_item i where i.line_id = l.id and i.side = 'line'))) as repaired
@@ -286,9 +286,9 @@ func (l heldLine) pays(d dossiers.Dossier, amount money.Amount) error {
 
 // IdentificationFilter narrows a list of identifications; zero members do not filter.
 type IdentificationFilter struct {
-	State IdentificationState
-	After IdentificationID // last id of the page before
-	Limit int
+	Status IdentificationStatus
+	After  IdentificationID // last id of the page before
+	Limit  int
 }
 
 // ListIdentifications returns identifications of the actor's authority, newest first. next is zero at the end.
@@ -301,7 +301,7 @@ func (s *Service) ListIdentifications(
 	f.Limit = page.Limit(f.Limit)
 	err = postgres.ReadTx(ctx, s.DB.Pool, actor.Authority, func(tx pgx.Tx) error {
 		list, err = selectIdentifications(ctx, tx, `
-			and ($1 = '' or n.state = $1) and ($2::uuid is null or n.id < $2) order by n.id desc limit $3`, string(f.State), f.After, f.Limit+1)
+			and ($1 = '' or n.status = $1) and ($2::uuid is null or n.id < $2) order by n.id desc limit $3`, string(f.Status), f.After, f.Limit+1)
 		return err
 	})
 	list, next = page.Cut(list, f.Limit, func(x Identification) IdentificationID { return x.ID })
@@ -310,7 +310,7 @@ func (s *Service) ListIdentifications(
 
 func selectIdentifications(ctx context.Context, tx pgx.Tx, and string, args ...any) ([]Identification, error) {
 	rows, err := tx.Query(ctx, `
-		select n.id, n.line_id, l.statement_id, n.dossier_id, d.code, n.currency, n.amount, n.reason, n.state, n.proposed_at, n.proposed_by,
+		select n.id, n.line_id, l.statement_id, n.dossier_id, d.code, n.currency, n.amount, n.reason, n.status, n.proposed_at, n.proposed_by,
 			n.decided_at, coalesce(n.decided_by, ''), n.note, n.capture_id
 		from reconcile.identification n
 		join reconcile.statement_line l on l.id = n.line_id
@@ -321,7 +321,7 @@ func selectIdentifications(ctx context.Context, tx pgx.Tx, and string, args ...a
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (n Identification, err error) {
 		var capture uuid.NullUUID
-		err = row.Scan(&n.ID, &n.Line, &n.Statement, &n.DossierID, &n.DossierCode, &n.Amount.Currency, &n.Amount.Minor, &n.Reason, &n.State,
+		err = row.Scan(&n.ID, &n.Line, &n.Statement, &n.DossierID, &n.DossierCode, &n.Amount.Currency, &n.Amount.Minor, &n.Reason, &n.Status,
 			&n.ProposedAt, &n.ProposedBy, &n.DecidedAt, &n.DecidedBy, &n.Note, &capture)
 		n.Capture = payments.CaptureID(capture.UUID)
 		return n, err
@@ -346,12 +346,12 @@ func insertIdentification(ctx context.Context, act postgres.Act, n Identificatio
 
 func updateIdentification(ctx context.Context, tx postgres.Act, n Identification) error {
 	_, err := tx.Exec(ctx, `
-		update reconcile.identification set state = @state, decided_at = @at, decided_by = @by, note = @note, capture_id = @capture where id = @id`,
-		pgx.StrictNamedArgs{"id": n.ID, "state": n.State, "at": n.DecidedAt, "by": n.DecidedBy, "note": n.Note, "capture": n.Capture})
+		update reconcile.identification set status = @status, decided_at = @at, decided_by = @by, note = @note, capture_id = @capture where id = @id`,
+		pgx.StrictNamedArgs{"id": n.ID, "status": n.Status, "at": n.DecidedAt, "by": n.DecidedBy, "note": n.Note, "capture": n.Capture})
 	if err != nil {
 		return identificationFault(err)
 	}
-	act := map[IdentificationState]string{IdentificationApproved: "identification.approve", IdentificationRejected: "identification.reject"}[n.State]
+	act := map[IdentificationStatus]string{IdentificationApproved: "identification.approve", IdentificationRejected: "identification.reject"}[n.Status]
 	return audit.Record(ctx, tx, audit.Event{
 		Actor: tx.Actor, At: *n.DecidedAt, Act: act, ObjectKind: "identification", ObjectID: n.ID.String(), Reason: n.Note,
 		After: map[string]any{"line": n.Line, "dossier": n.DossierCode, "amount": n.Amount.Minor, "capture": n.Capture},

@@ -84,7 +84,7 @@ func TestCreditIsIdentified(t *testing.T) {
 	for range 2 {
 		n, err = w.Cases.ApproveIdentification(t.Context(), chief, n.ID, "đúng")
 		w.Must(err)
-		same(t, "state", n.State, cases.IdentificationApproved)
+		same(t, "status", n.Status, cases.IdentificationApproved)
 		same(t, "book", w.Balances(), paid)
 		same(t, "breaks", w.Breaks(bank), []string{})
 		same(t, "matches", w.Matches(run), []string{"identified identified 75000"})
@@ -117,7 +117,7 @@ func (w *world) refusedAfter(at place, n cases.Identification, code string) {
 	w.T.Helper()
 	again, created, err := w.Cases.ProposeIdentification(w.T.Context(), accountant, at.statement, at.line, pays(code, 75_000))
 	w.Must(err)
-	same(w.T, "proposed after", []any{again.ID, again.State, created}, []any{n.ID, n.State, false})
+	same(w.T, "proposed after", []any{again.ID, again.Status, created}, []any{n.ID, n.Status, false})
 	if _, err := w.Cases.RejectIdentification(w.T.Context(), chief, n.ID, "nhầm"); !approval.ErrDecided.Is(err) {
 		w.T.Errorf("rejected after: got %v, want %v", err, approval.ErrDecided)
 	}
@@ -129,7 +129,7 @@ func (w *world) refusedAfter(at place, n cases.Identification, code string) {
 	for constraint, damage := range map[string]string{
 		"identification_once": `insert into reconcile.identification (id, authority, line_id, dossier_id, amount, currency, reason, proposed_at, proposed_by)
 			select gen_random_uuid(), authority, line_id, dossier_id, amount, currency, reason, now(), 'x' from reconcile.identification`,
-		"identification_decided_once": `update reconcile.identification set state = 'rejected', capture_id = null, note = 'x'`,
+		"identification_decided_once": `update reconcile.identification set status = 'rejected', capture_id = null, note = 'x'`,
 		"capture_identified_once": `insert into payments.capture (id, authority, payment_id, dossier_id, provider, transaction_id, amount, currency,
 				excess, occurred_at, business_date, evidence, recorded_at)
 			select gen_random_uuid(), authority, payment_id, dossier_id, provider, transaction_id, amount, currency, excess, now(), business_date,
@@ -141,7 +141,7 @@ func (w *world) refusedAfter(at place, n cases.Identification, code string) {
 		}
 	}
 	_, err = w.Owner.Exec(w.T.Context(), `
-		insert into reconcile.identification (id, authority, line_id, dossier_id, amount, currency, reason, state, proposed_at, proposed_by, decided_at, decided_by, note)
+		insert into reconcile.identification (id, authority, line_id, dossier_id, amount, currency, reason, status, proposed_at, proposed_by, decided_at, decided_by, note)
 		select gen_random_uuid(), authority, line_id, dossier_id, amount, currency, reason, 'rejected', now(), 'x', now(), 'x', 'x' from reconcile.identification`)
 	if postgres.Constraint(err) != "identification_maker_is_not_checker" {
 		w.T.Errorf("one person: got %v", err)
@@ -245,7 +245,7 @@ func TestIdentifyRefusals(t *testing.T) {
 		w.Must(err)
 	}
 	w.proposed(place{st.ID, lines[0].ID}, pays(code, 30_000)) // rejected, it is open for another try
-	list, _, err := w.Cases.ListIdentifications(t.Context(), accountant, cases.IdentificationFilter{State: cases.IdentificationRejected})
+	list, _, err := w.Cases.ListIdentifications(t.Context(), accountant, cases.IdentificationFilter{Status: cases.IdentificationRejected})
 	w.Must(err)
 	same(t, "rejected", len(list), 1)
 }
@@ -359,7 +359,7 @@ func TestIdentificationDiesHalfway(t *testing.T) {
 	code := w.codeOf(w.Payment("vnpay", 50_000))
 	at, _ := w.arrives(day, 0, entry{"F1", 50_000, "NGUYEN VAN A"})
 	n := w.proposed(at, pays(code, 50_000))
-	_, err := w.Owner.Exec(t.Context(), `alter table reconcile.identification add constraint dies check (state <> 'approved')`)
+	_, err := w.Owner.Exec(t.Context(), `alter table reconcile.identification add constraint dies check (status <> 'approved')`)
 	w.Must(err)
 	if _, err := w.Cases.ApproveIdentification(t.Context(), chief, n.ID, ""); err == nil {
 		t.Errorf("approve: got %v, want a death", err)

@@ -104,7 +104,7 @@ func (s *Service) revoke(ctx context.Context, act postgres.Act, src statements.S
 }
 
 // unmatched lists as breaks what a revoked match held.
-func (s *Service) unmatched(ctx context.Context, tx pgx.Tx, match Match) (in matching.Input, list []matching.Finding, err error) {
+func (s *Service) unmatched(ctx context.Context, tx pgx.Tx, match Match) (in matching.Input, list []matching.Break, err error) {
 	const detail = "its match was revoked"
 	lines, err := ask[revokedLine](ctx, tx, `
 		select id, business_date, amount, suspensions from reconcile.statement_line where id = any($1::uuid[]) order by id`, match.Lines)
@@ -113,7 +113,7 @@ func (s *Service) unmatched(ctx context.Context, tx pgx.Tx, match Match) (in mat
 	}
 	for i, l := range lines {
 		in.Lines = append(in.Lines, matching.Line{ID: l.ID.UUID(), Date: l.Date, Amount: l.Amount})
-		list = append(list, matching.Finding{
+		list = append(list, matching.Break{
 			Kind: matching.Unidentified, Line: i, Item: -1, Batch: -1, Amount: l.Amount, Source: &lines[i].Amount, Detail: detail,
 		})
 	}
@@ -138,14 +138,14 @@ func (s *Service) unmatched(ctx context.Context, tx pgx.Tx, match Match) (in mat
 			kind = matching.Transit
 		}
 		in.Items = append(in.Items, matching.Item{Kind: kind, ID: item.ID, Payment: item.Payment.UUID, Amount: item.Amount})
-		list = append(list, matching.Finding{
+		list = append(list, matching.Break{
 			Kind: missing, Line: -1, Item: i, Batch: -1, Payment: item.Payment.UUID, Amount: item.Amount, Book: &items[i].Amount, Detail: detail,
 		})
 	}
 	batches, err := revokedBatches(ctx, tx, match.ID)
 	for i, b := range batches {
 		in.Batches = append(in.Batches, matching.Batch{BatchKey: matching.BatchKey{Source: b.Source.UUID(), Account: b.Account, ID: b.ID}, Net: b.Net})
-		list = append(list, matching.Finding{
+		list = append(list, matching.Break{
 			Kind: matching.MissingAtSource, Line: -1, Item: -1, Batch: i, Amount: b.Net, Book: &batches[i].Net, Detail: detail,
 		})
 	}
@@ -170,7 +170,7 @@ func revokedBatches(ctx context.Context, tx pgx.Tx, id reconcile.MatchID) ([]rev
 			set book_amount = u.net, amount = case when b.source_amount is null then u.net else b.source_amount - u.net end
 			from unpaid u
 			where b.batch_source_id = u.source_id and b.batch_account = u.account and b.batch_id = u.batch_id
-				and b.holds and b.state <> 'resolved'
+				and b.holds and b.status <> 'resolved'
 			returning u.source_id, u.account, u.batch_id)
 		select u.source_id, u.account, u.batch_id, u.net from unpaid u
 		where (u.source_id, u.account, u.batch_id) not in (select g.source_id, g.account, g.batch_id from grown g)`, id)

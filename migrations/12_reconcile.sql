@@ -34,8 +34,8 @@ create table reconcile.statement (
 	id              uuid primary key,
 	authority       text not null,
 	source_id       uuid not null,
-	state           text not null constraint statement_state check (state in
-		('received', 'parsed', 'balanced', 'accepted', 'partial', 'rejected', 'superseded')),
+	status           text not null constraint statement_status check (status in
+		('accepted', 'partial', 'rejected')),
 	file_name       text not null,
 	format          text not null,
 	profile         text not null default '',
@@ -67,14 +67,14 @@ call app.append_only('reconcile.statement');
 grant select, insert on reconcile.statement to doisoat_app;
 
 -- A run reconciles one source and business date (ADR 0007). The application moves
--- its state and closes it with a report.
+-- its status and closes it with a report.
 create table reconcile.run (
 	id            uuid primary key,
 	authority     text not null,
 	source_id     uuid not null,
 	business_date date not null,
 	number        smallint not null check (number >= 1),
-	state         text not null constraint run_state check (state in ('open', 'matching', 'review', 'closed')),
+	status        text not null constraint run_status check (status in ('open', 'matching', 'review', 'closed')),
 	currency      text not null,
 	created_at    timestamptz not null,
 	created_by    text not null,
@@ -85,15 +85,15 @@ create table reconcile.run (
 	constraint run_source foreign key (source_id, authority) references reconcile.source (id, authority),
 	constraint run_number unique (source_id, business_date, number),
 	constraint run_identity unique (id, authority),
-	constraint run_closed_with_report check ((state = 'closed') = (closed_at is not null and closed_by is not null and report is not null))
+	constraint run_closed_with_report check ((status = 'closed') = (closed_at is not null and closed_by is not null and report is not null))
 );
-create unique index run_one_open on reconcile.run (source_id, business_date) where state <> 'closed';
+create unique index run_one_open on reconcile.run (source_id, business_date) where status <> 'closed';
 create index run_listed on reconcile.run (authority, id desc);
 create index run_listed_by_source on reconcile.run (authority, source_id, id desc);
 create index run_by_date on reconcile.run (authority, business_date);
 call app.protect('reconcile.run');
 grant select, insert on reconcile.run to doisoat_app;
-grant update (state, matched_at, closed_at, closed_by, report) on reconcile.run to doisoat_app;
+grant update (status, matched_at, closed_at, closed_by, report) on reconcile.run to doisoat_app;
 
 -- A closed run never changes: later findings belong to later runs.
 -- +goose StatementBegin
@@ -104,7 +104,7 @@ end
 $$;
 -- +goose StatementEnd
 create trigger refuse_reopening before update on reconcile.run
-	for each row when (old.state = 'closed') execute function reconcile.refuse_reopening();
+	for each row when (old.status = 'closed') execute function reconcile.refuse_reopening();
 alter table reconcile.run enable always trigger refuse_reopening;
 
 -- One row of a statement. Equal rows differ in their ordinal within one
@@ -152,7 +152,7 @@ create table reconcile.statement_line (
 	constraint statement_line_once unique (source_id, line_key, ordinal),
 	constraint statement_line_identity unique (id, authority)
 );
-create index statement_line_by_statement on reconcile.statement_line (statement_id, row, id);
+create index statement_line_by_statusment on reconcile.statement_line (statement_id, row, id);
 create index statement_line_by_run on reconcile.statement_line (run_id) where run_id is not null;
 create index statement_line_by_payout_run on reconcile.statement_line (payout_run_id) where payout_run_id is not null;
 create index statement_line_open on reconcile.statement_line (source_id, business_date) where not matched;
@@ -255,15 +255,15 @@ grant update (live) on reconcile.match_item to doisoat_app;
 -- A difference of one closed kind. A break that holds is where an unmatched
 -- line, item or batch counts in the money identity, and each is held once; other
 -- breaks (a wrong fee on a matched row, a gap between statements) only report.
--- The application moves state and amounts.
+-- The application moves status and amounts.
 create table reconcile.break (
 	id              uuid primary key,
 	authority       text not null,
 	run_id          uuid not null,
 	source_id       uuid not null,
 	kind            text not null constraint break_kind check (kind in ('missing_in_book', 'missing_at_source', 'amount_mismatch',
-		'fee_mismatch', 'status_mismatch', 'date_mismatch', 'duplicate', 'wrong_account', 'unidentified', 'refund_unmatched', 'balance_break')),
-	state           text not null constraint break_state check (state in ('open', 'carried', 'resolved')),
+		'fee_mismatch', 'status_mismatch', 'duplicate', 'unidentified', 'refund_unmatched', 'balance_break')),
+	status           text not null constraint break_status check (status in ('open', 'carried', 'resolved')),
 	holds           boolean not null,
 	line_id         uuid,
 	capture_id      uuid,
@@ -290,36 +290,36 @@ create table reconcile.break (
 	constraint break_payment foreign key (payment_id, authority) references payments.payment (id, authority),
 	constraint break_statement foreign key (statement_id, authority) references reconcile.statement (id, authority),
 	constraint break_batch_source foreign key (batch_source_id, authority) references reconcile.source (id, authority),
-	constraint break_resolved check ((state = 'resolved') = (resolved_at is not null))
+	constraint break_resolved check ((status = 'resolved') = (resolved_at is not null))
 );
-create unique index break_one_per_line on reconcile.break (line_id, kind) where state <> 'resolved' and line_id is not null;
-create unique index break_one_per_capture on reconcile.break (capture_id, kind) where state <> 'resolved' and capture_id is not null;
-create unique index break_one_per_refund on reconcile.break (refund_id, kind) where state <> 'resolved' and refund_id is not null;
-create unique index break_one_per_statement on reconcile.break (statement_id, kind) where state <> 'resolved' and statement_id is not null;
-create unique index break_one_per_transit on reconcile.break (transit_id, kind) where state <> 'resolved' and transit_id is not null;
-create unique index break_holds_line_once on reconcile.break (line_id) where state <> 'resolved' and holds and line_id is not null;
-create unique index break_holds_capture_once on reconcile.break (capture_id) where state <> 'resolved' and holds and capture_id is not null;
-create unique index break_holds_refund_once on reconcile.break (refund_id) where state <> 'resolved' and holds and refund_id is not null;
-create unique index break_holds_transit_once on reconcile.break (transit_id) where state <> 'resolved' and holds and transit_id is not null;
+create unique index break_one_per_line on reconcile.break (line_id, kind) where status <> 'resolved' and line_id is not null;
+create unique index break_one_per_capture on reconcile.break (capture_id, kind) where status <> 'resolved' and capture_id is not null;
+create unique index break_one_per_refund on reconcile.break (refund_id, kind) where status <> 'resolved' and refund_id is not null;
+create unique index break_one_per_statement on reconcile.break (statement_id, kind) where status <> 'resolved' and statement_id is not null;
+create unique index break_one_per_transit on reconcile.break (transit_id, kind) where status <> 'resolved' and transit_id is not null;
+create unique index break_holds_line_once on reconcile.break (line_id) where status <> 'resolved' and holds and line_id is not null;
+create unique index break_holds_capture_once on reconcile.break (capture_id) where status <> 'resolved' and holds and capture_id is not null;
+create unique index break_holds_refund_once on reconcile.break (refund_id) where status <> 'resolved' and holds and refund_id is not null;
+create unique index break_holds_transit_once on reconcile.break (transit_id) where status <> 'resolved' and holds and transit_id is not null;
 create unique index break_holds_batch_once on reconcile.break (batch_source_id, batch_account, batch_id)
-	where state <> 'resolved' and holds and batch_source_id is not null;
+	where status <> 'resolved' and holds and batch_source_id is not null;
 create index break_by_run on reconcile.break (run_id, id);
 create index break_listed on reconcile.break (authority, id desc);
 create index break_listed_by_source on reconcile.break (authority, source_id, id desc);
 create index break_listed_by_kind on reconcile.break (authority, kind, id desc);
-create index break_listed_by_state on reconcile.break (authority, state, id desc);
+create index break_listed_by_status on reconcile.break (authority, status, id desc);
 -- a run reads the live ones alone
-create index break_by_source on reconcile.break (source_id) where state <> 'resolved';
+create index break_by_source on reconcile.break (source_id) where status <> 'resolved';
 create index break_by_line on reconcile.break (line_id) where line_id is not null;
 create index break_by_capture on reconcile.break (capture_id) where capture_id is not null;
 create index break_by_refund on reconcile.break (refund_id) where refund_id is not null;
 create index break_by_transit on reconcile.break (transit_id) where transit_id is not null;
 create index break_by_payment on reconcile.break (payment_id) where payment_id is not null;
-create index break_by_statement on reconcile.break (statement_id) where statement_id is not null;
+create index break_by_statusment on reconcile.break (statement_id) where statement_id is not null;
 create index break_by_batch on reconcile.break (batch_source_id) where batch_source_id is not null;
 call app.protect('reconcile.break');
 grant select, insert on reconcile.break to doisoat_app;
-grant update (state, amount, source_amount, book_amount, detail, resolved_at, resolution)
+grant update (status, amount, source_amount, book_amount, detail, resolved_at, resolution)
 	on reconcile.break to doisoat_app;
 
 -- Automatic repairs: the question that a line gave rise to, and its outcome. The
@@ -360,8 +360,8 @@ create table reconcile.identification (
 	amount      bigint not null check (amount > 0),
 	currency    text not null check (currency ~ '^[A-Z]{3}$'),
 	reason      text not null check (reason <> ''),
-	state       text not null default 'proposed'
-		constraint identification_state check (state in ('proposed', 'approved', 'rejected')),
+	status       text not null default 'proposed'
+		constraint identification_status check (status in ('proposed', 'approved', 'rejected')),
 	proposed_at timestamptz not null,
 	proposed_by text not null check (proposed_by <> ''),
 	decided_at  timestamptz,
@@ -372,26 +372,26 @@ create table reconcile.identification (
 	constraint identification_dossier foreign key (dossier_id, authority) references dossiers.dossier (id, authority),
 	constraint identification_capture foreign key (capture_id, authority) references payments.capture (id, authority),
 	constraint identification_decided check
-		((state = 'proposed') = (decided_by is null) and (decided_by is null) = (decided_at is null)),
-	constraint identification_captured check ((state = 'approved') = (capture_id is not null)),
-	constraint identification_rejected_with_reason check (state <> 'rejected' or note <> ''),
+		((status = 'proposed') = (decided_by is null) and (decided_by is null) = (decided_at is null)),
+	constraint identification_captured check ((status = 'approved') = (capture_id is not null)),
+	constraint identification_rejected_with_reason check (status <> 'rejected' or note <> ''),
 	constraint identification_maker_is_not_checker check (decided_by <> proposed_by)
 );
 -- a line waits for one decision at a time and is identified once, for good
-create unique index identification_once on reconcile.identification (line_id) where state <> 'rejected';
+create unique index identification_once on reconcile.identification (line_id) where status <> 'rejected';
 create index identification_by_line on reconcile.identification (line_id);
 create index identification_by_dossier on reconcile.identification (dossier_id);
 create unique index identification_by_capture on reconcile.identification (capture_id) where capture_id is not null;
-create index identification_by_state on reconcile.identification (authority, state, id desc);
+create index identification_by_status on reconcile.identification (authority, status, id desc);
 create index identification_listed on reconcile.identification (authority, id desc);
 call app.protect('reconcile.identification');
 grant select, insert on reconcile.identification to doisoat_app;
-grant update (state, decided_at, decided_by, note, capture_id) on reconcile.identification to doisoat_app;
+grant update (status, decided_at, decided_by, note, capture_id) on reconcile.identification to doisoat_app;
 
 -- +goose StatementBegin
 create function reconcile.guard_identification() returns trigger language plpgsql as $$
 begin
-	if tg_op <> 'UPDATE' or old.state <> 'proposed' then
+	if tg_op <> 'UPDATE' or old.status <> 'proposed' then
 		raise exception 'an identification is decided once and stays'
 			using errcode = 'restrict_violation', constraint = 'identification_decided_once';
 	end if;

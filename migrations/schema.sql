@@ -724,7 +724,7 @@ CREATE FUNCTION reconcile.guard_identification() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
 begin
-	if tg_op <> 'UPDATE' or old.state <> 'proposed' then
+	if tg_op <> 'UPDATE' or old.status <> 'proposed' then
 		raise exception 'an identification is decided once and stays'
 			using errcode = 'restrict_violation', constraint = 'identification_decided_once';
 	end if;
@@ -1724,7 +1724,7 @@ CREATE TABLE reconcile.break (
     run_id uuid NOT NULL,
     source_id uuid NOT NULL,
     kind text NOT NULL,
-    state text NOT NULL,
+    status text NOT NULL,
     holds boolean NOT NULL,
     line_id uuid,
     capture_id uuid,
@@ -1743,9 +1743,9 @@ CREATE TABLE reconcile.break (
     resolved_at timestamp with time zone,
     resolution text DEFAULT ''::text NOT NULL,
     transit_id uuid,
-    CONSTRAINT break_kind CHECK ((kind = ANY (ARRAY['missing_in_book'::text, 'missing_at_source'::text, 'amount_mismatch'::text, 'fee_mismatch'::text, 'status_mismatch'::text, 'date_mismatch'::text, 'duplicate'::text, 'wrong_account'::text, 'unidentified'::text, 'refund_unmatched'::text, 'balance_break'::text]))),
-    CONSTRAINT break_resolved CHECK (((state = 'resolved'::text) = (resolved_at IS NOT NULL))),
-    CONSTRAINT break_state CHECK ((state = ANY (ARRAY['open'::text, 'carried'::text, 'resolved'::text])))
+    CONSTRAINT break_kind CHECK ((kind = ANY (ARRAY['missing_in_book'::text, 'missing_at_source'::text, 'amount_mismatch'::text, 'fee_mismatch'::text, 'status_mismatch'::text, 'duplicate'::text, 'unidentified'::text, 'refund_unmatched'::text, 'balance_break'::text]))),
+    CONSTRAINT break_resolved CHECK (((status = 'resolved'::text) = (resolved_at IS NOT NULL))),
+    CONSTRAINT break_status CHECK ((status = ANY (ARRAY['open'::text, 'carried'::text, 'resolved'::text])))
 );
 
 ALTER TABLE ONLY reconcile.break FORCE ROW LEVEL SECURITY;
@@ -1758,7 +1758,7 @@ CREATE TABLE reconcile.identification (
     amount bigint NOT NULL,
     currency text NOT NULL,
     reason text NOT NULL,
-    state text DEFAULT 'proposed'::text NOT NULL,
+    status text DEFAULT 'proposed'::text NOT NULL,
     proposed_at timestamp with time zone NOT NULL,
     proposed_by text NOT NULL,
     decided_at timestamp with time zone,
@@ -1766,14 +1766,14 @@ CREATE TABLE reconcile.identification (
     note text DEFAULT ''::text NOT NULL,
     capture_id uuid,
     CONSTRAINT identification_amount_check CHECK ((amount > 0)),
-    CONSTRAINT identification_captured CHECK (((state = 'approved'::text) = (capture_id IS NOT NULL))),
+    CONSTRAINT identification_captured CHECK (((status = 'approved'::text) = (capture_id IS NOT NULL))),
     CONSTRAINT identification_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
-    CONSTRAINT identification_decided CHECK ((((state = 'proposed'::text) = (decided_by IS NULL)) AND ((decided_by IS NULL) = (decided_at IS NULL)))),
+    CONSTRAINT identification_decided CHECK ((((status = 'proposed'::text) = (decided_by IS NULL)) AND ((decided_by IS NULL) = (decided_at IS NULL)))),
     CONSTRAINT identification_maker_is_not_checker CHECK ((decided_by <> proposed_by)),
     CONSTRAINT identification_proposed_by_check CHECK ((proposed_by <> ''::text)),
     CONSTRAINT identification_reason_check CHECK ((reason <> ''::text)),
-    CONSTRAINT identification_rejected_with_reason CHECK (((state <> 'rejected'::text) OR (note <> ''::text))),
-    CONSTRAINT identification_state CHECK ((state = ANY (ARRAY['proposed'::text, 'approved'::text, 'rejected'::text])))
+    CONSTRAINT identification_rejected_with_reason CHECK (((status <> 'rejected'::text) OR (note <> ''::text))),
+    CONSTRAINT identification_status CHECK ((status = ANY (ARRAY['proposed'::text, 'approved'::text, 'rejected'::text])))
 );
 
 ALTER TABLE ONLY reconcile.identification FORCE ROW LEVEL SECURITY;
@@ -1849,7 +1849,7 @@ CREATE TABLE reconcile.run (
     source_id uuid NOT NULL,
     business_date date NOT NULL,
     number smallint NOT NULL,
-    state text NOT NULL,
+    status text NOT NULL,
     currency text NOT NULL,
     created_at timestamp with time zone NOT NULL,
     created_by text NOT NULL,
@@ -1857,9 +1857,9 @@ CREATE TABLE reconcile.run (
     closed_at timestamp with time zone,
     closed_by text,
     report jsonb,
-    CONSTRAINT run_closed_with_report CHECK (((state = 'closed'::text) = ((closed_at IS NOT NULL) AND (closed_by IS NOT NULL) AND (report IS NOT NULL)))),
+    CONSTRAINT run_closed_with_report CHECK (((status = 'closed'::text) = ((closed_at IS NOT NULL) AND (closed_by IS NOT NULL) AND (report IS NOT NULL)))),
     CONSTRAINT run_number_check CHECK ((number >= 1)),
-    CONSTRAINT run_state CHECK ((state = ANY (ARRAY['open'::text, 'matching'::text, 'review'::text, 'closed'::text])))
+    CONSTRAINT run_status CHECK ((status = ANY (ARRAY['open'::text, 'matching'::text, 'review'::text, 'closed'::text])))
 );
 
 ALTER TABLE ONLY reconcile.run FORCE ROW LEVEL SECURITY;
@@ -1891,7 +1891,7 @@ CREATE TABLE reconcile.statement (
     id uuid NOT NULL,
     authority text NOT NULL,
     source_id uuid NOT NULL,
-    state text NOT NULL,
+    status text NOT NULL,
     file_name text NOT NULL,
     format text NOT NULL,
     profile text DEFAULT ''::text NOT NULL,
@@ -1915,7 +1915,7 @@ CREATE TABLE reconcile.statement (
     CONSTRAINT statement_rows_refused_check CHECK ((rows_refused >= 0)),
     CONSTRAINT statement_sha256_check CHECK ((length(sha256) = 32)),
     CONSTRAINT statement_size_check CHECK ((size >= 0)),
-    CONSTRAINT statement_state CHECK ((state = ANY (ARRAY['received'::text, 'parsed'::text, 'balanced'::text, 'accepted'::text, 'partial'::text, 'rejected'::text, 'superseded'::text])))
+    CONSTRAINT statement_status CHECK ((status = ANY (ARRAY['accepted'::text, 'partial'::text, 'rejected'::text])))
 );
 
 ALTER TABLE ONLY reconcile.statement FORCE ROW LEVEL SECURITY;
@@ -2643,21 +2643,21 @@ CREATE INDEX break_by_refund ON reconcile.break USING btree (refund_id) WHERE (r
 
 CREATE INDEX break_by_run ON reconcile.break USING btree (run_id, id);
 
-CREATE INDEX break_by_source ON reconcile.break USING btree (source_id) WHERE (state <> 'resolved'::text);
+CREATE INDEX break_by_source ON reconcile.break USING btree (source_id) WHERE (status <> 'resolved'::text);
 
-CREATE INDEX break_by_statement ON reconcile.break USING btree (statement_id) WHERE (statement_id IS NOT NULL);
+CREATE INDEX break_by_statusment ON reconcile.break USING btree (statement_id) WHERE (statement_id IS NOT NULL);
 
 CREATE INDEX break_by_transit ON reconcile.break USING btree (transit_id) WHERE (transit_id IS NOT NULL);
 
-CREATE UNIQUE INDEX break_holds_batch_once ON reconcile.break USING btree (batch_source_id, batch_account, batch_id) WHERE ((state <> 'resolved'::text) AND holds AND (batch_source_id IS NOT NULL));
+CREATE UNIQUE INDEX break_holds_batch_once ON reconcile.break USING btree (batch_source_id, batch_account, batch_id) WHERE ((status <> 'resolved'::text) AND holds AND (batch_source_id IS NOT NULL));
 
-CREATE UNIQUE INDEX break_holds_capture_once ON reconcile.break USING btree (capture_id) WHERE ((state <> 'resolved'::text) AND holds AND (capture_id IS NOT NULL));
+CREATE UNIQUE INDEX break_holds_capture_once ON reconcile.break USING btree (capture_id) WHERE ((status <> 'resolved'::text) AND holds AND (capture_id IS NOT NULL));
 
-CREATE UNIQUE INDEX break_holds_line_once ON reconcile.break USING btree (line_id) WHERE ((state <> 'resolved'::text) AND holds AND (line_id IS NOT NULL));
+CREATE UNIQUE INDEX break_holds_line_once ON reconcile.break USING btree (line_id) WHERE ((status <> 'resolved'::text) AND holds AND (line_id IS NOT NULL));
 
-CREATE UNIQUE INDEX break_holds_refund_once ON reconcile.break USING btree (refund_id) WHERE ((state <> 'resolved'::text) AND holds AND (refund_id IS NOT NULL));
+CREATE UNIQUE INDEX break_holds_refund_once ON reconcile.break USING btree (refund_id) WHERE ((status <> 'resolved'::text) AND holds AND (refund_id IS NOT NULL));
 
-CREATE UNIQUE INDEX break_holds_transit_once ON reconcile.break USING btree (transit_id) WHERE ((state <> 'resolved'::text) AND holds AND (transit_id IS NOT NULL));
+CREATE UNIQUE INDEX break_holds_transit_once ON reconcile.break USING btree (transit_id) WHERE ((status <> 'resolved'::text) AND holds AND (transit_id IS NOT NULL));
 
 CREATE INDEX break_listed ON reconcile.break USING btree (authority, id DESC);
 
@@ -2665,17 +2665,17 @@ CREATE INDEX break_listed_by_kind ON reconcile.break USING btree (authority, kin
 
 CREATE INDEX break_listed_by_source ON reconcile.break USING btree (authority, source_id, id DESC);
 
-CREATE INDEX break_listed_by_state ON reconcile.break USING btree (authority, state, id DESC);
+CREATE INDEX break_listed_by_status ON reconcile.break USING btree (authority, status, id DESC);
 
-CREATE UNIQUE INDEX break_one_per_capture ON reconcile.break USING btree (capture_id, kind) WHERE ((state <> 'resolved'::text) AND (capture_id IS NOT NULL));
+CREATE UNIQUE INDEX break_one_per_capture ON reconcile.break USING btree (capture_id, kind) WHERE ((status <> 'resolved'::text) AND (capture_id IS NOT NULL));
 
-CREATE UNIQUE INDEX break_one_per_line ON reconcile.break USING btree (line_id, kind) WHERE ((state <> 'resolved'::text) AND (line_id IS NOT NULL));
+CREATE UNIQUE INDEX break_one_per_line ON reconcile.break USING btree (line_id, kind) WHERE ((status <> 'resolved'::text) AND (line_id IS NOT NULL));
 
-CREATE UNIQUE INDEX break_one_per_refund ON reconcile.break USING btree (refund_id, kind) WHERE ((state <> 'resolved'::text) AND (refund_id IS NOT NULL));
+CREATE UNIQUE INDEX break_one_per_refund ON reconcile.break USING btree (refund_id, kind) WHERE ((status <> 'resolved'::text) AND (refund_id IS NOT NULL));
 
-CREATE UNIQUE INDEX break_one_per_statement ON reconcile.break USING btree (statement_id, kind) WHERE ((state <> 'resolved'::text) AND (statement_id IS NOT NULL));
+CREATE UNIQUE INDEX break_one_per_statement ON reconcile.break USING btree (statement_id, kind) WHERE ((status <> 'resolved'::text) AND (statement_id IS NOT NULL));
 
-CREATE UNIQUE INDEX break_one_per_transit ON reconcile.break USING btree (transit_id, kind) WHERE ((state <> 'resolved'::text) AND (transit_id IS NOT NULL));
+CREATE UNIQUE INDEX break_one_per_transit ON reconcile.break USING btree (transit_id, kind) WHERE ((status <> 'resolved'::text) AND (transit_id IS NOT NULL));
 
 CREATE UNIQUE INDEX identification_by_capture ON reconcile.identification USING btree (capture_id) WHERE (capture_id IS NOT NULL);
 
@@ -2683,11 +2683,11 @@ CREATE INDEX identification_by_dossier ON reconcile.identification USING btree (
 
 CREATE INDEX identification_by_line ON reconcile.identification USING btree (line_id);
 
-CREATE INDEX identification_by_state ON reconcile.identification USING btree (authority, state, id DESC);
+CREATE INDEX identification_by_status ON reconcile.identification USING btree (authority, status, id DESC);
 
 CREATE INDEX identification_listed ON reconcile.identification USING btree (authority, id DESC);
 
-CREATE UNIQUE INDEX identification_once ON reconcile.identification USING btree (line_id) WHERE (state <> 'rejected'::text);
+CREATE UNIQUE INDEX identification_once ON reconcile.identification USING btree (line_id) WHERE (status <> 'rejected'::text);
 
 CREATE INDEX match_by_run ON reconcile.match USING btree (run_id, id);
 
@@ -2723,7 +2723,7 @@ CREATE INDEX run_listed ON reconcile.run USING btree (authority, id DESC);
 
 CREATE INDEX run_listed_by_source ON reconcile.run USING btree (authority, source_id, id DESC);
 
-CREATE UNIQUE INDEX run_one_open ON reconcile.run USING btree (source_id, business_date) WHERE (state <> 'closed'::text);
+CREATE UNIQUE INDEX run_one_open ON reconcile.run USING btree (source_id, business_date) WHERE (status <> 'closed'::text);
 
 CREATE UNIQUE INDEX source_one_per_bank_account ON reconcile.source USING btree (authority, account) WHERE (kind = 'bank'::text);
 
@@ -2737,7 +2737,7 @@ CREATE INDEX statement_line_by_run ON reconcile.statement_line USING btree (run_
 
 CREATE INDEX statement_line_by_source ON reconcile.statement_line USING btree (source_id, run_id) WHERE (run_id IS NULL);
 
-CREATE INDEX statement_line_by_statement ON reconcile.statement_line USING btree (statement_id, "row", id);
+CREATE INDEX statement_line_by_statusment ON reconcile.statement_line USING btree (statement_id, "row", id);
 
 CREATE INDEX statement_line_open ON reconcile.statement_line USING btree (source_id, business_date) WHERE (NOT matched);
 
@@ -3071,7 +3071,7 @@ CREATE TRIGGER guard_identification BEFORE DELETE OR UPDATE ON reconcile.identif
 
 ALTER TABLE reconcile.identification ENABLE ALWAYS TRIGGER guard_identification;
 
-CREATE TRIGGER refuse_reopening BEFORE UPDATE ON reconcile.run FOR EACH ROW WHEN ((old.state = 'closed'::text)) EXECUTE FUNCTION reconcile.refuse_reopening();
+CREATE TRIGGER refuse_reopening BEFORE UPDATE ON reconcile.run FOR EACH ROW WHEN ((old.status = 'closed'::text)) EXECUTE FUNCTION reconcile.refuse_reopening();
 
 ALTER TABLE reconcile.run ENABLE ALWAYS TRIGGER refuse_reopening;
 
@@ -4163,7 +4163,7 @@ GRANT SELECT,INSERT ON TABLE reconcile.book_item TO doisoat_app;
 
 GRANT SELECT,INSERT ON TABLE reconcile.break TO doisoat_app;
 
-GRANT UPDATE(state) ON TABLE reconcile.break TO doisoat_app;
+GRANT UPDATE(status) ON TABLE reconcile.break TO doisoat_app;
 
 GRANT UPDATE(amount) ON TABLE reconcile.break TO doisoat_app;
 
@@ -4179,7 +4179,7 @@ GRANT UPDATE(resolution) ON TABLE reconcile.break TO doisoat_app;
 
 GRANT SELECT,INSERT ON TABLE reconcile.identification TO doisoat_app;
 
-GRANT UPDATE(state) ON TABLE reconcile.identification TO doisoat_app;
+GRANT UPDATE(status) ON TABLE reconcile.identification TO doisoat_app;
 
 GRANT UPDATE(decided_at) ON TABLE reconcile.identification TO doisoat_app;
 
@@ -4217,7 +4217,7 @@ GRANT UPDATE(answered_at) ON TABLE reconcile.repair TO doisoat_app;
 
 GRANT SELECT,INSERT ON TABLE reconcile.run TO doisoat_app;
 
-GRANT UPDATE(state) ON TABLE reconcile.run TO doisoat_app;
+GRANT UPDATE(status) ON TABLE reconcile.run TO doisoat_app;
 
 GRANT UPDATE(matched_at) ON TABLE reconcile.run TO doisoat_app;
 

@@ -49,7 +49,7 @@ func liveBreaks(ctx context.Context, tx pgx.Tx, source statements.SourceID) ([]l
 		select b.id, b.source_id, b.kind, b.holds, b.line_id, b.capture_id, b.refund_id, b.transit_id,
 			b.batch_source_id, b.batch_account, b.batch_id, b.amount, b.source_amount, b.book_amount, b.detail
 		from reconcile.break b
-		where b.authority = (select app.authority()) and b.state <> 'resolved' and b.statement_id is null
+		where b.authority = (select app.authority()) and b.status <> 'resolved' and b.statement_id is null
 			and (b.source_id = $1 or b.batch_source_id is not null)`, source)
 	if err != nil {
 		return nil, err
@@ -71,7 +71,7 @@ func (r liveBreak) key() breakKey {
 }
 
 // keyOf is the key of what the matcher found.
-func keyOf(in matching.Input, f matching.Finding) breakKey {
+func keyOf(in matching.Input, f matching.Break) breakKey {
 	k := breakKey{kind: f.Kind}
 	if f.Line >= 0 {
 		k.line = in.Lines[f.Line].ID
@@ -93,8 +93,8 @@ func saveBreaks(ctx context.Context, act postgres.Act, run Run, in matching.Inpu
 		return err
 	}
 	scope := scopeOf(in)
-	wanted := make(map[breakKey]matching.Finding, len(out.Findings))
-	for _, f := range out.Findings {
+	wanted := make(map[breakKey]matching.Break, len(out.Breaks))
+	for _, f := range out.Breaks {
 		wanted[keyOf(in, f)] = f
 	}
 	matched := matchedKeys(in, out)
@@ -125,13 +125,13 @@ func saveBreaks(ctx context.Context, act postgres.Act, run Run, in matching.Inpu
 		}
 	}
 	_, err = act.Exec(ctx, `
-		update reconcile.break b set state = 'resolved', resolved_at = $3, resolution = n.why
+		update reconcile.break b set status = 'resolved', resolved_at = $3, resolution = n.why
 		from unnest($1::uuid[], $2::text[]) as n (id, why) where b.id = n.id`, ended.ids, ended.whys, act.Now)
 	if err != nil {
 		return err
 	}
-	var fresh []matching.Finding
-	for _, f := range out.Findings {
+	var fresh []matching.Break
+	for _, f := range out.Breaks {
 		if !kept[keyOf(in, f)] {
 			fresh = append(fresh, f)
 		}
@@ -140,7 +140,7 @@ func saveBreaks(ctx context.Context, act postgres.Act, run Run, in matching.Inpu
 }
 
 // refreshBreak keeps the amounts of a live break true, for example of a batch that grew.
-func refreshBreak(ctx context.Context, tx pgx.Tx, b liveBreak, f matching.Finding) error {
+func refreshBreak(ctx context.Context, tx pgx.Tx, b liveBreak, f matching.Break) error {
 	if b.Amount == f.Amount && equal(b.SourceAmount, f.Source) && equal(b.BookAmount, f.Book) && b.Detail == f.Detail {
 		return nil
 	}
@@ -152,10 +152,10 @@ func refreshBreak(ctx context.Context, tx pgx.Tx, b liveBreak, f matching.Findin
 
 func equal(a, b *int64) bool { return a == b || (a != nil && b != nil && *a == *b) }
 
-// InsertBreaks lists findings as open breaks of a run. The caller holds the turn
-// of the authority. When another live break holds the money of a finding, a
-// unique index refuses the break.
-func InsertBreaks(ctx context.Context, act postgres.Act, run Run, in matching.Input, list []matching.Finding) error {
+// InsertBreaks writes breaks of the matcher as open breaks of a run. The caller
+// holds the turn of the authority. When another live break holds the same money,
+// a unique index refuses the whole list.
+func InsertBreaks(ctx context.Context, act postgres.Act, run Run, in matching.Input, list []matching.Break) error {
 	for part := range chunks(list) {
 		lines, batches, items := make([]statements.LineID, len(part)), make([]matching.BatchKey, len(part)), make([]matching.Item, len(part))
 		for i, f := range part {
@@ -166,7 +166,7 @@ func InsertBreaks(ctx context.Context, act postgres.Act, run Run, in matching.In
 			}
 		}
 		_, err := act.Exec(ctx, `
-			insert into reconcile.break (id, authority, run_id, source_id, kind, state, holds, line_id, capture_id, refund_id, transit_id, payment_id,
+			insert into reconcile.break (id, authority, run_id, source_id, kind, status, holds, line_id, capture_id, refund_id, transit_id, payment_id,
 				batch_source_id, batch_account, batch_id, amount, source_amount, book_amount, currency, detail, created_at)
 			select n.id, @authority, @run, @source, n.kind, 'open', not n.tells, n.line, n.capture, n.refund, n.transit, n.payment,
 				n.batch_source, n.batch_account, n.batch, n.amount, n.source_amount, n.book_amount, @currency, n.detail, @now
@@ -177,18 +177,18 @@ func InsertBreaks(ctx context.Context, act postgres.Act, run Run, in matching.In
 					source_amount, book_amount, detail)`,
 			pgx.StrictNamedArgs{
 				"authority": run.Authority, "run": run.ID, "source": run.SourceID, "currency": run.Currency, "now": act.Now,
-				"ids":   postgres.Column(part, func(*matching.Finding) BreakID { return ident.New[breakKind]() }),
-				"kinds": postgres.Column(part, func(f *matching.Finding) string { return string(f.Kind) }), "tells": postgres.Column(part, func(f *matching.Finding) bool { return f.Tells }),
+				"ids":   postgres.Column(part, func(*matching.Break) BreakID { return ident.New[breakKind]() }),
+				"kinds": postgres.Column(part, func(f *matching.Break) string { return string(f.Kind) }), "tells": postgres.Column(part, func(f *matching.Break) bool { return f.Tells }),
 				"lines": lines, "captures": postgres.Column(items, captureID), "refunds": postgres.Column(items, refundID),
 				"transits":       postgres.Column(items, transitID),
-				"payments":       postgres.Column(part, func(f *matching.Finding) payments.ID { return payments.ID(f.Payment) }),
+				"payments":       postgres.Column(part, func(f *matching.Break) payments.ID { return payments.ID(f.Payment) }),
 				"batch_sources":  postgres.Column(batches, func(k *matching.BatchKey) statements.SourceID { return statements.SourceID(k.Source) }),
 				"batch_accounts": postgres.Column(batches, func(k *matching.BatchKey) string { return k.Account }),
 				"batches":        postgres.Column(batches, func(k *matching.BatchKey) string { return k.ID }),
-				"amounts":        postgres.Column(part, func(f *matching.Finding) int64 { return f.Amount }),
-				"source_amounts": postgres.Column(part, func(f *matching.Finding) *int64 { return f.Source }),
-				"book_amounts":   postgres.Column(part, func(f *matching.Finding) *int64 { return f.Book }),
-				"details":        postgres.Column(part, func(f *matching.Finding) string { return f.Detail }),
+				"amounts":        postgres.Column(part, func(f *matching.Break) int64 { return f.Amount }),
+				"source_amounts": postgres.Column(part, func(f *matching.Break) *int64 { return f.Source }),
+				"book_amounts":   postgres.Column(part, func(f *matching.Break) *int64 { return f.Book }),
+				"details":        postgres.Column(part, func(f *matching.Break) string { return f.Detail }),
 			})
 		if err != nil {
 			return err

@@ -58,7 +58,7 @@ func TestBreaksOfASettlement(t *testing.T) {
 	next := w.Run(settlement, day.AddDays(1))
 	same(t, "matches a day later", w.Matches(next), []string{"settlement transaction_id 70000"})
 	same(t, "breaks a day later", w.Breaks(settlement), append(want[:2:2], want[3:]...))
-	same(t, "carried", w.Count(`select count(*) from reconcile.break where state = 'carried'`), 5)
+	same(t, "carried", w.Count(`select count(*) from reconcile.break where status = 'carried'`), 5)
 	found, err := w.Reconcile.FindRun(t.Context(), accountant, closed.ID)
 	w.Must(err)
 	same(t, "the closed report", found.Report, closed.Report)
@@ -242,7 +242,7 @@ func TestBalanceBreak(t *testing.T) {
 	w.Clock.Advance(48 * time.Hour)
 	w.Ingest(bank, camt(account, day, 0, 100, entry{"F1", 100, "a"}))
 	st := w.Ingest(bank, camt(account, day.AddDays(2), 150, 160, entry{"F3", 10, "c"}))
-	same(t, "statement", short(st), seen{State: statements.Accepted, Accepted: 1, Problems: []string{"0 chain_gap"}})
+	same(t, "statement", short(st), seen{Status: statements.Accepted, Accepted: 1, Problems: []string{"0 chain_gap"}})
 	w.Run(bank, day.AddDays(2))
 	same(t, "breaks", w.Breaks(bank), []string{"balance_break 50", "unidentified 10", "unidentified 100"})
 	w.Ingest(bank, camt(account, day.AddDays(1), 100, 150, entry{"F2", 50, "b"}))
@@ -255,7 +255,7 @@ func TestClosedRunIsNotChanged(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.Close(w.Run(settlement, day))
-	for _, change := range []string{`update reconcile.run set matched_at = now()`, `update reconcile.run set state = 'review', closed_at = null, closed_by = null, report = null`} {
+	for _, change := range []string{`update reconcile.run set matched_at = now()`, `update reconcile.run set status = 'review', closed_at = null, closed_by = null, report = null`} {
 		if _, err := w.Owner.Exec(t.Context(), change); postgres.Constraint(err) != "run_closed_for_good" {
 			t.Errorf("%s: got %v, want run_closed_for_good", change, err)
 		}

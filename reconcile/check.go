@@ -48,14 +48,14 @@ var checks = []struct{ means, query string }{
 			or l.paid_out <> exists (select from reconcile.match_item i where i.line_id = l.id and i.side = 'book' and i.live) limit 100`},
 	{"matched line that a break still holds", `
 		select b.id::text from reconcile.break b join reconcile.statement_line l on l.id = b.line_id
-		where b.holds and b.state <> 'resolved' and l.matched limit 100`},
+		where b.holds and b.status <> 'resolved' and l.matched limit 100`},
 	{"closed run whose report does not add up", `
-		select r.id::text from reconcile.run r where r.state = 'closed' and (
+		select r.id::text from reconcile.run r where r.status = 'closed' and (
 			(r.report->'source_side'->>'total')::bigint <> (r.report->'source_side'->>'matched')::bigint + (r.report->'source_side'->>'breaks')::bigint
 			or (r.report->'book_side'->>'total')::bigint <> (r.report->'book_side'->>'matched')::bigint + (r.report->'book_side'->>'breaks')::bigint
 			or (r.report->>'unexplained')::bigint <> 0) limit 100`},
 	{"closed run whose lines are not those of its report", `
-		select r.id::text from reconcile.run r where r.state = 'closed' and (
+		select r.id::text from reconcile.run r where r.status = 'closed' and (
 			(r.report->'source_side'->>'total')::bigint is distinct from
 				(select coalesce(sum(l.amount), 0) from reconcile.statement_line l where l.run_id = r.id and l.booked)
 			or (r.report->'book_side'->>'total')::bigint is distinct from
@@ -63,7 +63,7 @@ var checks = []struct{ means, query string }{
 				+ (select coalesce(sum(l.net), 0) from reconcile.statement_line l where l.payout_run_id = r.id)) limit 100`},
 	{"line of a closed run that was never matched nor listed", `
 		select l.id::text from reconcile.statement_line l join reconcile.run r on r.id = l.run_id
-		where r.state = 'closed' and l.booked
+		where r.status = 'closed' and l.booked
 			and not exists (select from reconcile.match_item i where i.line_id = l.id and i.side = 'line')
 			and not exists (select from reconcile.break b where b.line_id = l.id and b.holds) limit 100`},
 	{"suspense of a bank line that is matched", `
@@ -113,11 +113,11 @@ var checks = []struct{ means, query string }{
 		where coalesce(b.amount, 0) <> coalesce(u.amount, 0) limit 100`},
 	{"identified line that is not matched with its capture", `
 		select n.id::text from reconcile.identification n
-		where n.state = 'approved' and not exists (
+		where n.status = 'approved' and not exists (
 			select from reconcile.match_item l join reconcile.match_item c on c.match_id = l.match_id and c.live and c.side = 'book'
 			where l.line_id = n.line_id and l.side = 'line' and l.live and c.capture_id = n.capture_id and l.amount = n.amount) limit 100`},
 	{"capture of an identified line that nobody identified", `
 		select c.id::text from payments.capture c
 		where c.evidence = 'identified' and not exists (
-			select from reconcile.identification n where n.capture_id = c.id and n.state = 'approved' and n.amount = c.amount) limit 100`},
+			select from reconcile.identification n where n.capture_id = c.id and n.status = 'approved' and n.amount = c.amount) limit 100`},
 }

@@ -22,7 +22,7 @@ func refuseUnfinished(ctx context.Context, act postgres.Act, authority string, d
 		select s.code from reconcile.source s
 		where s.authority = $1 and s.created_at < $3 and (
 			not exists (select from reconcile.run r where r.source_id = s.id and r.business_date = $2)
-			or exists (select from reconcile.run r where r.source_id = s.id and r.business_date = $2 and r.state <> 'closed'))
+			or exists (select from reconcile.run r where r.source_id = s.id and r.business_date = $2 and r.status <> 'closed'))
 		order by s.code`, authority, date, date.AddDays(1).Start())
 	if err != nil {
 		return err

@@ -29,15 +29,15 @@ func (runKind) Prefix() string { return "run" }
 // RunID names a run.
 type RunID = ident.ID[runKind]
 
-// RunState is how far a run came.
-type RunState string
+// RunStatus is how far a run came.
+type RunStatus string
 
-// The states. Matching lasts from the first look until repairs are answered.
+// The statuses. Matching lasts from the first look until repairs are answered.
 const (
-	RunOpen     RunState = "open"
-	RunMatching RunState = "matching"
-	RunReview   RunState = "review"
-	RunClosed   RunState = "closed"
+	RunOpen     RunStatus = "open"
+	RunMatching RunStatus = "matching"
+	RunReview   RunStatus = "review"
+	RunClosed   RunStatus = "closed"
 )
 
 // Run reconciles one source and business date. Totals are of now, or frozen when it was closed.
@@ -48,7 +48,7 @@ type Run struct {
 	Source       string // code
 	BusinessDate calendar.Date
 	Number       int // 1, then supplementary runs
-	State        RunState
+	Status       RunStatus
 	Currency     money.Currency
 	CreatedAt    time.Time
 	MatchedAt    *time.Time
@@ -64,7 +64,7 @@ type runRow struct {
 	Source       string              `db:"source"`
 	BusinessDate calendar.Date       `db:"business_date"`
 	Number       int                 `db:"number"`
-	State        RunState            `db:"state"`
+	Status       RunStatus           `db:"status"`
 	Currency     money.Currency      `db:"currency"`
 	CreatedAt    time.Time           `db:"created_at"`
 	MatchedAt    *time.Time          `db:"matched_at"`
@@ -74,7 +74,7 @@ type runRow struct {
 }
 
 const selectRun = `
-	select r.id, r.authority, r.source_id, s.code as source, r.business_date, r.number, r.state, r.currency, r.created_at,
+	select r.id, r.authority, r.source_id, s.code as source, r.business_date, r.number, r.status, r.currency, r.created_at,
 		r.matched_at, r.closed_at, coalesce(r.closed_by, '') as closed_by, r.report
 	from reconcile.run r join reconcile.source s on s.id = r.source_id
 	where r.authority = (select app.authority())`
@@ -84,15 +84,15 @@ func selectRuns(ctx context.Context, tx pgx.Tx, and string, args ...any) ([]Run,
 	if err != nil {
 		return nil, err
 	}
-	found, err := pgx.CollectRows(rows, pgx.RowToStructByName[runRow])
+	records, err := pgx.CollectRows(rows, pgx.RowToStructByName[runRow])
 	if err != nil {
 		return nil, err
 	}
-	list := make([]Run, len(found))
-	for i, r := range found {
+	list := make([]Run, len(records))
+	for i, r := range records {
 		list[i] = Run{
 			ID: r.ID, Authority: r.Authority, SourceID: r.SourceID, Source: r.Source, BusinessDate: r.BusinessDate, Number: r.Number,
-			State: r.State, Currency: r.Currency, CreatedAt: r.CreatedAt, MatchedAt: r.MatchedAt, ClosedAt: r.ClosedAt, ClosedBy: r.ClosedBy,
+			Status: r.Status, Currency: r.Currency, CreatedAt: r.CreatedAt, MatchedAt: r.MatchedAt, ClosedAt: r.ClosedAt, ClosedBy: r.ClosedBy,
 		}
 		if r.Report != nil {
 			if err := json.Unmarshal(r.Report, &list[i].Report); err != nil {
@@ -103,7 +103,7 @@ func selectRuns(ctx context.Context, tx pgx.Tx, and string, args ...any) ([]Run,
 	return list, nil
 }
 
-// RunByID returns a run of the authority of tx, or ErrUnknownRun. Its report is
+// RunByID returns a run of the authority of tx, or ErrRunNotFound. Its report is
 // empty unless the run is closed. It locks nothing.
 func RunByID(ctx context.Context, tx pgx.Tx, id RunID) (Run, error) { return runByID(ctx, tx, id, ``) }
 
@@ -113,7 +113,7 @@ func runByID(ctx context.Context, tx pgx.Tx, id RunID, lock string) (Run, error)
 		return Run{}, err
 	}
 	if len(list) != 1 {
-		return Run{}, ErrUnknownRun
+		return Run{}, ErrRunNotFound
 	}
 	return list[0], nil
 }
@@ -138,13 +138,13 @@ func (s *Service) StartRun(ctx context.Context, actor auth.Actor, sourceCode str
 		if err != nil {
 			return err
 		}
-		if run, created, err = s.findOrCreateRun(ctx, act, src, date); err != nil || run.State == RunClosed {
+		if run, created, err = s.findOrCreateRun(ctx, act, src, date); err != nil || run.Status == RunClosed {
 			return err
 		}
 		asked, err = s.pass(ctx, act, src, &run, true)
 		return err
 	})
-	if err != nil || run.State == RunClosed {
+	if err != nil || run.Status == RunClosed {
 		return run, created, err
 	}
 	if len(asked) > 0 {
@@ -154,7 +154,7 @@ func (s *Service) StartRun(ctx context.Context, actor auth.Actor, sourceCode str
 			if err != nil {
 				return err
 			}
-			if run, err = runByID(ctx, act, run.ID, ``); err != nil || run.State == RunClosed {
+			if run, err = runByID(ctx, act, run.ID, ``); err != nil || run.Status == RunClosed {
 				return err
 			}
 			_, err = s.pass(ctx, act, src, &run, false)
@@ -185,7 +185,7 @@ func (s *Service) findOrCreateRun(ctx context.Context, act postgres.Act, src sta
 	number := 1
 	if len(list) == 1 {
 		last := list[0]
-		if last.State != RunClosed {
+		if last.Status != RunClosed {
 			return last, false, nil
 		}
 		more, err := openitems.AnyNew(ctx, act, src, date)
@@ -196,14 +196,14 @@ func (s *Service) findOrCreateRun(ctx context.Context, act postgres.Act, src sta
 	}
 	run := Run{
 		ID: ident.New[runKind](), Authority: act.Actor.Authority, SourceID: src.ID, Source: src.Code, BusinessDate: date, Number: number,
-		State: RunOpen, Currency: src.Currency, CreatedAt: act.Now,
+		Status: RunOpen, Currency: src.Currency, CreatedAt: act.Now,
 	}
 	_, err = act.Exec(ctx, `
-		insert into reconcile.run (id, authority, source_id, business_date, number, state, currency, created_at, created_by)
-		values (@id, @authority, @source, @date, @number, @state, @currency, @at, @by)`,
+		insert into reconcile.run (id, authority, source_id, business_date, number, status, currency, created_at, created_by)
+		values (@id, @authority, @source, @date, @number, @status, @currency, @at, @by)`,
 		pgx.StrictNamedArgs{
 			"id": run.ID, "authority": run.Authority, "source": run.SourceID, "date": run.BusinessDate, "number": run.Number,
-			"state": run.State, "currency": run.Currency, "at": run.CreatedAt, "by": act.Actor.ID,
+			"status": run.Status, "currency": run.Currency, "at": run.CreatedAt, "by": act.Actor.ID,
 		})
 	if err != nil {
 		return Run{}, false, err
@@ -236,13 +236,13 @@ func (s *Service) pass(ctx context.Context, act postgres.Act, src statements.Sou
 			return nil, err
 		}
 		if len(asked) > 0 {
-			return asked, setRunState(ctx, act, run, RunMatching)
+			return asked, setRunStatus(ctx, act, run, RunMatching)
 		}
 	}
 	if err := s.save(ctx, act, src, *run, open, out); err != nil {
 		return nil, err
 	}
-	return nil, setRunState(ctx, act, run, RunReview)
+	return nil, setRunStatus(ctx, act, run, RunReview)
 }
 
 // accountForLines makes the run account for the lines up to its date that no
@@ -261,19 +261,19 @@ func accountForLines(ctx context.Context, tx pgx.Tx, src statements.Source, run 
 	return err
 }
 
-func setRunState(ctx context.Context, act postgres.Act, run *Run, state RunState) error {
-	run.State, run.MatchedAt = state, &act.Now
-	_, err := act.Exec(ctx, `update reconcile.run set state = $2, matched_at = $3 where id = $1`, run.ID, state, act.Now)
+func setRunStatus(ctx context.Context, act postgres.Act, run *Run, status RunStatus) error {
+	run.Status, run.MatchedAt = status, &act.Now
+	_, err := act.Exec(ctx, `update reconcile.run set status = $2, matched_at = $3 where id = $1`, run.ID, status, act.Now)
 	return err
 }
 
-// FindRun returns a run with its totals, or ErrUnknownRun.
+// FindRun returns a run with its totals, or ErrRunNotFound.
 func (s *Service) FindRun(ctx context.Context, actor auth.Actor, id RunID) (run Run, err error) {
 	if err := auth.Require(actor, auth.PermReconcileRead); err != nil {
 		return Run{}, err
 	}
 	err = postgres.ReadTx(ctx, s.DB.Pool, actor.Authority, func(tx pgx.Tx) error {
-		if run, err = runByID(ctx, tx, id, ``); err != nil || run.State == RunClosed {
+		if run, err = runByID(ctx, tx, id, ``); err != nil || run.Status == RunClosed {
 			return err
 		}
 		run.Report, err = report.Of(ctx, tx, run.ID.UUID())
@@ -308,19 +308,19 @@ func (s *Service) CloseRun(ctx context.Context, actor auth.Actor, id RunID) (run
 		return Run{}, err
 	}
 	err = postgres.InTx(ctx, s.DB, actor, func(act postgres.Act) error {
-		found, err := runByID(ctx, act, id, ``)
+		seen, err := runByID(ctx, act, id, ``)
 		if err != nil {
 			return err
 		}
-		src, err := s.takeTurn(ctx, act, actor.Authority, found.Source)
+		src, err := s.takeTurn(ctx, act, actor.Authority, seen.Source)
 		if err != nil {
 			return err
 		}
-		if run, err = runByID(ctx, act, id, ` for update of r`); err != nil || run.State == RunClosed {
+		if run, err = runByID(ctx, act, id, ` for update of r`); err != nil || run.Status == RunClosed {
 			return err
 		}
-		if run.State != RunReview {
-			return ErrNotMatched.With("the run is %s: run again before closing", run.State)
+		if run.Status != RunReview {
+			return ErrNotMatched.With("the run is %s: run again before closing", run.Status)
 		}
 		if more, err := openitems.AnyNew(ctx, act, src, run.BusinessDate); err != nil || more {
 			return orElse(err, ErrNotMatched)
@@ -350,20 +350,20 @@ func (s *Service) close(ctx context.Context, act postgres.Act, run *Run) error {
 	if err != nil {
 		return err
 	}
-	run.State, run.ClosedAt, run.ClosedBy = RunClosed, &now, act.Actor.ID
+	run.Status, run.ClosedAt, run.ClosedBy = RunClosed, &now, act.Actor.ID
 	_, err = act.Exec(ctx, `
-		update reconcile.run set state = 'closed', closed_at = $2, closed_by = $3, report = $4 where id = $1`, run.ID, now, act.Actor.ID, frozen)
+		update reconcile.run set status = 'closed', closed_at = $2, closed_by = $3, report = $4 where id = $1`, run.ID, now, act.Actor.ID, frozen)
 	if err != nil {
 		return err
 	}
-	if _, err := act.Exec(ctx, `update reconcile.break set state = 'carried' where run_id = $1 and state = 'open'`, run.ID); err != nil {
+	if _, err := act.Exec(ctx, `update reconcile.break set status = 'carried' where run_id = $1 and status = 'open'`, run.ID); err != nil {
 		return err
 	}
 	return audit.Record(ctx, act, audit.Event{
 		Actor: act.Actor, At: now, Act: "run.close", ObjectKind: "run", ObjectID: run.ID.String(),
-		Before: map[string]any{"state": RunReview},
+		Before: map[string]any{"status": RunReview},
 		After: map[string]any{
-			"state": RunClosed, "total": run.SourceSide.Total, "matched": run.SourceSide.Matched, "breaks": run.SourceSide.Breaks,
+			"status": RunClosed, "total": run.SourceSide.Total, "matched": run.SourceSide.Matched, "breaks": run.SourceSide.Breaks,
 		},
 	})
 }

@@ -30,13 +30,13 @@ func camt(account string, date calendar.Date, opening, closing int64, list ...en
 
 // seen is what a statement answers about itself, in short.
 type seen struct {
-	State                    statements.Status
+	Status                   statements.Status
 	Accepted, Known, Refused int
 	Problems                 []string
 }
 
 func short(st statements.Statement) seen {
-	s := seen{State: st.Status, Accepted: st.RowsAccepted, Known: st.RowsKnown, Refused: st.RowsRefused}
+	s := seen{Status: st.Status, Accepted: st.RowsAccepted, Known: st.RowsKnown, Refused: st.RowsRefused}
 	for _, p := range st.Problems {
 		s.Problems = append(s.Problems, fmt.Sprintf("%d %s", p.Row, p.Code))
 	}
@@ -60,7 +60,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 		{"run of another province", func() error {
 			_, err := w.Reconcile.FindRun(ctx, auth.System("H26"), run.ID)
 			return err
-		}, reconcile.ErrUnknownRun},
+		}, reconcile.ErrRunNotFound},
 	}
 	for _, tt := range tests {
 		if err := tt.do(); err == nil || !strings.HasPrefix(err.Error(), strings.SplitN(tt.want.Error(), ":", 2)[0]) {

@@ -97,7 +97,7 @@ func insertItems(ctx context.Context, tx pgx.Tx, run Run, in matching.Input, out
 			used = append(used, in.Items[m.Item])
 		}
 	}
-	for _, f := range out.Findings {
+	for _, f := range out.Breaks {
 		if f.Item >= 0 {
 			used = append(used, in.Items[f.Item])
 		}
@@ -274,9 +274,9 @@ func saveBalanceBreaks(ctx context.Context, act postgres.Act, src statements.Sou
 		from reconcile.statement st
 		cross join lateral (
 			select p.closing from reconcile.statement p
-			where p.source_id = st.source_id and p.state in ('accepted', 'partial') and p.closing is not null and p.period_to < st.period_from
+			where p.source_id = st.source_id and p.status in ('accepted', 'partial') and p.closing is not null and p.period_to < st.period_from
 			order by p.period_to desc, p.id desc limit 1) before
-		where st.source_id = $1 and st.state in ('accepted', 'partial') and st.opening is not null
+		where st.source_id = $1 and st.status in ('accepted', 'partial') and st.opening is not null
 			and st.period_from <= $2 and st.period_from > $3 and before.closing <> st.opening`, src.ID, run.BusinessDate, run.BusinessDate.AddDays(-openitems.RecentDays))
 	if err != nil {
 		return err
@@ -291,21 +291,21 @@ func saveBalanceBreaks(ctx context.Context, act postgres.Act, src statements.Sou
 	}
 	ids := postgres.Column(gaps, func(g *gap) statements.ID { return g.Statement })
 	_, err = act.Exec(ctx, `
-		update reconcile.break b set state = 'resolved', resolved_at = $5, resolution = 'filled'
+		update reconcile.break b set status = 'resolved', resolved_at = $5, resolution = 'filled'
 		from reconcile.statement st
-		where b.source_id = $1 and b.kind = 'balance_break' and b.state <> 'resolved' and st.id = b.statement_id
+		where b.source_id = $1 and b.kind = 'balance_break' and b.status <> 'resolved' and st.id = b.statement_id
 			and st.period_from <= $2 and st.period_from > $3 and b.statement_id <> all($4::uuid[])`,
 		src.ID, run.BusinessDate, run.BusinessDate.AddDays(-openitems.RecentDays), ids, act.Now)
 	if err != nil {
 		return err
 	}
 	_, err = act.Exec(ctx, `
-		insert into reconcile.break (id, authority, run_id, source_id, kind, state, holds, statement_id, amount, source_amount, book_amount,
+		insert into reconcile.break (id, authority, run_id, source_id, kind, status, holds, statement_id, amount, source_amount, book_amount,
 			currency, detail, created_at)
 		select n.id, @authority, @run, @source, 'balance_break', 'open', false, n.statement, n.opening - n.closing, n.opening, n.closing,
 			@currency, 'the statement opens with another balance than the one before it closed with', @now
 		from unnest(@ids::uuid[], @statements::uuid[], @openings::bigint[], @closings::bigint[]) as n (id, statement, opening, closing)
-		on conflict (statement_id, kind) where state <> 'resolved' and statement_id is not null do nothing`,
+		on conflict (statement_id, kind) where status <> 'resolved' and statement_id is not null do nothing`,
 		pgx.StrictNamedArgs{
 			"authority": run.Authority, "run": run.ID, "source": src.ID, "currency": run.Currency, "now": act.Now,
 			"ids": postgres.Column(gaps, func(*gap) BreakID { return ident.New[breakKind]() }), "statements": ids,

@@ -136,7 +136,7 @@ func (s *sequence) decideOwnerOf(t *rapid.T, n cases.Identification) {
 	}
 	s.proposed = slices.DeleteFunc(s.proposed, func(x cases.Identification) bool { return x.ID == n.ID })
 	s.sync(t, s.of(n.DossierID))
-	if decided.State != cases.IdentificationApproved {
+	if decided.Status != cases.IdentificationApproved {
 		return
 	}
 	c := s.model.captures[decided.Capture]

@@ -74,7 +74,7 @@ func (c *country) told(t *testing.T) {
 		select string_agg(format('%s %s', n, what), ', ' order by what) from (
 			select count(*) as n, cause_kind || ' ' || regexp_replace(cause_event, '-\d+$', '') as what from ledger.entry group by 2
 			union all select count(*), 'day ' || change || case when proposed_by is null then '' else ' by two' end from ledger.day_event group by 2
-			union all select count(*), 'identification ' || state from reconcile.identification group by 2
+			union all select count(*), 'identification ' || status from reconcile.identification group by 2
 			union all select count(*), 'match in lane ' || lane from reconcile.match group by 2
 			union all select count(*), 'priced again ' || outcome || ' by ' || coalesce(day, 'repricing') from repricing.item group by 2
 			union all select count(*), 'refund ' || status || ' by ' || route || ' at ' || coalesce(stage, '-') from refunds.refund group by status, route, stage) e`)

@@ -29,7 +29,7 @@ type Service struct {
 
 // Faults of reconcile.
 var (
-	ErrUnknownRun  = fault.New(fault.NotFound, "reconcile.unknown_run", "no such run")
+	ErrRunNotFound = fault.New(fault.NotFound, "reconcile.run_not_found", "no such run")
 	ErrInvalid     = fault.New(fault.Invalid, "reconcile.invalid", "the request is not valid")
 	ErrUnexplained = fault.New(fault.Precondition, "reconcile.unexplained", "total in is not matched plus listed breaks")
 	ErrNotMatched  = fault.New(fault.Precondition, "reconcile.not_matched", "lines have arrived since: run again before closing")

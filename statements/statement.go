@@ -226,7 +226,7 @@ func store(ctx context.Context, act postgres.Act, src Source, st Statement, ciph
 	return audit.Record(ctx, act, audit.Event{
 		Actor: act.Actor, At: st.ReceivedAt, Act: "statement.ingest", ObjectKind: "statement", ObjectID: st.ID.String(),
 		After: map[string]any{
-			"source": src.Code, "state": st.Status, "rows_accepted": st.RowsAccepted, "rows_known": st.RowsKnown,
+			"source": src.Code, "status": st.Status, "rows_accepted": st.RowsAccepted, "rows_known": st.RowsKnown,
 			"rows_refused": st.RowsRefused, "problems": len(st.Problems),
 		},
 	})
@@ -241,7 +241,7 @@ func chainGap(ctx context.Context, tx pgx.Tx, src Source, st Statement) (bool, e
 	var before *int64
 	err := tx.QueryRow(ctx, `
 		select closing from reconcile.statement
-		where source_id = $1 and state in ('accepted', 'partial') and closing is not null and period_to < $2
+		where source_id = $1 and status in ('accepted', 'partial') and closing is not null and period_to < $2
 		order by period_to desc, id desc limit 1`, src.ID, st.PeriodFrom).Scan(&before)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return false, nil

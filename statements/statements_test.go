@@ -16,13 +16,13 @@ import (
 
 // seen holds the fields of a statement that the test compares.
 type seen struct {
-	State                    statements.Status
+	Status                   statements.Status
 	Accepted, Known, Refused int
 	Problems                 []string
 }
 
 func short(st statements.Statement) seen {
-	s := seen{State: st.Status, Accepted: st.RowsAccepted, Known: st.RowsKnown, Refused: st.RowsRefused}
+	s := seen{Status: st.Status, Accepted: st.RowsAccepted, Known: st.RowsKnown, Refused: st.RowsRefused}
 	for _, p := range st.Problems {
 		s.Problems = append(s.Problems, fmt.Sprintf("%d %s", p.Row, p.Code))
 	}
@@ -37,34 +37,34 @@ func TestIngest(t *testing.T) {
 		content      []byte
 		want         seen
 	}{
-		{"settlement", settlement, csv(ok), seen{State: statements.Accepted, Accepted: 1}},
-		{"two equal rows are two rows", settlement, csv(ok, ok), seen{State: statements.Accepted, Accepted: 2}},
+		{"settlement", settlement, csv(ok), seen{Status: statements.Accepted, Accepted: 1}},
+		{"two equal rows are two rows", settlement, csv(ok, ok), seen{Status: statements.Accepted, Accepted: 2}},
 		{
 			"wrong total", settlement, append(csv(ok), []byte("Tổng cộng,1,,,,,100001,500,50,99450,,,\n")...),
-			seen{State: statements.Rejected, Problems: []string{"3 total_mismatch"}},
+			seen{Status: statements.Rejected, Problems: []string{"3 total_mismatch"}},
 		},
 		{
 			"wrong net", settlement, csv(ok, "DSBBBBBBBBBB,1002,PAYMENT,,100000,500,50,99451,SETTLED,B-1"),
-			seen{State: statements.Partial, Accepted: 2, Problems: []string{"3 row_net_mismatch"}},
+			seen{Status: statements.Partial, Accepted: 2, Problems: []string{"3 row_net_mismatch"}},
 		},
-		{"bank", bank, camt(account, 10, 110, entry{"F1", 100, "a"}), seen{State: statements.Accepted, Accepted: 1}},
+		{"bank", bank, camt(account, 10, 110, entry{"F1", 100, "a"}), seen{Status: statements.Accepted, Accepted: 1}},
 		{
 			"balance does not add up", bank, camt(account, 10, 111, entry{"F1", 100, "a"}),
-			seen{State: statements.Rejected, Refused: 1, Problems: []string{"0 balance_mismatch"}},
+			seen{Status: statements.Rejected, Refused: 1, Problems: []string{"0 balance_mismatch"}},
 		},
 		{
 			"another account", bank, camt("999", 10, 110, entry{"F1", 100, "a"}),
-			seen{State: statements.Rejected, Refused: 1, Problems: []string{"0 wrong_account"}},
+			seen{Status: statements.Rejected, Refused: 1, Problems: []string{"0 wrong_account"}},
 		},
 		{
 			"cut off", bank, camt(account, 10, 110, entry{"F1", 100, "a"})[:700],
-			seen{State: statements.Rejected, Problems: []string{"0 broken_xml"}},
+			seen{Status: statements.Rejected, Problems: []string{"0 broken_xml"}},
 		},
 		{
 			"settlement given as bank", bank, csv(ok),
-			seen{State: statements.Rejected, Refused: 1, Problems: []string{"0 wrong_format", "0 wrong_account"}},
+			seen{Status: statements.Rejected, Refused: 1, Problems: []string{"0 wrong_format", "0 wrong_account"}},
 		},
-		{"nothing", bank, nil, seen{State: statements.Rejected, Problems: []string{"0 empty_file"}}},
+		{"nothing", bank, nil, seen{Status: statements.Rejected, Problems: []string{"0 empty_file"}}},
 	}
 	w := newWorld(t)
 	for _, tt := range tests {
@@ -107,7 +107,7 @@ func TestIngestAgain(t *testing.T) {
 	}
 	// The whole day repeats the morning, whose equal entry came twice meanwhile.
 	whole := w.ingest(bank, camt(account, 0, 250, one, one, two))
-	same(t, "overlap", short(whole), seen{State: statements.Accepted, Accepted: 3, Known: 1})
+	same(t, "overlap", short(whole), seen{Status: statements.Accepted, Accepted: 3, Known: 1})
 	lines, next, err := w.ListLines(t.Context(), accountant, whole.ID, statements.LineID{}, 1)
 	w.ok(err)
 	if len(lines) != 1 || next.IsZero() || lines[0].Content != one.content || lines[0].Status != statements.LineOpen {

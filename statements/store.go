@@ -20,7 +20,7 @@ import (
 type statementRow struct {
 	ID           ID            `db:"id"`
 	Source       string        `db:"source"`
-	State        Status        `db:"state"`
+	Status       Status        `db:"status"`
 	FileName     string        `db:"file_name"`
 	Format       parsed.Format `db:"format"`
 	Profile      string        `db:"profile"`
@@ -38,7 +38,7 @@ type statementRow struct {
 
 func (r statementRow) statement() (Statement, error) {
 	st := Statement{
-		ID: r.ID, Source: r.Source, Status: r.State, FileName: r.FileName, Format: r.Format, Profile: r.Profile,
+		ID: r.ID, Source: r.Source, Status: r.Status, FileName: r.FileName, Format: r.Format, Profile: r.Profile,
 		SHA256: [32]byte(r.SHA256), Size: r.Size, PeriodFrom: r.PeriodFrom, PeriodTo: r.PeriodTo, RowsAccepted: r.RowsAccepted,
 		RowsKnown: r.RowsKnown, RowsRefused: r.RowsRefused, ReceivedAt: r.ReceivedAt,
 	}
@@ -55,7 +55,7 @@ func selectStatements(ctx context.Context, tx pgx.Tx, withProblems bool, and str
 		problems = `st.problems`
 	}
 	rows, err := tx.Query(ctx, `
-		select st.id, s.code as source, st.state, st.file_name, st.format, st.profile, st.sha256, st.size, st.period_from,
+		select st.id, s.code as source, st.status, st.file_name, st.format, st.profile, st.sha256, st.size, st.period_from,
 			st.period_to, st.rows_accepted, st.rows_known, st.rows_refused, st.totals, `+problems+`, st.received_at
 		from reconcile.statement st join reconcile.source s on s.id = st.source_id
 		where st.authority = (select app.authority())`+and, args...)
@@ -85,12 +85,12 @@ func insertStatement(ctx context.Context, act postgres.Act, src Source, st State
 		return err
 	}
 	_, err = act.Exec(ctx, `
-		insert into reconcile.statement (id, authority, source_id, state, file_name, format, profile, sha256, size, file, period_from,
+		insert into reconcile.statement (id, authority, source_id, status, file_name, format, profile, sha256, size, file, period_from,
 			period_to, opening, closing, rows_accepted, rows_known, rows_refused, totals, problems, received_at, received_by, idempotency_key)
-		values (@id, @authority, @source, @state, @file_name, @format, @profile, @sha256, @size, @file, @from,
+		values (@id, @authority, @source, @status, @file_name, @format, @profile, @sha256, @size, @file, @from,
 			@to, @opening, @closing, @accepted, @known, @refused, @totals, @problems, @at, @by, nullif(@key, ''))`,
 		pgx.StrictNamedArgs{
-			"id": st.ID, "authority": src.Authority, "source": src.ID, "state": st.Status, "file_name": st.FileName,
+			"id": st.ID, "authority": src.Authority, "source": src.ID, "status": st.Status, "file_name": st.FileName,
 			"format": st.Format, "profile": st.Profile, "sha256": st.SHA256[:], "size": st.Size, "file": ciphertext,
 			"from": st.PeriodFrom, "to": st.PeriodTo, "opening": st.opening, "closing": st.closing, "accepted": st.RowsAccepted,
 			"known": st.RowsKnown, "refused": st.RowsRefused, "totals": totals, "problems": problems, "at": st.ReceivedAt,
@@ -244,15 +244,15 @@ type lineRow struct {
 	BankRef       string         `db:"bank_ref"`
 	BatchID       string         `db:"batch_id"`
 	Content       []byte         `db:"content"`
-	State         LineStatus     `db:"state"`
+	Status        LineStatus     `db:"status"`
 }
 
 const selectListedLine = `
 	select l.id, l.row, l.booking_date, l.value_date, l.kind, l.amount, l.currency, l.fee + l.fee_vat as fee, l.net, l.reference,
 		l.transaction_id, l.bank_ref, l.batch_id, l.content,
 		case when exists (select from reconcile.match_item i where i.line_id = l.id and i.side = 'line' and i.live) then 'matched'
-			when exists (select from reconcile.break b where b.line_id = l.id and b.state <> 'resolved') then 'break'
-			when not l.booked then 'ignored' else 'open' end as state
+			when exists (select from reconcile.break b where b.line_id = l.id and b.status <> 'resolved') then 'break'
+			when not l.booked then 'ignored' else 'open' end as status
 	from reconcile.statement_line l`
 
 // ListLines returns the lines of a statement in file order, or ErrNotFound. A line that an earlier
@@ -293,7 +293,7 @@ func (s *Service) ListLines(ctx context.Context, actor auth.Actor, id ID, after 
 		list = append(list, Line{
 			ID: r.ID, Row: r.Row, BookingDate: r.BookingDate, ValueDate: r.ValueDate, Kind: r.Kind,
 			Amount: money.Amount{Currency: r.Currency, Minor: r.Amount}, Fee: r.Fee, Net: r.Net, Reference: r.Reference,
-			TransactionID: r.TransactionID, BankRef: r.BankRef, BatchID: r.BatchID, Content: t.Content, Status: r.State,
+			TransactionID: r.TransactionID, BankRef: r.BankRef, BatchID: r.BatchID, Content: t.Content, Status: r.Status,
 		})
 	}
 	return list, next, nil

@@ -202,7 +202,7 @@ func (d *devProgram) garbageAddresses(paid, payment string) {
 		{"/v1/refunds/" + payment, 404, "refunds.not_found"},
 		{"/v1/ledger/entries/" + payment, 404, "ledger.entry_not_found"},
 		{"/v1/statements/stm_x", 404, "statements.not_found"},
-		{"/v1/runs/run_x", 404, "reconcile.unknown_run"},
+		{"/v1/runs/run_x", 404, "reconcile.run_not_found"},
 		{"/v1/policies/KHONG-CO", 404, "fees.not_found"},
 		{"/v1/payments?cursor=abc", 400, "http.parameter"},
 		{"/v1/payments?cursor=" + strings.Repeat("a", 5000), 400, "http.parameter"},

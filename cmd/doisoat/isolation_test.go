@@ -189,8 +189,8 @@ func (d *devProgram) strangerSeesNothing(p province) {
 			auth.RoleAccountant, "POST", "/v1/runs",
 			`{"source":"` + p.source + `","business_date":"2024-05-02"}`, 404, "statements.source_not_found",
 		},
-		{auth.RoleAuditor, "GET", "/v1/runs/" + p.run, "", 404, "reconcile.unknown_run"},
-		{auth.RoleChiefAccountant, "POST", "/v1/runs/" + p.run + "/close", "", 404, "reconcile.unknown_run"},
+		{auth.RoleAuditor, "GET", "/v1/runs/" + p.run, "", 404, "reconcile.run_not_found"},
+		{auth.RoleChiefAccountant, "POST", "/v1/runs/" + p.run + "/close", "", 404, "reconcile.run_not_found"},
 		{auth.RolePortal, "POST", "/v1/dossiers", dossierBody(d.t, "H41.12-240502-7777", nil), 403, "auth.forbidden"},
 		{auth.RoleAuditor, "GET", "/v1/ledger/trial-balance?authority=" + firstAuthority, "", 403, "auth.forbidden"},
 	} {

@@ -52,22 +52,22 @@ func (c *reconcileCommand) Run(ctx context.Context, p *program) error {
 
 // runView is a run as reports show it.
 type runView struct {
-	ID           reconcile.RunID    `json:"id"`
-	Source       string             `json:"source"`
-	BusinessDate calendar.Date      `json:"business_date"`
-	Number       int                `json:"number"`
-	Status       reconcile.RunState `json:"status"`
-	Holds        bool               `json:"holds"`
-	ClosedAt     *time.Time         `json:"closed_at"`
+	ID           reconcile.RunID     `json:"id"`
+	Source       string              `json:"source"`
+	BusinessDate calendar.Date       `json:"business_date"`
+	Number       int                 `json:"number"`
+	Status       reconcile.RunStatus `json:"status"`
+	Holds        bool                `json:"holds"`
+	ClosedAt     *time.Time          `json:"closed_at"`
 	report.Report
 }
 
 func viewRun(r reconcile.Run) runView {
-	return runView{r.ID, r.Source, r.BusinessDate, r.Number, r.State, r.Holds(), r.ClosedAt, r.Report}
+	return runView{r.ID, r.Source, r.BusinessDate, r.Number, r.Status, r.Holds(), r.ClosedAt, r.Report}
 }
 
 func printRun(p *program, r reconcile.Run) {
-	fmt.Fprintf(p.stdout, "%s %s %s, run %d: %s\n", r.ID, r.Source, r.BusinessDate, r.Number, r.State)
+	fmt.Fprintf(p.stdout, "%s %s %s, run %d: %s\n", r.ID, r.Source, r.BusinessDate, r.Number, r.Status)
 	fmt.Fprintf(p.stdout, "in %d = matched %d + breaks %d; book %d = matched %d + breaks %d\n",
 		r.SourceSide.Total, r.SourceSide.Matched, r.SourceSide.Breaks, r.BookSide.Total, r.BookSide.Matched, r.BookSide.Breaks)
 	for _, t := range r.Lanes {

@@ -22,7 +22,7 @@ func Bank(in Input) Result {
 	for i, b := range m.Batches {
 		if !m.batchDone[i] && !b.Held {
 			net := b.Net
-			m.miss(Finding{
+			m.miss(Break{
 				Kind: MissingAtSource, Line: -1, Item: -1, Batch: i, Amount: net, Book: &net,
 				Detail: fmt.Sprintf("batch of %d rows, no credit of the bank shows it", len(b.Lines)),
 			})
@@ -217,7 +217,7 @@ func (m *matcher) leftPayout(line, at int) {
 	}
 	m.batchDone[at] = true
 	net := b.Net
-	m.miss(Finding{
+	m.miss(Break{
 		Kind: AmountMismatch, Line: line, Item: -1, Batch: at, Amount: amount - net, Source: &amount, Book: &net,
 		Detail: fmt.Sprintf("the batch of %d rows has another net than the credit that names it", len(b.Lines)),
 	})
@@ -225,7 +225,7 @@ func (m *matcher) leftPayout(line, at int) {
 
 func (m *matcher) transferOfOtherAmount(line int, pay Payment) {
 	amount, asked := m.Lines[line].Amount, pay.Amount
-	m.miss(Finding{
+	m.miss(Break{
 		Kind: AmountMismatch, Line: line, Item: -1, Batch: -1, Payment: pay.ID, Amount: amount - asked, Source: &amount, Book: &asked,
 		Detail: "the transfer names a payment without a capture and has another amount than was asked for",
 	})

@@ -11,7 +11,7 @@
 //   - a match needs a reference in the text, or uniqueness on both sides with an
 //     exact amount; equal amount and date alone never match;
 //   - a line, an item and a batch are each in at most one match;
-//   - every booked line and every due item is matched, or a finding holds it;
+//   - every booked line and every due item is matched, or a break holds it;
 //   - a pair that a person revoked is never proposed again.
 package matching
 
@@ -38,9 +38,7 @@ const (
 	AmountMismatch  BreakKind = "amount_mismatch"
 	FeeMismatch     BreakKind = "fee_mismatch"
 	StatusMismatch  BreakKind = "status_mismatch"
-	DateMismatch    BreakKind = "date_mismatch"
 	DuplicateLine   BreakKind = "duplicate"
-	WrongAccount    BreakKind = "wrong_account"
 	Unidentified    BreakKind = "unidentified"
 	RefundUnmatched BreakKind = "refund_unmatched"
 	BalanceBreak    BreakKind = "balance_break"
@@ -118,7 +116,7 @@ type Item struct {
 	BankReference string
 	Matched       bool     // in a live match already
 	Due           bool     // the source should show a line for it by the run's date
-	Found         bool     // recorded after an inquiry or from a statement, without a callback
+	NoCallback    bool     // recorded after an inquiry or from a statement
 	Codes         []string // transit: our code of the refund or voucher, squeezed
 	Numbers       []string // transit: numbers of its documents, squeezed
 }
@@ -174,8 +172,8 @@ type Match struct {
 	Inputs     map[string]string
 }
 
-// Finding is a break that the matcher proposes; -1 stands for none.
-type Finding struct {
+// Break is a break that the matcher proposes; -1 stands for none.
+type Break struct {
 	Kind              BreakKind
 	Line, Item, Batch int
 	Payment           uuid.UUID
@@ -193,9 +191,9 @@ type RepairRequest struct {
 
 // Result holds everything that the matcher found.
 type Result struct {
-	Matches  []Match
-	Findings []Finding
-	Repairs  []RepairRequest
+	Matches []Match
+	Breaks  []Break
+	Repairs []RepairRequest
 }
 
 type matcher struct {
@@ -239,7 +237,7 @@ func (m *matcher) pairUp(line, item int, lane, rule, kind string, score int, inp
 	if m.Refused[Pair{m.Lines[line].ID, m.Items[item].ID}] {
 		return false
 	}
-	if m.Lines[line].Asked && m.Items[item].Found {
+	if m.Lines[line].Asked && m.Items[item].NoCallback {
 		inputs["found_by"], rule = rule, ruleRepaired
 		inputs["evidence"] = "settlement row and the provider's answer to an inquiry"
 		if lane == LaneTransfer {
@@ -254,26 +252,26 @@ func (m *matcher) pairUp(line, item int, lane, rule, kind string, score int, inp
 }
 
 // miss records a break.
-func (m *matcher) miss(f Finding) {
+func (m *matcher) miss(f Break) {
 	if f.Line >= 0 && !f.Tells {
 		m.lineDone[f.Line] = true
 	}
 	if f.Item >= 0 && !f.Tells {
 		m.itemDone[f.Item] = true
 	}
-	m.out.Findings = append(m.out.Findings, f)
+	m.out.Breaks = append(m.out.Breaks, f)
 }
 
 // lineBreak records a break about a line alone, with the full amount of the line.
 func (m *matcher) lineBreak(line int, kind BreakKind, payment uuid.UUID, detail string) {
 	amount := m.Lines[line].Amount
-	m.miss(Finding{Kind: kind, Line: line, Item: -1, Batch: -1, Payment: payment, Amount: amount, Source: &amount, Detail: detail})
+	m.miss(Break{Kind: kind, Line: line, Item: -1, Batch: -1, Payment: payment, Amount: amount, Source: &amount, Detail: detail})
 }
 
 // mismatch records a break about a line and an item whose amounts differ.
 func (m *matcher) mismatch(line, item int, detail string) {
 	source, book := m.Lines[line].Amount, m.Items[item].Amount
-	m.miss(Finding{
+	m.miss(Break{
 		Kind: AmountMismatch, Line: line, Item: item, Batch: -1, Payment: m.Items[item].Payment,
 		Amount: source - book, Source: &source, Book: &book, Detail: detail,
 	})
@@ -286,7 +284,7 @@ func (m *matcher) missingItems() {
 			continue
 		}
 		amount := item.Amount
-		f := Finding{
+		f := Break{
 			Kind: MissingAtSource, Line: -1, Item: i, Batch: -1, Payment: item.Payment, Amount: amount, Book: &amount,
 			Detail: "captured in the book, no line of the source shows it",
 		}

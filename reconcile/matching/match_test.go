@@ -106,7 +106,7 @@ func words(in Input, out Result) []string {
 	for _, m := range out.Matches {
 		list = append(list, "match "+m.Lane+" "+m.Rule+name(m.Line, m.Item, m.Batch))
 	}
-	for _, f := range out.Findings {
+	for _, f := range out.Breaks {
 		list = append(list, fmt.Sprintf("%s%s %d", f.Kind, name(f.Line, f.Item, f.Batch), f.Amount))
 	}
 	for _, w := range out.Repairs {

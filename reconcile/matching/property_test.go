@@ -134,7 +134,7 @@ func checkIdentity(t *rapid.T, in Input, out Result) {
 			t.Fatalf("match of line %+v and batch %+v", in.Lines[m.Line], in.Batches[m.Batch])
 		}
 	}
-	for _, f := range out.Findings {
+	for _, f := range out.Breaks {
 		if !f.Tells {
 			use(lines, f.Line)
 			use(items, f.Item)

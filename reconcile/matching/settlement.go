@@ -177,7 +177,7 @@ func (m *matcher) notBooked() {
 		}
 		for _, item := range m.openItems(captures[l.TransactionID]) {
 			source, book := l.Amount, m.Items[item].Amount
-			m.miss(Finding{
+			m.miss(Break{
 				Kind: StatusMismatch, Line: i, Item: item, Batch: -1, Payment: m.Items[item].Payment, Amount: book,
 				Source: &source, Book: &book, Detail: "captured in the book, the provider does not settle it yet or at all",
 			})
@@ -192,7 +192,7 @@ func (m *matcher) fees() {
 		l := &m.Lines[i]
 		if want := l.Amount - l.Fee - l.VAT; l.Booked && l.Net != want {
 			net := l.Net
-			m.miss(Finding{
+			m.miss(Break{
 				Kind: FeeMismatch, Line: i, Item: -1, Batch: -1, Amount: net - want, Source: &net, Book: &want, Tells: true,
 				Detail: "net is not gross - fee - VAT",
 			})

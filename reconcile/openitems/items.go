@@ -26,14 +26,14 @@ type captureRow struct {
 	BankReference string        `db:"bank_reference"`
 	Matched       bool          `db:"matched"`
 	Due           bool          `db:"due"`
-	Found         bool          `db:"found"`
+	NoCallback    bool          `db:"no_callback"`
 }
 
 func (r captureRow) item(kind matching.ItemKind) matching.Item {
 	return matching.Item{
 		Kind: kind, ID: r.ID, Payment: r.Payment, Dossier: r.Dossier, Provider: r.Provider, Date: r.Date, Amount: r.Amount,
 		TransactionID: r.TransactionID, Original: r.Original, Reference: r.Reference, BankReference: r.BankReference,
-		Matched: r.Matched, Due: r.Due, Found: r.Found,
+		Matched: r.Matched, Due: r.Due, NoCallback: r.NoCallback,
 	}
 }
 
@@ -71,7 +71,7 @@ func loadCaptures(ctx context.Context, tx pgx.Tx, merchants []merchants.ID, date
 		select c.id, c.payment_id as payment, c.dossier_id as dossier, c.provider, c.business_date as date, c.amount,
 			c.transaction_id, '' as original, p.reference, c.bank_reference,
 			exists (select from reconcile.match_item i where i.capture_id = c.id and i.live) as matched,
-			c.business_date <= @date as due, c.evidence <> 'callback' as found
+			c.business_date <= @date as due, c.evidence <> 'callback' as no_callback
 		from wanted w join payments.capture c on c.id = w.id join payments.payment p on p.id = c.payment_id`,
 		pgx.StrictNamedArgs{
 			"merchants": merchants, "date": date, "transactions": k.transactions, "bank_refs": k.bankRefs, "references": k.references,
@@ -97,7 +97,7 @@ func loadRefunds(ctx context.Context, tx pgx.Tx, merchants []merchants.ID, date 
 		select r.id, r.payment_id as payment, r.dossier_id as dossier, r.provider,
 			(r.decided_at at time zone 'Asia/Ho_Chi_Minh')::date as date, -r.amount as amount, r.provider_transaction as transaction_id,
 			c.transaction_id as original, p.reference, '' as bank_reference,
-			exists (select from reconcile.match_item i where i.refund_id = r.id and i.live) as matched, r.decided_at < @end as due, false as found
+			exists (select from reconcile.match_item i where i.refund_id = r.id and i.live) as matched, r.decided_at < @end as due, false as no_callback
 		from wanted w join refunds.refund r on r.id = w.id join payments.capture c on c.id = r.capture_id
 			join payments.payment p on p.id = r.payment_id`,
 		pgx.StrictNamedArgs{"merchants": merchants, "end": date.AddDays(1).Start(), "transactions": k.refunds})
@@ -203,7 +203,7 @@ func loadBatches(ctx context.Context, tx pgx.Tx, src statements.Source, date cal
 			sum(l.net)::bigint, array_agg(l.id order by l.id), array_agg(l.net order by l.id), exists (
 				select from reconcile.break b
 				where b.batch_source_id = l.source_id and b.batch_account = l.account and b.batch_id = l.batch_id
-					and b.holds and b.state <> 'resolved' and b.source_id <> $2)
+					and b.holds and b.status <> 'resolved' and b.source_id <> $2)
 		from reconcile.statement_line l join reconcile.source s on s.id = l.source_id
 		where s.authority = (select app.authority()) and s.kind = 'settlement' and not l.paid_out and l.booked
 			and l.batch_id <> '' and l.business_date <= $1

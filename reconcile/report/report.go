@@ -72,7 +72,7 @@ const linesOfRun = `
 	from reconcile.statement_line l
 	left join reconcile.match_item i on i.line_id = l.id and i.side = 'line' and i.live
 	left join reconcile.match m on m.id = i.match_id
-	left join reconcile.break b on b.line_id = l.id and b.holds and b.state <> 'resolved'
+	left join reconcile.break b on b.line_id = l.id and b.holds and b.status <> 'resolved'
 	where l.run_id = $1 and l.booked
 	group by 1, 2 order by 1, 2`
 
@@ -86,9 +86,9 @@ const itemsOfRun = `
 	left join reconcile.match mc on mc.id = ic.match_id
 	left join reconcile.match mr on mr.id = ir.match_id
 	left join reconcile.match mt on mt.id = it.match_id
-	left join reconcile.break bc on bc.capture_id = t.capture_id and bc.holds and bc.state <> 'resolved'
-	left join reconcile.break br on br.refund_id = t.refund_id and br.holds and br.state <> 'resolved'
-	left join reconcile.break bt on bt.transit_id = t.transit_id and bt.holds and bt.state <> 'resolved'
+	left join reconcile.break bc on bc.capture_id = t.capture_id and bc.holds and bc.status <> 'resolved'
+	left join reconcile.break br on br.refund_id = t.refund_id and br.holds and br.status <> 'resolved'
+	left join reconcile.break bt on bt.transit_id = t.transit_id and bt.holds and bt.status <> 'resolved'
 	where t.run_id = $1
 	group by 1, 2 order by 1, 2`
 
@@ -99,7 +99,7 @@ const batchesOfRun = `
 	left join reconcile.match_item i on i.line_id = l.id and i.side = 'book' and i.live
 	left join reconcile.match m on m.id = i.match_id
 	left join reconcile.break b on b.batch_source_id = l.source_id and b.batch_account = l.account and b.batch_id = l.batch_id
-		and b.holds and b.state <> 'resolved' and i.line_id is null -- it holds the rows of the batch that are not paid
+		and b.holds and b.status <> 'resolved' and i.line_id is null -- it holds the rows of the batch that are not paid
 	where l.payout_run_id = $1
 	group by 1, 2 order by 1, 2`
 

@@ -37,7 +37,7 @@ func (s *server) ListIdentifications(
 	ctx context.Context, r openapi.ListIdentificationsRequestObject,
 ) (openapi.ListIdentificationsResponseObject, error) {
 	var err error
-	f := cases.IdentificationFilter{State: cases.IdentificationState(r.Params.Status), Limit: limitOf(r.Params.Limit)}
+	f := cases.IdentificationFilter{Status: cases.IdentificationStatus(r.Params.Status), Limit: limitOf(r.Params.Limit)}
 	if f.After, err = cursorID[cases.IdentificationID](r.Params.Cursor); err != nil {
 		return nil, err
 	}
@@ -81,7 +81,7 @@ func (s *server) RejectIdentification(
 func identificationView(n cases.Identification) openapi.Identification {
 	return openapi.Identification{
 		ID: n.ID.String(), Statement: n.Statement.String(), Line: n.Line.String(), Dossier: n.DossierCode, Amount: n.Amount.Minor,
-		Currency: string(n.Amount.Currency), Reason: n.Reason, Status: openapi.IdentificationStatus(n.State), CreatedAt: n.ProposedAt,
+		Currency: string(n.Amount.Currency), Reason: n.Reason, Status: openapi.IdentificationStatus(n.Status), CreatedAt: n.ProposedAt,
 		ProposedBy: n.ProposedBy, DecidedAt: orZeroTime(n.DecidedAt), DecidedBy: n.DecidedBy, Note: n.Note, Capture: shownID(n.Capture),
 	}
 }

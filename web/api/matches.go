@@ -14,7 +14,7 @@ import (
 func (s *server) ListMatches(ctx context.Context, r openapi.ListMatchesRequestObject) (openapi.ListMatchesResponseObject, error) {
 	f := cases.MatchFilter{Limit: limitOf(r.Params.Limit)}
 	var err error
-	if f.Run, err = filterID[reconcile.RunID](r.Params.Run, reconcile.ErrUnknownRun); err != nil {
+	if f.Run, err = filterID[reconcile.RunID](r.Params.Run, reconcile.ErrRunNotFound); err != nil {
 		return nil, err
 	}
 	if f.Payment, err = filterID[payments.ID](r.Params.Payment, payments.ErrNotFound); err != nil {

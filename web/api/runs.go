@@ -31,7 +31,7 @@ func (s *server) StartRun(ctx context.Context, r openapi.StartRunRequestObject) 
 
 // FindRun handles GET /v1/runs/{id}.
 func (s *server) FindRun(ctx context.Context, r openapi.FindRunRequestObject) (openapi.FindRunResponseObject, error) {
-	id, err := parseID[reconcile.RunID](r.ID, reconcile.ErrUnknownRun)
+	id, err := parseID[reconcile.RunID](r.ID, reconcile.ErrRunNotFound)
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +44,7 @@ func (s *server) FindRun(ctx context.Context, r openapi.FindRunRequestObject) (o
 
 // CloseRun handles POST /v1/runs/{id}/close.
 func (s *server) CloseRun(ctx context.Context, r openapi.CloseRunRequestObject) (openapi.CloseRunResponseObject, error) {
-	id, err := parseID[reconcile.RunID](r.ID, reconcile.ErrUnknownRun)
+	id, err := parseID[reconcile.RunID](r.ID, reconcile.ErrRunNotFound)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +71,7 @@ func (s *server) ListRuns(ctx context.Context, r openapi.ListRunsRequestObject) 
 func runSummary(run reconcile.Run) openapi.RunSummary {
 	return openapi.RunSummary{
 		ID: run.ID.String(), Source: run.Source, BusinessDate: dateView(run.BusinessDate), Number: int64(run.Number),
-		Status: openapi.RunStatus(run.State), Currency: string(run.Currency), CreatedAt: run.CreatedAt,
+		Status: openapi.RunStatus(run.Status), Currency: string(run.Currency), CreatedAt: run.CreatedAt,
 		MatchedAt: orZeroTime(run.MatchedAt), ClosedAt: orZeroTime(run.ClosedAt),
 	}
 }
@@ -79,11 +79,11 @@ func runSummary(run reconcile.Run) openapi.RunSummary {
 // ListBreaks handles GET /v1/breaks.
 func (s *server) ListBreaks(ctx context.Context, r openapi.ListBreaksRequestObject) (openapi.ListBreaksResponseObject, error) {
 	f := cases.BreakFilter{
-		Source: r.Params.Source, Kind: matching.BreakKind(r.Params.Kind), State: cases.BreakState(r.Params.Status),
+		Source: r.Params.Source, Kind: matching.BreakKind(r.Params.Kind), Status: cases.BreakStatus(r.Params.Status),
 		Limit: limitOf(r.Params.Limit),
 	}
 	var err error
-	if f.Run, err = filterID[reconcile.RunID](r.Params.Run, reconcile.ErrUnknownRun); err != nil {
+	if f.Run, err = filterID[reconcile.RunID](r.Params.Run, reconcile.ErrRunNotFound); err != nil {
 		return nil, err
 	}
 	if f.After, err = cursorID[reconcile.BreakID](r.Params.Cursor); err != nil {
@@ -108,7 +108,7 @@ func dateOf(d openapi_types.Date) calendar.Date {
 func runView(run reconcile.Run) openapi.Run {
 	return openapi.Run{
 		ID: run.ID.String(), Source: run.Source, BusinessDate: dateView(run.BusinessDate), Number: int64(run.Number),
-		Status: openapi.RunStatus(run.State), Currency: string(run.Currency), CreatedAt: run.CreatedAt, MatchedAt: orZeroTime(run.MatchedAt),
+		Status: openapi.RunStatus(run.Status), Currency: string(run.Currency), CreatedAt: run.CreatedAt, MatchedAt: orZeroTime(run.MatchedAt),
 		ClosedAt: orZeroTime(run.ClosedAt), ClosedBy: run.ClosedBy,
 		Lanes: views(run.Lanes, totalView), Breaks: views(run.Report.Breaks, totalView),
 		Identity: identityView(run.SourceSide), BookIdentity: identityView(run.BookSide), Lines: int64(run.Lines), Items: int64(run.Items),
@@ -130,7 +130,7 @@ func identityView(i report.Identity) openapi.MoneyIdentity {
 
 func breakView(b cases.Break) openapi.Break {
 	return openapi.Break{
-		ID: b.ID.String(), Run: b.Run.String(), Source: b.Source, Kind: openapi.BreakKind(b.Kind), Status: openapi.BreakStatus(b.State),
+		ID: b.ID.String(), Run: b.Run.String(), Source: b.Source, Kind: openapi.BreakKind(b.Kind), Status: openapi.BreakStatus(b.Status),
 		Holds: b.Holds, Amount: b.Amount.Minor, Currency: string(b.Amount.Currency), SourceAmount: b.SourceAmount, BookAmount: b.BookAmount,
 		Dossier: b.DossierCode, Batch: b.Batch, Detail: b.Detail, CreatedAt: b.CreatedAt, ResolvedAt: orZeroTime(b.ResolvedAt),
 		Resolution: b.Resolution, Line: shownID(b.Line), Capture: shownID(b.Capture), Refund: shownID(b.Refund),

@@ -98,7 +98,6 @@ func (e AttemptStatus) Valid() bool {
 const (
 	BreakKindAmountMismatch  BreakKind = "amount_mismatch"
 	BreakKindBalanceBreak    BreakKind = "balance_break"
-	BreakKindDateMismatch    BreakKind = "date_mismatch"
 	BreakKindDuplicate       BreakKind = "duplicate"
 	BreakKindFeeMismatch     BreakKind = "fee_mismatch"
 	BreakKindMissingAtSource BreakKind = "missing_at_source"
@@ -106,7 +105,6 @@ const (
 	BreakKindRefundUnmatched BreakKind = "refund_unmatched"
 	BreakKindStatusMismatch  BreakKind = "status_mismatch"
 	BreakKindUnidentified    BreakKind = "unidentified"
-	BreakKindWrongAccount    BreakKind = "wrong_account"
 )
 
 // Valid indicates whether the value is a known member of the BreakKind enum.
@@ -115,8 +113,6 @@ func (e BreakKind) Valid() bool {
 	case BreakKindAmountMismatch:
 		return true
 	case BreakKindBalanceBreak:
-		return true
-	case BreakKindDateMismatch:
 		return true
 	case BreakKindDuplicate:
 		return true
@@ -131,8 +127,6 @@ func (e BreakKind) Valid() bool {
 	case BreakKindStatusMismatch:
 		return true
 	case BreakKindUnidentified:
-		return true
-	case BreakKindWrongAccount:
 		return true
 	default:
 		return false
@@ -1014,14 +1008,10 @@ func (e StatementLineStatus) Valid() bool {
 
 // Defines values for StatementStatus.
 const (
-	StatementStatusAccepted   StatementStatus = "accepted"
-	StatementStatusBalanced   StatementStatus = "balanced"
-	StatementStatusDuplicate  StatementStatus = "duplicate"
-	StatementStatusParsed     StatementStatus = "parsed"
-	StatementStatusPartial    StatementStatus = "partial"
-	StatementStatusReceived   StatementStatus = "received"
-	StatementStatusRejected   StatementStatus = "rejected"
-	StatementStatusSuperseded StatementStatus = "superseded"
+	StatementStatusAccepted  StatementStatus = "accepted"
+	StatementStatusDuplicate StatementStatus = "duplicate"
+	StatementStatusPartial   StatementStatus = "partial"
+	StatementStatusRejected  StatementStatus = "rejected"
 )
 
 // Valid indicates whether the value is a known member of the StatementStatus enum.
@@ -1029,19 +1019,11 @@ func (e StatementStatus) Valid() bool {
 	switch e {
 	case StatementStatusAccepted:
 		return true
-	case StatementStatusBalanced:
-		return true
 	case StatementStatusDuplicate:
-		return true
-	case StatementStatusParsed:
 		return true
 	case StatementStatusPartial:
 		return true
-	case StatementStatusReceived:
-		return true
 	case StatementStatusRejected:
-		return true
-	case StatementStatusSuperseded:
 		return true
 	default:
 		return false

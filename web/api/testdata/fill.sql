@@ -248,13 +248,13 @@ end $$;
 -- accounts of agencies on which nothing happens have theirs too.
 create procedure fill.reconcile() language plpgsql as $$
 begin
-	insert into reconcile.statement (id, authority, source_id, state, file_name, format, profile, sha256, size, file, period_from, period_to,
+	insert into reconcile.statement (id, authority, source_id, status, file_name, format, profile, sha256, size, file, period_from, period_to,
 		rows_accepted, rows_known, rows_refused, totals, problems, received_at, received_by)
 	select fill.id(d.date::timestamptz, 80, ascii(d.authority) + row_number() over (order by d.run)), d.authority, d.source, 'accepted',
 		d.date || '.csv', 'settlement', 'vnpay-settlement-v1', fill.hash(row_number() over (order by d.run)), 100, '\x00', d.date, d.date,
 		d.rows, 0, 0, '[]', '[]', d.date + interval '1 day', 'fill'
 	from (select authority, source, run, date, count(*) as rows from fill.case group by 1, 2, 3, 4) d;
-	insert into reconcile.run (id, authority, source_id, business_date, number, state, currency, created_at, created_by, matched_at, closed_at,
+	insert into reconcile.run (id, authority, source_id, business_date, number, status, currency, created_at, created_by, matched_at, closed_at,
 		closed_by, report)
 	select distinct on (c.run) c.run, c.authority, c.source, c.date, 1, 'closed', 'VND', c.date + interval '1 day', 'fill', c.date + interval '1 day',
 		c.date + interval '1 day', 'fill', '{}'::jsonb
@@ -262,12 +262,12 @@ begin
 	insert into reconcile.source (id, authority, code, kind, account, currency, created_at, created_by)
 	select fill.id('2024-01-01', 4, row_number() over (order by d.authority, k)), d.authority, 'quiet-' || k, 'bank', k::text, 'VND', '2024-01-01', 'fill'
 	from fill.desk d cross join generate_series(1, 40) as k;
-	insert into reconcile.run (id, authority, source_id, business_date, number, state, currency, created_at, created_by, matched_at, closed_at,
+	insert into reconcile.run (id, authority, source_id, business_date, number, status, currency, created_at, created_by, matched_at, closed_at,
 		closed_by, report)
 	select fill.id(day, 84, row_number() over (order by day, s.id)), s.authority, s.id, fill.day(day), 1, 'closed', 'VND', day, 'fill', day, day,
 		'fill', '{}'
 	from reconcile.source s cross join generate_series(timestamptz '2024-01-02', '2024-04-27', '1 day') as day where s.code like 'quiet-%';
-	insert into reconcile.statement (id, authority, source_id, state, file_name, format, sha256, size, file, period_from, period_to,
+	insert into reconcile.statement (id, authority, source_id, status, file_name, format, sha256, size, file, period_from, period_to,
 		rows_accepted, rows_known, rows_refused, totals, problems, received_at, received_by)
 	select r.id, r.authority, r.source_id, 'accepted', 'quiet.xml', 'camt053', fill.hash(1000000 + row_number() over (order by r.id)), 100, '\x00',
 		r.business_date, r.business_date, 0, 0, 0, '[]', '[]', r.created_at, 'fill'
@@ -290,12 +290,12 @@ begin
 	insert into reconcile.book_item (id, authority, run_id, capture_id, amount)
 	select c.capture, c.authority, c.run, c.capture, 120000 from fill.case c where not c.open;
 	commit;
-	insert into reconcile.break (id, authority, run_id, source_id, kind, state, holds, line_id, payment_id, amount, currency, detail, created_at,
+	insert into reconcile.break (id, authority, run_id, source_id, kind, status, holds, line_id, payment_id, amount, currency, detail, created_at,
 		resolved_at, resolution)
 	select fill.id(c.at, 82, c.n), c.authority, c.run, c.source, 'missing_in_book', case when c.at < '2024-04-27' then 'resolved' else 'carried' end,
 		true, c.line, c.payment, 120000, 'VND', 'fill', c.at, case when c.at < '2024-04-27' then c.at end, 'repaired'
 	from fill.case c where not c.open and c.n % 3 = 0;
-	insert into reconcile.identification (id, authority, line_id, dossier_id, amount, currency, reason, state, proposed_at, proposed_by, decided_at,
+	insert into reconcile.identification (id, authority, line_id, dossier_id, amount, currency, reason, status, proposed_at, proposed_by, decided_at,
 		decided_by, capture_id)
 	select fill.id(c.at, 85, c.n), c.authority, c.line, c.dossier, 120000, 'VND', 'fill', 'approved', c.at, 'maker', c.at, 'checker', c.capture
 	from fill.case c where c.n % 9 = 4;
