@@ -44,7 +44,7 @@ type Break struct {
 	DossierCode  string
 	Statement    statements.ID
 	Batch        string
-	Amount       money.Amount // what the break is about: the difference, or all of it where one side is missing
+	Amount       money.Amount // the difference, or the whole amount when one side is missing
 	SourceAmount *int64
 	BookAmount   *int64
 	Detail       string
@@ -126,10 +126,12 @@ func (s *Service) ListBreaks(ctx context.Context, actor auth.Actor, f BreakFilte
 	f.Limit = page.Limit(f.Limit)
 	err = postgres.ReadTx(ctx, s.DB.Pool, actor.Authority, func(tx pgx.Tx) error {
 		rows, err := selectBreaks(ctx, tx, `
-				and (@run::uuid is null or b.run_id = @run) and (@source = '' or b.source_id = (`+statements.SourceIDByCode+`)) and (@kind = '' or b.kind = @kind)
+				and (@run::uuid is null or b.run_id = @run)
+				and (@source = '' or b.source_id = (`+statements.SourceIDByCode+`)) and (@kind = '' or b.kind = @kind)
 				and (@status = '' or b.status = @status) and (not @open or b.status <> 'resolved') and (@after::uuid is null or b.id < @after)
 			order by b.id desc limit @limit`, pgx.StrictNamedArgs{
-			"run": f.Run, "source": f.Source, "kind": string(f.Kind), "status": string(f.Status), "open": f.Open, "after": f.After, "limit": f.Limit + 1,
+			"run": f.Run, "source": f.Source, "kind": string(f.Kind), "status": string(f.Status),
+			"open": f.Open, "after": f.After, "limit": f.Limit + 1,
 		})
 		rows, next = page.Cut(rows, f.Limit, func(x breakRow) reconcile.BreakID { return x.ID })
 		list = make([]Break, len(rows))

@@ -43,8 +43,8 @@ const (
 	IdentificationRejected IdentificationStatus = "rejected"
 )
 
-// IdentifyRequest says which dossier a line pays. The amount is the line's, so
-// that nobody takes one line for another.
+// IdentifyRequest names the dossier that a line pays. Amount repeats the amount
+// of the line, so that a request about the wrong line is refused.
 type IdentifyRequest struct {
 	DossierCode string
 	Amount      money.Amount
@@ -73,10 +73,10 @@ func (n Identification) asks(q IdentifyRequest) bool {
 	return n.DossierCode == q.DossierCode && n.Amount == q.Amount && n.Reason == q.Reason
 }
 
-// ProposeIdentification writes down that a suspended credit of a bank pays a
-// dossier (maker). Nothing moves before it is approved. The same again gives
-// the first one and created is false; ErrIdentified when another waits or was
-// approved, ErrNotSuspended when the line is no such credit.
+// ProposeIdentification proposes that a suspended credit of a bank pays a dossier
+// (the maker's part). It moves no money. The same proposal again returns the first
+// one, and created is false. ErrIdentified when another proposal waits or is
+// approved, ErrNotSuspended when the line is no suspended credit.
 func (s *Service) ProposeIdentification(
 	ctx context.Context, actor auth.Actor, statement statements.ID, line statements.LineID, q IdentifyRequest,
 ) (n Identification, created bool, err error) {
@@ -127,11 +127,11 @@ func (s *Service) ProposeIdentification(
 	return n, created, err
 }
 
-// ApproveIdentification records the credit as a capture of the dossier and
-// takes it out of suspense; the checker is not the maker. The line is matched
-// with the capture, for good, and its breaks end. Money no charge needs goes
-// back. Approving again by the same checker changes nothing; ErrNotSuspended
-// when the line was matched meanwhile.
+// ApproveIdentification records the credit as a capture of the dossier and takes
+// the money out of suspense. The checker is another person than the maker. The
+// line is matched with the capture, for good, and its breaks end. Money that no
+// charge needs becomes a refund. A second approval by the same checker changes
+// nothing. ErrNotSuspended when a run matched the line meanwhile.
 func (s *Service) ApproveIdentification(ctx context.Context, actor auth.Actor, id IdentificationID, note string) (Identification, error) {
 	return s.decideIdentification(ctx, actor, id, IdentificationApproved, note, func(act postgres.Act, n *Identification) error {
 		l, err := suspendedLine(ctx, act, n.Line)
@@ -164,7 +164,9 @@ func (s *Service) RejectIdentification(ctx context.Context, actor auth.Actor, id
 	return s.decideIdentification(ctx, actor, id, IdentificationRejected, reason, func(postgres.Act, *Identification) error { return nil })
 }
 
-// decideIdentification takes its turn among runs, locks, and does what body says before the decision is written.
+// decideIdentification takes the turn of the authority, checks the decision, runs
+// body and then writes the decision. A repeated decision of the same checker skips
+// body and writes nothing.
 func (s *Service) decideIdentification(ctx context.Context, actor auth.Actor, id IdentificationID, to IdentificationStatus, note string,
 	body func(postgres.Act, *Identification) error,
 ) (n Identification, err error) {
@@ -199,7 +201,7 @@ func (s *Service) decideIdentification(ctx context.Context, actor auth.Actor, id
 	return n, err
 }
 
-// matchIdentified matches a line with its capture: no run looks at it again.
+// matchIdentified matches a line with its capture, so that no run compares the line again.
 func (s *Service) matchIdentified(ctx context.Context, act postgres.Act, l heldLine, n Identification) error {
 	now := act.Now
 	run, err := reconcile.RunByID(ctx, act, l.Run)
@@ -219,7 +221,8 @@ func (s *Service) matchIdentified(ctx context.Context, act postgres.Act, l heldL
 	}
 	_, err = act.Exec(ctx, `
 		with l as (update reconcile.statement_line set suspense_entry = null where id = $1)
-		update reconcile.break set status = 'resolved', resolved_at = $2, resolution = 'identified' where line_id = $1 and status <> 'resolved'`, n.Line, now)
+		update reconcile.break set status = 'resolved', resolved_at = $2, resolution = 'identified'
+		where line_id = $1 and status <> 'resolved'`, n.Line, now)
 	if err != nil {
 		return err
 	}
@@ -339,19 +342,23 @@ func insertIdentification(ctx context.Context, act postgres.Act, n Identificatio
 		return identificationFault(err)
 	}
 	return audit.Record(ctx, act, audit.Event{
-		Actor: act.Actor, At: n.ProposedAt, Act: "identification.propose", ObjectKind: "identification", ObjectID: n.ID.String(), Reason: n.Reason,
+		Actor: act.Actor, At: n.ProposedAt, Act: "identification.propose",
+		ObjectKind: "identification", ObjectID: n.ID.String(), Reason: n.Reason,
 		After: map[string]any{"line": n.Line, "dossier": n.DossierCode, "amount": n.Amount.Minor},
 	})
 }
 
 func updateIdentification(ctx context.Context, tx postgres.Act, n Identification) error {
 	_, err := tx.Exec(ctx, `
-		update reconcile.identification set status = @status, decided_at = @at, decided_by = @by, note = @note, capture_id = @capture where id = @id`,
+		update reconcile.identification set status = @status, decided_at = @at, decided_by = @by,
+			note = @note, capture_id = @capture where id = @id`,
 		pgx.StrictNamedArgs{"id": n.ID, "status": n.Status, "at": n.DecidedAt, "by": n.DecidedBy, "note": n.Note, "capture": n.Capture})
 	if err != nil {
 		return identificationFault(err)
 	}
-	act := map[IdentificationStatus]string{IdentificationApproved: "identification.approve", IdentificationRejected: "identification.reject"}[n.Status]
+	act := map[IdentificationStatus]string{
+		IdentificationApproved: "identification.approve", IdentificationRejected: "identification.reject",
+	}[n.Status]
 	return audit.Record(ctx, tx, audit.Event{
 		Actor: tx.Actor, At: *n.DecidedAt, Act: act, ObjectKind: "identification", ObjectID: n.ID.String(), Reason: n.Note,
 		After: map[string]any{"line": n.Line, "dossier": n.DossierCode, "amount": n.Amount.Minor, "capture": n.Capture},

@@ -70,7 +70,8 @@ func TestCreditIsIdentified(t *testing.T) {
 	w.Must(err)
 	same(t, "proposed again", again, n)
 	same(t, "created again", created, false)
-	if _, _, err := w.Cases.ProposeIdentification(t.Context(), accountant, at.statement, at.line, pays(other, 75_000)); !cases.ErrIdentified.Is(err) {
+	_, _, err = w.Cases.ProposeIdentification(t.Context(), accountant, at.statement, at.line, pays(other, 75_000))
+	if !cases.ErrIdentified.Is(err) {
 		t.Errorf("for another dossier: got %v, want %v", err, cases.ErrIdentified)
 	}
 	maker := chief
@@ -127,10 +128,12 @@ func (w *world) refusedAfter(at place, n cases.Identification, code string) {
 		w.T.Errorf("revoked after: got %v, want %v", err, cases.ErrIdentified)
 	}
 	for constraint, damage := range map[string]string{
-		"identification_once": `insert into reconcile.identification (id, authority, line_id, dossier_id, amount, currency, reason, proposed_at, proposed_by)
+		"identification_once": `insert into reconcile.identification (id, authority, line_id, dossier_id, amount, currency, reason, proposed_at,
+			proposed_by)
 			select gen_random_uuid(), authority, line_id, dossier_id, amount, currency, reason, now(), 'x' from reconcile.identification`,
 		"identification_decided_once": `update reconcile.identification set status = 'rejected', capture_id = null, note = 'x'`,
-		"capture_identified_once": `insert into payments.capture (id, authority, payment_id, dossier_id, provider, transaction_id, amount, currency,
+		"capture_identified_once": `insert into payments.capture (id, authority, payment_id, dossier_id, provider, transaction_id, amount,
+			currency,
 				excess, occurred_at, business_date, evidence, recorded_at)
 			select gen_random_uuid(), authority, payment_id, dossier_id, provider, transaction_id, amount, currency, excess, now(), business_date,
 				evidence, now() from payments.capture where evidence = 'identified'`,
@@ -141,8 +144,10 @@ func (w *world) refusedAfter(at place, n cases.Identification, code string) {
 		}
 	}
 	_, err = w.Owner.Exec(w.T.Context(), `
-		insert into reconcile.identification (id, authority, line_id, dossier_id, amount, currency, reason, status, proposed_at, proposed_by, decided_at, decided_by, note)
-		select gen_random_uuid(), authority, line_id, dossier_id, amount, currency, reason, 'rejected', now(), 'x', now(), 'x', 'x' from reconcile.identification`)
+		insert into reconcile.identification (id, authority, line_id, dossier_id, amount, currency, reason, status, proposed_at,
+			proposed_by, decided_at, decided_by, note)
+		select gen_random_uuid(), authority, line_id, dossier_id, amount, currency, reason, 'rejected',
+			now(), 'x', now(), 'x', 'x' from reconcile.identification`)
 	if postgres.Constraint(err) != "identification_maker_is_not_checker" {
 		w.T.Errorf("one person: got %v", err)
 	}
@@ -192,7 +197,8 @@ func TestIdentifyRefusals(t *testing.T) {
 	w.Pay(short, "deliver")
 	code := w.codeOf(short)
 	st := w.Ingest(bank, camt(day, 0, 140_000,
-		entry{"F1", 30_000, "NGUYEN VAN A"}, entry{"F2", -15_000, "phi"}, entry{"F3", 40_000, done.Reference}, entry{"F4", 85_000, short.Reference}))
+		entry{"F1", 30_000, "NGUYEN VAN A"}, entry{"F2", -15_000, "phi"},
+		entry{"F3", 40_000, done.Reference}, entry{"F4", 85_000, short.Reference}))
 	w.Run(bank, day)
 	lines, _, err := w.Files.ListLines(t.Context(), accountant, st.ID, statements.LineID{}, 10)
 	w.Must(err)

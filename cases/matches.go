@@ -29,7 +29,7 @@ type Match struct {
 	Score        int    // 0 to 100
 	Inputs       map[string]string
 	Amount       money.Amount
-	Entry        ledger.EntryID // what it posted; zero when nothing
+	Entry        ledger.EntryID // the entry that the match posted; zero when it posted none
 	CreatedAt    time.Time
 	CreatedBy    string
 	RevokedAt    *time.Time

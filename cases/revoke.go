@@ -17,12 +17,12 @@ import (
 	"github.com/doisoat/doisoat/statements"
 )
 
-// RevokeMatch undoes a match, with a reason: its entry is reversed, captures
-// and refunds count as not settled (a refund that is done stays done), a bank
-// line goes back into suspense, and each side is listed as a break again. No
-// rule makes that pair a second time. ErrRevoked when it was revoked before,
-// ErrIdentified when two persons made it: what was captured stays, and goes
-// back as a refund.
+// RevokeMatch revokes a match, with a reason. It reverses the entry of the match,
+// and its captures and refunds count as not settled; a refund that is done stays
+// done. A bank line goes back into suspense, and each side becomes a break again.
+// No rule matches the same pair a second time. ErrRevoked when the match is
+// revoked already. ErrIdentified when two persons identified the line: the capture
+// stays, and money that is not the dossier's goes back as a refund.
 func (s *Service) RevokeMatch(ctx context.Context, actor auth.Actor, id reconcile.MatchID, reason string) (match Match, err error) {
 	if err := auth.Require(actor, auth.PermReconcile); err != nil {
 		return Match{}, err
@@ -63,7 +63,9 @@ func (s *Service) RevokeMatch(ctx context.Context, actor auth.Actor, id reconcil
 	return match, err
 }
 
-func (s *Service) revoke(ctx context.Context, act postgres.Act, src statements.Source, run reconcile.Run, match Match, reason string) error {
+func (s *Service) revoke(
+	ctx context.Context, act postgres.Act, src statements.Source, run reconcile.Run, match Match, reason string,
+) error {
 	now := act.Now
 	for _, r := range match.Refunds {
 		if err := s.Routes.Unsettle(ctx, act, r); err != nil {
@@ -103,7 +105,7 @@ func (s *Service) revoke(ctx context.Context, act postgres.Act, src statements.S
 	})
 }
 
-// unmatched lists as breaks what a revoked match held.
+// unmatched returns the lines, items and batches of a revoked match, and a break for each.
 func (s *Service) unmatched(ctx context.Context, tx pgx.Tx, match Match) (in matching.Input, list []matching.Break, err error) {
 	const detail = "its match was revoked"
 	lines, err := ask[revokedLine](ctx, tx, `
@@ -144,7 +146,8 @@ func (s *Service) unmatched(ctx context.Context, tx pgx.Tx, match Match) (in mat
 	}
 	batches, err := revokedBatches(ctx, tx, match.ID)
 	for i, b := range batches {
-		in.Batches = append(in.Batches, matching.Batch{BatchKey: matching.BatchKey{Source: b.Source.UUID(), Account: b.Account, ID: b.ID}, Net: b.Net})
+		key := matching.BatchKey{Source: b.Source.UUID(), Account: b.Account, ID: b.ID}
+		in.Batches = append(in.Batches, matching.Batch{BatchKey: key, Net: b.Net})
 		list = append(list, matching.Break{
 			Kind: matching.MissingAtSource, Line: -1, Item: -1, Batch: i, Amount: b.Net, Book: &batches[i].Net, Detail: detail,
 		})
@@ -152,9 +155,9 @@ func (s *Service) unmatched(ctx context.Context, tx pgx.Tx, match Match) (in mat
 	return in, list, err
 }
 
-// revokedBatches returns the batches of a revoked match with all their rows
-// that are not paid. One that is listed already, for rows that came later, is
-// not returned: its break grows.
+// revokedBatches returns the batches of a revoked match, each with the sum of all
+// its rows that are not paid. A batch with a live break, for rows that came later,
+// is not returned; revokedBatches raises the amount of that break.
 func revokedBatches(ctx context.Context, tx pgx.Tx, id reconcile.MatchID) ([]revokedBatch, error) {
 	return ask[revokedBatch](ctx, tx, `
 		with unpaid as (
@@ -207,8 +210,10 @@ func ask[T any](ctx context.Context, tx pgx.Tx, query string, args ...any) ([]T,
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[T])
 }
 
-// unpost reverses what a match posted, on an open date, and puts its bank lines into suspense.
-func (s *Service) unpost(ctx context.Context, act postgres.Act, src statements.Source, match Match, lines []matching.Line, reason string) error {
+// unpost reverses the entry of a match, on an open date, and puts the bank lines of the match into suspense.
+func (s *Service) unpost(
+	ctx context.Context, act postgres.Act, src statements.Source, match Match, lines []matching.Line, reason string,
+) error {
 	p := entries.NewPoster(act.Actor.ID, src, act.Now)
 	date, err := p.Revoke(ctx, act, match.Entry, match.ID.String(), reason)
 	if err != nil {

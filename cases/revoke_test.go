@@ -39,7 +39,8 @@ func TestRevokeMatch(t *testing.T) {
 		same(t, "balances after a run", w.Balances(), want)
 	}
 	same(t, "breaks", append(w.Breaks(settlement), w.Breaks(bank)...), []string{
-		"missing_at_source 100000", "missing_in_book 100000", "missing_at_source 80000", "missing_at_source 99450", "missing_in_book 80000", "unidentified 99450",
+		"missing_at_source 100000", "missing_in_book 100000", "missing_at_source 80000",
+		"missing_at_source 99450", "missing_in_book 80000", "unidentified 99450",
 	})
 	w.Close(rows)
 	w.Close(run)

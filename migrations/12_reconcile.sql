@@ -298,9 +298,11 @@ create unique index break_one_per_refund on reconcile.break (refund_id, kind) wh
 create unique index break_one_per_statement on reconcile.break (statement_id, kind) where status <> 'resolved' and statement_id is not null;
 create unique index break_one_per_transit on reconcile.break (transit_id, kind) where status <> 'resolved' and transit_id is not null;
 create unique index break_holds_line_once on reconcile.break (line_id) where status <> 'resolved' and holds and line_id is not null;
-create unique index break_holds_capture_once on reconcile.break (capture_id) where status <> 'resolved' and holds and capture_id is not null;
+create unique index break_holds_capture_once on reconcile.break (capture_id)
+	where status <> 'resolved' and holds and capture_id is not null;
 create unique index break_holds_refund_once on reconcile.break (refund_id) where status <> 'resolved' and holds and refund_id is not null;
-create unique index break_holds_transit_once on reconcile.break (transit_id) where status <> 'resolved' and holds and transit_id is not null;
+create unique index break_holds_transit_once on reconcile.break (transit_id)
+	where status <> 'resolved' and holds and transit_id is not null;
 create unique index break_holds_batch_once on reconcile.break (batch_source_id, batch_account, batch_id)
 	where status <> 'resolved' and holds and batch_source_id is not null;
 create index break_by_run on reconcile.break (run_id, id);

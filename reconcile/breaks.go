@@ -57,7 +57,7 @@ func liveBreaks(ctx context.Context, tx pgx.Tx, source statements.SourceID) ([]l
 	return pgx.CollectRows(rows, pgx.RowToStructByName[liveBreak])
 }
 
-// breakKey is what makes two breaks the same: kind and what it is about.
+// breakKey identifies a break: two breaks of the same kind about the same line, item or batch are one break.
 type breakKey struct {
 	kind  matching.BreakKind
 	line  uuid.UUID
@@ -70,7 +70,7 @@ func (r liveBreak) key() breakKey {
 	return breakKey{r.Kind, r.LineID.UUID(), item, matching.BatchKey{Source: r.BatchSource.UUID(), Account: r.BatchAccount, ID: r.BatchID}}
 }
 
-// keyOf is the key of what the matcher found.
+// keyOf returns the key of a break of the matcher.
 func keyOf(in matching.Input, f matching.Break) breakKey {
 	k := breakKey{kind: f.Kind}
 	if f.Line >= 0 {
@@ -85,8 +85,9 @@ func keyOf(in matching.Input, f matching.Break) breakKey {
 	return k
 }
 
-// saveBreaks makes the live breaks of the run's scope be what the matcher
-// found: those found again stay, the others end, new ones are written.
+// saveBreaks makes the live breaks in the scope of the run equal to the breaks
+// of the matcher. A break that the matcher lists again stays, with its new
+// amounts. Every other break in the scope ends, and new breaks are written.
 func saveBreaks(ctx context.Context, act postgres.Act, run Run, in matching.Input, out matching.Result) error {
 	live, err := liveBreaks(ctx, act, run.SourceID)
 	if err != nil {
@@ -166,8 +167,8 @@ func InsertBreaks(ctx context.Context, act postgres.Act, run Run, in matching.In
 			}
 		}
 		_, err := act.Exec(ctx, `
-			insert into reconcile.break (id, authority, run_id, source_id, kind, status, holds, line_id, capture_id, refund_id, transit_id, payment_id,
-				batch_source_id, batch_account, batch_id, amount, source_amount, book_amount, currency, detail, created_at)
+			insert into reconcile.break (id, authority, run_id, source_id, kind, status, holds, line_id, capture_id, refund_id, transit_id,
+				payment_id, batch_source_id, batch_account, batch_id, amount, source_amount, book_amount, currency, detail, created_at)
 			select n.id, @authority, @run, @source, n.kind, 'open', not n.tells, n.line, n.capture, n.refund, n.transit, n.payment,
 				n.batch_source, n.batch_account, n.batch, n.amount, n.source_amount, n.book_amount, @currency, n.detail, @now
 			from unnest(@ids::uuid[], @kinds::text[], @tells::boolean[], @lines::uuid[], @captures::uuid[], @refunds::uuid[],
@@ -178,7 +179,8 @@ func InsertBreaks(ctx context.Context, act postgres.Act, run Run, in matching.In
 			pgx.StrictNamedArgs{
 				"authority": run.Authority, "run": run.ID, "source": run.SourceID, "currency": run.Currency, "now": act.Now,
 				"ids":   postgres.Column(part, func(*matching.Break) BreakID { return ident.New[breakKind]() }),
-				"kinds": postgres.Column(part, func(f *matching.Break) string { return string(f.Kind) }), "tells": postgres.Column(part, func(f *matching.Break) bool { return f.Tells }),
+				"kinds": postgres.Column(part, func(f *matching.Break) string { return string(f.Kind) }),
+				"tells": postgres.Column(part, func(f *matching.Break) bool { return f.Tells }),
 				"lines": lines, "captures": postgres.Column(items, captureID), "refunds": postgres.Column(items, refundID),
 				"transits":       postgres.Column(items, transitID),
 				"payments":       postgres.Column(part, func(f *matching.Break) payments.ID { return payments.ID(f.Payment) }),

@@ -26,7 +26,8 @@ func row(reference, transaction string, amount int64, batch string) string {
 func TestBreaksOfASettlement(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	good, wrong, absent, late := w.Payment("vnpay", 100_000), w.Payment("vnpay", 50_000), w.Payment("vnpay", 70_000), w.Payment("vnpay", 30_000)
+	good, wrong := w.Payment("vnpay", 100_000), w.Payment("vnpay", 50_000)
+	absent, late := w.Payment("vnpay", 70_000), w.Payment("vnpay", 30_000)
 	for _, p := range []payments.Payment{good, wrong, absent} {
 		w.Pay(p, "deliver")
 	}
@@ -41,7 +42,8 @@ func TestBreaksOfASettlement(t *testing.T) {
 	))
 	first := w.Run(settlement, day)
 	want := []string{
-		"amount_mismatch -1000", "duplicate 100000", "missing_at_source 70000", "missing_in_book 30000", "refund_unmatched -20000", "unidentified 10000",
+		"amount_mismatch -1000", "duplicate 100000", "missing_at_source 70000", "missing_in_book 30000", "refund_unmatched -20000",
+		"unidentified 10000",
 	}
 	same(t, "matches", w.Matches(first), []string{"settlement transaction_id 100000"})
 	same(t, "breaks", w.Breaks(settlement), want)
@@ -255,7 +257,10 @@ func TestClosedRunIsNotChanged(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.Close(w.Run(settlement, day))
-	for _, change := range []string{`update reconcile.run set matched_at = now()`, `update reconcile.run set status = 'review', closed_at = null, closed_by = null, report = null`} {
+	for _, change := range []string{
+		`update reconcile.run set matched_at = now()`,
+		`update reconcile.run set status = 'review', closed_at = null, closed_by = null, report = null`,
+	} {
 		if _, err := w.Owner.Exec(t.Context(), change); postgres.Constraint(err) != "run_closed_for_good" {
 			t.Errorf("%s: got %v, want run_closed_for_good", change, err)
 		}

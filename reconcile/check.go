@@ -7,11 +7,12 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Check looks for what must never be in the authority of tx, and returns a
-// sentence for each fault: matches that hold something twice or whose sides
-// differ, lines whose marks contradict their matches, closed runs whose lines
-// no longer add up to the report, suspense or money in transit that is not what
-// the lines, documents and vouchers say.
+// Check returns a sentence for each fault in the records of the authority of tx.
+// A fault is a line or item in two live matches, a match whose sides differ, or
+// a line whose marks contradict its matches. A closed run whose lines no longer
+// add up to its report is a fault, too. Suspense in the book must equal the
+// suspended lines, and money in transit must equal the documents and vouchers
+// that the bank has not shown. Check reads only.
 func Check(ctx context.Context, tx pgx.Tx) ([]string, error) {
 	var faults []string
 	for _, rule := range checks {
@@ -51,7 +52,8 @@ var checks = []struct{ means, query string }{
 		where b.holds and b.status <> 'resolved' and l.matched limit 100`},
 	{"closed run whose report does not add up", `
 		select r.id::text from reconcile.run r where r.status = 'closed' and (
-			(r.report->'source_side'->>'total')::bigint <> (r.report->'source_side'->>'matched')::bigint + (r.report->'source_side'->>'breaks')::bigint
+			(r.report->'source_side'->>'total')::bigint <> (r.report->'source_side'->>'matched')::bigint
+				+ (r.report->'source_side'->>'breaks')::bigint
 			or (r.report->'book_side'->>'total')::bigint <> (r.report->'book_side'->>'matched')::bigint + (r.report->'book_side'->>'breaks')::bigint
 			or (r.report->>'unexplained')::bigint <> 0) limit 100`},
 	{"closed run whose lines are not those of its report", `
@@ -79,7 +81,7 @@ var checks = []struct{ means, query string }{
 		select format('%s is %s, not %s', coalesce(b.currency, h.currency), coalesce(b.amount, 0), coalesce(h.amount, 0))
 		from book b full join held h on h.currency = b.currency
 		where coalesce(b.amount, 0) <> coalesce(h.amount, 0) limit 100`},
-	// An order pays what neither the budget nor the waiting account does; the rest moves whole.
+	// A first order pays the refund less the parts of the budget and of the waiting account. A bounce and a later order move the whole refund.
 	{"money in transit that is not orders and bounces that the bank has not shown", `
 		with sent as (
 			select d.account, r.currency, 'refund' as kind, 'ref_' || replace(d.refund_id::text, '-', '') as cause,

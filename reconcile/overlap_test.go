@@ -16,12 +16,14 @@ func TestTwoBanksWaitForOneBatch(t *testing.T) {
 	t.Parallel()
 	const other, otherAccount = "bidv-h41", "31410001112223"
 	w := newWorld(t)
-	_, _, err := w.Files.RegisterSource(t.Context(), admin, statements.SourceRequest{Code: other, Kind: statements.BankSource, Account: otherAccount})
+	source := statements.SourceRequest{Code: other, Kind: statements.BankSource, Account: otherAccount}
+	_, _, err := w.Files.RegisterSource(t.Context(), admin, source)
 	w.Must(err)
 	a, b := w.Payment("vnpay", 100_000), w.Payment("vnpay", 60_000)
 	w.Pay(a, "deliver")
 	w.Pay(b, "deliver")
-	w.Ingest(settlement, csv(row(a.Reference, w.Transaction(a), 100_000, "VNP20240502-01"), row(b.Reference, w.Transaction(b), 60_000, "VNP20240502-02")))
+	w.Ingest(settlement, csv(
+		row(a.Reference, w.Transaction(a), 100_000, "VNP20240502-01"), row(b.Reference, w.Transaction(b), 60_000, "VNP20240502-02")))
 	w.Run(settlement, day)
 	w.Run(bank, day)
 	w.Run(other, day)
@@ -106,7 +108,8 @@ func TestAmountsBeyondAllSense(t *testing.T) {
 func TestStatementOfAnAccountThatIsNoAccount(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	_, _, err := w.Files.RegisterSource(t.Context(), admin, statements.SourceRequest{Code: "odd", Kind: statements.BankSource, Account: terminal})
+	source := statements.SourceRequest{Code: "odd", Kind: statements.BankSource, Account: terminal}
+	_, _, err := w.Files.RegisterSource(t.Context(), admin, source)
 	w.Must(err)
 	p := w.Payment("vnpay", 100_000)
 	w.Ingest("odd", camt(terminal, day, 0, 100_000, entry{"F1", 100_000, "CT DEN " + p.Reference}))

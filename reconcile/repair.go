@@ -39,12 +39,15 @@ type repair struct {
 	line    statements.LineID
 	payment payments.ID
 	kind    string
-	event   providers.Event // lost notice: what the bank line says
+	event   providers.Event // of a lost notice: the facts of the bank line
 }
 
-// reserveRepairs notes what will be asked, within the caps of the day; what is
-// beyond them stays a break. A line that was asked about before counts anew.
-func (s *Service) reserveRepairs(ctx context.Context, act postgres.Act, src statements.Source, run Run, open openitems.Open, wanted []matching.RepairRequest) ([]repair, error) {
+// reserveRepairs stores the repairs that will be asked, within the caps of the
+// day. A request beyond the caps stays a break. A line that is asked about again
+// on the same day counts against the caps only once.
+func (s *Service) reserveRepairs(
+	ctx context.Context, act postgres.Act, src statements.Source, run Run, open openitems.Open, wanted []matching.RepairRequest,
+) ([]repair, error) {
 	left, leftSum := s.RepairsPerDay, s.RepairSumPerDay
 	if left == 0 {
 		left = defaultRepairsPerDay
@@ -97,15 +100,17 @@ func (s *Service) reserveRepairs(ctx context.Context, act postgres.Act, src stat
 		set run_id = excluded.run_id, asked_at = excluded.asked_at, asked_on = excluded.asked_on, outcome = 'asked'`,
 		pgx.StrictNamedArgs{
 			"authority": run.Authority, "run": run.ID, "currency": run.Currency, "now": act.Now, "today": today, "amounts": amounts,
-			"ids":   postgres.Column(list, func(*repair) ident.ID[repairKind] { return ident.New[repairKind]() }),
-			"lines": postgres.Column(list, func(r *repair) statements.LineID { return r.line }), "payments": postgres.Column(list, func(r *repair) payments.ID { return r.payment }),
-			"kinds": postgres.Column(list, func(r *repair) string { return r.kind }),
+			"ids":      postgres.Column(list, func(*repair) ident.ID[repairKind] { return ident.New[repairKind]() }),
+			"lines":    postgres.Column(list, func(r *repair) statements.LineID { return r.line }),
+			"payments": postgres.Column(list, func(r *repair) payments.ID { return r.payment }),
+			"kinds":    postgres.Column(list, func(r *repair) string { return r.kind }),
 		})
 	return list, err
 }
 
-// repair asks about each payment with no transaction open and notes what came
-// of it. A provider that cannot be asked leaves a break, not an error.
+// repair asks about each payment with no transaction open and stores each
+// outcome. When a provider does not answer, the line stays a break, and the run
+// goes on.
 func (s *Service) repair(ctx context.Context, authority string, list []repair) {
 	var group errgroup.Group
 	group.SetLimit(askAtOnce)

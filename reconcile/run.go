@@ -118,14 +118,18 @@ func runByID(ctx context.Context, tx pgx.Tx, id RunID, lock string) (Run, error)
 	return list[0], nil
 }
 
-// StartRun reconciles everything of a source that is still open up to a date.
-// The unfinished run of that date goes on; after a closed one a supplementary
-// run takes what is left, and when nothing is left the closed run is the
-// answer. created tells whether this call made the run. Matches, breaks and
-// entries are saved together, in one transaction; repairs ask providers between
-// two passes, with none open. Runs of an authority take turns. Doing it again
-// with nothing new changes nothing.
-func (s *Service) StartRun(ctx context.Context, actor auth.Actor, sourceCode string, date calendar.Date) (run Run, created bool, err error) {
+// StartRun reconciles all open lines and items of a source up to a date. It
+// continues an unfinished run of that date. After a closed run it makes a
+// supplementary run for new lines and items, or returns the closed run when
+// nothing is new. created tells whether this call made the run.
+//
+// One transaction saves matches, breaks and entries together. Repairs ask
+// providers between two passes, with no transaction open. The runs of an
+// authority take turns. A second call with nothing new changes nothing.
+// ErrInvalid when the date has not begun.
+func (s *Service) StartRun(
+	ctx context.Context, actor auth.Actor, sourceCode string, date calendar.Date,
+) (run Run, created bool, err error) {
 	if err := auth.Require(actor, auth.PermReconcile); err != nil {
 		return Run{}, false, err
 	}
@@ -214,9 +218,9 @@ func (s *Service) findOrCreateRun(ctx context.Context, act postgres.Act, src sta
 	})
 }
 
-// pass looks at everything open and matches it. On a first pass that finds
-// something to repair it saves only what will be asked, and the pass after the
-// answers saves the rest.
+// pass loads all open lines and items and matches them. When mayRepair is true
+// and the matcher requests repairs, pass stores and returns only the repairs. The
+// pass after the answers saves the matches and breaks.
 func (s *Service) pass(ctx context.Context, act postgres.Act, src statements.Source, run *Run, mayRepair bool) ([]repair, error) {
 	if err := accountForLines(ctx, act, src, *run); err != nil {
 		return nil, err
@@ -284,7 +288,9 @@ func (s *Service) FindRun(ctx context.Context, actor auth.Actor, id RunID) (run 
 
 // ListRuns returns runs of the actor's authority without totals unless they
 // are closed, newest first, of one source or (empty) of all. next is zero at the end.
-func (s *Service) ListRuns(ctx context.Context, actor auth.Actor, source string, after RunID, limit int) (list []Run, next RunID, err error) {
+func (s *Service) ListRuns(
+	ctx context.Context, actor auth.Actor, source string, after RunID, limit int,
+) (list []Run, next RunID, err error) {
 	if err := auth.Require(actor, auth.PermReconcileRead); err != nil {
 		return nil, next, err
 	}
@@ -368,9 +374,10 @@ func (s *Service) close(ctx context.Context, act postgres.Act, run *Run) error {
 	})
 }
 
-// CloseDay refuses further entries of a date that is over and whose runs, one
-// at least per source, are all closed: ErrDayOpen says what is missing.
-// Closing a closed day changes nothing.
+// CloseDay closes a business date: from then on the book refuses entries of that
+// date. The date must be over, and each source must have a run of the date, all
+// closed; otherwise ErrDayOpen names the missing runs. Closing a closed day
+// changes nothing.
 func (s *Service) CloseDay(ctx context.Context, actor auth.Actor, date calendar.Date) error {
 	if err := auth.Require(actor, auth.PermRunClose); err != nil {
 		return err

@@ -55,7 +55,10 @@ func TestWhoMayDoWhat(t *testing.T) {
 	}{
 		{"run as chief", func() error { _, _, err := w.Reconcile.StartRun(ctx, chief, bank, day); return err }, auth.ErrForbidden},
 		{"close as maker", func() error { _, err := w.Reconcile.CloseRun(ctx, accountant, run.ID); return err }, auth.ErrForbidden},
-		{"unknown source", func() error { _, _, err := w.Reconcile.StartRun(ctx, accountant, "no", day); return err }, statements.ErrSourceNotFound},
+		{"unknown source", func() error {
+			_, _, err := w.Reconcile.StartRun(ctx, accountant, "no", day)
+			return err
+		}, statements.ErrSourceNotFound},
 		{"tomorrow", func() error { _, _, err := w.Reconcile.StartRun(ctx, accountant, bank, day.AddDays(1)); return err }, reconcile.ErrInvalid},
 		{"run of another province", func() error {
 			_, err := w.Reconcile.FindRun(ctx, auth.System("H26"), run.ID)

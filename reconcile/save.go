@@ -31,9 +31,12 @@ type MatchID = ident.ID[matchKind]
 
 func chunks[T any](list []T) iter.Seq[[]T] { return slices.Chunk(list, chunk) }
 
-// save writes what a pass found: first rooms below (locks in their order), then
-// matches and breaks, then the book. Everything is in the transaction of the run.
-func (s *Service) save(ctx context.Context, act postgres.Act, src statements.Source, run Run, open openitems.Open, out matching.Result) error {
+// save writes the result of a pass in the transaction of the run: first the
+// captures and refunds (this order keeps the order of locks), then the items and
+// entries, then the matches and breaks.
+func (s *Service) save(
+	ctx context.Context, act postgres.Act, src statements.Source, run Run, open openitems.Open, out matching.Result,
+) error {
 	ids := make([]MatchID, len(out.Matches))
 	for i := range ids {
 		ids[i] = ident.New[matchKind]()
@@ -63,7 +66,7 @@ func (s *Service) save(ctx context.Context, act postgres.Act, src statements.Sou
 	return nil
 }
 
-// settle tells refunds and payments what the source confirmed.
+// settle marks the captures and refunds that the source confirmed as settled.
 func (s *Service) settle(ctx context.Context, act postgres.Act, open openitems.Open, out matching.Result) error {
 	var ids []payments.CaptureID
 	for _, m := range out.Matches {
@@ -117,7 +120,7 @@ func insertItems(ctx context.Context, tx pgx.Tx, run Run, in matching.Input, out
 	return nil
 }
 
-// captureID, refundID and transitID return the item's id where the item is of their kind, else zero.
+// captureID, refundID and transitID return the id of an item of their kind, and zero for an item of another kind.
 func captureID(b *matching.Item) (id payments.CaptureID) { return idOf(b, matching.Capture, id) }
 func refundID(b *matching.Item) (id refunds.ID)          { return idOf(b, matching.Refund, id) }
 func transitID(b *matching.Item) (id ledger.EntryID)     { return idOf(b, matching.Transit, id) }
@@ -149,7 +152,9 @@ func SaveMatch(ctx context.Context, act postgres.Act, run Run, in matching.Input
 	return id, insertMatches(ctx, act, run, in, []matching.Match{m}, []MatchID{id}, make([]ledger.EntryID, 1))
 }
 
-func insertMatches(ctx context.Context, act postgres.Act, run Run, in matching.Input, list []matching.Match, ids []MatchID, posted []ledger.EntryID) error {
+func insertMatches(
+	ctx context.Context, act postgres.Act, run Run, in matching.Input, list []matching.Match, ids []MatchID, posted []ledger.EntryID,
+) error {
 	if len(list) == 0 {
 		return nil
 	}
@@ -175,15 +180,19 @@ func insertMatches(ctx context.Context, act postgres.Act, run Run, in matching.I
 		})
 	}
 	_, err := act.Exec(ctx, `
-		insert into reconcile.match (id, authority, run_id, lane, rule, version, kind, score, inputs, amount, currency, entry_id, created_at, created_by)
+		insert into reconcile.match (id, authority, run_id, lane, rule, version, kind, score, inputs, amount, currency, entry_id,
+			created_at, created_by)
 		select n.id, @authority, @run, n.lane, n.rule, @version, n.kind, n.score, n.inputs, n.amount, @currency, n.entry, @now, @by
-		from unnest(@ids::uuid[], @lanes::text[], @rules::text[], @kinds::text[], @scores::smallint[], @inputs::jsonb[], @amounts::bigint[], @entries::uuid[])
+		from unnest(@ids::uuid[], @lanes::text[], @rules::text[], @kinds::text[], @scores::smallint[], @inputs::jsonb[],
+				@amounts::bigint[], @entries::uuid[])
 			as n (id, lane, rule, kind, score, inputs, amount, entry)`,
 		pgx.StrictNamedArgs{
 			"authority": run.Authority, "run": run.ID, "version": matching.Version, "currency": run.Currency, "now": act.Now, "by": act.Actor.ID,
 			"ids": ids, "inputs": inputs, "entries": posted,
-			"lanes": postgres.Column(list, func(m *matching.Match) string { return m.Lane }), "rules": postgres.Column(list, func(m *matching.Match) string { return m.Rule }),
-			"kinds": postgres.Column(list, func(m *matching.Match) string { return m.Kind }), "scores": postgres.Column(list, func(m *matching.Match) int { return m.Score }),
+			"lanes":   postgres.Column(list, func(m *matching.Match) string { return m.Lane }),
+			"rules":   postgres.Column(list, func(m *matching.Match) string { return m.Rule }),
+			"kinds":   postgres.Column(list, func(m *matching.Match) string { return m.Kind }),
+			"scores":  postgres.Column(list, func(m *matching.Match) int { return m.Score }),
 			"amounts": postgres.Column(list, func(m *matching.Match) int64 { return in.Lines[m.Line].Amount }),
 		})
 	if err != nil {
@@ -197,7 +206,8 @@ func insertMatchItems(ctx context.Context, tx pgx.Tx, authority string, items []
 	for part := range chunks(items) {
 		_, err := tx.Exec(ctx, `
 			with n as (
-				select * from unnest(@matches::uuid[], @sides::text[], @captures::uuid[], @refunds::uuid[], @transits::uuid[], @lines::uuid[], @amounts::bigint[])
+				select * from unnest(@matches::uuid[], @sides::text[], @captures::uuid[], @refunds::uuid[], @transits::uuid[],
+						@lines::uuid[], @amounts::bigint[])
 					as n (match, side, capture, refund, transit, line, amount)),
 			i as (
 				insert into reconcile.match_item (match_id, authority, side, capture_id, refund_id, transit_id, line_id, amount)
@@ -206,11 +216,13 @@ func insertMatchItems(ctx context.Context, tx pgx.Tx, authority string, items []
 			from n where l.id = n.line and l.id = any(@lines::uuid[])`,
 			pgx.StrictNamedArgs{
 				"authority": authority,
-				"matches":   postgres.Column(part, func(i *matchItem) MatchID { return i.match }), "sides": postgres.Column(part, func(i *matchItem) string { return i.side }),
-				"captures": postgres.Column(part, func(i *matchItem) payments.CaptureID { return i.capture }),
-				"refunds":  postgres.Column(part, func(i *matchItem) refunds.ID { return i.refund }),
-				"transits": postgres.Column(part, func(i *matchItem) ledger.EntryID { return i.transit }),
-				"lines":    postgres.Column(part, func(i *matchItem) statements.LineID { return i.line }), "amounts": postgres.Column(part, func(i *matchItem) int64 { return i.amount }),
+				"matches":   postgres.Column(part, func(i *matchItem) MatchID { return i.match }),
+				"sides":     postgres.Column(part, func(i *matchItem) string { return i.side }),
+				"captures":  postgres.Column(part, func(i *matchItem) payments.CaptureID { return i.capture }),
+				"refunds":   postgres.Column(part, func(i *matchItem) refunds.ID { return i.refund }),
+				"transits":  postgres.Column(part, func(i *matchItem) ledger.EntryID { return i.transit }),
+				"lines":     postgres.Column(part, func(i *matchItem) statements.LineID { return i.line }),
+				"amounts":   postgres.Column(part, func(i *matchItem) int64 { return i.amount }),
 			})
 		if err != nil {
 			return err
@@ -219,10 +231,12 @@ func insertMatchItems(ctx context.Context, tx pgx.Tx, authority string, items []
 	return nil
 }
 
-// postRun writes the book of a bank: matched lines leave suspense and are
-// posted for what they are; lines that nothing explains go into suspense once.
-// It returns the entry of each match.
-func (s *Service) postRun(ctx context.Context, act postgres.Act, src statements.Source, open openitems.Open, out matching.Result, ids []MatchID) ([]ledger.EntryID, error) {
+// postRun posts the entries of a bank's run. A matched line leaves suspense, and
+// its match is posted. A booked line without a match goes into suspense, once.
+// postRun returns the entry of each match.
+func (s *Service) postRun(
+	ctx context.Context, act postgres.Act, src statements.Source, open openitems.Open, out matching.Result, ids []MatchID,
+) ([]ledger.EntryID, error) {
 	p := entries.NewPoster(act.Actor.ID, src, act.Now)
 	list := make([]ledger.Entry, 0, len(out.Matches))
 	var freed []statements.LineID
@@ -266,8 +280,9 @@ func (s *Service) postRun(ctx context.Context, act postgres.Act, src statements.
 }
 
 // saveBalanceBreaks compares the opening balance of each recent statement with
-// the closing of the one before it. Files may arrive in any order, so it looks
-// at all of them anew: a gap that a late file filled ends.
+// the closing balance of the statement before it. Files may arrive in any order,
+// so every run compares all recent statements again. When a late file fills a
+// gap, the break ends.
 func saveBalanceBreaks(ctx context.Context, act postgres.Act, src statements.Source, run Run) error {
 	rows, err := act.Query(ctx, `
 		select st.id, before.closing, st.opening
@@ -277,7 +292,8 @@ func saveBalanceBreaks(ctx context.Context, act postgres.Act, src statements.Sou
 			where p.source_id = st.source_id and p.status in ('accepted', 'partial') and p.closing is not null and p.period_to < st.period_from
 			order by p.period_to desc, p.id desc limit 1) before
 		where st.source_id = $1 and st.status in ('accepted', 'partial') and st.opening is not null
-			and st.period_from <= $2 and st.period_from > $3 and before.closing <> st.opening`, src.ID, run.BusinessDate, run.BusinessDate.AddDays(-openitems.RecentDays))
+			and st.period_from <= $2 and st.period_from > $3 and before.closing <> st.opening`,
+		src.ID, run.BusinessDate, run.BusinessDate.AddDays(-openitems.RecentDays))
 	if err != nil {
 		return err
 	}
@@ -309,7 +325,8 @@ func saveBalanceBreaks(ctx context.Context, act postgres.Act, src statements.Sou
 		pgx.StrictNamedArgs{
 			"authority": run.Authority, "run": run.ID, "source": src.ID, "currency": run.Currency, "now": act.Now,
 			"ids": postgres.Column(gaps, func(*gap) BreakID { return ident.New[breakKind]() }), "statements": ids,
-			"openings": postgres.Column(gaps, func(g *gap) int64 { return g.Opening }), "closings": postgres.Column(gaps, func(g *gap) int64 { return g.Closing }),
+			"openings": postgres.Column(gaps, func(g *gap) int64 { return g.Opening }),
+			"closings": postgres.Column(gaps, func(g *gap) int64 { return g.Closing }),
 		})
 	return err
 }

@@ -56,7 +56,9 @@ func one[T any](t *rapid.T, list []T, label string) T {
 func (s *sequence) items(t *rapid.T) []quote.ItemRequest {
 	var list []quote.ItemRequest
 	for range rapid.IntRange(1, 3).Draw(t, "items") {
-		fee := rapid.SampledFrom([]string{"LP_DKKD", "LP_HO_TICH", "P_CONG_BO_DN", "P_CONG_BO_DN", "LP_DKDN", "P_LU_HANH", "LP_GPXD", "P_GDBD"}).Draw(t, "fee")
+		fee := rapid.SampledFrom([]string{
+			"LP_DKKD", "LP_HO_TICH", "P_CONG_BO_DN", "P_CONG_BO_DN", "LP_DKDN", "P_LU_HANH", "LP_GPXD", "P_GDBD",
+		}).Draw(t, "fee")
 		if slices.ContainsFunc(list, func(i quote.ItemRequest) bool { return i.FeeType == fee }) {
 			continue
 		}
@@ -241,7 +243,9 @@ func (s *sequence) decide(t *rapid.T) {
 // send is a try of the job, or an inquiry, under a trouble of the provider.
 func (s *sequence) send(t *rapid.T) {
 	r := one(t, s.sorted(refunds.Reserved, refunds.Sending, refunds.Sent, refunds.Unknown), "refund")
-	trouble := rapid.SampledFrom([]string{"", "", "timeout_but_done", "timeout_not_done", "refused", "refused_later", "processing"}).Draw(t, "trouble")
+	trouble := rapid.SampledFrom([]string{
+		"", "", "timeout_but_done", "timeout_not_done", "refused", "refused_later", "processing",
+	}).Draw(t, "trouble")
 	s.control(t, "/control/faults", map[string]any{"provider": "vnpay", "refund": trouble}, &struct{}{})
 	if r.Status == refunds.Reserved {
 		s.refused(t, s.routes.Send(t.Context(), s.code, r.ID), routes.ErrCannotSend)
@@ -276,7 +280,9 @@ func (s *sequence) bounce(t *rapid.T) {
 }
 
 func (s *sequence) advance(t *rapid.T) {
-	s.clock.advance(rapid.SampledFrom([]time.Duration{3 * time.Minute, 20 * time.Minute, 24 * time.Hour, 26 * time.Hour, 5 * 24 * time.Hour}).Draw(t, "by"))
+	s.clock.advance(rapid.SampledFrom([]time.Duration{
+		3 * time.Minute, 20 * time.Minute, 24 * time.Hour, 26 * time.Hour, 5 * 24 * time.Hour,
+	}).Draw(t, "by"))
 }
 
 func (s *sequence) split(t *rapid.T) {

@@ -56,7 +56,9 @@ func (s *sequence) strangersLine(t *rapid.T) {
 // orderArrives carries an order out, mostly as it says and once.
 func (s *sequence) orderArrives(t *rapid.T) {
 	o := one(t, s.orders, "order")
-	content := rapid.SampledFrom([]string{"TT " + o.number + " HOAN PHI", "TT " + o.number, "HOAN " + o.code, o.code, "HOAN PHI"}).Draw(t, "content")
+	content := rapid.SampledFrom([]string{
+		"TT " + o.number + " HOAN PHI", "TT " + o.number, "HOAN " + o.code, o.code, "HOAN PHI",
+	}).Draw(t, "content")
 	amount := o.amount
 	if rapid.IntRange(0, 5).Draw(t, "another amount") == 0 {
 		amount *= 2

@@ -29,7 +29,9 @@ func (s *sequence) proposeVoucher(t *rapid.T) {
 	split := one(t, s.splits, "split")
 	kind := rapid.SampledFrom([]remittance.VoucherKind{remittance.ToWaiting, remittance.BudgetPhi, remittance.BudgetLePhi}).Draw(t, "kind")
 	s.serial++
-	q := remittance.VoucherRequest{Kind: kind, Account: bank, Number: fmt.Sprintf("GNT-%06d", s.serial), DocumentDate: s.today(), Treasury: "KBNN"}
+	q := remittance.VoucherRequest{
+		Kind: kind, Account: bank, Number: fmt.Sprintf("GNT-%06d", s.serial), DocumentDate: s.today(), Treasury: "KBNN",
+	}
 	if kind == remittance.BudgetPhi && rapid.Bool().Draw(t, "from the waiting account") {
 		q.Account = ""
 	}
@@ -123,7 +125,8 @@ func (s *sequence) reprice(t *rapid.T) {
 			`{"kind": "subsidy", "payer_share": {"numerator": %d, "denominator": 10}, "funder": "ngân sách tỉnh"}`, tenths), always)
 	}
 	r, _, err := s.repricing.Propose(t.Context(), s.as(auth.RoleAccountant), repricing.Request{
-		Policy: s.code + "-" + name, Period: replay.Period{From: s.today().AddDays(-rapid.IntRange(0, 9).Draw(t, "days")), To: s.today()}, Reason: "sai tỷ lệ",
+		Policy: s.code + "-" + name,
+		Period: replay.Period{From: s.today().AddDays(-rapid.IntRange(0, 9).Draw(t, "days")), To: s.today()}, Reason: "sai tỷ lệ",
 	})
 	s.ok(t, err)
 	_, err = s.repricing.Approve(t.Context(), s.as(auth.RoleChiefAccountant), r.ID)
@@ -201,7 +204,8 @@ func (s *sequence) changeDay(t *rapid.T, date calendar.Date, change days.Change)
 	p, waits := s.undecided[date]
 	if !waits {
 		var err error
-		p, _, err = s.reconcile.ProposeDay(t.Context(), s.as(auth.RoleAccountant), days.Request{Date: date, Change: change, Reason: "chứng từ muộn"})
+		q := days.Request{Date: date, Change: change, Reason: "chứng từ muộn"}
+		p, _, err = s.reconcile.ProposeDay(t.Context(), s.as(auth.RoleAccountant), q)
 		if s.refused(t, err, reconcile.ErrDayOpen, days.ErrSame) {
 			return
 		}

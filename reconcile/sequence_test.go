@@ -77,7 +77,8 @@ func (c *country) told(t *testing.T) {
 			union all select count(*), 'identification ' || status from reconcile.identification group by 2
 			union all select count(*), 'match in lane ' || lane from reconcile.match group by 2
 			union all select count(*), 'priced again ' || outcome || ' by ' || coalesce(day, 'repricing') from repricing.item group by 2
-			union all select count(*), 'refund ' || status || ' by ' || route || ' at ' || coalesce(stage, '-') from refunds.refund group by status, route, stage) e`)
+			union all select count(*), 'refund ' || status || ' by ' || route || ' at '
+				|| coalesce(stage, '-') from refunds.refund group by status, route, stage) e`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,10 +181,13 @@ func (s *sequence) compare(t *rapid.T) {
 
 func (s *sequence) files(t *rapid.T) statementSums {
 	rows, err := s.db.Owner.Query(t.Context(), `
-		select coalesce(sum(l.amount) filter (where bank), 0)::bigint, coalesce(sum(l.amount) filter (where bank and not l.matched and l.amount > 0), 0)::bigint,
+		select coalesce(sum(l.amount) filter (where bank), 0)::bigint,
+			coalesce(sum(l.amount) filter (where bank and not l.matched and l.amount > 0), 0)::bigint,
 			coalesce(sum(l.amount) filter (where bank and not l.matched and l.amount < 0), 0)::bigint,
-			(select coalesce(sum(m.amount), 0)::bigint from reconcile.match m where m.authority = @authority and m.lane = 'transfer' and m.revoked_at is null),
-			(select coalesce(sum(m.amount), 0)::bigint from reconcile.match m where m.authority = @authority and m.lane = 'transit' and m.revoked_at is null),
+			(select coalesce(sum(m.amount), 0)::bigint from reconcile.match m
+				where m.authority = @authority and m.lane = 'transfer' and m.revoked_at is null),
+			(select coalesce(sum(m.amount), 0)::bigint from reconcile.match m
+				where m.authority = @authority and m.lane = 'transit' and m.revoked_at is null),
 			coalesce(sum(l.amount) filter (where l.paid_out), 0)::bigint, coalesce(sum(l.fee + l.fee_vat) filter (where l.paid_out), 0)::bigint
 		from reconcile.statement_line l join reconcile.source s on s.id = l.source_id
 		cross join lateral (select s.kind = 'bank' and l.booked and l.run_id is not null as bank) b

@@ -137,7 +137,9 @@ func (c *country) province(t *rapid.T) *sequence {
 		model: newModel(), db: c.db, code: fmt.Sprintf("T%04d", c.provinces), clock: &clock{}, handed: map[payments.ID]int64{},
 		undecided: map[calendar.Date]days.Proposal{},
 	}
-	s.ok(t, registry.EnsureAuthorities(t.Context(), c.db.Owner, []registry.Authority{{Code: s.code, Name: "Tỉnh thử nghiệm " + s.code, Level: "province", DaysBack: 5000}}))
+	s.ok(t, registry.EnsureAuthorities(t.Context(), c.db.Owner, []registry.Authority{
+		{Code: s.code, Name: "Tỉnh thử nghiệm " + s.code, Level: "province", DaysBack: 5000},
+	}))
 	sim := farsides.New(farsides.Options{
 		Now: s.clock.Now, HangFor: 5 * time.Millisecond, RefundDelay: time.Second,
 		RetryDelays: map[string][]time.Duration{farsides.VNPAY: nil, farsides.SePay: nil},
@@ -181,7 +183,8 @@ func (c *country) province(t *rapid.T) *sequence {
 	}
 	s.policy(t, "REDUCED", "LP_DKKD", `{"kind": "share_of_base", "numerator": 60, "denominator": 100}`, always)
 	s.policy(t, "EXEMPT", "LP_HO_TICH", `{"kind": "exempt"}`, always)
-	s.policy(t, "SUBSIDY", "P_CONG_BO_DN", `{"kind": "subsidy", "payer_share": {"numerator": 1, "denominator": 3}, "funder": "ngân sách tỉnh"}`, always)
+	s.policy(t, "SUBSIDY", "P_CONG_BO_DN",
+		`{"kind": "subsidy", "payer_share": {"numerator": 1, "denominator": 3}, "funder": "ngân sách tỉnh"}`, always)
 	s.policy(t, "ACCEPTED", "LP_GPXD", `{"kind": "share_of_base", "numerator": 50, "denominator": 100}`,
 		`"pricing_date_basis": "acceptance", "valid_from": "2024-12-27", "valid_to": "2024-12-31"`)
 	s.policy(t, "ISSUED", "P_GDBD", `{"kind": "share_of_base", "numerator": 40, "denominator": 100}`, `"pricing_date_basis": "issue", `+always)
@@ -320,7 +323,8 @@ func (s *sequence) sync(t *rapid.T, d *modelDossier) {
 	}
 	for i, c := range d.charges {
 		c.waived = found.Charges[i].Waived - found.Charges[i].Refunded
-		if got := found.Charges[i]; got.ID != c.id || got.Paid != c.captured || got.Refunded != c.back || got.Outstanding() != c.outstanding() || c.waived < 0 || c.outstanding() < 0 {
+		if got := found.Charges[i]; got.ID != c.id || got.Paid != c.captured || got.Refunded != c.back ||
+			got.Outstanding() != c.outstanding() || c.waived < 0 || c.outstanding() < 0 {
 			t.Fatalf("charge %+v, the model has %+v", got, *c)
 		}
 	}

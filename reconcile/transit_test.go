@@ -36,7 +36,8 @@ func (w *world) toRefund(code string, amount int64) refunds.Refund {
 
 func (w *world) confirm(r refunds.Refund, number string) {
 	w.T.Helper()
-	_, err := w.Routes.Confirm(w.T.Context(), accountant, r.ID, routes.Document{Number: number, Date: calendar.On(w.Clock.Now()), Account: bank})
+	doc := routes.Document{Number: number, Date: calendar.On(w.Clock.Now()), Account: bank}
+	_, err := w.Routes.Confirm(w.T.Context(), accountant, r.ID, doc)
 	w.Must(err)
 }
 

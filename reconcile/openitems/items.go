@@ -49,8 +49,9 @@ func collectItems(rows pgx.Rows, kind matching.ItemKind) ([]matching.Item, error
 	return items, nil
 }
 
-// loadCaptures reads what is not settled up to date, and whatever else the
-// lines name: matched captures tell duplicates, later ones an early settlement.
+// loadCaptures reads the captures that are not settled up to date, and the
+// captures that lines name. With a matched capture the matcher finds duplicates,
+// with a later capture it finds an early settlement.
 func loadCaptures(ctx context.Context, tx pgx.Tx, merchants []merchants.ID, date calendar.Date, k keys) ([]matching.Item, error) {
 	rows, err := tx.Query(ctx, `
 		with wanted as (
@@ -97,7 +98,8 @@ func loadRefunds(ctx context.Context, tx pgx.Tx, merchants []merchants.ID, date 
 		select r.id, r.payment_id as payment, r.dossier_id as dossier, r.provider,
 			(r.decided_at at time zone 'Asia/Ho_Chi_Minh')::date as date, -r.amount as amount, r.provider_transaction as transaction_id,
 			c.transaction_id as original, p.reference, '' as bank_reference,
-			exists (select from reconcile.match_item i where i.refund_id = r.id and i.live) as matched, r.decided_at < @end as due, false as no_callback
+			exists (select from reconcile.match_item i where i.refund_id = r.id and i.live) as matched,
+			r.decided_at < @end as due, false as no_callback
 		from wanted w join refunds.refund r on r.id = w.id join payments.capture c on c.id = r.capture_id
 			join payments.payment p on p.id = r.payment_id`,
 		pgx.StrictNamedArgs{"merchants": merchants, "end": date.AddDays(1).Start(), "transactions": k.refunds})
@@ -107,8 +109,9 @@ func loadRefunds(ctx context.Context, tx pgx.Tx, merchants []merchants.ID, date 
 	return collectItems(rows, matching.Refund)
 }
 
-// sentOut is what stands on the transit account of a bank account's code up to
-// a date: documents of refunds and approved vouchers, by the cause of their entry.
+// sentOut selects the money on the transit account of a bank account up to a
+// date: documents of refunds and approved vouchers, with the cause of their
+// entries. The statement that uses it passes @code and @date.
 const sentOut = `
 	sent as (
 		select 'refund' as kind, 'ref_' || replace(d.refund_id::text, '-', '') as cause,
@@ -195,8 +198,9 @@ func loadRefused(ctx context.Context, tx pgx.Tx, lines []uuid.UUID) (map[matchin
 	return refused, err
 }
 
-// loadBatches adds up the settlement rows, of every provider, that no bank line
-// has paid yet. Any account may pay them; one of them lists what is missing.
+// loadBatches adds up the settlement rows of every provider that no bank line
+// has paid yet. Any bank account may pay a batch. When a break of another account
+// holds the batch already, Held is set.
 func loadBatches(ctx context.Context, tx pgx.Tx, src statements.Source, date calendar.Date) ([]matching.Batch, error) {
 	rows, err := tx.Query(ctx, `
 		select l.source_id, l.account, l.batch_id, s.provider, max(l.business_date), sum(l.amount)::bigint, sum(l.fee + l.fee_vat)::bigint,

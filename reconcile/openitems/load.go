@@ -228,7 +228,8 @@ func (o *Open) loadLines(ctx context.Context, tx pgx.Tx, files *statements.Servi
 	o.Suspense, o.Occurred = map[uuid.UUID]Suspense{}, map[uuid.UUID]time.Time{}
 	for _, r := range list {
 		l := matching.Line{
-			ID: r.ID.UUID(), Date: r.BusinessDate, Row: r.Row, Kind: r.Kind, Booked: r.Booked, Amount: r.Amount, Fee: r.Fee, VAT: r.FeeVAT, Net: r.Net,
+			ID: r.ID.UUID(), Date: r.BusinessDate, Row: r.Row, Kind: r.Kind, Booked: r.Booked, Amount: r.Amount,
+			Fee: r.Fee, VAT: r.FeeVAT, Net: r.Net,
 			Reference: r.Reference, TransactionID: r.TransactionID, OriginalID: r.OriginalID, BankRef: r.BankRef, Codes: r.Codes, Asked: r.Asked,
 		}
 		orders := out

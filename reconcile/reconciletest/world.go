@@ -60,7 +60,9 @@ type World struct {
 func New(t *testing.T) *World {
 	t.Helper()
 	d := paytest.New(t)
-	w := &World{Desk: d, Reconcile: d.Rooms.Reconcile, Cases: d.Rooms.Cases, Files: d.Rooms.Statements, Refunds: d.Rooms.Refunds, Routes: d.Rooms.Routes}
+	w := &World{
+		Desk: d, Reconcile: d.Rooms.Reconcile, Cases: d.Rooms.Cases, Files: d.Rooms.Statements, Refunds: d.Rooms.Refunds, Routes: d.Rooms.Routes,
+	}
 	for _, r := range []statements.SourceRequest{
 		{Code: Settlement, Kind: statements.SettlementSource, Provider: "vnpay"},
 		{Code: Bank, Kind: statements.BankSource, Account: paytest.Account},

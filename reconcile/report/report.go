@@ -16,9 +16,9 @@ import (
 	"github.com/doisoat/doisoat/reconcile/matching"
 )
 
-// Total counts what one lane matched or one kind of break holds: Lines with
-// their Amount on the source's side, Items with their Book amount on ours, in
-// minor units.
+// Total counts the lines and items of a lane, or those that a kind of break holds.
+// Amount is the sum of the lines, on the side of the source. Book is the
+// sum of the items, on the side of the book. Both are in minor units.
 type Total struct {
 	Lane   string             `json:"lane,omitempty"`
 	Kind   matching.BreakKind `json:"kind,omitempty"`
@@ -28,20 +28,20 @@ type Total struct {
 	Book   int64              `json:"book"`
 }
 
-// Identity says that one side of a run is explained: total = matched + breaks.
+// Identity is the identity of money on one side of a run: total = matched + breaks.
 type Identity struct {
 	Total   int64 `json:"total"`
 	Matched int64 `json:"matched"`
 	Breaks  int64 `json:"breaks"`
 }
 
-// Difference is what nothing explains; 0 when the identity holds.
+// Difference returns the money that no match and no break explains; 0 when the identity holds.
 func (i Identity) Difference() int64 { return i.Total - i.Matched - i.Breaks }
 
-// Report is what a run found. The lines and book items of a run are those that
-// it was the first to account for, so that the reports of a day add up. A later
-// run may match what an earlier one left: it then shows with its first run as
-// long as that is not closed.
+// Report holds the totals of a run. A line or item belongs to the first run that
+// accounts for it, so that the reports of a day add up. When a later run matches
+// the line or item, the match shows in the report of the first run as long as
+// the first run is open.
 type Report struct {
 	Lanes       []Total  `json:"lanes"`       // matched, by lane
 	Breaks      []Total  `json:"breaks"`      // held by breaks, by kind
