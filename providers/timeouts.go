@@ -37,3 +37,14 @@ const (
 	// It is short, because no job asks about the payment or refund until then.
 	RescueAfter = 3 * time.Minute
 )
+
+// Time limits of a callback. A program that stops waits longer than their sum for
+// running requests, so that it can answer or keep a message in time. A message
+// whose group takes longer gets no answer, and its provider sends it again.
+const (
+	// ReceiveTimeout bounds the work on one message, counted from the end of its
+	// body. Only a transaction of a group that has begun may take longer.
+	ReceiveTimeout = 14 * time.Second
+	// KeepTimeout bounds the transaction that keeps a message that could not be applied.
+	KeepTimeout = 5 * time.Second
+)

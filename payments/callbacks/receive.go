@@ -18,16 +18,8 @@ import (
 	"github.com/doisoat/doisoat/providers"
 )
 
-// Times of one callback. Their sum is less than the time in which the program
-// stops, so that a stop loses no message.
-const (
-	// receiveTimeout bounds the work on one message, counted from the end of its body.
-	receiveTimeout = 14 * time.Second
-	// keepTimeout bounds keeping a message that could not be applied.
-	keepTimeout = 5 * time.Second
-	// retryAfter gives a fault time to pass before a job tries again.
-	retryAfter = 10 * time.Second
-)
+// retryAfter gives a fault time to pass before a job tries again.
+const retryAfter = 10 * time.Second
 
 // Service holds the use cases of callbacks. Jobs only inserts.
 type Service struct {
@@ -64,7 +56,7 @@ func (s *Service) Bounds(provider string) (providers.CallbackBounds, bool) {
 // status, posts, audits and keeps the raw message. The package comment lists the
 // way of a message.
 //
-// A sender who hangs up changes nothing: the work goes on, within receiveTimeout.
+// A sender who hangs up changes nothing: the work goes on, within providers.ReceiveTimeout.
 // A verified message that cannot be applied is kept in a transaction of its own,
 // a job applies it later, and the answer asks the provider to call again. An
 // unverified message leaves at most a row in the bounded table of refused ones.
@@ -77,7 +69,7 @@ func (s *Service) Receive(ctx context.Context, provider, merchant string, raw pr
 	if err != nil {
 		return notFound()
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), receiveTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), providers.ReceiveTimeout)
 	defer cancel()
 	n := notice{s: s, raw: raw, receiver: receiver, merchant: id}
 	if n.authority, err = s.Merchants.AuthorityOf(ctx, id); err == nil {
@@ -136,7 +128,7 @@ func (s *Service) ApplyKept(ctx context.Context, authority string, id payments.C
 // keepForLater keeps a verified message that could not be applied and queues the
 // job that tries again. An event waits once, however often its sender repeats it.
 func (n *notice) keepForLater(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), providers.KeepTimeout)
 	defer cancel()
 	kept, err := n.message(providers.ReplyOurError)
 	if err != nil {
