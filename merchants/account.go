@@ -49,7 +49,7 @@ func (s *Service) Register(ctx context.Context, actor auth.Actor, provider strin
 	err = postgres.InTx(ctx, s.DB, actor, func(act postgres.Act) error {
 		m.CreatedAt = act.Now
 		_, err := act.Exec(ctx, `
-			insert into payments.merchant_account (id, authority, provider, settings, secrets, created_at, created_by)
+			insert into merchants.account (id, authority, provider, settings, secrets, created_at, created_by)
 			values ($1, $2, $3, $4, $5, $6, $7)`, m.ID, m.Authority, provider, settings, ciphertext, m.CreatedAt, actor.ID)
 		if err != nil {
 			return err
@@ -94,7 +94,7 @@ func (s *Service) RotateSecret(ctx context.Context, actor auth.Actor, id ID, nam
 		if err != nil {
 			return err
 		}
-		if _, err := act.Exec(ctx, `update payments.merchant_account set secrets = $2 where id = $1`, id, ciphertext); err != nil {
+		if _, err := act.Exec(ctx, `update merchants.account set secrets = $2 where id = $1`, id, ciphertext); err != nil {
 			return err
 		}
 		return audit.Record(ctx, act, audit.Event{
@@ -140,7 +140,7 @@ func (s *Service) ChangeSettings(ctx context.Context, actor auth.Actor, id ID, s
 		if err := s.checkMerchant(p, providers.Merchant{Settings: settings, Secrets: merchant.Secrets}); err != nil {
 			return err
 		}
-		if _, err := act.Exec(ctx, `update payments.merchant_account set settings = $2 where id = $1`, id, settings); err != nil {
+		if _, err := act.Exec(ctx, `update merchants.account set settings = $2 where id = $1`, id, settings); err != nil {
 			return err
 		}
 		return audit.Record(ctx, act, audit.Event{
@@ -157,7 +157,7 @@ func (s *Service) List(ctx context.Context, actor auth.Actor) (list []Account, e
 	}
 	err = postgres.ReadTx(ctx, s.DB.Pool, actor.Authority, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `
-			select id, authority, provider, settings, created_at from payments.merchant_account
+			select id, authority, provider, settings, created_at from merchants.account
 			where disabled_at is null order by created_at, id`)
 		if err != nil {
 			return err

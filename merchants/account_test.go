@@ -113,7 +113,7 @@ func TestRegisterMerchantRefuses(t *testing.T) {
 			t.Errorf("%s: got %v, want %v", what, err, r.want)
 		}
 	}
-	if got := d.Rows(`select count(*)::text from payments.merchant_account`); got[0] != "2" {
+	if got := d.Rows(`select count(*)::text from merchants.account`); got[0] != "2" {
 		t.Errorf("accounts: got %s, want 2", got[0])
 	}
 }

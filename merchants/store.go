@@ -24,7 +24,7 @@ func (s *Service) find(ctx context.Context, tx pgx.Tx, id ID, lock string) (Acco
 		ciphertext []byte
 	)
 	err := tx.QueryRow(ctx, `
-		select id, authority, provider, settings, created_at, secrets from payments.merchant_account
+		select id, authority, provider, settings, created_at, secrets from merchants.account
 		where id = $1`+lock, id).
 		Scan(&a.ID, &a.Authority, &a.Provider, &a.Settings, &a.CreatedAt, &ciphertext)
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -45,12 +45,36 @@ func (s *Service) find(ctx context.Context, tx pgx.Tx, id ID, lock string) (Acco
 func FindLive(ctx context.Context, tx pgx.Tx, provider string) (ID, error) {
 	var id ID
 	err := tx.QueryRow(ctx, `
-		select id from payments.merchant_account
+		select id from merchants.account
 		where authority = (select app.authority()) and provider = $1 and disabled_at is null`, provider).Scan(&id)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return ID{}, ErrNoneLive
 	}
 	return id, err
+}
+
+// CollectingInto returns the accounts of the transaction's authority that collect straight into a bank account.
+func CollectingInto(ctx context.Context, tx pgx.Tx, bankAccount string) ([]ID, error) {
+	return list(ctx, tx, `settings->>'account' = $1`, bankAccount)
+}
+
+// SettledBy returns the accounts of the transaction's authority with a provider. A terminal that is not
+// empty keeps those that name the terminal in their settings.
+func SettledBy(ctx context.Context, tx pgx.Tx, provider, terminal string) ([]ID, error) {
+	return list(ctx, tx, `provider = $1 and ($2 = '' or exists (select from jsonb_each_text(settings) v where v.value = $2))`,
+		provider, terminal)
+}
+
+// list returns accounts of the transaction's authority, disabled ones too, in order of their ids.
+func list(ctx context.Context, tx pgx.Tx, condition string, args ...any) ([]ID, error) {
+	rows, err := tx.Query(ctx, `
+		select id from merchants.account
+		where authority = (select app.authority()) and `+condition+`
+		order by id`, args...)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[ID])
 }
 
 // AuthorityOf returns the owner of an account, before any transaction is bound to an
@@ -61,7 +85,7 @@ func (s *Service) AuthorityOf(ctx context.Context, id ID) (authority string, err
 	}
 	err = postgres.ReadTx(ctx, s.DB.Pool, "", func(tx pgx.Tx) error {
 		var found *string
-		if err := tx.QueryRow(ctx, `select payments.authority_of_merchant($1)`, id).Scan(&found); err != nil {
+		if err := tx.QueryRow(ctx, `select merchants.authority_of($1)`, id).Scan(&found); err != nil {
 			return err
 		}
 		if found == nil {
@@ -82,4 +106,4 @@ func (s *Service) encrypt(id ID, secrets map[string][]string) ([]byte, error) {
 	return s.Secret.Encrypt(text, secretsAt(id))
 }
 
-func secretsAt(id ID) string { return "payments.merchant_account/secrets/" + id.String() }
+func secretsAt(id ID) string { return "merchants.account/secrets/" + id.String() }

@@ -13,6 +13,8 @@ CREATE SCHEMA fees;
 
 CREATE SCHEMA ledger;
 
+CREATE SCHEMA merchants;
+
 CREATE SCHEMA payments;
 
 CREATE SCHEMA reconcile;
@@ -629,7 +631,7 @@ CREATE FUNCTION ledger.seal_lock(authority text) RETURNS bigint
     LANGUAGE sql IMMUTABLE
     RETURN hashtextextended(authority, (20231108)::bigint);
 
-CREATE TABLE payments.merchant_account (
+CREATE TABLE merchants.account (
     id uuid NOT NULL,
     authority text NOT NULL,
     provider text NOT NULL,
@@ -638,18 +640,18 @@ CREATE TABLE payments.merchant_account (
     created_at timestamp with time zone NOT NULL,
     created_by text NOT NULL,
     disabled_at timestamp with time zone,
-    CONSTRAINT merchant_account_provider_check CHECK ((provider ~ '^[a-z0-9]{2,20}$'::text))
+    CONSTRAINT account_provider_check CHECK ((provider ~ '^[a-z0-9]{2,20}$'::text))
 );
 
-ALTER TABLE ONLY payments.merchant_account FORCE ROW LEVEL SECURITY;
+ALTER TABLE ONLY merchants.account FORCE ROW LEVEL SECURITY;
 
-CREATE FUNCTION payments.authority_of_merchant(merchant uuid) RETURNS text
+CREATE FUNCTION merchants.authority_of(merchant uuid) RETURNS text
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog'
     BEGIN ATOMIC
  SELECT m.authority
-    FROM payments.merchant_account m
-   WHERE (m.id = authority_of_merchant.merchant);
+    FROM merchants.account m
+   WHERE (m.id = authority_of.merchant);
 END;
 
 CREATE FUNCTION payments.drop_refused_callbacks(before date) RETURNS integer
@@ -2304,6 +2306,12 @@ ALTER TABLE ONLY ledger.sealed_entry
 ALTER TABLE ONLY ledger.sealed_entry_default
     ADD CONSTRAINT sealed_entry_default_pkey PRIMARY KEY (entry_id);
 
+ALTER TABLE ONLY merchants.account
+    ADD CONSTRAINT account_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY merchants.account
+    ADD CONSTRAINT merchant_account_identity UNIQUE (id, authority);
+
 ALTER TABLE ONLY payments.allocation
     ADD CONSTRAINT allocation_pkey PRIMARY KEY (capture_id, charge_id);
 
@@ -2324,12 +2332,6 @@ ALTER TABLE ONLY payments.capture
 
 ALTER TABLE ONLY payments.capture
     ADD CONSTRAINT capture_pkey PRIMARY KEY (id);
-
-ALTER TABLE ONLY payments.merchant_account
-    ADD CONSTRAINT merchant_account_identity UNIQUE (id, authority);
-
-ALTER TABLE ONLY payments.merchant_account
-    ADD CONSTRAINT merchant_account_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY payments.payment_charge
     ADD CONSTRAINT payment_charge_pkey PRIMARY KEY (payment_id, charge_id);
@@ -2585,6 +2587,8 @@ CREATE INDEX sealed_entry_place ON ONLY ledger.sealed_entry USING btree (authori
 
 CREATE INDEX sealed_entry_default_authority_block_position_idx ON ledger.sealed_entry_default USING btree (authority, block, "position");
 
+CREATE UNIQUE INDEX merchant_account_one_live ON merchants.account USING btree (authority, provider) WHERE (disabled_at IS NULL);
+
 CREATE INDEX allocation_by_charge ON payments.allocation USING btree (charge_id);
 
 CREATE INDEX callback_by_payment ON payments.callback USING btree (payment_id, received_at) WHERE (payment_id IS NOT NULL);
@@ -2606,8 +2610,6 @@ CREATE INDEX capture_by_payment ON payments.capture USING btree (payment_id);
 CREATE UNIQUE INDEX capture_identified_once ON payments.capture USING btree (transaction_id) WHERE (merchant_account_id IS NULL);
 
 CREATE INDEX capture_open ON payments.capture USING btree (authority, provider, business_date) WHERE (settled_at IS NULL);
-
-CREATE UNIQUE INDEX merchant_account_one_live ON payments.merchant_account USING btree (authority, provider) WHERE (disabled_at IS NULL);
 
 CREATE INDEX payment_by_dossier ON payments.payment USING btree (dossier_id, created_at);
 
@@ -3245,6 +3247,9 @@ ALTER TABLE ONLY ledger.reversal
 ALTER TABLE ONLY ledger.roll_up
     ADD CONSTRAINT roll_up_authority_fkey FOREIGN KEY (authority) REFERENCES auth.authority(code);
 
+ALTER TABLE ONLY merchants.account
+    ADD CONSTRAINT account_authority_fkey FOREIGN KEY (authority) REFERENCES auth.authority(code);
+
 ALTER TABLE ONLY payments.allocation
     ADD CONSTRAINT allocation_capture FOREIGN KEY (capture_id, authority) REFERENCES payments.capture(id, authority);
 
@@ -3255,7 +3260,7 @@ ALTER TABLE ONLY payments.attempt
     ADD CONSTRAINT attempt_payment FOREIGN KEY (payment_id, authority) REFERENCES payments.payment(id, authority);
 
 ALTER TABLE ONLY payments.callback
-    ADD CONSTRAINT callback_merchant FOREIGN KEY (merchant_account_id, authority) REFERENCES payments.merchant_account(id, authority);
+    ADD CONSTRAINT callback_merchant FOREIGN KEY (merchant_account_id, authority) REFERENCES merchants.account(id, authority);
 
 ALTER TABLE ONLY payments.callback
     ADD CONSTRAINT callback_payment FOREIGN KEY (payment_id, authority) REFERENCES payments.payment(id, authority);
@@ -3264,13 +3269,10 @@ ALTER TABLE ONLY payments.capture
     ADD CONSTRAINT capture_dossier FOREIGN KEY (dossier_id, authority) REFERENCES dossiers.dossier(id, authority);
 
 ALTER TABLE ONLY payments.capture
-    ADD CONSTRAINT capture_merchant FOREIGN KEY (merchant_account_id, authority) REFERENCES payments.merchant_account(id, authority);
+    ADD CONSTRAINT capture_merchant FOREIGN KEY (merchant_account_id, authority) REFERENCES merchants.account(id, authority);
 
 ALTER TABLE ONLY payments.capture
     ADD CONSTRAINT capture_payment FOREIGN KEY (payment_id, authority) REFERENCES payments.payment(id, authority);
-
-ALTER TABLE ONLY payments.merchant_account
-    ADD CONSTRAINT merchant_account_authority_fkey FOREIGN KEY (authority) REFERENCES auth.authority(code);
 
 ALTER TABLE ONLY payments.payment
     ADD CONSTRAINT payment_authority_fkey FOREIGN KEY (authority) REFERENCES auth.authority(code);
@@ -3285,10 +3287,10 @@ ALTER TABLE ONLY payments.payment
     ADD CONSTRAINT payment_dossier FOREIGN KEY (dossier_id, authority) REFERENCES dossiers.dossier(id, authority);
 
 ALTER TABLE ONLY payments.payment
-    ADD CONSTRAINT payment_merchant FOREIGN KEY (merchant_account_id, authority) REFERENCES payments.merchant_account(id, authority);
+    ADD CONSTRAINT payment_merchant FOREIGN KEY (merchant_account_id, authority) REFERENCES merchants.account(id, authority);
 
 ALTER TABLE payments.refused_callback
-    ADD CONSTRAINT refused_callback_merchant FOREIGN KEY (merchant_account_id, authority) REFERENCES payments.merchant_account(id, authority);
+    ADD CONSTRAINT refused_callback_merchant FOREIGN KEY (merchant_account_id, authority) REFERENCES merchants.account(id, authority);
 
 ALTER TABLE ONLY reconcile.book_item
     ADD CONSTRAINT book_item_capture FOREIGN KEY (capture_id, authority) REFERENCES payments.capture(id, authority);
@@ -3408,7 +3410,7 @@ ALTER TABLE ONLY refunds.refund
     ADD CONSTRAINT refund_dossier FOREIGN KEY (dossier_id, authority) REFERENCES dossiers.dossier(id, authority);
 
 ALTER TABLE ONLY refunds.refund
-    ADD CONSTRAINT refund_merchant FOREIGN KEY (merchant_account_id, authority) REFERENCES payments.merchant_account(id, authority);
+    ADD CONSTRAINT refund_merchant FOREIGN KEY (merchant_account_id, authority) REFERENCES merchants.account(id, authority);
 
 ALTER TABLE ONLY refunds.refund
     ADD CONSTRAINT refund_payment FOREIGN KEY (payment_id, authority) REFERENCES payments.payment(id, authority);
@@ -3627,6 +3629,12 @@ ALTER TABLE ledger.sealed_entry ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE ledger.sealed_entry_default ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE merchants.account ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY by_authority ON merchants.account TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
+
+CREATE POLICY by_owner ON merchants.account TO postgres USING (true) WITH CHECK (true);
+
 ALTER TABLE payments.allocation ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE payments.attempt ENABLE ROW LEVEL SECURITY;
@@ -3638,8 +3646,6 @@ CREATE POLICY by_authority ON payments.attempt TO doisoat_app USING ((authority 
 CREATE POLICY by_authority ON payments.callback TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
 
 CREATE POLICY by_authority ON payments.capture TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
-
-CREATE POLICY by_authority ON payments.merchant_account TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
 
 CREATE POLICY by_authority ON payments.payment TO doisoat_app USING ((authority = ( SELECT app.authority() AS authority))) WITH CHECK ((authority = ( SELECT app.authority() AS authority)));
 
@@ -3671,8 +3677,6 @@ CREATE POLICY by_owner ON payments.callback TO postgres USING (true) WITH CHECK 
 
 CREATE POLICY by_owner ON payments.capture TO postgres USING (true) WITH CHECK (true);
 
-CREATE POLICY by_owner ON payments.merchant_account TO postgres USING (true) WITH CHECK (true);
-
 CREATE POLICY by_owner ON payments.payment TO postgres USING (true) WITH CHECK (true);
 
 CREATE POLICY by_owner ON payments.payment_charge TO postgres USING (true) WITH CHECK (true);
@@ -3698,8 +3702,6 @@ CREATE POLICY by_owner ON payments.refused_callback_7 TO postgres USING (true) W
 ALTER TABLE payments.callback ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE payments.capture ENABLE ROW LEVEL SECURITY;
-
-ALTER TABLE payments.merchant_account ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE payments.payment ENABLE ROW LEVEL SECURITY;
 
@@ -3867,6 +3869,8 @@ GRANT USAGE ON SCHEMA fees TO doisoat_app;
 
 GRANT USAGE ON SCHEMA ledger TO doisoat_app;
 
+GRANT USAGE ON SCHEMA merchants TO doisoat_app;
+
 GRANT USAGE ON SCHEMA payments TO doisoat_app;
 
 GRANT USAGE ON SCHEMA reconcile TO doisoat_app;
@@ -3945,16 +3949,16 @@ REVOKE ALL ON PROCEDURE ledger.make_part(IN suffix text, IN month date) FROM PUB
 REVOKE ALL ON FUNCTION ledger.roll_up(book text, most integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION ledger.roll_up(book text, most integer) TO doisoat_app;
 
-GRANT SELECT,INSERT ON TABLE payments.merchant_account TO doisoat_app;
+GRANT SELECT,INSERT ON TABLE merchants.account TO doisoat_app;
 
-GRANT UPDATE(settings) ON TABLE payments.merchant_account TO doisoat_app;
+GRANT UPDATE(settings) ON TABLE merchants.account TO doisoat_app;
 
-GRANT UPDATE(secrets) ON TABLE payments.merchant_account TO doisoat_app;
+GRANT UPDATE(secrets) ON TABLE merchants.account TO doisoat_app;
 
-GRANT UPDATE(disabled_at) ON TABLE payments.merchant_account TO doisoat_app;
+GRANT UPDATE(disabled_at) ON TABLE merchants.account TO doisoat_app;
 
-REVOKE ALL ON FUNCTION payments.authority_of_merchant(merchant uuid) FROM PUBLIC;
-GRANT ALL ON FUNCTION payments.authority_of_merchant(merchant uuid) TO doisoat_app;
+REVOKE ALL ON FUNCTION merchants.authority_of(merchant uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION merchants.authority_of(merchant uuid) TO doisoat_app;
 
 REVOKE ALL ON FUNCTION payments.drop_refused_callbacks(before date) FROM PUBLIC;
 GRANT ALL ON FUNCTION payments.drop_refused_callbacks(before date) TO doisoat_app;

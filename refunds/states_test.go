@@ -39,7 +39,7 @@ func TestEveryEdge(t *testing.T) {
 // The table knows the states that the code knows.
 func TestStatusesOfTheTable(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("../migrations/10_refunds.sql")
+	text, err := os.ReadFile("../migrations/11_refunds.sql")
 	if err != nil {
 		t.Fatal(err)
 	}

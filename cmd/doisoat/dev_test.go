@@ -119,7 +119,7 @@ func TestDevRefusesForeignDatabase(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = conn.Close(context.Background()) }) // the test has its result
 	before := contents(t, conn)
-	if strings.HasPrefix(before["payments.merchant_account"], "0 ") || strings.HasPrefix(before["auth.api_key"], "0 ") {
+	if strings.HasPrefix(before["merchants.account"], "0 ") || strings.HasPrefix(before["auth.api_key"], "0 ") {
 		t.Fatalf("nothing is there to be protected: %v", before)
 	}
 	empty := db.Empty(t)
@@ -183,7 +183,7 @@ func TestDevSecondStart(t *testing.T) {
 	db := d.database()
 	if _, err := db.Exec(
 		t.Context(),
-		`update payments.merchant_account set disabled_at = now() where authority = 'H09' and provider = 'vnpay'`,
+		`update merchants.account set disabled_at = now() where authority = 'H09' and provider = 'vnpay'`,
 	); err != nil {
 		t.Fatal(err)
 	}
@@ -212,7 +212,7 @@ func TestDevSecondStart(t *testing.T) {
 	d.pay("H41.12-240502-0001", "vnpay") // reaches the simulator of this start only
 	db = d.database()
 	var settings map[string]string
-	if err := db.QueryRow(t.Context(), `select settings from payments.merchant_account where id = $1`,
+	if err := db.QueryRow(t.Context(), `select settings from merchants.account where id = $1`,
 		foreign.ID).Scan(&settings); err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-const place = "payments.merchant_account/secrets/1"
+const place = "merchants.account/secrets/1"
 
 func create(t *testing.T) (*Keyring, string) {
 	t.Helper()
@@ -52,7 +52,7 @@ func TestCiphertextDecryptsAtItsPlaceOnly(t *testing.T) {
 		if !bytes.Equal(got, plaintext) {
 			t.Fatalf("got %x, want %x", got, plaintext)
 		}
-		if _, err := again.Decrypt(ciphertext, "payments.merchant_account/secrets/2"); !errors.Is(err, ErrUnreadable) {
+		if _, err := again.Decrypt(ciphertext, "merchants.account/secrets/2"); !errors.Is(err, ErrUnreadable) {
 			t.Fatalf("at another place: got %v, want %v", err, ErrUnreadable)
 		}
 		ciphertext[rapid.IntRange(0, len(ciphertext)-1).Draw(t, "changed")] ^= 1

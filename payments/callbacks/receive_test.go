@@ -380,7 +380,7 @@ func TestOnlyVerifiedMessagesWait(t *testing.T) {
 	d := paytest.New(t)
 	p := d.Begin(d.Dossier(1, 60_000).Code, "vnpay")
 	paid := paytest.IPN(paytest.HashSecret, paytest.Terminal, p.Reference, "14000001", 60_000, "00", "00")
-	d.Exec(`revoke select on payments.merchant_account from doisoat_app`)
+	d.Exec(`revoke select on merchants.account from doisoat_app`)
 	for _, query := range []string{"vnp_SecureHash=00", paid} {
 		if got := d.Call(d.VNPAY.ID, query); got != "99" {
 			t.Errorf("before the check: answered %s, want 99", got)
@@ -389,7 +389,7 @@ func TestOnlyVerifiedMessagesWait(t *testing.T) {
 	if got := len(d.Replies()) + len(d.Refused()) + len(d.Queued("apply_callback")); got != 0 {
 		t.Errorf("rows and jobs before the check: got %d, want 0", got)
 	}
-	d.Exec(`grant select on payments.merchant_account to doisoat_app`)
+	d.Exec(`grant select on merchants.account to doisoat_app`)
 	d.Exec(`revoke insert on payments.capture from doisoat_app`)
 	for range 3 {
 		if got := d.Call(d.VNPAY.ID, paid); got != "99" {
@@ -410,7 +410,7 @@ func TestCallbackForNobody(t *testing.T) {
 	d := paytest.New(t)
 	p := d.Begin(d.Dossier(1, 60_000).Code, "vnpay")
 	query := paytest.IPN(paytest.HashSecret, paytest.Terminal, p.Reference, "14000001", 60_000, "00", "00")
-	off := d.Rows(`update payments.merchant_account set disabled_at = now() where provider = 'vietqr' returning id::text`)
+	off := d.Rows(`update merchants.account set disabled_at = now() where provider = 'vietqr' returning id::text`)
 	if len(off) != 1 {
 		t.Fatal("no account to disable")
 	}

@@ -98,20 +98,12 @@ func AnyNew(ctx context.Context, tx pgx.Tx, src statements.Source, date calendar
 	return is, err
 }
 
-// merchantsOf finds whose money a source shows: of a settlement, the accounts
-// at its provider (at its terminal, where it names one); of a bank, those that
-// collect straight into the account.
+// merchantsOf finds the merchant accounts whose money a source shows.
 func merchantsOf(ctx context.Context, tx pgx.Tx, src statements.Source) ([]merchants.ID, error) {
-	rows, err := tx.Query(ctx, `
-		select m.id from payments.merchant_account m
-		where m.authority = (select app.authority()) and (@kind = 'bank' or m.provider = @provider)
-			and case @kind when 'bank' then m.settings->>'account' = @account
-				else @account = '' or exists (select from jsonb_each_text(m.settings) v where v.value = @account) end
-		order by m.id`, pgx.StrictNamedArgs{"kind": src.Kind, "provider": src.Provider, "account": src.Account})
-	if err != nil {
-		return nil, err
+	if src.Kind == statements.BankSource {
+		return merchants.CollectingInto(ctx, tx, src.Account)
 	}
-	return pgx.CollectRows(rows, pgx.RowTo[merchants.ID])
+	return merchants.SettledBy(ctx, tx, src.Provider, src.Account)
 }
 
 // Load reads the open lines and items of a source up to date. It locks

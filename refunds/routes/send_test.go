@@ -147,11 +147,11 @@ func TestSendToNobodyKeepsTheReference(t *testing.T) {
 	nobody := "http://" + closed.Addr().String()
 	w.Must(closed.Close())
 	setAPI := func(address string) {
-		_, err := w.DB.Owner.Exec(t.Context(), `update payments.merchant_account set settings = settings || jsonb_build_object('api_url', $1::text)`, address)
+		_, err := w.DB.Owner.Exec(t.Context(), `update merchants.account set settings = settings || jsonb_build_object('api_url', $1::text)`, address)
 		w.Must(err)
 	}
 	var real string
-	w.Must(w.DB.Owner.QueryRow(t.Context(), `select settings ->> 'api_url' from payments.merchant_account`).Scan(&real))
+	w.Must(w.DB.Owner.QueryRow(t.Context(), `select settings ->> 'api_url' from merchants.account`).Scan(&real))
 	setAPI(nobody)
 	for range 2 {
 		if err := w.Routes.Send(t.Context(), province, r.ID); !routes.ErrCannotSend.Is(err) {

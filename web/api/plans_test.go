@@ -243,7 +243,7 @@ func (p *play) fill(db *pgtest.DB) {
 		fmt.Sprintf(`call fill.cases(array['H41', 'H26', 'H56'], %d)`, fillCases), `analyze fill.case`))
 	both([]string{`call fill.ledger(5000)`, `call fill.seal()`},
 		[]string{`call fill.dossiers()`, `call fill.payments()`, `call fill.refunds()`, `call fill.remittance()`, `call fill.reconcile()`})
-	rooms := []string{"audit", "dossiers", "payments", "refunds", "remittance", "reconcile"}
+	rooms := []string{"audit", "dossiers", "merchants", "payments", "refunds", "remittance", "reconcile"}
 	both([]string{`call fill.build(array['ledger'])`},
 		[]string{fmt.Sprintf(`call fill.build('{%s}')`, strings.Join(rooms, ",")), `call fill.horizons()`})
 	must(run(t.Context(), `call fill.arm()`))

@@ -50,7 +50,7 @@ begin
 		select i.indrelid, i.indexrelid::regclass as index, replace(pg_get_indexdef(i.indexrelid), ' ON ONLY ', ' ON ') as definition
 		from pg_index i join pg_class c on c.oid = i.indrelid
 		where not i.indisunique and not c.relispartition
-			and c.relnamespace::regnamespace::text in ('ledger', 'audit', 'dossiers', 'payments', 'refunds', 'remittance', 'reconcile')
+			and c.relnamespace::regnamespace::text in ('ledger', 'audit', 'dossiers', 'merchants', 'payments', 'refunds', 'remittance', 'reconcile')
 	loop
 		insert into fill.index values (one.indrelid, one.definition);
 		execute format('drop index %s', one.index);
@@ -91,10 +91,10 @@ create unlogged table fill.desk (authority text primary key, merchant uuid, sour
 -- Merchant accounts and sources: those that are there, else new ones.
 create procedure fill.desks(names text[]) language sql
 begin atomic
-	insert into payments.merchant_account (id, authority, provider, settings, secrets, created_at, created_by)
+	insert into merchants.account (id, authority, provider, settings, secrets, created_at, created_by)
 	select fill.id('2024-01-01', 1, place), holder, 'vnpay', '{"tmn_code": "DVCTEST1"}', '', '2024-01-01', 'fill'
 	from unnest(names) with ordinality as u (holder, place)
-	where not exists (select from payments.merchant_account m where m.authority = holder and m.provider = 'vnpay');
+	where not exists (select from merchants.account m where m.authority = holder and m.provider = 'vnpay');
 	insert into reconcile.source (id, authority, code, kind, provider, account, profile, currency, created_at, created_by)
 	select fill.id('2024-01-01', k.kind, place), holder, k.code || '-' || lower(holder), k.name, k.provider, k.account, k.profile, 'VND',
 		'2024-01-01', 'fill'
@@ -104,7 +104,7 @@ begin atomic
 	where not exists (select from reconcile.source s where s.authority = holder and s.kind = k.name);
 	insert into fill.desk
 	select holder,
-		(select id from payments.merchant_account m where m.authority = holder and m.provider = 'vnpay'),
+		(select id from merchants.account m where m.authority = holder and m.provider = 'vnpay'),
 		(select id from reconcile.source s where s.authority = holder and s.kind = 'settlement'),
 		(select id from reconcile.source s where s.authority = holder and s.kind = 'bank')
 	from unnest(names) as u (holder);

@@ -45,7 +45,7 @@ create table refunds.refund (
 	constraint refund_dossier foreign key (dossier_id, authority) references dossiers.dossier (id, authority),
 	constraint refund_payment foreign key (payment_id, authority) references payments.payment (id, authority),
 	constraint refund_capture foreign key (capture_id, authority) references payments.capture (id, authority),
-	constraint refund_merchant foreign key (merchant_account_id, authority) references payments.merchant_account (id, authority),
+	constraint refund_merchant foreign key (merchant_account_id, authority) references merchants.account (id, authority),
 	constraint refund_reference unique (reference),
 	constraint refund_idempotency_key unique (authority, idempotency_key),
 	constraint refund_identity unique (id, authority),

@@ -5,36 +5,6 @@
 create schema payments;
 grant usage on schema payments to doisoat_app;
 
--- An authority's account with a provider. The application changes settings and
--- secrets, and disables the account.
-create table payments.merchant_account (
-	id          uuid primary key,
-	authority   text not null references auth.authority (code),
-	provider    text not null check (provider ~ '^[a-z0-9]{2,20}$'),
-	settings    jsonb not null,
-	secrets     bytea not null, -- ciphertext: name to one or two live values
-	created_at  timestamptz not null,
-	created_by  text not null,
-	disabled_at timestamptz,
-	constraint merchant_account_identity unique (id, authority)
-);
-create unique index merchant_account_one_live on payments.merchant_account (authority, provider) where disabled_at is null;
-call app.protect('payments.merchant_account');
-grant select, insert on payments.merchant_account to doisoat_app;
-grant update (settings, secrets, disabled_at) on payments.merchant_account to doisoat_app;
-
--- A callback names a merchant account before its authority is known. A disabled
--- account takes no new payments, but callbacks for earlier ones are still accepted.
--- +goose StatementBegin
-create function payments.authority_of_merchant(merchant uuid) returns text
-	language sql stable security definer set search_path = pg_catalog
-	begin atomic
-		select m.authority from payments.merchant_account m where m.id = merchant;
-	end;
--- +goose StatementEnd
-revoke all on function payments.authority_of_merchant(uuid) from public;
-grant execute on function payments.authority_of_merchant(uuid) to doisoat_app;
-
 -- A payment: a dossier asks a payer for an amount, through a provider. Money that
 -- came into a bank account unasked has no merchant account. The application
 -- moves the status and the sums.
@@ -64,7 +34,7 @@ create table payments.payment (
 	idempotency_key     text,
 	request_hash        bytea not null check (length(request_hash) = 32),
 	constraint payment_dossier foreign key (dossier_id, authority) references dossiers.dossier (id, authority),
-	constraint payment_merchant foreign key (merchant_account_id, authority) references payments.merchant_account (id, authority),
+	constraint payment_merchant foreign key (merchant_account_id, authority) references merchants.account (id, authority),
 	constraint payment_reference unique (reference),
 	constraint payment_idempotency_key unique (authority, idempotency_key),
 	constraint payment_identity unique (id, authority),
@@ -141,7 +111,7 @@ create table payments.capture (
 	settled_at          timestamptz,
 	constraint capture_payment foreign key (payment_id, authority) references payments.payment (id, authority),
 	constraint capture_dossier foreign key (dossier_id, authority) references dossiers.dossier (id, authority),
-	constraint capture_merchant foreign key (merchant_account_id, authority) references payments.merchant_account (id, authority),
+	constraint capture_merchant foreign key (merchant_account_id, authority) references merchants.account (id, authority),
 	constraint capture_without_merchant check ((merchant_account_id is null) = (evidence = 'identified')),
 	constraint capture_once unique (merchant_account_id, transaction_id),
 	constraint capture_identity unique (id, authority),
@@ -191,7 +161,7 @@ create table payments.callback (
 	payment_id          uuid,
 	reply               text not null constraint callback_reply check (reply in
 		('stored', 'already_stored', 'unknown_order', 'wrong_amount', 'bad_message', 'our_error')),
-	constraint callback_merchant foreign key (merchant_account_id, authority) references payments.merchant_account (id, authority),
+	constraint callback_merchant foreign key (merchant_account_id, authority) references merchants.account (id, authority),
 	constraint callback_payment foreign key (payment_id, authority) references payments.payment (id, authority)
 );
 create unique index callback_event on payments.callback (merchant_account_id, event_id) where reply = 'stored';
@@ -223,7 +193,7 @@ create table payments.refused_callback (
 	head                bytea not null check (length(head) <= 2200), -- ciphertext of the first 2 kB
 	primary key (part, day, merchant_account_id, number),
 	constraint refused_callback_part check (part = (day - date '2000-01-01') % 8),
-	constraint refused_callback_merchant foreign key (merchant_account_id, authority) references payments.merchant_account (id, authority)
+	constraint refused_callback_merchant foreign key (merchant_account_id, authority) references merchants.account (id, authority)
 ) partition by list (part);
 call app.protect('payments.refused_callback');
 grant select, insert on payments.refused_callback to doisoat_app;
