@@ -139,7 +139,7 @@ func (s *Service) Ingest(
 	if err != nil {
 		return Statement{}, err
 	}
-	st, lines := digest(src, file, s.DB.Instant())
+	st, lines := read(src, file, s.DB.Instant())
 	st.FileName, st.SHA256, st.Size = fileName, sha256.Sum256(content), int64(len(content))
 	if dryRun {
 		return st, nil

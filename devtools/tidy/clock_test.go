@@ -25,9 +25,9 @@ var clockReading = regexp.MustCompile(`\b\w+\.(DB\.)?(Now|now|Instant)\(\)`)
 
 // readingsOutside are the readings that belong to no transaction, each with its reason.
 var readingsOutside = map[string]string{
-	"fees/service.go r.SubmittedAt, s.DB.Now())":                "a quote reads and keeps nothing: its transaction has no Act",
-	"payments/inquiry.go Now: s.DB.Now(),":                      "the provider wants the time of the question, asked with no transaction open",
-	"statements/statement.go digest(src, file, s.DB.Instant())": "the time of receipt, which a dry run reports too",
+	"fees/service.go r.SubmittedAt, s.DB.Now())":              "a quote reads and keeps nothing: its transaction has no Act",
+	"payments/inquiry.go Now: s.DB.Now(),":                    "the provider wants the time of the question, asked with no transaction open",
+	"statements/statement.go read(src, file, s.DB.Instant())": "the time of receipt, which a dry run reports too",
 }
 
 // Inside a transaction the instant is Act.Now: a use case that reads the clock

@@ -42,10 +42,10 @@ type row struct {
 	ciphertext    []byte
 }
 
-// digest turns a parsed file into a statement and its rows, without the database. It decides
+// read turns a parsed file into a statement and its rows, without the database. It decides
 // whether the file is accepted. It rejects a whole file when its own totals are wrong, or when the
 // file is not of this source.
-func digest(src Source, file parsed.File, now time.Time) (Statement, []row) {
+func read(src Source, file parsed.File, now time.Time) (Statement, []row) {
 	st := Statement{
 		Source: src.Code, Status: Accepted, Format: file.Format, Profile: file.Profile,
 		Totals: []ControlTotal{}, Problems: append([]parsed.Problem{}, file.Problems...), ReceivedAt: now,
