@@ -26,7 +26,7 @@ var (
 	ErrDecided = fault.New(fault.Conflict, "approval.decided", "this proposal is already decided; read it again to see the decision")
 )
 
-// Proposal is as much of a proposal as the rule needs.
+// Proposal holds the facts of a proposal that the rule needs.
 type Proposal struct {
 	MadeBy    []string // ids of the actors who made it
 	Open      bool     // it waits for a decision

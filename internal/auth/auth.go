@@ -42,8 +42,8 @@ func KeyRoles() []Role {
 	}
 }
 
-// Actor is who does something: one key, person or job acting for one authority.
-// It holds no secret. Maker and checker are told apart by ID.
+// Actor is the key, person or job that acts for one authority. It holds no secret. Maker and checker are compared by
+// ID.
 type Actor struct {
 	Authority string // code of auth.authority; empty sees no authority-bound row
 	Role      Role

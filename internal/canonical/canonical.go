@@ -39,7 +39,7 @@ func (f *Form) Number(field int64) {
 // Null appends a field that is absent.
 func (f *Form) Null() { *f = binary.BigEndian.AppendUint32(*f, absent) }
 
-// ID appends the 16 bytes of an id, or that there is none.
+// ID appends the 16 bytes of an id, or an absent field for nil.
 func (f *Form) ID(field *uuid.UUID) {
 	if field == nil {
 		f.Null()
@@ -48,7 +48,7 @@ func (f *Form) ID(field *uuid.UUID) {
 	f.Bytes(field[:])
 }
 
-// Optional appends a text, or that there is none.
+// Optional appends a text, or an absent field for nil.
 func (f *Form) Optional(field *string) {
 	if field == nil {
 		f.Null()

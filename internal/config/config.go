@@ -157,8 +157,8 @@ func (r *reader) listen(name, standard string) string {
 	return v
 }
 
-// base reads the address that others reach us under. Payers and providers meet
-// it over the Internet, so plain http is for this machine only.
+// base reads the public address of this system. Payers and providers reach the address over the Internet, so plain http
+// is allowed for this machine only.
 func (r *reader) base(name, standard string) string {
 	v := r.getenv(name)
 	if v == "" {

@@ -40,9 +40,8 @@ type file struct {
 	Fingerprints json.RawMessage `json:"fingerprints"`
 }
 
-// Open reads the keyring at path. Fails with fs.ErrNotExist when there is no
-// file, with ErrExposed when others than its user have any right on it, and
-// with ErrFile when it holds no keyring.
+// Open reads the keyring at path. It fails with fs.ErrNotExist when there is no file, with ErrExposed when other users
+// than the owner have any right on the file, and with ErrFile when the file holds no keyring.
 func Open(path string) (*Keyring, error) {
 	encryption, fingerprints, err := read(path)
 	if err != nil {
@@ -51,9 +50,9 @@ func Open(path string) (*Keyring, error) {
 	return newKeyring(encryption, fingerprints)
 }
 
-// Create writes a new keyring at path, readable by its user alone, and returns
-// it. It never replaces a file: when one exists it fails with fs.ErrExist. A
-// lost key file makes every ciphertext made with it unreadable, so keep a copy.
+// Create writes a new keyring at path, readable by its user alone, and returns the keyring. It never replaces a file:
+// when one exists it fails with fs.ErrExist. Without the key file every ciphertext made with it is unreadable, so keep
+// a copy.
 func Create(path string) (*Keyring, error) {
 	encryption, err := keyset.NewHandle(aead.AES256GCMKeyTemplate())
 	if err != nil {
@@ -88,7 +87,7 @@ func read(path string) (encryption, fingerprints *keyset.Handle, err error) {
 	}
 	var parsed file
 	if err := json.Unmarshal(content, &parsed); err != nil {
-		// The text of a JSON error may quote the file: only its place is told.
+		// The text of a JSON error may quote the file, so the fault leaves the text out.
 		return nil, nil, ErrFile.Because(errors.New("no JSON of the right shape"))
 	}
 	if parsed.Version != fileVersion {
@@ -111,7 +110,7 @@ func readKeys(raw []byte) (*keyset.Handle, error) {
 	return handle, nil
 }
 
-// exposed reports whether anybody but the file's user has a right on it.
+// exposed reports whether other users than the owner have a right on the file.
 func exposed(path string, mode fs.FileMode) bool {
 	if !mode.IsRegular() {
 		return true
@@ -123,8 +122,8 @@ func exposed(path string, mode fs.FileMode) bool {
 	return mode.Perm()&others != 0
 }
 
-// write puts the whole file beside path and links it there: after a crash
-// there is no file or the whole one, and an existing file is never replaced.
+// write puts the whole file beside path and then links it to path. So after a crash there is either no file or the
+// whole file, and an existing file is never replaced.
 func write(path string, encryption, fingerprints *keyset.Handle) error {
 	content, err := encode(encryption, fingerprints)
 	if err != nil {

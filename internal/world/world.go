@@ -1,7 +1,6 @@
-// Package world wires all rooms on one database: the one place that says which
-// room stands on which. The program and the tests of rooms call it; providers,
-// clock and random source are handed in. World also runs the checks of all rooms.
-// It owns no schema and no rule.
+// Package world wires all rooms on one database. It is the only place that decides which room uses which. The program
+// and the tests of rooms call it, and hand in providers, clock and random source. World also runs the checks of all
+// rooms. It owns no schema and no rule.
 package world
 
 import (

@@ -49,14 +49,14 @@ func ReachingBack(list []Authority, days int) []Authority {
 	return list
 }
 
-// The provinces merged on 2025-07-01 end on the day before. A successor is
-// named only where its code is confirmed.
+// The provinces merged on 2025-07-01 end on the day before. The file names a successor only when the successor's code
+// is confirmed.
 //
 //go:embed authorities.json
 var knownAuthorities []byte
 
-// KnownAuthorities returns the authorities that the program knows by itself:
-// those of the collected policies and the confirmed province codes.
+// KnownAuthorities returns the authorities in the program's own list: the authorities of the collected policies and the
+// confirmed province codes.
 func KnownAuthorities() ([]Authority, error) {
 	decoder := json.NewDecoder(bytes.NewReader(knownAuthorities))
 	decoder.DisallowUnknownFields()
@@ -67,9 +67,8 @@ func KnownAuthorities() ([]Authority, error) {
 	return list, nil
 }
 
-// EnsureAuthorities makes auth.authority hold list as given; others stay. It
-// needs the pool of the owner, for the application may only read authorities.
-// Running it again changes nothing.
+// EnsureAuthorities writes list to auth.authority; other authorities stay unchanged. It needs a pool of the schema's
+// owner, because the application may only read authorities. Running it again changes nothing.
 func EnsureAuthorities(ctx context.Context, owner *pgxpool.Pool, list []Authority) error {
 	document, err := json.Marshal(list)
 	if err != nil {

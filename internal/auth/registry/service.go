@@ -26,10 +26,9 @@ type Service struct {
 	Now func() time.Time
 }
 
-// Authenticate returns the actor that the text of an API key stands for. A
-// malformed, unknown, wrong, expired or revoked key is auth.ErrUnauthenticated, all
-// alike; a database that does not answer is postgres.ErrUnavailable. Nothing is
-// remembered between calls: a revoked key is refused from the next call on.
+// Authenticate returns the actor of an API key. A malformed, unknown, wrong, expired or revoked key is
+// auth.ErrUnauthenticated, without a difference. A database that does not answer is postgres.ErrUnavailable.
+// Authenticate keeps nothing between calls, so a revoked key is refused from the next call on.
 func (s Service) Authenticate(ctx context.Context, bearer string) (auth.Actor, error) {
 	given, err := auth.ParseCredential(bearer)
 	if err != nil {
@@ -52,8 +51,8 @@ func (s Service) Authenticate(ctx context.Context, bearer string) (auth.Actor, e
 	return auth.Actor{Authority: stored.Authority, Role: stored.Role, ID: auth.KeyActorID(stored.ID)}, nil
 }
 
-// accepts compares hashes of equal length in constant time, so that the time
-// taken tells nothing of the secret.
+// accepts compares hashes of equal length in constant time, so that the time of the answer reveals nothing about the
+// secret.
 func (k storedKey) accepts(given auth.Credential, now time.Time) bool {
 	hash := given.Hash()
 	if subtle.ConstantTimeCompare(hash[:], k.SecretHash) != 1 {

@@ -9,9 +9,8 @@ import (
 	"github.com/doisoat/doisoat/internal/auth"
 )
 
-// ensureAuthorities takes the list as JSON, whose empty texts become NULL. A
-// successor may come later in the list than the one that names it: the foreign
-// key is checked at the end of the statement.
+// ensureAuthorities takes the list as JSON; empty texts become NULL. An authority may name a successor that comes later
+// in the list, because PostgreSQL checks the foreign key at the end of the statement.
 func ensureAuthorities(ctx context.Context, tx pgx.Tx, list []byte) error {
 	_, err := tx.Exec(ctx, `
 		insert into auth.authority as a (code, name, level, successor, valid_from, valid_to, days_back, minutes_ahead)
