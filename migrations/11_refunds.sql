@@ -21,7 +21,7 @@ create table refunds.refund (
 	origin               text not null constraint refund_origin check (origin in ('automatic', 'manual', 'repricing')),
 	route                text not null constraint refund_route check (route in ('provider', 'payment_order', 'treasury_order')),
 	status               text not null constraint refund_status check (status in ('requested', 'approved', 'rejected', 'reserved',
-		'sending', 'sent', 'unknown', 'done', 'declined', 'returned', 'cancelled')),
+		'sending', 'sent', 'unknown', 'done', 'declined', 'returned')),
 	amount               bigint not null check (amount > 0),
 	currency             text not null,
 	note                 text not null default '',
@@ -53,7 +53,7 @@ create table refunds.refund (
 	constraint refund_without_merchant check (merchant_account_id is not null or route <> 'provider'),
 	-- the maker is never the checker, and nothing leaves undecided
 	constraint refund_maker_is_not_checker check (decided_by is null or decided_by <> requested_by),
-	constraint refund_decided check (status in ('requested', 'cancelled') or decided_by is not null)
+	constraint refund_decided check (status = 'requested' or decided_by is not null)
 );
 create index refund_by_dossier on refunds.refund (dossier_id, requested_at);
 create index refund_by_payment on refunds.refund (payment_id);

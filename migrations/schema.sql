@@ -776,7 +776,7 @@ CREATE TABLE refunds.refund (
     request_hash bytea NOT NULL,
     stage text DEFAULT ''::text NOT NULL,
     CONSTRAINT refund_amount_check CHECK ((amount > 0)),
-    CONSTRAINT refund_decided CHECK (((status = ANY (ARRAY['requested'::text, 'cancelled'::text])) OR (decided_by IS NOT NULL))),
+    CONSTRAINT refund_decided CHECK (((status = 'requested'::text) OR (decided_by IS NOT NULL))),
     CONSTRAINT refund_maker_is_not_checker CHECK (((decided_by IS NULL) OR (decided_by <> requested_by))),
     CONSTRAINT refund_origin CHECK ((origin = ANY (ARRAY['automatic'::text, 'manual'::text, 'repricing'::text]))),
     CONSTRAINT refund_reason_check CHECK ((reason <> ''::text)),
@@ -784,7 +784,7 @@ CREATE TABLE refunds.refund (
     CONSTRAINT refund_request_hash_check CHECK ((length(request_hash) = 32)),
     CONSTRAINT refund_route CHECK ((route = ANY (ARRAY['provider'::text, 'payment_order'::text, 'treasury_order'::text]))),
     CONSTRAINT refund_stage CHECK ((stage = ANY (ARRAY[''::text, 'M1'::text, 'M2'::text, 'M3'::text, 'M4'::text, 'M5'::text]))),
-    CONSTRAINT refund_status CHECK ((status = ANY (ARRAY['requested'::text, 'approved'::text, 'rejected'::text, 'reserved'::text, 'sending'::text, 'sent'::text, 'unknown'::text, 'done'::text, 'declined'::text, 'returned'::text, 'cancelled'::text]))),
+    CONSTRAINT refund_status CHECK ((status = ANY (ARRAY['requested'::text, 'approved'::text, 'rejected'::text, 'reserved'::text, 'sending'::text, 'sent'::text, 'unknown'::text, 'done'::text, 'declined'::text, 'returned'::text]))),
     CONSTRAINT refund_without_merchant CHECK (((merchant_account_id IS NOT NULL) OR (route <> 'provider'::text)))
 );
 

@@ -264,7 +264,7 @@ func (s *sequence) document(t *rapid.T) {
 		doc.Account = bank
 	}
 	_, err := s.routes.Confirm(t.Context(), s.as(auth.RoleAccountant), r.ID, doc)
-	s.refused(t, err, refunds.ErrState, routes.ErrDocument)
+	s.refused(t, err, refunds.ErrStatus, routes.ErrDocument)
 	s.sync(t, r.dossier)
 	s.ordered(before, doc.Number, r.Reference)
 }

@@ -215,7 +215,7 @@ func TestTablesRefuse(t *testing.T) {
 	for name, c := range map[string]struct{ sql, want string }{
 		"the maker decides":  {`update refunds.refund set decided_by = requested_by where id = $1`, "refund_maker_is_not_checker"},
 		"nobody decides":     {`update refunds.refund set status = 'reserved' where id = $1`, "refund_decided"},
-		"an unknown state":   {`update refunds.refund set status = 'failed', decided_by = 'x' where id = $1`, "refund_status"},
+		"an unknown status":  {`update refunds.refund set status = 'failed', decided_by = 'x' where id = $1`, "refund_status"},
 		"a line twice":       {`insert into refunds.item select refund_id, 9, authority, charge_id, 1 from refunds.item where refund_id = $1 limit 1`, "item_charge_once"},
 		"changing an item":   {`update refunds.item set amount = 1 where refund_id = $1`, "append_only"},
 		"removing an item":   {`delete from refunds.item where refund_id = $1`, "append_only"},

@@ -16,8 +16,7 @@ const (
 	Unknown   Status = "unknown"
 	Done      Status = "done"
 	Declined  Status = "declined"
-	Returned  Status = "returned"  // bounced back to us
-	Cancelled Status = "cancelled" // allowed by the database; no use case cancels a refund
+	Returned  Status = "returned" // bounced back to us
 )
 
 type edge struct {
@@ -25,7 +24,7 @@ type edge struct {
 	name     string
 }
 
-// edges is the whole state machine; docs/states.md is printed from it.
+// edges is the whole table of statuses; docs/states.md is printed from it.
 var edges = []edge{
 	{Requested, Approved, "approve"},  // a checker, who is another person
 	{Requested, Rejected, "reject"},   // a checker; the reservation ends
@@ -47,8 +46,8 @@ var edges = []edge{
 	{Returned, Done, "pay_again"},     // a payment order with its document pays again
 }
 
-// ErrState: the refund's state does not allow this.
-var ErrState = fault.New(fault.Precondition, "refunds.state", "the state of the refund does not allow this")
+// ErrStatus: the refund's status does not allow this.
+var ErrStatus = fault.New(fault.Precondition, "refunds.status", "the status of the refund does not allow this")
 
 func edgeName(from, to Status) (string, error) {
 	for _, e := range edges {
@@ -56,7 +55,7 @@ func edgeName(from, to Status) (string, error) {
 			return e.name, nil
 		}
 	}
-	return "", ErrState.With("a %s refund cannot become %s", from, to)
+	return "", ErrStatus.With("a %s refund cannot become %s", from, to)
 }
 
 // Decision is the decision about a refund that has one.

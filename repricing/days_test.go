@@ -224,7 +224,7 @@ func TestDayAsksForMore(t *testing.T) {
 	}
 }
 
-// TestDayLeavesTheRestToPeople: a policy found wrong, and a dossier whose service ended, are not for a day to settle.
+// TestDayLeavesTheRestToPeople: a policy found wrong, and a dossier whose service ended, are not for a day to adjust.
 func TestDayLeavesTheRestToPeople(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -33,7 +33,7 @@ func Reserve(ctx context.Context, tx pgx.Tx, id payments.CaptureID, portions []P
 	return changeReserved(ctx, tx, id, portions, 1)
 }
 
-// Release takes back the promise of a refund that was declined or cancelled.
+// Release takes back the promise of a refund that was rejected or declined.
 func Release(ctx context.Context, tx pgx.Tx, id payments.CaptureID, portions []Portion) error {
 	return changeReserved(ctx, tx, id, portions, -1)
 }

@@ -89,7 +89,7 @@ const withHeld = `
 	with refund as (
 		select r.id, r.reference, r.payment_id, r.capture_id, r.status, r.amount, r.requested_by, r.decided_by, r.next_inquiry_at,
 			coalesce(i.of_charges, 0) as of_charges, coalesce(i.of_excess, 0) as of_excess,
-			r.status not in ('rejected', 'declined', 'cancelled') as held,
+			r.status not in ('rejected', 'declined') as held,
 			r.status in ('approved', 'reserved', 'sending', 'sent', 'unknown', 'done', 'returned') as owed
 		from refunds.refund r
 		left join (
@@ -136,7 +136,7 @@ var checks = []string{
 	from refund where decided_by = requested_by order by id`,
 
 	`select format('refund %s is %s and nobody decided', reference, status)
-	from refund where decided_by is null and status not in ('requested', 'cancelled') order by id`,
+	from refund where decided_by is null and status <> 'requested' order by id`,
 
 	`select format('refund %s is %s and no sweep will ask about it', reference, status)
 	from refund where status in ('sending', 'sent', 'unknown') and next_inquiry_at is null order by id`,

@@ -41,7 +41,7 @@ func (s *Service) Confirm(ctx context.Context, actor auth.Actor, id refunds.ID, 
 	return s.document(ctx, actor, id, doc, func(act postgres.Act, r *refunds.Locked, doc Document, date calendar.Date) error {
 		again := r.Status == refunds.Returned
 		if !again && (r.Route == refunds.ByProvider || r.Status != refunds.Reserved) {
-			return refunds.ErrState.With("a %s refund by route %s cannot be confirmed", r.Status, r.Route)
+			return refunds.ErrStatus.With("a %s refund by route %s cannot be confirmed", r.Status, r.Route)
 		}
 		taken, err := remittance.TakenBy(ctx, act, r.ID.UUID())
 		if err != nil {
@@ -127,7 +127,7 @@ func (s *Service) document(ctx context.Context, actor auth.Actor, id refunds.ID,
 // or the document before it.
 func (d Document) plausible(r refunds.Refund, last Document, today calendar.Date) error {
 	if r.DecidedAt == nil {
-		return refunds.ErrState.With("a %s refund has no document", r.Status)
+		return refunds.ErrStatus.With("a %s refund has no document", r.Status)
 	}
 	earliest := calendar.On(*r.DecidedAt)
 	if last.Seq > 0 {

@@ -88,8 +88,8 @@ func TestRefundsKnowWhereTheMoneyIs(t *testing.T) {
 			w.Same("book after the decision", w.Real(), x.approved)
 			_, err := w.Routes.Confirm(t.Context(), accountant, r.ID, w.Order(x.account))
 			if x.confirmed == nil {
-				if !refunds.ErrState.Is(err) {
-					t.Errorf("Confirm by provider: got %v, want %v", err, refunds.ErrState)
+				if !refunds.ErrStatus.Is(err) {
+					t.Errorf("Confirm by provider: got %v, want %v", err, refunds.ErrStatus)
 				}
 				w.Send(r.ID)
 				w.Clock.Advance(time.Minute)

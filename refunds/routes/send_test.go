@@ -213,8 +213,8 @@ func TestConfirmBySettlement(t *testing.T) {
 		})
 		return err
 	}
-	if err := confirm(r.ID); !refunds.ErrState.Is(err) {
-		t.Errorf("a refund that was never sent: got %v, want %v", err, refunds.ErrState)
+	if err := confirm(r.ID); !refunds.ErrStatus.Is(err) {
+		t.Errorf("a refund that was never sent: got %v, want %v", err, refunds.ErrStatus)
 	}
 	w.Send(r.ID)
 	w.Status(r.ID, refunds.Unknown)
@@ -241,7 +241,7 @@ func TestConfirmBySettlement(t *testing.T) {
 	refused := w.Approved(d, refunds.Item{Charge: charge(t, d, lePhi).ID, Amount: 50_000})
 	w.Send(refused.ID)
 	w.Status(refused.ID, refunds.Declined)
-	if err := confirm(refused.ID); !refunds.ErrState.Is(err) {
-		t.Errorf("a declined refund: got %v, want %v", err, refunds.ErrState)
+	if err := confirm(refused.ID); !refunds.ErrStatus.Is(err) {
+		t.Errorf("a declined refund: got %v, want %v", err, refunds.ErrStatus)
 	}
 }

@@ -25,7 +25,7 @@ func (s *Service) ConfirmBySettlement(ctx context.Context, act postgres.Act, id 
 		}
 	}
 	if r.Status != refunds.Done {
-		return refunds.ErrState.With("a %s refund cannot be settled", r.Status)
+		return refunds.ErrStatus.With("a %s refund cannot be settled", r.Status)
 	}
 	if r.SettledAt != nil {
 		return nil

@@ -799,7 +799,6 @@ func (e RefundStage) Valid() bool {
 // Defines values for RefundStatus.
 const (
 	RefundStatusApproved  RefundStatus = "approved"
-	RefundStatusCancelled RefundStatus = "cancelled"
 	RefundStatusDeclined  RefundStatus = "declined"
 	RefundStatusDone      RefundStatus = "done"
 	RefundStatusRejected  RefundStatus = "rejected"
@@ -815,8 +814,6 @@ const (
 func (e RefundStatus) Valid() bool {
 	switch e {
 	case RefundStatusApproved:
-		return true
-	case RefundStatusCancelled:
 		return true
 	case RefundStatusDeclined:
 		return true
