@@ -50,7 +50,8 @@ func TestManual(t *testing.T) {
 		}
 	}
 	// Of the phí the agency keeps 7/10.
-	phi, lePhi := remittance.Taken{Charge: charges[0].ID, Budget: 18_000, Retained: 42_000}, remittance.Taken{Charge: charges[1].ID, Budget: 20_000}
+	phi := remittance.Taken{Charge: charges[0].ID, Budget: 18_000, Retained: 42_000}
+	lePhi := remittance.Taken{Charge: charges[1].ID, Budget: 20_000}
 	takings := func(phi, lePhi remittance.Taken) []remittance.Taking {
 		return []remittance.Taking{{Charge: charges[0], Shares: []remittance.Taken{phi}}, {Charge: charges[1], Shares: []remittance.Taken{lePhi}}}
 	}

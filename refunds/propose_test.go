@@ -18,7 +18,8 @@ import (
 func (w *world) ends(d dossiers.Dossier, status dossiers.Status, reason string) {
 	w.T.Helper()
 	w.Clock.Advance(time.Minute)
-	ended, err := w.Dossiers.RecordStatus(w.T.Context(), portal, d.Code, dossiers.StatusReport{Status: status, At: w.Clock.Now(), Reason: reason})
+	report := dossiers.StatusReport{Status: status, At: w.Clock.Now(), Reason: reason}
+	ended, err := w.Dossiers.RecordStatus(w.T.Context(), portal, d.Code, report)
 	w.Must(err)
 	if got := len(w.Queued("propose_dossier_refunds")); got != 1 {
 		w.T.Errorf("jobs: got %d, want one that proposes", got)
@@ -73,10 +74,19 @@ func TestProposalsByRule(t *testing.T) {
 		reason string
 		want   []proposal
 	}{
-		"impossible":             {dossiers.Processing, dossiers.Processing, dossiers.ServiceImpossible, []proposal{{Reason: "SERVICE_IMPOSSIBLE", Items: map[string]int64{phi: 100_000, lePhi: 50_000}}}},
-		"not accepted":           {dossiers.Registered, dossiers.NotAccepted, "", []proposal{{Reason: "NOT_ACCEPTED", Items: map[string]int64{phi: 100_000}}}},
-		"withdrawn while at it":  {dossiers.Processing, dossiers.Withdrawn, "", nil},
-		"refused":                {dossiers.Processing, dossiers.Stopped, "", []proposal{{Reason: "REFUSED", Items: map[string]int64{phi: 100_000}}}},
+		"impossible": {
+			dossiers.Processing, dossiers.Processing, dossiers.ServiceImpossible,
+			[]proposal{{Reason: "SERVICE_IMPOSSIBLE", Items: map[string]int64{phi: 100_000, lePhi: 50_000}}},
+		},
+		"not accepted": {
+			dossiers.Registered, dossiers.NotAccepted, "",
+			[]proposal{{Reason: "NOT_ACCEPTED", Items: map[string]int64{phi: 100_000}}},
+		},
+		"withdrawn while at it": {dossiers.Processing, dossiers.Withdrawn, "", nil},
+		"refused": {
+			dossiers.Processing, dossiers.Stopped, "",
+			[]proposal{{Reason: "REFUSED", Items: map[string]int64{phi: 100_000}}},
+		},
 		"stopped, for a person":  {dossiers.Processing, dossiers.Stopped, "STOPPED", nil},
 		"impossible, but handed": {dossiers.Returned, dossiers.Returned, dossiers.ServiceImpossible, nil},
 	} {
@@ -128,7 +138,9 @@ func TestUnpaidChargesAreWaivedAndTheirPaymentCancelled(t *testing.T) {
 	w.Must(w.Refunds.ProposeExcess(t.Context(), province, late.Captures[0].ID))
 	w.Must(w.Refunds.ProposeForDossier(t.Context(), province, d.ID, "NOT_ACCEPTED"))
 	w.proposed(d, proposal{Reason: "OVERPAID", Items: map[string]int64{"": 100_000}})
-	w.Book(map[string]int64{"A-CLR-vnpay": 150_000, "L-TAMTHU-LEPHI": 50_000, "L-REFUND": 100_000, "M-OBLIGATION": 50_000, "M-COLLECTED": 50_000})
+	w.Book(map[string]int64{
+		"A-CLR-vnpay": 150_000, "L-TAMTHU-LEPHI": 50_000, "L-REFUND": 100_000, "M-OBLIGATION": 50_000, "M-COLLECTED": 50_000,
+	})
 }
 
 func TestExcessIsProposedOnce(t *testing.T) {
@@ -145,14 +157,17 @@ func TestExcessIsProposedOnce(t *testing.T) {
 	if got := len(w.Queued("propose_excess_refund")); got != 1 {
 		t.Errorf("jobs: got %d, want one that proposes", got)
 	}
-	if got := refundstest.AtOnce(t, 5, func(int) error { return w.Refunds.ProposeExcess(t.Context(), province, twice.Captures[0].ID) }); got != 5 {
+	propose := func(int) error { return w.Refunds.ProposeExcess(t.Context(), province, twice.Captures[0].ID) }
+	if got := refundstest.AtOnce(t, 5, propose); got != 5 {
 		t.Errorf("ProposeExcess at once: got %d, want 5 without error", got)
 	}
 	w.proposed(d, proposal{Reason: "DUPLICATE", Items: map[string]int64{"": 100_000}})
 
 	// Back it goes: the charge stays paid.
 	r := w.Approve(w.RefundsOf(d)[0].ID)
-	w.Book(map[string]int64{"A-CLR-vnpay": 200_000, "L-TAMTHU-PHI": 100_000, "L-REFUND": 100_000, "M-OBLIGATION": 100_000, "M-COLLECTED": 100_000})
+	w.Book(map[string]int64{
+		"A-CLR-vnpay": 200_000, "L-TAMTHU-PHI": 100_000, "L-REFUND": 100_000, "M-OBLIGATION": 100_000, "M-COLLECTED": 100_000,
+	})
 	w.Send(r.ID)
 	w.Clock.Advance(time.Minute)
 	w.Inquire(r.ID)
@@ -188,7 +203,8 @@ func TestOverpaidExcessAndSeveralCaptures(t *testing.T) {
 		t.Errorf("everything of two captures: got %v, want %v", err, refunds.ErrSeveral)
 	}
 	both := []refunds.Item{{Charge: charge(t, d, lePhi).ID, Amount: 1_000}, {Charge: refundstest.Charge(t, d, phi).ID, Amount: 1_000}}
-	if _, _, err := w.Refunds.Request(t.Context(), accountant, d.Code, refunds.Request{Reason: "OVERPAID", Items: both}); !refunds.ErrSeveral.Is(err) {
+	_, _, err = w.Refunds.Request(t.Context(), accountant, d.Code, refunds.Request{Reason: "OVERPAID", Items: both})
+	if !refunds.ErrSeveral.Is(err) {
 		t.Errorf("items of two captures: got %v, want %v", err, refunds.ErrSeveral)
 	}
 	for _, item := range both {

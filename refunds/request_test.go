@@ -29,9 +29,12 @@ func TestRequestReservesAndRepeats(t *testing.T) {
 		t.Fatalf("Request: got created %t, %v", created, err)
 	}
 	want := refunds.Refund{
-		ID: r.ID, Authority: province, DossierID: d.ID, DossierCode: d.Code, PaymentID: p.ID, CaptureID: p.Captures[0].ID, MerchantID: p.MerchantID,
+		ID: r.ID, Authority: province, DossierID: d.ID, DossierCode: d.Code, PaymentID: p.ID,
+		CaptureID: p.Captures[0].ID, MerchantID: p.MerchantID,
 		Provider: "vnpay", Reference: r.Reference, Reason: q.Reason, Origin: refunds.Manual, Route: refunds.ByProvider, Status: refunds.Requested,
-		Amount: p.Amount, Items: []refunds.Item{{Charge: charge(t, d, phi).ID, Amount: 100_000}, {Charge: refundstest.Charge(t, d, lePhi).ID, Amount: 50_000}},
+		Amount: p.Amount,
+		Items:  []refunds.Item{{Charge: charge(t, d, phi).ID, Amount: 100_000}, {Charge: charge(t, d, lePhi).ID, Amount: 50_000}},
+
 		Note: q.Note, Deadline: calendar.MustParse("2024-05-09"), RequestedAt: begin, RequestedBy: accountant.ID, StatusAt: begin,
 	}
 	ours := cmpopts.IgnoreUnexported(refunds.Refund{})
@@ -90,7 +93,10 @@ func TestRequestsRefused(t *testing.T) {
 		"a foreign charge":      {q: refunds.Request{Items: []refunds.Item{{elsewhere, 1}}}, want: refunds.ErrExceeds},
 		"a stale sum":           {q: refunds.Request{ExpectedRefundable: &one}, want: refunds.ErrChanged},
 		"nothing was paid":      {code: unpaid.Code, want: refunds.ErrNothingLeft},
-		"another province":      {actor: auth.Actor{Authority: "H26", Role: auth.RoleAccountant, ID: "key_x"}, want: fault.New(fault.NotFound, "dossiers.not_found", "")},
+		"another province": {
+			actor: auth.Actor{Authority: "H26", Role: auth.RoleAccountant, ID: "key_x"},
+			want:  fault.New(fault.NotFound, "dossiers.not_found", ""),
+		},
 	} {
 		if c.actor == (auth.Actor{}) {
 			c.actor = accountant
@@ -213,13 +219,19 @@ func TestTablesRefuse(t *testing.T) {
 	d, _ := w.Paid(phi, lePhi)
 	r := w.Request(d)
 	for name, c := range map[string]struct{ sql, want string }{
-		"the maker decides":  {`update refunds.refund set decided_by = requested_by where id = $1`, "refund_maker_is_not_checker"},
-		"nobody decides":     {`update refunds.refund set status = 'reserved' where id = $1`, "refund_decided"},
-		"an unknown status":  {`update refunds.refund set status = 'failed', decided_by = 'x' where id = $1`, "refund_status"},
-		"a line twice":       {`insert into refunds.item select refund_id, 9, authority, charge_id, 1 from refunds.item where refund_id = $1 limit 1`, "item_charge_once"},
-		"changing an item":   {`update refunds.item set amount = 1 where refund_id = $1`, "append_only"},
-		"removing an item":   {`delete from refunds.item where refund_id = $1`, "append_only"},
-		"reserving too much": {`update payments.payment set refund_reserved = refund_reserved + 1 where id = (select payment_id from refunds.refund where id = $1)`, "payment_refund_cap"},
+		"the maker decides": {`update refunds.refund set decided_by = requested_by where id = $1`, "refund_maker_is_not_checker"},
+		"nobody decides":    {`update refunds.refund set status = 'reserved' where id = $1`, "refund_decided"},
+		"an unknown status": {`update refunds.refund set status = 'failed', decided_by = 'x' where id = $1`, "refund_status"},
+		"a line twice": {
+			`insert into refunds.item select refund_id, 9, authority, charge_id, 1 from refunds.item where refund_id = $1 limit 1`,
+			"item_charge_once",
+		},
+		"changing an item": {`update refunds.item set amount = 1 where refund_id = $1`, "append_only"},
+		"removing an item": {`delete from refunds.item where refund_id = $1`, "append_only"},
+		"reserving too much": {
+			`update payments.payment set refund_reserved = refund_reserved + 1
+			where id = (select payment_id from refunds.refund where id = $1)`, "payment_refund_cap",
+		},
 	} {
 		_, err := w.DB.Owner.Exec(t.Context(), c.sql, r.ID)
 		if got := postgres.Constraint(err); got != c.want {
@@ -228,7 +240,8 @@ func TestTablesRefuse(t *testing.T) {
 	}
 	for _, sql := range []string{
 		`update refunds.refund set amount = 1`, `update refunds.refund set reference = 'DS2222222222'`,
-		`update refunds.refund set requested_by = 'x'`, `delete from refunds.refund`, `delete from refunds.item`, `update refunds.item set amount = 1`,
+		`update refunds.refund set requested_by = 'x'`, `delete from refunds.refund`,
+		`delete from refunds.item`, `update refunds.item set amount = 1`,
 	} {
 		if _, err := w.DB.App.Exec(t.Context(), sql); err == nil {
 			t.Errorf("%s: got no error, want no right to do it", sql)

@@ -15,7 +15,8 @@ func TestEveryEdge(t *testing.T) {
 	want := map[[2]Status]string{
 		{Requested, Approved}: "approve", {Requested, Rejected}: "reject",
 		{Approved, Reserved}: "reserve", {Reserved, Sending}: "send",
-		{Sending, Reserved}: "not_sent", {Sending, Sent}: "accepted", {Sending, Done}: "done", {Sending, Declined}: "decline", {Sending, Unknown}: "lose_sight",
+		{Sending, Reserved}: "not_sent", {Sending, Sent}: "accepted", {Sending, Done}: "done",
+		{Sending, Declined}: "decline", {Sending, Unknown}: "lose_sight",
 		{Sent, Done}: "done", {Sent, Declined}: "decline", {Sent, Unknown}: "lose_sight",
 		{Unknown, Sent}: "found_accepted", {Unknown, Done}: "done", {Unknown, Declined}: "decline",
 		{Reserved, Done}: "confirm", {Done, Returned}: "return", {Returned, Done}: "pay_again",

@@ -120,7 +120,8 @@ func TestSplitNeedsTheTerms(t *testing.T) {
 	types := schedule.Catalogue().FeeTypes
 	i := slices.IndexFunc(types, func(f schedule.FeeType) bool { return f.Code == phi })
 	types[i].Terms = []schedule.Terms{{
-		ValidFrom: calendar.MustParse("2025-01-01"), Retained: &schedule.Share{Numerator: 1, Denominator: 1}, LegalBasis: "Thông tư thử nghiệm",
+		ValidFrom: calendar.MustParse("2025-01-01"), Retained: &schedule.Share{Numerator: 1, Denominator: 1},
+		LegalBasis: "Thông tư thử nghiệm",
 	}}
 	_, err := w.Fees.LoadFeeTypes(t.Context(), auth.Operator("BTC"), types[i:i+1])
 	w.Must(err)

@@ -81,8 +81,8 @@ func TestCheckFindsForeignEntries(t *testing.T) {
 	one := money.Amount{Currency: "VND", Minor: 1}
 	w.In(refundstest.Province, func(tx pgx.Tx) error {
 		_, err := ledger.Post(t.Context(), tx, ledger.Entry{
-			Authority: refundstest.Province, BusinessDate: calendar.On(refundstest.Begin), RecordedAt: refundstest.Begin, Actor: "system", Description: "test",
-			Cause:    ledger.Cause{Kind: "test", ID: "1", Event: "posted"},
+			Authority: refundstest.Province, BusinessDate: calendar.On(refundstest.Begin), RecordedAt: refundstest.Begin, Actor: "system",
+			Description: "test", Cause: ledger.Cause{Kind: "test", ID: "1", Event: "posted"},
 			Postings: []ledger.Posting{ledger.Dr(ledger.RefundPayable, one, about), ledger.Cr(ledger.Clearing("vnpay"), one, about)},
 		})
 		return err

@@ -165,7 +165,8 @@ func New(t *testing.T) *World {
 	_, err = w.Fees.LoadFeeTypes(t.Context(), auth.Operator("BTC"), schedule.Catalogue().FeeTypes)
 	w.Must(err)
 
-	w.Far = &FarSide{seen: map[string][]map[string]string{}, sim: farsides.New(farsides.Options{Now: w.Clock.Now, HangFor: 100 * time.Millisecond})}
+	far := farsides.New(farsides.Options{Now: w.Clock.Now, HangFor: 100 * time.Millisecond})
+	w.Far = &FarSide{seen: map[string][]map[string]string{}, sim: far}
 	t.Cleanup(w.Far.sim.Close)
 	w.Far.server = httptest.NewServer(w.Far)
 	t.Cleanup(w.Far.server.Close)

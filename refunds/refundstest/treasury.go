@@ -32,11 +32,13 @@ func NewTreasury(t *testing.T) *Treasury {
 	types := schedule.Catalogue().FeeTypes
 	i := slices.IndexFunc(types, func(f schedule.FeeType) bool { return f.Code == Phi })
 	types[i].Terms = []schedule.Terms{{
-		ValidFrom: calendar.MustParse("2020-01-01"), Retained: &schedule.Share{Numerator: 7, Denominator: 10}, LegalBasis: "Thông tư thử nghiệm",
+		ValidFrom: calendar.MustParse("2020-01-01"), Retained: &schedule.Share{Numerator: 7, Denominator: 10},
+		LegalBasis: "Thông tư thử nghiệm",
 	}}
 	_, err := w.Fees.LoadFeeTypes(t.Context(), auth.Operator("BTC"), types[i:i+1])
 	w.Must(err)
-	_, _, err = w.Statements.RegisterSource(t.Context(), Admin, statements.SourceRequest{Code: Bank, Kind: statements.BankSource, Account: "0011"})
+	source := statements.SourceRequest{Code: Bank, Kind: statements.BankSource, Account: "0011"}
+	_, _, err = w.Statements.RegisterSource(t.Context(), Admin, source)
 	w.Must(err)
 	t.Cleanup(func() {
 		if w.Unchecked {

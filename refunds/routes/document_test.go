@@ -111,13 +111,17 @@ func TestDeclinedAfterTheSplit(t *testing.T) {
 	d, _ := w.Paid(lePhi, phi)
 	w.Split()
 	r := w.Approved(d, refunds.Item{Charge: charge(t, d, phi).ID, Amount: 33_333})
-	w.Same("divided by the ratio", w.Real(), map[string]int64{"A-CLR-vnpay": 150_000, "L-NSNN": 70_001, "L-RETAIN": 46_666, "L-REFUND": 33_333})
+	w.Same("divided by the ratio", w.Real(), map[string]int64{
+		"A-CLR-vnpay": 150_000, "L-NSNN": 70_001, "L-RETAIN": 46_666, "L-REFUND": 33_333,
+	})
 	w.Script.Fault(t, "vnpay", "refund", "refused")
 	w.Send(r.ID)
 	w.Status(r.ID, refunds.Declined)
 	w.Same("declined", w.Real(), map[string]int64{"A-CLR-vnpay": 150_000, "L-NSNN": 70_001, "L-RETAIN": 46_666, "L-TAMTHU-PHI": 33_333})
 	s := w.Split()
-	w.Same("the next period", s.Parts, []remittance.Part{{FeeType: phi, Kind: schedule.Phi, Charges: 1, Amount: 33_333, Retained: 23_333, Budget: 10_000}})
+	w.Same("the next period", s.Parts, []remittance.Part{
+		{FeeType: phi, Kind: schedule.Phi, Charges: 1, Amount: 33_333, Retained: 23_333, Budget: 10_000},
+	})
 	w.Approved(d)
 	w.Same("taken from both periods", w.Real(), map[string]int64{"A-CLR-vnpay": 150_000, "L-REFUND": 150_000})
 }
