@@ -62,8 +62,8 @@ func TestPackagesAreSmall(t *testing.T) {
 
 // Lines that may be longer than maxLineLength today, in code and in tests. Lower both with every line that goes; wanted is 0.
 const (
-	longLines     = 2
-	longTestLines = 23
+	longLines     = 0
+	longTestLines = 1
 )
 
 func TestLinesAreShort(t *testing.T) {

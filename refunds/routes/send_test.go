@@ -39,7 +39,8 @@ func TestSendIsPendingThenDone(t *testing.T) {
 	w.Send(r.ID) // a repeated job
 	w.Inquire(r.ID)
 	w.RequestsSeen(1)
-	if sent := w.Far.Requests("refund")[0]; sent["vnp_RequestId"] != r.Reference || sent["vnp_TransactionType"] != "02" || sent["vnp_TxnRef"] != p.Reference {
+	sent := w.Far.Requests("refund")[0]
+	if sent["vnp_RequestId"] != r.Reference || sent["vnp_TransactionType"] != "02" || sent["vnp_TxnRef"] != p.Reference {
 		t.Errorf("request: got %v, want reference %s of a full refund of %s", sent, r.Reference, p.Reference)
 	}
 	want := []string{"refund.request", "refund.approve", "refund.reserve", "refund.send", "refund.accepted", "refund.done"}
@@ -147,7 +148,8 @@ func TestSendToNobodyKeepsTheReference(t *testing.T) {
 	nobody := "http://" + closed.Addr().String()
 	w.Must(closed.Close())
 	setAPI := func(address string) {
-		_, err := w.DB.Owner.Exec(t.Context(), `update merchants.account set settings = settings || jsonb_build_object('api_url', $1::text)`, address)
+		_, err := w.DB.Owner.Exec(t.Context(), `
+			update merchants.account set settings = settings || jsonb_build_object('api_url', $1::text)`, address)
 		w.Must(err)
 	}
 	var real string
@@ -231,7 +233,8 @@ func TestConfirmBySettlement(t *testing.T) {
 		t.Errorf("after Unsettle: got %+v, want it done and not settled", got)
 	}
 	want := []string{
-		"refund.request", "refund.approve", "refund.reserve", "refund.send", "refund.lose_sight", "refund.done", "refund.settle", "refund.unsettle",
+		"refund.request", "refund.approve", "refund.reserve", "refund.send", "refund.lose_sight", "refund.done",
+		"refund.settle", "refund.unsettle",
 	}
 	if diff := cmp.Diff(w.acts("refund", r.ID.String()), want); diff != "" {
 		t.Errorf("audit trail (-got +want):\n%s", diff)
