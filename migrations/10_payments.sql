@@ -168,7 +168,7 @@ create unique index callback_event on payments.callback (merchant_account_id, ev
 create index callback_by_payment on payments.callback (payment_id, received_at) where payment_id is not null;
 -- an event that waits for its job waits once, however often its sender repeats it
 create unique index callback_kept on payments.callback (merchant_account_id, event_id) where reply = 'our_error';
-create index callback_without_payment on payments.callback (merchant_account_id, event_id) where payment_id is null;
+create index callback_by_event on payments.callback (merchant_account_id, event_id, reply) where event_id is not null;
 create index callback_received on payments.callback (authority, received_at);
 call app.protect('payments.callback');
 call app.append_only('payments.callback');

@@ -2591,6 +2591,8 @@ CREATE UNIQUE INDEX merchant_account_one_live ON merchants.account USING btree (
 
 CREATE INDEX allocation_by_charge ON payments.allocation USING btree (charge_id);
 
+CREATE INDEX callback_by_event ON payments.callback USING btree (merchant_account_id, event_id, reply) WHERE (event_id IS NOT NULL);
+
 CREATE INDEX callback_by_payment ON payments.callback USING btree (payment_id, received_at) WHERE (payment_id IS NOT NULL);
 
 CREATE UNIQUE INDEX callback_event ON payments.callback USING btree (merchant_account_id, event_id) WHERE (reply = 'stored'::text);
@@ -2598,8 +2600,6 @@ CREATE UNIQUE INDEX callback_event ON payments.callback USING btree (merchant_ac
 CREATE UNIQUE INDEX callback_kept ON payments.callback USING btree (merchant_account_id, event_id) WHERE (reply = 'our_error'::text);
 
 CREATE INDEX callback_received ON payments.callback USING btree (authority, received_at);
-
-CREATE INDEX callback_without_payment ON payments.callback USING btree (merchant_account_id, event_id) WHERE (payment_id IS NULL);
 
 CREATE INDEX capture_by_bank_reference ON payments.capture USING btree (authority, bank_reference) WHERE (bank_reference <> ''::text);
 

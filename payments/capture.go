@@ -231,7 +231,8 @@ func (s *Service) cancelOther(ctx context.Context, act postgres.Act, w *ledger.W
 	if err != nil {
 		return err
 	}
-	if live, err = lock(ctx, act, live.ID); err != nil {
+	// Cancel and the checkout lock a payment without its dossier: the status may have changed meanwhile.
+	if live, err = lock(ctx, act, live.ID); err != nil || live.Status != Pending {
 		return err
 	}
 	return s.move(&w.Batch, act.As(auth.System(d.Authority)), &live, Cancelled, "paid_otherwise")

@@ -38,13 +38,16 @@ const (
 	RescueAfter = 3 * time.Minute
 )
 
-// Time limits of a callback. A program that stops waits longer than their sum for
-// running requests, so that it can answer or keep a message in time. A message
-// whose group takes longer gets no answer, and its provider sends it again.
+// Time limits of a callback. A message may wait for its group, go on in it, and
+// be kept at last: a program that stops waits longer than the sum of the three
+// for running requests, so every message is answered or kept in time.
 const (
 	// ReceiveTimeout bounds the work on one message, counted from the end of its
-	// body. Only a transaction of a group that has begun may take longer.
-	ReceiveTimeout = 14 * time.Second
+	// body. Only the transaction of a group that has begun may take longer.
+	ReceiveTimeout = 9 * time.Second
+	// GroupTimeout ends the transaction of a group, for example when one of its
+	// callers waits for a lock. Its callers then go on alone.
+	GroupTimeout = 5 * time.Second
 	// KeepTimeout bounds the transaction that keeps a message that could not be applied.
 	KeepTimeout = 5 * time.Second
 )

@@ -13,7 +13,7 @@ func TestProvidersFitIntoRequests(t *testing.T) {
 	if limit := providers.ClientTimeout + providers.RecordTimeout; limit >= writeTimeout {
 		t.Errorf("got %s for an inquiry and its record, want less than the %s of a request", limit, writeTimeout)
 	}
-	if limit := providers.ReceiveTimeout + providers.KeepTimeout; limit >= stopTimeout {
+	if limit := providers.ReceiveTimeout + providers.GroupTimeout + providers.KeepTimeout; limit >= stopTimeout {
 		t.Errorf("got %s for a callback, want less than the %s of a stop", limit, stopTimeout)
 	}
 }

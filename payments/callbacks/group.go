@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -14,15 +15,16 @@ import (
 	"github.com/doisoat/doisoat/internal/fault"
 	"github.com/doisoat/doisoat/internal/postgres"
 	"github.com/doisoat/doisoat/ledger"
+	"github.com/doisoat/doisoat/providers"
 )
 
-// Bounds of a Group.
-const (
-	// groupSize bounds the callers of one transaction, which holds the locks of all of them until its commit.
-	groupSize = 64
-	// groupTimeout ends a transaction that waits longer than one lock may; its callers go on alone.
-	groupTimeout = 15 * time.Second
-)
+// groupSize bounds the callers of one transaction, which holds the locks of all of them until its commit.
+const groupSize = 64
+
+// lockPatience bounds the wait for a lock while a caller leads, because all later
+// callers wait for the leader. A caller whose rows are locked longer goes on
+// alone, where it keeps nobody waiting.
+const lockPatience = 300 * time.Millisecond
 
 // ErrStopped refuses a caller of a group that stops with the program.
 var ErrStopped = fault.New(fault.Unavailable, "callbacks.stopped", "the program is stopping, try again")
@@ -52,7 +54,8 @@ type Body struct {
 //
 // A group that fails leaves nothing: each caller goes on alone, in a transaction
 // of its own with its own answer. That also ends a deadlock with another writer
-// that locks in another order.
+// that locks in another order. A leader gives up after lockPatience: the rows of
+// one caller may stay locked without holding up the callers of other rows.
 type Group struct {
 	db      postgres.DB
 	leaders int
@@ -102,18 +105,24 @@ func (g *Group) Do(ctx context.Context, authority, subject string, body Body) er
 		<-c.turn
 	}
 	defer g.handOver(c, false) // also after a panic of a caller alone
-	if len(c.led) > 1 {
-		// Not the leader's own deadline, which would end the work of the others.
-		shared, cancel := context.WithTimeout(context.WithoutCancel(ctx), groupTimeout)
+	if c.led != nil {
+		led, cancel := ctx, context.CancelFunc(func() {})
+		if len(c.led) > 1 { // not the leader's own deadline, which would end the work of the others
+			led, cancel = context.WithTimeout(context.WithoutCancel(ctx), providers.GroupTimeout)
+		}
 		defer cancel()
-		err := postgres.InTx(shared, g.db, auth.System(authority), transaction{shared, c.led}.write)
+		err := postgres.InTx(led, g.db, auth.System(authority), transaction{led, c.led, lockPatience}.write)
+		single := len(c.led) == 1
 		c.committed = err == nil
 		g.handOver(c, c.committed)
+		if c.committed || single && !postgres.ErrBusy.Is(err) {
+			return err
+		}
 	}
 	if c.committed {
 		return nil
 	}
-	return postgres.InTx(ctx, g.db, auth.System(authority), transaction{ctx, []*caller{c}}.write)
+	return postgres.InTx(ctx, g.db, auth.System(authority), transaction{ctx, []*caller{c}, 0}.write)
 }
 
 // Stop returns when every caller inside has its answer. Later callers get ErrStopped.
@@ -194,8 +203,9 @@ func (g *Group) lead() {
 
 // transaction is the one transaction of a group, or of a caller alone.
 type transaction struct {
-	ctx     context.Context //nolint:containedctx // of this one transaction
-	callers []*caller
+	ctx      context.Context //nolint:containedctx // of this one transaction
+	callers  []*caller
+	patience time.Duration // longest wait for a lock; 0 leaves the limit of the database
 }
 
 // write runs the bodies of all callers: it locks and reads in one round trip,
@@ -213,12 +223,19 @@ func (t transaction) write(act postgres.Act) (err error) {
 		locks pgx.Batch
 		w     ledger.Writes
 	)
+	if t.patience > 0 {
+		locks.Queue(`select set_config('lock_timeout', $1, true)`, strconv.FormatInt(t.patience.Milliseconds(), 10))
+	}
+	limits := locks.Len()
 	for _, c := range t.callers {
 		if c.body.Lock != nil {
 			c.body.Lock(&locks, act.Now)
 		}
 	}
-	if locks.Len() > 0 {
+	if locks.Len() > limits {
+		if t.patience > 0 {
+			locks.Queue(`set local lock_timeout to default`)
+		}
 		if err := act.SendBatch(t.ctx, &locks).Close(); err != nil {
 			return err
 		}

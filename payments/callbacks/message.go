@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/http"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -52,6 +53,18 @@ func (s *Service) decrypt(m message) (raw providers.RawCallback, err error) {
 
 func messageAt(id payments.CallbackID) string { return "payments.callback/message/" + id.String() }
 
+// onlySigned keeps the headers that the provider's check reads. The sender chooses
+// all others, and a message is kept for years.
+func onlySigned(all http.Header, names []string) http.Header {
+	kept := http.Header{}
+	for _, name := range names {
+		if values := all.Values(name); len(values) > 0 {
+			kept[http.CanonicalHeaderKey(name)] = values
+		}
+	}
+	return kept
+}
+
 // withoutCredentials drops the header that carries a provider's key. After the
 // check the key is no evidence, and a kept key could be stolen.
 func withoutCredentials(raw providers.RawCallback) providers.RawCallback {
@@ -76,36 +89,31 @@ func insertMessage(b *pgx.Batch, authority string, m *message) {
 	})
 }
 
-// keptRepeats bounds the rows that repeats may add per payment, or per event
-// without a payment. A payer can send again a message that the provider signed
-// for the payer's browser, and a kept message is never deleted.
-const keptRepeats = 100
+// keptRepeats bounds the rows of one event with one answer. A payer can send
+// again a message that the provider signed for the payer's browser, and a kept
+// message is never deleted. The first row of every event and answer is kept.
+const keptRepeats = 20
 
 // enoughKept reports whether a message only repeats and enough repeats are kept.
 // The answer to the sender is the same either way.
 func enoughKept(ctx context.Context, tx pgx.Tx, m message) (enough bool, err error) {
-	switch {
-	case m.reply == providers.ReplyStored:
+	if m.reply == providers.ReplyStored {
 		return false, nil
-	case !m.payment.IsZero():
-		err = tx.QueryRow(ctx, `
-			select count(*) >= $2 from (select from payments.callback where payment_id = $1 limit $2) n`,
-			m.payment, keptRepeats).Scan(&enough)
-	case m.event != "":
-		err = tx.QueryRow(ctx, `
-			select count(*) >= $3 from (
-				select from payments.callback where merchant_account_id = $1 and event_id = $2 and payment_id is null limit $3) n`,
-			m.merchant, m.event, keptRepeats).Scan(&enough)
 	}
+	err = tx.QueryRow(ctx, `
+		select count(*) >= $4 from (
+			select from payments.callback where merchant_account_id = $1 and event_id = $2 and reply = $3 limit $4) n`,
+		m.merchant, m.event, m.reply, keptRepeats).Scan(&enough)
 	return enough, err
 }
 
-// eventStored reads whether a message with this event was stored before.
-func eventStored(b *pgx.Batch, merchant merchants.ID, event string, found *bool) {
-	b.Queue(`
-		select exists (select from payments.callback where merchant_account_id = $1 and event_id = $2 and reply = 'stored')`,
-		merchant, event).QueryRow(func(row pgx.Row) error { return row.Scan(found) })
-}
+// storedEvent asks whether a message of the merchant account with this event was stored before.
+const storedEvent = `
+	select exists (select from payments.callback where merchant_account_id = $1 and event_id = $2 and reply = 'stored')`
+
+// keptEvent finds the kept message of an event that waits for its job.
+const keptEvent = `
+	select id from payments.callback where merchant_account_id = $1 and event_id = $2 and reply = 'our_error'`
 
 // selectMessage returns a kept message, or payments.ErrNotFound.
 func selectMessage(ctx context.Context, tx pgx.Tx, id payments.CallbackID) (message, error) {

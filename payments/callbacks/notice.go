@@ -37,7 +37,7 @@ type notice struct {
 // settling locks payments of many dossiers (by id): PostgreSQL ends the rare
 // deadlock with it after a second, and the notices then go on one by one.
 func (n *notice) subject() string {
-	if n.payment.ID.IsZero() {
+	if n.payment.ID.IsZero() || n.early != "" {
 		return ""
 	}
 	return n.payment.DossierID.String()
@@ -66,6 +66,8 @@ func (n *notice) read(ctx context.Context) error {
 		}
 		n.payment, err = payments.FindForEvent(ctx, tx, account, n.event)
 		switch {
+		case err == nil:
+			return n.readStored(ctx, tx)
 		case !payments.ErrNotFound.Is(err):
 			return err
 		case n.event.Reference == "": // a bank notice that names no payment: the statement will show the money
@@ -77,13 +79,26 @@ func (n *notice) read(ctx context.Context) error {
 	})
 }
 
+// readStored answers a repeat of a stored event before any lock, so that repeats
+// never wait for a payment that another transaction has locked.
+func (n *notice) readStored(ctx context.Context, tx pgx.Tx) error {
+	if err := tx.QueryRow(ctx, storedEvent, n.payment.MerchantID, n.event.ID).Scan(&n.stored); err != nil {
+		return err
+	}
+	if n.stored {
+		n.early = providers.ReplyAlreadyStored
+	}
+	return nil
+}
+
 // lock queues the locks of the payment and its dossier.
 func (n *notice) lock(b *pgx.Batch, now time.Time) {
-	if n.payment.ID.IsZero() {
+	if n.payment.ID.IsZero() || n.early != "" {
 		return
 	}
 	payments.Lock(b, n.payment, n.event, now, &n.locked)
-	eventStored(b, n.payment.MerchantID, n.event.ID, &n.stored) // after the lock: an earlier delivery has committed
+	// after the lock: a delivery of the same event that was faster has committed
+	b.Queue(storedEvent, n.payment.MerchantID, n.event.ID).QueryRow(func(row pgx.Row) error { return row.Scan(&n.stored) })
 }
 
 // record applies a notice to the locked rows and keeps its message with our answer.

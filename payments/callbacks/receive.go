@@ -71,7 +71,9 @@ func (s *Service) Receive(ctx context.Context, provider, merchant string, raw pr
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), providers.ReceiveTimeout)
 	defer cancel()
+	raw.Header = onlySigned(raw.Header, receiver.CallbackHeaders())
 	n := notice{s: s, raw: raw, receiver: receiver, merchant: id}
+	defer n.keepAfterPanic(ctx)
 	if n.authority, err = s.Merchants.AuthorityOf(ctx, id); err == nil {
 		err = n.read(ctx)
 	}
@@ -125,8 +127,23 @@ func (s *Service) ApplyKept(ctx context.Context, authority string, id payments.C
 	return s.Group.Do(ctx, authority, n.subject(), Body{Lock: n.lock, Write: n.record})
 }
 
+// keepAfterPanic keeps a verified message whose handling panics, and panics again.
+func (n *notice) keepAfterPanic(ctx context.Context) {
+	cause := recover()
+	if cause == nil {
+		return
+	}
+	if n.verified {
+		if err := n.keepForLater(ctx); err != nil {
+			slog.ErrorContext(ctx, "callback not kept after a panic", "err", err)
+		}
+	}
+	panic(cause)
+}
+
 // keepForLater keeps a verified message that could not be applied and queues the
-// job that tries again. An event waits once, however often its sender repeats it.
+// job that tries again. An event is kept once, however often its sender repeats
+// it. A repeat queues the job again when the earlier job has given up.
 func (n *notice) keepForLater(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), providers.KeepTimeout)
 	defer cancel()
@@ -137,8 +154,13 @@ func (n *notice) keepForLater(ctx context.Context) error {
 	return postgres.InTx(ctx, n.s.DB, auth.System(n.authority), func(act postgres.Act) error {
 		b := &pgx.Batch{}
 		insertMessage(b, n.authority, &kept)
-		if err := act.SendBatch(ctx, b).Close(); err != nil || kept.known {
+		if err := act.SendBatch(ctx, b).Close(); err != nil {
 			return err
+		}
+		if kept.known {
+			if err := act.QueryRow(ctx, keptEvent, kept.merchant, kept.event).Scan(&kept.id); err != nil {
+				return err
+			}
 		}
 		_, err := n.s.Jobs.InsertTx(ctx, act, ApplyCallback{Authority: n.authority, Callback: kept.id}, &river.InsertOpts{
 			UniqueOpts: river.UniqueOpts{ByArgs: true}, ScheduledAt: act.Now.Add(retryAfter),

@@ -163,7 +163,7 @@ func TestCallbacksAndEverybodyElse(t *testing.T) {
 	for i, p := range pays {
 		others.Go(func() {
 			_, err := d.Cancel(context.WithoutCancel(t.Context()), paytest.Portal, p.ID)
-			if err != nil && !payments.ErrState.Is(err) {
+			if err != nil && !payments.ErrStatus.Is(err) {
 				t.Errorf("Cancel: %v", err)
 			}
 			_, err = d.Dossiers.RecordStatus(context.WithoutCancel(t.Context()), paytest.Portal, codes[i/2],

@@ -306,6 +306,11 @@ func IPN(key, code, reference, transaction string, amount int64, response, statu
 		"vnp_OrderInfo": {"Nop phi ho so"}, "vnp_TransactionNo": {transaction}, "vnp_ResponseCode": {response},
 		"vnp_TransactionStatus": {status}, "vnp_TxnRef": {reference},
 	}
+	return SignVNPAY(key, values)
+}
+
+// SignVNPAY returns the query of an IPN with any members and their signature.
+func SignVNPAY(key string, values url.Values) string {
 	text := values.Encode() // sorted by name, form-encoded
 	mac := hmac.New(sha512.New, []byte(key))
 	mac.Write([]byte(text))

@@ -5,7 +5,9 @@ import (
 	"encoding/hex"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/doisoat/doisoat/providers"
 )
@@ -24,8 +26,9 @@ func (*Provider) Verify(m providers.Merchant, c providers.RawCallback) error {
 }
 
 // Translate reads a verified IPN. It fails with ErrMessage when the IPN is for
-// another terminal, has no reference or no readable amount, or reports a success
-// without a transaction number. OccurredAt is the pay time, or the time of
+// another terminal, has no reference or no readable amount, reports no result, or
+// reports a success without a transaction number. The address to which a payer is
+// sent carries our signature, too, but reports no result. OccurredAt is the pay time, or the time of
 // receipt when VNPAY gives no pay time.
 func (*Provider) Translate(m providers.Merchant, c providers.RawCallback) (providers.Event, error) {
 	received, err := parseQuery(c.RawQuery)
@@ -48,15 +51,29 @@ func (p *Provider) VerifyReturn(m providers.Merchant, rawQuery string) (provider
 
 func translate(m providers.Merchant, received message, receivedAt time.Time) (providers.Event, error) {
 	v := received.values
+	// Equal signed content has one id, so the caller can bound the repeats of a message that says nothing.
+	refused := providers.Event{ID: eventID("refused", received.canonical(encoders[0]))}
+	for name, value := range v {
+		if utf8.ValidString(value) && !strings.ContainsRune(value, 0) {
+			continue
+		}
+		if name != "vnp_BankTranNo" { // the money counts without the bank's number
+			return refused, providers.ErrMessage.With("message holds text that is not readable")
+		}
+		v[name] = ""
+	}
+	if v["vnp_ResponseCode"] == "" && v["vnp_TransactionStatus"] == "" {
+		return refused, providers.ErrMessage.With("message reports no result")
+	}
 	if v["vnp_TmnCode"] != m.Settings[settingTerminal] {
-		return providers.Event{}, providers.ErrMessage.With("message is for another terminal")
+		return refused, providers.ErrMessage.With("message is for another terminal")
 	}
 	if v["vnp_TxnRef"] == "" {
-		return providers.Event{}, providers.ErrMessage.With("message names no reference")
+		return refused, providers.ErrMessage.With("message names no reference")
 	}
 	amount, err := readAmount(v["vnp_Amount"])
 	if err != nil {
-		return providers.Event{}, err
+		return refused, err
 	}
 	event := providers.Event{
 		ID: eventID("payment", v["vnp_TxnRef"], v["vnp_TransactionNo"], v["vnp_ResponseCode"], v["vnp_TransactionStatus"],
@@ -71,11 +88,11 @@ func translate(m providers.Merchant, received message, receivedAt time.Time) (pr
 	}
 	if paid := v["vnp_PayDate"]; paid != "" {
 		if event.OccurredAt, err = readTime(paid); err != nil {
-			return providers.Event{}, err
+			return refused, err
 		}
 	}
 	if event.Outcome == providers.Succeeded && event.TransactionID == "" {
-		return providers.Event{}, providers.ErrMessage.With("message reports a success without a transaction number")
+		return refused, providers.ErrMessage.With("message reports a success without a transaction number")
 	}
 	return event, nil
 }

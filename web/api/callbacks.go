@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"strings"
 
 	"github.com/gorilla/mux"
 
@@ -30,23 +29,9 @@ func (s *server) receiveCallback(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	reply := s.rooms.Callbacks.Receive(r.Context(), mux.Vars(r)["provider"], mux.Vars(r)["merchant_account"], providers.RawCallback{
-		Method: r.Method, RawQuery: r.URL.RawQuery, Header: protocolHeaders(r.Header), Body: body, ReceivedAt: s.now(),
+		Method: r.Method, RawQuery: r.URL.RawQuery, Header: r.Header, Body: body, ReceivedAt: s.now(),
 	})
 	w.Header().Set("Content-Type", reply.ContentType)
 	w.WriteHeader(reply.Status)
 	_, _ = w.Write(reply.Body) // a provider that is gone calls again
-}
-
-// protocolHeaders keeps only the headers that a protocol of a provider signs or reads. Headers that proxies add are dropped, because a
-// message is kept for years and the provider has not signed them.
-func protocolHeaders(all http.Header) http.Header {
-	kept := http.Header{}
-	for name, values := range all {
-		own := name == "Authorization" || name == "Content-Type" || strings.HasPrefix(name, "X-") || strings.Contains(name, "Signature")
-		proxy := strings.HasPrefix(name, "X-Forwarded") || name == "X-Real-Ip" || name == "X-Request-Id"
-		if own && !proxy {
-			kept[name] = values
-		}
-	}
-	return kept
 }
