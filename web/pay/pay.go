@@ -105,6 +105,13 @@ func returnPageOf(p payments.Payment) returnPage {
 	page := returnPage{Reference: p.Reference, Amount: amountText(p.Amount), Back: backTo(p)}
 	switch p.Status {
 	case payments.Captured, payments.Settled:
+		if p.Captured < p.Amount.Minor {
+			received := money.Amount{Currency: p.Amount.Currency, Minor: p.Captured}
+			page.Title, page.Class = "Mới nhận được một phần", "wait"
+			page.Text = "Chúng tôi đã nhận " + amountText(received) + " trên tổng số " + page.Amount +
+				". Vui lòng quay lại cổng dịch vụ công để nộp phần còn thiếu."
+			return page
+		}
 		page.Title, page.Class = "Thanh toán thành công", "good"
 		page.Text = "Khoản nộp của bạn đã được ghi nhận. Bạn có thể quay lại cổng dịch vụ công để theo dõi hồ sơ."
 	case payments.Pending, payments.Unknown:

@@ -54,6 +54,23 @@ func TestResetWithoutFolder(t *testing.T) {
 	}
 }
 
+// TestResetOfForeignFolder: a folder in which no dev ever ran stays where it is.
+func TestResetOfForeignFolder(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	photo := filepath.Join(dir, "photo")
+	if err := os.WriteFile(photo, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if aside, err := MoveAside(dir, time.Now()); aside != "" || !errors.Is(err, ErrFolderForeign) {
+		t.Errorf("got %q, %v, want %v", aside, err, ErrFolderForeign)
+	}
+	inside, err := os.ReadDir(dir)
+	if err != nil || len(inside) != 1 {
+		t.Errorf("folder holds %v, %v, want one file", inside, err)
+	}
+}
+
 // TestManifest: a written manifest is read again, and only its user can read it.
 func TestManifest(t *testing.T) {
 	t.Parallel()

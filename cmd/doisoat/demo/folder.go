@@ -18,7 +18,8 @@ const lockFile = "dev.lock"
 
 // Faults of the data folder.
 var (
-	ErrFolderInUse = fault.New(fault.Precondition, "dev.folder_in_use", "another doisoat dev runs on the data folder")
+	ErrFolderInUse   = fault.New(fault.Precondition, "dev.folder_in_use", "another doisoat dev runs on the data folder")
+	ErrFolderForeign = fault.New(fault.Precondition, "dev.folder_foreign", "the folder is no data folder of doisoat dev")
 )
 
 // Folder is a data folder that this program alone uses.
@@ -71,11 +72,17 @@ func (f Folder) Close() {
 }
 
 // MoveAside renames the data folder to a name with the time beside it and
-// returns the new name, empty when there was no folder. It deletes nothing and
-// refuses a folder on which another dev runs.
+// returns the new name, empty when there was no folder. It deletes nothing. It
+// refuses a folder on which another dev runs, and a folder with files in which no
+// dev ever ran.
 func MoveAside(dir string, now time.Time) (string, error) {
 	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
 		return "", nil
+	}
+	if _, err := os.Lstat(filepath.Join(dir, lockFile)); errors.Is(err, fs.ErrNotExist) {
+		if inside, err := os.ReadDir(dir); err != nil || len(inside) > 0 {
+			return "", ErrFolderForeign.With("%s holds files and is no data folder of doisoat dev: it stays where it is", dir)
+		}
 	}
 	f, err := lockFolder(dir)
 	if err != nil {
