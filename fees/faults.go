@@ -7,7 +7,7 @@ var (
 	// ErrNotFound: no such policy or fee type is recorded.
 	ErrNotFound = fault.New(fault.NotFound, "fees.not_found", "no such policy or fee type")
 	// ErrStatus: the policy's state does not allow this act.
-	ErrStatus = fault.New(fault.Precondition, "fees.status", "the state of the policy does not allow this")
+	ErrStatus = fault.New(fault.Precondition, "fees.status", "the status of the policy does not allow this")
 	// ErrCases: examples that the policy brings along do not come out as it says.
 	ErrCases = fault.New(fault.Invalid, "fees.cases", "the policy's own cases fail")
 	// ErrClash: the policy overlaps with or contradicts adopted ones that it does not replace.

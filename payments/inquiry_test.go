@@ -75,8 +75,8 @@ func TestInquiryWithoutAClearAnswer(t *testing.T) {
 					t.Errorf("got %+v, want unknown", got)
 				}
 			}
-			if _, err := d.Cancel(t.Context(), paytest.Portal, p.ID); !errors.Is(err, payments.ErrState) {
-				t.Errorf("cancelling an unknown payment: got %v, want ErrState", err)
+			if _, err := d.Cancel(t.Context(), paytest.Portal, p.ID); !errors.Is(err, payments.ErrStatus) {
+				t.Errorf("cancelling an unknown payment: got %v, want ErrStatus", err)
 			}
 			d.Clock.Advance(time.Hour) // time alone ends nothing that is unknown
 			if got := inquire(d, p.ID); got.Status != payments.Unknown {

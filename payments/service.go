@@ -296,7 +296,7 @@ func withCodes(ctx context.Context, tx pgx.Tx, found []Payment) ([]Listed, error
 	return list, err
 }
 
-// Cancel ends a pending payment; for any other status it fails with ErrState. When the payer still
+// Cancel ends a pending payment; for any other status it fails with ErrStatus. When the payer still
 // pays, the money is recorded as a late capture and given back.
 func (s *Service) Cancel(ctx context.Context, actor auth.Actor, id ID) (p Payment, err error) {
 	if err := auth.Require(actor, auth.PermPaymentCreate); err != nil {

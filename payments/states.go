@@ -54,17 +54,17 @@ var edges = []edge{
 	{Cancelled, Captured, "capture_late"}, // correction: money after the portal cancelled
 }
 
-// ErrState: the payment's status does not allow this change.
-var ErrState = fault.New(fault.Precondition, "payments.state", "the status of the payment does not allow this change")
+// ErrStatus: the payment's status does not allow this change.
+var ErrStatus = fault.New(fault.Precondition, "payments.status", "the status of the payment does not allow this change")
 
-// EdgeName returns the name of an edge. A change that the table does not hold is ErrState.
+// EdgeName returns the name of an edge. A change that the table does not hold is ErrStatus.
 func EdgeName(from, to Status) (string, error) {
 	for _, e := range edges {
 		if e.from == from && e.to == to {
 			return e.name, nil
 		}
 	}
-	return "", ErrState.With("a %s payment cannot become %s", from, to)
+	return "", ErrStatus.With("a %s payment cannot become %s", from, to)
 }
 
 // live reports whether the payer may still pay.

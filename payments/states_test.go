@@ -25,8 +25,8 @@ func TestEveryEdge(t *testing.T) {
 			switch {
 			case err == nil:
 				got[[2]Status{from, to}] = name
-			case !errors.Is(err, ErrState) || name != "":
-				t.Errorf("%s to %s: got %q, %v, want ErrState", from, to, name, err)
+			case !errors.Is(err, ErrStatus) || name != "":
+				t.Errorf("%s to %s: got %q, %v, want ErrStatus", from, to, name, err)
 			}
 		}
 	}

@@ -157,7 +157,7 @@ func (s *sequence) cancelOrInquire(t *rapid.T) {
 	p := one(t, s.checkouts, "payment")
 	if rapid.Bool().Draw(t, "cancel") {
 		_, err := s.payments.Cancel(t.Context(), s.as(auth.RolePortal), p.ID)
-		s.refused(t, err, payments.ErrState)
+		s.refused(t, err, payments.ErrStatus)
 	} else {
 		_, err := s.payments.Inquire(t.Context(), auth.System(s.code), p.ID)
 		s.ok(t, err)

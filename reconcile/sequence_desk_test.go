@@ -36,7 +36,7 @@ func (s *sequence) proposeVoucher(t *rapid.T) {
 		q.Account = ""
 	}
 	v, _, err := s.remittance.Propose(t.Context(), s.as(auth.RoleAccountant), split.id, q)
-	if s.refused(t, err, remittance.ErrState, remittance.ErrNothing) {
+	if s.refused(t, err, remittance.ErrStatus, remittance.ErrNothing) {
 		return
 	}
 	if want := total(split.moves(kind)); v.Amount != want {
@@ -68,7 +68,7 @@ func (s *sequence) decideOn(t *rapid.T, split *modelSplit, v remittance.Voucher)
 		return
 	}
 	_, err := s.remittance.Approve(t.Context(), s.as(auth.RoleChiefAccountant), v.ID)
-	if !s.refused(t, err, remittance.ErrState, remittance.ErrChanged, remittance.ErrNothing) {
+	if !s.refused(t, err, remittance.ErrStatus, remittance.ErrChanged, remittance.ErrNothing) {
 		before := s.transit
 		s.move(split, v)
 		s.ordered(before, v.Number, v.ID.String())

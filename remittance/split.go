@@ -36,7 +36,7 @@ var (
 	ErrNoRatio      = fault.New(fault.Precondition, "remittance.no_ratio", "the terms of a phí that was collected name no retained share")
 	ErrOtherContent = fault.New(fault.Conflict, "remittance.other_content", "a voucher with this number exists with other content")
 	ErrPeriodOrder  = fault.New(fault.Precondition, "remittance.period_order", "a later period is divided already")
-	ErrState        = fault.New(fault.Precondition, "remittance.state", "the money of this split is not where the voucher takes it from")
+	ErrStatus       = fault.New(fault.Precondition, "remittance.status", "the money of this split is not where the voucher takes it from")
 	ErrChanged      = fault.New(fault.Precondition, "remittance.changed", "refunds have taken from this money since the voucher was proposed")
 	ErrNoAccount    = fault.New(fault.Invalid, "remittance.no_account", "no bank account has this code")
 )

@@ -72,7 +72,7 @@ func TestSplitsAndVouchers(t *testing.T) {
 		_, _, err := w.Remittance.Propose(t.Context(), accountant, s.ID, w.VoucherOf(kind, account))
 		return err
 	}
-	refused("from the waiting account, where nothing is", propose(remittance.BudgetPhi, ""), remittance.ErrState)
+	refused("from the waiting account, where nothing is", propose(remittance.BudgetPhi, ""), remittance.ErrStatus)
 	refused("lệ phí without a bank", propose(remittance.BudgetLePhi, ""), remittance.ErrInvalid)
 	refused("an unknown bank", propose(remittance.ToWaiting, "vcb-h99"), remittance.ErrNoAccount)
 	v := w.Propose(s, remittance.ToWaiting, bank)
@@ -106,7 +106,7 @@ func TestSplitsAndVouchers(t *testing.T) {
 	third := second
 	third.Number = "GNT-3"
 	_, _, err = w.Remittance.Propose(t.Context(), accountant, s.ID, third)
-	refused("the same way twice", err, remittance.ErrState)
+	refused("the same way twice", err, remittance.ErrStatus)
 	found, err := w.Remittance.Find(t.Context(), auditor, s.ID)
 	w.Must(err)
 	w.Same("vouchers", len(found.Vouchers), 3)

@@ -151,7 +151,7 @@ func (q VoucherRequest) validate(today calendar.Date) error {
 }
 
 // Approve moves the voucher's money in the book; the checker is not the maker. ErrChanged when refunds took
-// from the money since the proposal, ErrState when another voucher has moved the money. Approving again by
+// from the money since the proposal, ErrStatus when another voucher has moved the money. Approving again by
 // the same checker changes nothing.
 func (s *Service) Approve(ctx context.Context, actor auth.Actor, id VoucherID) (Voucher, error) {
 	return s.decide(ctx, actor, id, Approved, "", func(act postgres.Act, split Split, v Voucher) error {
@@ -242,7 +242,7 @@ func (v Voucher) audited(act postgres.Act, verb, reason string) audit.Event {
 	}
 }
 
-// lines computes the money that a voucher of the kind would move now, per fee type. ErrState when the money
+// lines computes the money that a voucher of the kind would move now, per fee type. ErrStatus when the money
 // has already moved, or when it is not in the given account.
 func (s Split) lines(kind VoucherKind, account string) ([]line, error) {
 	gone := map[VoucherKind]bool{}
@@ -251,11 +251,11 @@ func (s Split) lines(kind VoucherKind, account string) ([]line, error) {
 	}
 	switch {
 	case gone[kind]:
-		return nil, ErrState.With("the money of this split moved already (%s)", kind)
+		return nil, ErrStatus.With("the money of this split moved already (%s)", kind)
 	case kind == ToWaiting && gone[BudgetPhi]:
-		return nil, ErrState.With("the budget has the phí already")
+		return nil, ErrStatus.With("the budget has the phí already")
 	case kind == BudgetPhi && gone[ToWaiting] != (account == ""):
-		return nil, ErrState.With("the phí is in the bank until a voucher brings it to the waiting account, and there afterwards")
+		return nil, ErrStatus.With("the phí is in the bank until a voucher brings it to the waiting account, and there afterwards")
 	case kind != BudgetPhi && account == "":
 		return nil, ErrInvalid.At("/account", "must be the bank account that pays")
 	}
