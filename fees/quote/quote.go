@@ -195,6 +195,7 @@ func (q *Quote) add(item Item) error {
 	return nil
 }
 
+// Validate returns ErrRequest with one field for each fault found.
 func (r Request) Validate() error {
 	var p fault.Problems
 	p.Require(schedule.IsTerritory(r.Authority), "/authority", "must be an authority code")

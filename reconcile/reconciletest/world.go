@@ -151,7 +151,7 @@ func (w *World) File(source string, date calendar.Date) []byte {
 	if source == Bank {
 		query.Set("source", "bank")
 	}
-	response, err := http.Get(w.Address + "/control/statement?" + query.Encode()) //nolint:noctx // the far side answers at once
+	response, err := http.Get(w.Address + "/control/statement?" + query.Encode())
 	w.Must(err)
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
