@@ -58,10 +58,12 @@ func CollectingInto(ctx context.Context, tx pgx.Tx, bankAccount string) ([]ID, e
 	return list(ctx, tx, `settings->>'account' = $1`, bankAccount)
 }
 
-// SettledBy returns the accounts of the transaction's authority with a provider. A terminal that is not
-// empty keeps those that name the terminal in their settings.
+// SettledBy returns the accounts of the transaction's authority that a provider settles. An account that
+// collects straight into a bank account is none of them: only the bank shows its money, and one capture
+// belongs to one source. A terminal that is not empty keeps those that name the terminal in their settings.
 func SettledBy(ctx context.Context, tx pgx.Tx, provider, terminal string) ([]ID, error) {
-	return list(ctx, tx, `provider = $1 and ($2 = '' or exists (select from jsonb_each_text(settings) v where v.value = $2))`,
+	return list(ctx, tx, `provider = $1 and settings->>'account' is null
+			and ($2 = '' or exists (select from jsonb_each_text(settings) v where v.value = $2))`,
 		provider, terminal)
 }
 

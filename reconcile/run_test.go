@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/calendar"
+	"github.com/doisoat/doisoat/payments/paytest"
 	"github.com/doisoat/doisoat/reconcile"
 	"github.com/doisoat/doisoat/statements"
 	"github.com/doisoat/doisoat/statements/statementstest"
@@ -70,4 +72,21 @@ func TestWhoMayDoWhat(t *testing.T) {
 			t.Errorf("%s: got %v, want %v", tt.name, err, tt.want)
 		}
 	}
+}
+
+// A settlement source of a provider whose money comes straight to the bank shows nothing: the bank's
+// source alone accounts for these captures, and the runs of both sources end.
+func TestSettlementSourceOfTransfers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	_, _, err := w.Files.RegisterSource(t.Context(), paytest.Admin,
+		statements.SourceRequest{Code: "vietqr", Kind: statements.SettlementSource, Provider: "vietqr"})
+	w.Must(err)
+	w.Pay(w.Payment("vietqr", 60_000), "deliver")
+	w.Clock.Advance(3 * 24 * time.Hour)
+	for _, source := range []string{bank, "vietqr"} {
+		w.Run(source, day)
+	}
+	same(t, "breaks of the bank", len(w.Breaks(bank)), 1)
+	same(t, "breaks of the provider", w.Breaks("vietqr"), []string{})
 }
