@@ -98,7 +98,8 @@ create table payments.capture (
 	merchant_account_id uuid,
 	provider            text not null,
 	transaction_id      text not null check (transaction_id <> ''),
-	bank_reference      text not null default '',
+	bank_reference      text not null default '', -- as the bank or the provider wrote it
+	bank_number         text not null default '', -- the bank's number in it, in one spelling
 	amount              bigint not null check (amount > 0),
 	currency            text not null,
 	excess              bigint not null check (excess between 0 and amount),
@@ -123,6 +124,7 @@ create unique index capture_identified_once on payments.capture (transaction_id)
 create index capture_by_payment on payments.capture (payment_id);
 create index capture_by_dossier on payments.capture (dossier_id);
 create index capture_open on payments.capture (authority, provider, business_date) where settled_at is null;
+create index capture_by_bank_number on payments.capture (authority, bank_number) where bank_number <> '';
 create index capture_by_bank_reference on payments.capture (authority, bank_reference) where bank_reference <> '';
 call app.protect('payments.capture');
 grant select, insert on payments.capture to doisoat_app;

@@ -1467,6 +1467,7 @@ CREATE TABLE payments.capture (
     provider text NOT NULL,
     transaction_id text NOT NULL,
     bank_reference text DEFAULT ''::text NOT NULL,
+    bank_number text DEFAULT ''::text NOT NULL,
     amount bigint NOT NULL,
     currency text NOT NULL,
     excess bigint NOT NULL,
@@ -2600,6 +2601,8 @@ CREATE UNIQUE INDEX callback_event ON payments.callback USING btree (merchant_ac
 CREATE UNIQUE INDEX callback_kept ON payments.callback USING btree (merchant_account_id, event_id) WHERE (reply = 'our_error'::text);
 
 CREATE INDEX callback_received ON payments.callback USING btree (authority, received_at);
+
+CREATE INDEX capture_by_bank_number ON payments.capture USING btree (authority, bank_number) WHERE (bank_number <> ''::text);
 
 CREATE INDEX capture_by_bank_reference ON payments.capture USING btree (authority, bank_reference) WHERE (bank_reference <> ''::text);
 

@@ -19,6 +19,7 @@ import (
 	"github.com/doisoat/doisoat/ledger"
 	"github.com/doisoat/doisoat/merchants"
 	"github.com/doisoat/doisoat/providers"
+	"github.com/doisoat/doisoat/providers/transfers"
 )
 
 // Capture is money of the payer that a provider confirms to have taken.
@@ -79,7 +80,7 @@ func Lock(b *pgx.Batch, found Payment, e providers.Event, now time.Time, u *Subj
 	}
 	dossiers.QueueLock(b, found.DossierID, &u.dossier)
 	queueLock(b, found.ID, &u.payment)
-	captureExists(b, found, e, &u.taken)
+	captureExists(b, found, e, calendar.On(u.at), &u.taken)
 	ledger.QueueOpenDate(b, found.Authority, calendar.On(u.at), &u.date)
 }
 
@@ -104,12 +105,7 @@ func FindForEvent(ctx context.Context, tx pgx.Tx, account merchants.Account, e p
 // Apply queues in w the writes that follow from a provider's event for a locked payment, and
 // returns the answer to the provider. It does not record a recorded capture again.
 func (s *Service) Apply(
-	ctx context.Context,
-	act postgres.Act,
-	w *ledger.Writes,
-	u *Subject,
-	e providers.Event,
-	by Evidence,
+	ctx context.Context, act postgres.Act, w *ledger.Writes, u *Subject, e providers.Event, by Evidence,
 ) (providers.ReplyKind, error) {
 	p := &u.payment
 	// The providers' guides check the amount before the status. The answer to an inquiry names no
@@ -160,14 +156,7 @@ func captureOf(p Payment, e providers.Event, at time.Time, by Evidence, now time
 // capture records taken money. It allocates the money to outstanding charges and keeps the rest as
 // excess, issues receipts, posts on date, and queues a refund proposal for the excess.
 func (s *Service) capture(
-	ctx context.Context,
-	act postgres.Act,
-	w *ledger.Writes,
-	d dossiers.Dossier,
-	p *Payment,
-	c Capture,
-	date calendar.Date,
-	reason string,
+	ctx context.Context, act postgres.Act, w *ledger.Writes, d dossiers.Dossier, p *Payment, c Capture, date calendar.Date, reason string,
 ) error {
 	now := c.RecordedAt
 	paid := allocate(&c, d.Charges)
@@ -190,17 +179,9 @@ func (s *Service) capture(
 		}
 	}
 	return audit.Queue(&w.Batch, audit.Event{
-		Actor:      act.Actor,
-		At:         now,
-		Act:        "capture.record",
-		ObjectKind: "capture",
-		ObjectID:   c.ID.String(),
+		Actor: act.Actor, At: now, Act: "capture.record", ObjectKind: "capture", ObjectID: c.ID.String(),
 		After: map[string]any{
-			"payment":     p.ID,
-			"amount":      c.Amount.Minor,
-			"excess":      c.Excess,
-			"evidence":    c.Evidence,
-			"transaction": c.TransactionID,
+			"payment": p.ID, "amount": c.Amount.Minor, "excess": c.Excess, "evidence": c.Evidence, "transaction": c.TransactionID,
 		},
 	})
 }
@@ -376,12 +357,13 @@ func selectCaptures(ctx context.Context, tx pgx.Tx, where string, args ...any) (
 func insertCapture(b *pgx.Batch, authority string, c Capture) {
 	b.Queue(`
 		insert into payments.capture (id, authority, payment_id, dossier_id, merchant_account_id, provider, transaction_id,
-			bank_reference, amount, currency, excess, occurred_at, business_date, evidence, recorded_at)
+			bank_reference, bank_number, amount, currency, excess, occurred_at, business_date, evidence, recorded_at)
 		values (@id, @authority, @payment, @dossier, @merchant, @provider, @transaction,
-			@bank_reference, @amount, @currency, @excess, @occurred_at, @business_date, @evidence, @recorded_at)`,
+			@bank_reference, @bank_number, @amount, @currency, @excess, @occurred_at, @business_date, @evidence, @recorded_at)`,
 		pgx.StrictNamedArgs{
 			"id": c.ID, "authority": authority, "payment": c.PaymentID, "dossier": c.DossierID, "merchant": c.MerchantID,
-			"provider": c.Provider, "transaction": c.TransactionID, "bank_reference": c.BankReference, "amount": c.Amount.Minor,
+			"provider": c.Provider, "transaction": c.TransactionID, "bank_reference": c.BankReference,
+			"bank_number": transfers.BankReference(c.BankReference), "amount": c.Amount.Minor,
 			"currency": c.Amount.Currency, "excess": c.Excess, "occurred_at": c.OccurredAt, "business_date": c.BusinessDate,
 			"evidence": c.Evidence, "recorded_at": c.RecordedAt,
 		})
@@ -401,13 +383,25 @@ func insertCapture(b *pgx.Batch, authority string, c Capture) {
 		c.ID, authority, charges, amounts)
 }
 
-// captureExists looks for a capture by the provider's transaction. A provider may repeat a notice
-// under another id, so it also looks by the bank's reference with the same amount.
-func captureExists(b *pgx.Batch, p Payment, e providers.Event, found *bool) {
+// sameCreditDays bounds the days between two messages about one bank credit: a notice comes at
+// once, and the statement may book the credit after a weekend and a holiday.
+const sameCreditDays = 5
+
+// captureExists looks for a capture by the provider's transaction, and by the bank's number of it
+// with the same amount: a provider may repeat a notice under another id. A bank credit (an event
+// that names the bank account) is one thing, whether a notice, a statement line or two persons
+// recorded it first, and for whichever payment: it is not recorded again in another spelling.
+func captureExists(b *pgx.Batch, p Payment, e providers.Event, day calendar.Date, found *bool) {
 	b.Queue(`
-		select exists (select from payments.capture where merchant_account_id = $1 and transaction_id = $2)
-			or ($3 <> '' and exists (
-				select from payments.capture where payment_id = $4 and bank_reference = $3 and amount = $5))`,
-		p.MerchantID, e.TransactionID, e.BankReference, p.ID, e.Amount.Minor).
+		select exists (select from payments.capture where merchant_account_id = @merchant and transaction_id = @transaction)
+			or (@number <> '' and exists (
+				select from payments.capture
+				where authority = @authority and bank_number = @number and amount = @amount and (payment_id = @payment
+					or @credit and (merchant_account_id = @merchant or merchant_account_id is null)
+						and business_date between @day::date - @days::integer and @day::date + @days::integer)))`,
+		pgx.StrictNamedArgs{
+			"merchant": p.MerchantID, "transaction": e.TransactionID, "number": transfers.BankReference(e.BankReference),
+			"authority": p.Authority, "amount": e.Amount.Minor, "payment": p.ID, "credit": e.Account != "", "day": day, "days": sameCreditDays,
+		}).
 		QueryRow(func(row pgx.Row) error { return row.Scan(found) })
 }

@@ -37,7 +37,7 @@ const (
 	feeDue   = 60_000
 	terminal = "DVCBENCH"
 	// mostPerSecond is how many payments are made ready for one second of callbacks.
-	mostPerSecond = 1_500
+	mostPerSecond = 4_000
 )
 
 // hashSecret is the secret of this run's merchant account at VNPAY.
