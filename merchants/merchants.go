@@ -1,6 +1,5 @@
 // Package merchants is an authority's contract with a provider: the merchant account with its
-// settings, its secrets and its owner. The table stands in the PostgreSQL schema payments; only
-// this room writes it.
+// settings, its secrets and its owner. It owns the PostgreSQL schema merchants.
 //
 // An administrator registers an account and rotates its secrets (web/api). payments and refunds
 // open an account for a call to its provider, and payments/callbacks opens it to verify a message.

@@ -152,7 +152,7 @@ create table reconcile.statement_line (
 	constraint statement_line_once unique (source_id, line_key, ordinal),
 	constraint statement_line_identity unique (id, authority)
 );
-create index statement_line_by_statusment on reconcile.statement_line (statement_id, row, id);
+create index statement_line_by_statement on reconcile.statement_line (statement_id, row, id);
 create index statement_line_by_run on reconcile.statement_line (run_id) where run_id is not null;
 create index statement_line_by_payout_run on reconcile.statement_line (payout_run_id) where payout_run_id is not null;
 create index statement_line_open on reconcile.statement_line (source_id, business_date) where not matched;
@@ -317,7 +317,7 @@ create index break_by_capture on reconcile.break (capture_id) where capture_id i
 create index break_by_refund on reconcile.break (refund_id) where refund_id is not null;
 create index break_by_transit on reconcile.break (transit_id) where transit_id is not null;
 create index break_by_payment on reconcile.break (payment_id) where payment_id is not null;
-create index break_by_statusment on reconcile.break (statement_id) where statement_id is not null;
+create index break_by_statement on reconcile.break (statement_id) where statement_id is not null;
 create index break_by_batch on reconcile.break (batch_source_id) where batch_source_id is not null;
 call app.protect('reconcile.break');
 grant select, insert on reconcile.break to doisoat_app;

@@ -2650,7 +2650,7 @@ CREATE INDEX break_by_run ON reconcile.break USING btree (run_id, id);
 
 CREATE INDEX break_by_source ON reconcile.break USING btree (source_id) WHERE (status <> 'resolved'::text);
 
-CREATE INDEX break_by_statusment ON reconcile.break USING btree (statement_id) WHERE (statement_id IS NOT NULL);
+CREATE INDEX break_by_statement ON reconcile.break USING btree (statement_id) WHERE (statement_id IS NOT NULL);
 
 CREATE INDEX break_by_transit ON reconcile.break USING btree (transit_id) WHERE (transit_id IS NOT NULL);
 
@@ -2742,7 +2742,7 @@ CREATE INDEX statement_line_by_run ON reconcile.statement_line USING btree (run_
 
 CREATE INDEX statement_line_by_source ON reconcile.statement_line USING btree (source_id, run_id) WHERE (run_id IS NULL);
 
-CREATE INDEX statement_line_by_statusment ON reconcile.statement_line USING btree (statement_id, "row", id);
+CREATE INDEX statement_line_by_statement ON reconcile.statement_line USING btree (statement_id, "row", id);
 
 CREATE INDEX statement_line_open ON reconcile.statement_line USING btree (source_id, business_date) WHERE (NOT matched);
 

@@ -21,10 +21,18 @@ import (
 // groupSize bounds the callers of one transaction, which holds the locks of all of them until its commit.
 const groupSize = 64
 
-// lockPatience bounds the wait for a lock while a caller leads, because all later
-// callers wait for the leader. A caller whose rows are locked longer goes on
-// alone, where it keeps nobody waiting.
+// lockPatience bounds each wait of a transaction for a lock. Later callers wait for
+// a leader, and every transaction has a connection of the pool. A caller whose rows
+// are locked longer gives both back, waits, and tries again alone.
 const lockPatience = 300 * time.Millisecond
+
+// apartSize and busySize bound the transactions of callers alone: the callers of a
+// group that failed, and among them those whose rows were locked. The pool keeps
+// connections for the rest of the program.
+const (
+	apartSize = 4
+	busySize  = 2
+)
 
 // ErrStopped refuses a caller of a group that stops with the program.
 var ErrStopped = fault.New(fault.Unavailable, "callbacks.stopped", "the program is stopping, try again")
@@ -55,10 +63,12 @@ type Body struct {
 // A group that fails leaves nothing: each caller goes on alone, in a transaction
 // of its own with its own answer. That also ends a deadlock with another writer
 // that locks in another order. A leader gives up after lockPatience: the rows of
-// one caller may stay locked without holding up the callers of other rows.
+// one caller may stay locked without holding up the callers of other rows. A
+// caller alone tries again until its ctx ends.
 type Group struct {
-	db      postgres.DB
-	leaders int
+	db          postgres.DB
+	leaders     int
+	apart, busy chan struct{} // a place for each transaction of a caller alone
 
 	mu      sync.Mutex
 	waiting []*caller // oldest first; as many as there are goroutines that wait
@@ -78,7 +88,7 @@ type caller struct {
 
 // NewGroup makes a group that runs so many transactions at the same time: while one waits for the disk, another works.
 func NewGroup(db postgres.DB, leaders int) *Group {
-	return &Group{db: db, leaders: leaders}
+	return &Group{db: db, leaders: leaders, apart: make(chan struct{}, apartSize), busy: make(chan struct{}, busySize)}
 }
 
 // Do runs body in a transaction of authority and returns after the commit. Other
@@ -105,24 +115,52 @@ func (g *Group) Do(ctx context.Context, authority, subject string, body Body) er
 		<-c.turn
 	}
 	defer g.handOver(c, false) // also after a panic of a caller alone
+	places := g.apart
 	if c.led != nil {
 		led, cancel := ctx, context.CancelFunc(func() {})
 		if len(c.led) > 1 { // not the leader's own deadline, which would end the work of the others
 			led, cancel = context.WithTimeout(context.WithoutCancel(ctx), providers.GroupTimeout)
 		}
 		defer cancel()
-		err := postgres.InTx(led, g.db, auth.System(authority), transaction{led, c.led, lockPatience}.write)
+		err := postgres.InTx(led, g.db, auth.System(authority), transaction{led, c.led}.write)
 		single := len(c.led) == 1
 		c.committed = err == nil
 		g.handOver(c, c.committed)
 		if c.committed || single && !postgres.ErrBusy.Is(err) {
 			return err
 		}
+		if single {
+			places = g.busy
+		}
 	}
 	if c.committed {
 		return nil
 	}
-	return postgres.InTx(ctx, g.db, auth.System(authority), transaction{ctx, []*caller{c}, 0}.write)
+	for {
+		err := g.alone(ctx, c, places)
+		if !postgres.ErrBusy.Is(err) {
+			return err
+		}
+		places = g.busy
+		wait := time.NewTimer(lockPatience)
+		select {
+		case <-wait.C:
+		case <-ctx.Done():
+			wait.Stop()
+			return err
+		}
+	}
+}
+
+// alone runs the transaction of one caller when one of the places is free.
+func (g *Group) alone(ctx context.Context, c *caller, places chan struct{}) error {
+	select {
+	case places <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-places }()
+	return postgres.InTx(ctx, g.db, auth.System(c.authority), transaction{ctx, []*caller{c}}.write)
 }
 
 // Stop returns when every caller inside has its answer. Later callers get ErrStopped.
@@ -203,9 +241,8 @@ func (g *Group) lead() {
 
 // transaction is the one transaction of a group, or of a caller alone.
 type transaction struct {
-	ctx      context.Context //nolint:containedctx // of this one transaction
-	callers  []*caller
-	patience time.Duration // longest wait for a lock; 0 leaves the limit of the database
+	ctx     context.Context //nolint:containedctx // of this one transaction
+	callers []*caller
 }
 
 // write runs the bodies of all callers: it locks and reads in one round trip,
@@ -223,22 +260,14 @@ func (t transaction) write(act postgres.Act) (err error) {
 		locks pgx.Batch
 		w     ledger.Writes
 	)
-	if t.patience > 0 {
-		locks.Queue(`select set_config('lock_timeout', $1, true)`, strconv.FormatInt(t.patience.Milliseconds(), 10))
-	}
-	limits := locks.Len()
+	locks.Queue(`select set_config('lock_timeout', $1, true)`, strconv.FormatInt(lockPatience.Milliseconds(), 10))
 	for _, c := range t.callers {
 		if c.body.Lock != nil {
 			c.body.Lock(&locks, act.Now)
 		}
 	}
-	if locks.Len() > limits {
-		if t.patience > 0 {
-			locks.Queue(`set local lock_timeout to default`)
-		}
-		if err := act.SendBatch(t.ctx, &locks).Close(); err != nil {
-			return err
-		}
+	if err := act.SendBatch(t.ctx, &locks).Close(); err != nil {
+		return err
 	}
 	for _, c := range t.callers {
 		if err := c.body.Write(t.ctx, act, &w); err != nil {

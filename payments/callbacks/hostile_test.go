@@ -167,13 +167,14 @@ func TestUnreadableText(t *testing.T) {
 			"vnp_TmnCode": {paytest.Terminal}, "vnp_Amount": {"6000000"}, "vnp_TransactionNo": {fmt.Sprint(15_000_000 + i)},
 			"vnp_ResponseCode": {"00"}, "vnp_TransactionStatus": {"00"}, "vnp_TxnRef": {p.Reference}, "vnp_OrderInfo": {value},
 		}
+		members.Set("vnp_ResponseCode", value)
 		if got := d.Call(d.VNPAY.ID, paytest.SignVNPAY(paytest.HashSecret, members)); got != "99" {
-			t.Errorf("unreadable order info: answered %s, want 99", got)
+			t.Errorf("unreadable result: answered %s, want 99", got)
 		}
-		members.Del("vnp_OrderInfo")
+		members.Set("vnp_ResponseCode", "00")
 		members.Set("vnp_BankTranNo", value)
 		if got := d.Call(d.VNPAY.ID, paytest.SignVNPAY(paytest.HashSecret, members)); got != "00" || d.Details(p.ID).Captured != 60_000 {
-			t.Errorf("unreadable bank number: answered %s, captured %d, want 00 and 60000", got, d.Details(p.ID).Captured)
+			t.Errorf("unreadable order info and bank number: answered %s, captured %d, want 00 and 60000", got, d.Details(p.ID).Captured)
 		}
 	}
 	if got := d.Queued("apply_callback"); len(got) > 0 {
@@ -197,10 +198,12 @@ func TestKeptMessageWaitsAgain(t *testing.T) {
 	if got := d.Rows(waiting); got[0] != "1" {
 		t.Errorf("%s jobs wait, want 1", got[0])
 	}
-	d.Exec(`update river.river_job set state = 'cancelled', finalized_at = now() where kind = 'apply_callback'`)
-	d.Call(d.VNPAY.ID, paid)
-	if got := d.Rows(waiting); got[0] != "1" {
-		t.Errorf("%s jobs wait after the first gave up, want 1", got[0])
+	for _, end := range []string{"cancelled", "completed", "discarded"} {
+		d.Exec(`update river.river_job set state = '` + end + `', finalized_at = now() where kind = 'apply_callback' and state = 'scheduled'`)
+		d.Call(d.VNPAY.ID, paid)
+		if got := d.Rows(waiting); got[0] != "1" {
+			t.Errorf("%s jobs wait after the first was %s, want 1", got[0], end)
+		}
 	}
 	if got := d.Rows(`select count(*)::text from payments.callback`); got[0] != "1" {
 		t.Errorf("%s messages kept, want 1", got[0])
@@ -231,5 +234,57 @@ func TestPanicKeepsTheMessage(t *testing.T) {
 	other := d.Begin(d.Dossier(2, 60_000).Code, "vnpay")
 	if got := d.Call(d.VNPAY.ID, ipn(other, "14000003", 60_000)); got != "00" {
 		t.Errorf("another payment: answered %s, want 00", got)
+	}
+}
+
+// Many callbacks of locked payments leave connections of the pool for the rest of the program, and
+// every one of them is answered or kept.
+func TestLockedPaymentsTakeFewConnections(t *testing.T) {
+	t.Parallel()
+	d := paytest.New(t)
+	var list []payments.Payment
+	var ids []payments.ID
+	for i := range 24 {
+		p := d.Begin(d.Dossier(i+1, 60_000).Code, "vnpay")
+		list, ids = append(list, p), append(ids, p.ID)
+	}
+	release := lockPayments(d, ids...)
+	defer release()
+	var waiting sync.WaitGroup
+	answers := make(chan string, len(list))
+	for i, p := range list {
+		waiting.Go(func() { answers <- d.Call(d.VNPAY.ID, ipn(p, fmt.Sprint(14_000_000+i), 60_000)) })
+	}
+	for range 20 {
+		time.Sleep(100 * time.Millisecond)
+		// leaders, callers alone, those that read, and the transaction of the test
+		if got, most := d.App.Stat().AcquiredConns(), int32(12); got > most {
+			t.Fatalf("%d connections are taken, want at most %d", got, most)
+		}
+	}
+	release()
+	waiting.Wait()
+	for range list {
+		if got := <-answers; got != "00" {
+			t.Errorf("answered %s, want 00", got)
+		}
+	}
+}
+
+// Repeats that come at once add no more rows than those that come one by one.
+func TestRepeatsAtOnce(t *testing.T) {
+	t.Parallel()
+	d := paytest.New(t)
+	p := d.Begin(d.Dossier(1, 60_000).Code, "vnpay")
+	paid := ipn(p, "14000001", 60_000)
+	d.Call(d.VNPAY.ID, paid)
+	var all sync.WaitGroup
+	for range 200 {
+		all.Go(func() { d.Call(d.VNPAY.ID, paid) })
+	}
+	all.Wait()
+	// Two leaders may count at the same time.
+	if got := d.Rows(`select (count(*) <= 20 + 2)::text from payments.callback where reply = 'already_stored'`); got[0] != "true" {
+		t.Errorf("kept %v, want at most 22 repeats", d.Replies())
 	}
 }

@@ -2,6 +2,8 @@ package callbacks
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -32,7 +34,7 @@ type message struct {
 func (n *notice) message(reply providers.ReplyKind) (message, error) {
 	m := message{
 		id: payments.NewCallbackID(), merchant: n.merchant, provider: n.receiver.Name(), received: n.raw.ReceivedAt,
-		event: n.event.ID, payment: n.payment.ID, reply: reply,
+		event: n.eventID(), payment: n.payment.ID, reply: reply,
 	}
 	text, err := json.Marshal(withoutCredentials(n.raw))
 	if err != nil {
@@ -40,6 +42,18 @@ func (n *notice) message(reply providers.ReplyKind) (message, error) {
 	}
 	m.ciphertext, err = n.s.Secret.Encrypt(text, messageAt(m.id))
 	return m, err
+}
+
+// eventID returns the provider's id of the event, or a hash of the content when the
+// message was not understood: the repeats of both are bounded.
+func (n *notice) eventID() string {
+	if n.event.ID != "" {
+		return n.event.ID
+	}
+	h := sha256.New()
+	h.Write([]byte(n.raw.RawQuery + "\n"))
+	h.Write(n.raw.Body)
+	return "content-" + hex.EncodeToString(h.Sum(nil)[:16])
 }
 
 func (s *Service) decrypt(m message) (raw providers.RawCallback, err error) {

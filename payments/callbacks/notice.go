@@ -38,7 +38,7 @@ type notice struct {
 // deadlock with it after a second, and the notices then go on one by one.
 func (n *notice) subject() string {
 	if n.payment.ID.IsZero() || n.early != "" {
-		return ""
+		return "event " + n.eventID() // repeats of one event count one after the other
 	}
 	return n.payment.DossierID.String()
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
 
 	"github.com/doisoat/doisoat/internal/auth"
 	"github.com/doisoat/doisoat/internal/postgres"
@@ -20,6 +21,12 @@ import (
 
 // retryAfter gives a fault time to pass before a job tries again.
 const retryAfter = 10 * time.Second
+
+// unended makes a job unique among those that will still run: an ended job keeps no message from waiting again.
+var unended = river.UniqueOpts{ByArgs: true, ByState: []rivertype.JobState{
+	rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRunning,
+	rivertype.JobStateRetryable, rivertype.JobStateScheduled,
+}}
 
 // Service holds the use cases of callbacks. Jobs only inserts.
 type Service struct {
@@ -163,7 +170,7 @@ func (n *notice) keepForLater(ctx context.Context) error {
 			}
 		}
 		_, err := n.s.Jobs.InsertTx(ctx, act, ApplyCallback{Authority: n.authority, Callback: kept.id}, &river.InsertOpts{
-			UniqueOpts: river.UniqueOpts{ByArgs: true}, ScheduledAt: act.Now.Add(retryAfter),
+			UniqueOpts: unended, ScheduledAt: act.Now.Add(retryAfter),
 		})
 		return err
 	})

@@ -53,14 +53,13 @@ func translate(m providers.Merchant, received message, receivedAt time.Time) (pr
 	v := received.values
 	// Equal signed content has one id, so the caller can bound the repeats of a message that says nothing.
 	refused := providers.Event{ID: eventID("refused", received.canonical(encoders[0]))}
-	for name, value := range v {
-		if utf8.ValidString(value) && !strings.ContainsRune(value, 0) {
-			continue
-		}
-		if name != "vnp_BankTranNo" { // the money counts without the bank's number
+	for _, name := range []string{"vnp_TxnRef", "vnp_TransactionNo", "vnp_ResponseCode", "vnp_TransactionStatus"} {
+		if !readable(v[name]) {
 			return refused, providers.ErrMessage.With("message holds text that is not readable")
 		}
-		v[name] = ""
+	}
+	if !readable(v["vnp_BankTranNo"]) {
+		v["vnp_BankTranNo"] = "" // the money counts without the bank's number
 	}
 	if v["vnp_ResponseCode"] == "" && v["vnp_TransactionStatus"] == "" {
 		return refused, providers.ErrMessage.With("message reports no result")
@@ -96,6 +95,9 @@ func translate(m providers.Merchant, received message, receivedAt time.Time) (pr
 	}
 	return event, nil
 }
+
+// readable reports whether the database can keep a value as text.
+func readable(value string) bool { return utf8.ValidString(value) && !strings.ContainsRune(value, 0) }
 
 // transactionID returns the number of a transaction, "" for VNPAY's word "0" (no transaction).
 func transactionID(number string) string {

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/doisoat/doisoat/providers"
 )
@@ -38,6 +39,9 @@ func parseQuery(raw string) (message, error) {
 	m := message{values: map[string]string{}}
 	if len(raw) > maxQuery {
 		return message{}, providers.ErrSignature.With("query is longer than %d bytes", maxQuery)
+	}
+	if !utf8.ValidString(raw) { // a kept message must stay byte for byte, and no client sends such bytes unescaped
+		return message{}, providers.ErrSignature.With("query is not UTF-8")
 	}
 	pairs := strings.Split(raw, "&")
 	if len(pairs) > maxParameters {
